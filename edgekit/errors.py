@@ -1,0 +1,78 @@
+"""The errors a user can meet, each with its exit code.
+
+An error says what happened, what was expected, and what to type next. Exit codes (design.md):
+0 passed, 1 the gate failed, 2 wrong usage or bad input, 3 could not be run.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgekitError(Exception):
+    """Base of every error that the command line shows as one message instead of a traceback.
+
+    Args:
+        what: what happened, one sentence.
+        expected: what would have been right.
+        next_step: what to type or do next.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(
+        self, what: str, *, expected: str | None = None, next_step: str | None = None
+    ) -> None:
+        self.what = what
+        self.expected = expected
+        self.next_step = next_step
+        lines = [what]
+        if expected:
+            lines.append(f"Expected: {expected}")
+        if next_step:
+            lines.append(f"Next: {next_step}")
+        super().__init__("\n".join(lines))
+
+
+class BadInput(EdgekitError):
+    """A photo, prompt, folder or option that cannot be used as given."""
+
+
+class UnknownName(BadInput):
+    """A model, target or image set that no table holds; the nearest names are suggested."""
+
+
+class UnsupportedPair(EdgekitError):
+    """This model cannot go to this target, and the reason is known."""
+
+
+class CheckpointMismatch(BadInput):
+    """A checkpoint whose tensors do not fit the model, or that is not a safe tensor file."""
+
+
+class BundleCorrupt(BadInput):
+    """A bundle with a changed, missing or path-escaping file, or a manifest that does not parse."""
+
+
+class GraphRejected(EdgekitError):
+    """A lowered graph breaks a rule of its target (operator, opset, shape)."""
+
+    exit_code = 3
+
+
+class NotYet(EdgekitError):
+    """The name is known and planned, the work behind it is not there yet."""
+
+    exit_code = 3
+
+
+class RuntimeMissing(EdgekitError):
+    """A package that this step needs is not installed, or its version does not fit."""
+
+    exit_code = 3
+
+
+class WeightsUnavailable(EdgekitError):
+    """No checkpoint could be found or fetched."""
+
+    exit_code = 3

@@ -1,0 +1,295 @@
+"""The frozen types that travel between stages, and nothing that acts.
+
+A stage is a function from records to a record. Paths inside a bundle are POSIX, relative to it.
+Arrays never live here: records hold digests and names, so that they print, compare and serialise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+Rgb = npt.NDArray[np.uint8]  # [H, W, 3], RGB
+Feeds = Mapping[str, FloatArray]
+
+MANIFEST_SCHEMA = 1
+
+
+class Label:
+    """Codes of `point_labels` in the decoder graph (SAM's, and -2 for an unused slot)."""
+
+    EMPTY = -2
+    """No influence at all: the slot is masked out of attention as a key."""
+    PADDING = -1
+    """SAM's not-a-point embedding, without a positional part."""
+    BACKGROUND = 0
+    FOREGROUND = 1
+    BOX_TOP_LEFT = 2
+    BOX_BOTTOM_RIGHT = 3
+
+
+class Role(StrEnum):
+    ENCODER = "encoder"
+    DECODER = "decoder"
+
+
+class Precision(StrEnum):
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+# --- what a client has to do around the graphs --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How a photo becomes the encoder's `image` [1, 3, frame, frame], float32, RGB.
+
+    Resize the uint8 photo so that its longest side is `frame` (PIL filter `resample`, antialiased;
+    the other side rounded by `rounding`), subtract `mean`, divide by `std` (both on the 0-255
+    scale), then pad with zeros at the right and the bottom.
+    """
+
+    frame: int
+    resample: Literal["bilinear", "bicubic"]
+    rounding: Literal["half_up", "truncate"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fit: Literal["longest_side"] = "longest_side"
+    colour_order: Literal["RGB"] = "RGB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRule:
+    """How photo coordinates become `point_coords` and `point_labels` of the decoder.
+
+    `coordinate_scale`: "per_axis" multiplies x by new_width / width and y by new_height / height
+    (after rounding, so that the two differ slightly); "longest_side" uses frame / longest for both.
+    `padding_point`: when one point with label -1 is appended. Token order does not matter to the
+    decoder (attention over tokens knows no order); edgekit writes points, padding, box corners.
+    """
+
+    coordinate_scale: Literal["per_axis", "longest_side"]
+    padding_point: Literal["without_box", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskRule:
+    """How `low_res_masks` [B, 4, 256, 256] logits become masks at the photo's size.
+
+    `single` is the index used for one mask, `multimask` those returned when several are asked for.
+    `upscale`: "frame_then_photo" = bilinear to the frame, crop to the resized photo, bilinear to the
+    photo; "straight" = crop the low-res map to the photo's aspect (truncated), bilinear to the
+    photo. All bilinear with half-pixel centres (align_corners false). A pixel is in the mask if its
+    logit > `threshold`.
+    """
+
+    single: int
+    multimask: tuple[int, ...]
+    upscale: Literal["frame_then_photo", "straight"]
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientContract:
+    """Everything a client must do the same way as the upstream predictor of this family."""
+
+    preprocessing: Preprocessing
+    prompts: PromptRule
+    masks: MaskRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """A graph input or output; a string in `shape` names a dynamic dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+# --- models and their weights --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFile:
+    """One upstream file. `sha256` None: no trustworthy digest is known, so it is never downloaded.
+
+    `supplies` names the key prefixes that are taken from this file ("" = all of them).
+    """
+
+    filename: str
+    url: str
+    sha256: str | None
+    bytes: int | None
+    licence: str
+    supplies: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """One line of the registry. `builder` is "module:function", imported only when needed.
+
+    `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
+    """
+
+    name: str
+    family: str
+    variant: str
+    title: str
+    paper: str
+    licence: str
+    parameters: int
+    builder: str
+    encoder_prefix: str
+    unused_keys: tuple[str, ...]
+    checkpoints: tuple[CheckpointFile, ...]
+    client: ClientContract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigest:
+    """A file's path (relative to its bundle, or absolute outside one), sha256 and size."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+WeightsKind = Literal["official", "bundled", "seeded", "path"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSource:
+    """Where a model's weights come from, settled before torch is imported.
+
+    `files` are absolute paths with their sha256; empty for `seeded`, whose `seed` says it all.
+    `warning` is what the user must not overlook (for example: the bundled stand-in was taken).
+    """
+
+    kind: WeightsKind
+    licence: str
+    files: tuple[FileDigest, ...] = ()
+    seed: int | None = None
+    warning: str | None = None
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What `verify` demands of mask IoU against the PyTorch reference."""
+
+    mean_iou: float
+    min_iou: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A device profile: one TOML file in `targets/`.
+
+    `prompt_slots` None means dynamic batch and points. `forbidden_ops` maps an ONNX operator to the
+    reason why this target cannot take it. `options` are the runtime's own compile options.
+    """
+
+    name: str
+    device: str
+    runtime: str
+    runtime_versions: str
+    precision: Precision
+    opset: int
+    memory_mb: int
+    gate: Gate
+    prompt_slots: int | None = None
+    forbidden_ops: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+# --- graphs and bundles --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """An ONNX file lowered from one captured program. `path` is absolute."""
+
+    role: Role
+    path: Path
+    sha256: str
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ops: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What a runtime loads for one role: `entry` is the file to open, `files` all that belong."""
+
+    role: Role
+    format: Literal["onnx", "openvino-ir"]
+    entry: str
+    files: tuple[FileDigest, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ops: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """`manifest.json` of a bundle: everything a C++, Swift or Python client needs."""
+
+    model: str
+    family: str
+    variant: str
+    title: str
+    licence: str
+    target: Target
+    client: ClientContract
+    label_codes: dict[str, int]
+    weights: WeightsSource
+    artifacts: tuple[Artifact, ...]
+    golden: tuple[FileDigest, ...]
+    tools: dict[str, str]
+    edgekit: str
+    created: str
+    schema: int = MANIFEST_SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle on disk whose manifest has been read (see store.read_bundle for the digest check)."""
+
+    path: Path
+    manifest: Manifest
+
+    def artifact(self, role: Role) -> Artifact:
+        """The artifact of one role."""
+        return next(a for a in self.manifest.artifacts if a.role == role)
+
+
+class Session(Protocol):
+    """One opened graph: float32 arrays in, float32 arrays out, by name."""
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run once. Shapes as in the graph contract (design.md)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a backend finds on this machine. `reason` is set when it is not available."""
+
+    available: bool
+    version: str | None = None
+    reason: str | None = None
