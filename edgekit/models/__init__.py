@@ -1,0 +1,1 @@
+"""Model definitions, the registry, and loading of checkpoints."""

@@ -1,0 +1,226 @@
+"""MobileSAM's image encoder: TinyViT-5M whose last merge keeps the resolution, and SAM's neck.
+
+TinyViT: Wu et al., arXiv 2207.10666; MobileSAM: Zhang et al., arXiv 2306.14289. Names are those of
+ChaoningZhang/MobileSAM. Maps stay [B, C, H, W] between blocks and become windows of tokens inside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgekit.models.sam.layers import LayerNorm2d
+
+WIDTHS = (64, 128, 160, 320)
+DEPTHS = (2, 2, 6, 2)
+HEADS = (2, 4, 5, 10)
+WINDOWS = (7, 7, 14, 7)
+STRIDES = (2, 2, 1)  # of the merge after stage 0, 1 and 2
+
+
+class ConvBn(nn.Module):
+    """Convolution without bias and batch norm, under upstream's names `c` and `bn`."""
+
+    def __init__(
+        self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(
+            in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, H, W] -> [B, out, H / stride, W / stride]."""
+        return self.bn(self.c(x))  # type: ignore[no-any-return]
+
+
+class PatchEmbed(nn.Module):
+    """Two strided 3x3 convolutions: [B, 3, H, W] -> [B, C, H / 4, W / 4]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.seq = nn.Sequential(
+            ConvBn(3, channels // 2, 3, stride=2),
+            nn.GELU(),
+            ConvBn(channels // 2, channels, 3, stride=2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed the photo."""
+        return self.seq(x)  # type: ignore[no-any-return]
+
+
+class MbConv(nn.Module):
+    """Inverted residual with expansion 4 and GELU, also after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = 4 * channels
+        self.conv1 = ConvBn(channels, hidden, 1)
+        self.conv2 = ConvBn(hidden, hidden, 3, groups=hidden)
+        self.conv3 = ConvBn(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        hidden = F.gelu(self.conv2(F.gelu(self.conv1(x))))
+        return F.gelu(x + self.conv3(hidden))
+
+
+class PatchMerging(nn.Module):
+    """1x1, strided depthwise 3x3, 1x1."""
+
+    def __init__(self, in_channels: int, channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = ConvBn(in_channels, channels, 1)
+        self.conv2 = ConvBn(channels, channels, 3, stride=stride, groups=channels)
+        self.conv3 = ConvBn(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, H, W] -> [B, out, H / stride, W / stride]."""
+        return self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))  # type: ignore[no-any-return]
+
+
+def bias_index(window: int) -> Tensor:
+    """Row of `attention_biases` for each pair of tokens, [window^2, window^2] int64.
+
+    The table holds one bias per absolute offset (|dy|, |dx|), row by row.
+    """
+    cells = torch.tensor(list(itertools.product(range(window), range(window))))
+    offset = (cells[:, None] - cells[None]).abs()
+    return offset[..., 0] * window + offset[..., 1]
+
+
+class WindowAttention(nn.Module):
+    """Attention within windows, with a learned bias per offset; layer norm inside.
+
+    Upstream caches the gathered bias when `eval()` is called, which goes stale if weights are
+    loaded later. Here it is gathered in each call, or once by `bake`.
+    """
+
+    index: Tensor
+
+    def __init__(self, dim: int, *, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.head_dim = heads, dim // heads
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
+        self.register_buffer("index", bias_index(window), persistent=False)
+        self._bias: Tensor | None = None
+
+    def bias(self) -> Tensor:
+        """[heads, window^2, window^2]."""
+        return self._bias if self._bias is not None else self.attention_biases[:, self.index]
+
+    def bake(self) -> None:
+        """Keep the gathered bias as a constant: call on a copy, before capture."""
+        gathered = self.bias().detach()
+        del self._bias
+        self.register_buffer("_bias", gathered, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[windows, window^2, dim] -> the same shape."""
+        # Each head's q, k and v lie side by side in the output of `qkv`.
+        qkv = self.qkv(self.norm(x)).unflatten(-1, (self.heads, 3 * self.head_dim)).transpose(1, 2)
+        q, k, v = qkv.split(self.head_dim, dim=-1)
+        scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1) + self.bias()
+        mixed = torch.softmax(scores, dim=-1) @ v
+        return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class TokenMlp(nn.Module):
+    """Layer norm, expansion 4, GELU."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim] -> [..., dim]."""
+        return self.fc2(F.gelu(self.fc1(self.norm(x))))  # type: ignore[no-any-return]
+
+
+class TinyVitBlock(nn.Module):
+    """Window attention, a depthwise 3x3 convolution, an MLP; on [B, H, W, C] maps."""
+
+    def __init__(self, dim: int, *, heads: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.attn = WindowAttention(dim, heads=heads, window=window)
+        self.mlp = TokenMlp(dim)
+        self.local_conv = ConvBn(dim, dim, 3, groups=dim)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Pad to whole windows (padding takes part as keys, as upstream), attend, crop."""
+        batch, height, width, dim = x.shape
+        w = self.window
+        down, right = -height % w, -width % w
+        x = F.pad(x, (0, 0, 0, right, 0, down))
+        rows, cols = (height + down) // w, (width + right) // w
+        # Both permutes have rank 4: Core ML takes at most 5, LiteRT's GPU delegate 4.
+        x = x.reshape(batch * rows, w, cols, w * dim).transpose(1, 2)
+        x = self.attn(x.reshape(batch * rows * cols, w * w, dim))
+        x = x.reshape(batch * rows, cols, w, w * dim).transpose(1, 2)
+        return x.reshape(batch, rows * w, cols * w, dim)[:, :height, :width]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        x = x + self._attend(x)
+        x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.mlp(x)  # type: ignore[no-any-return]
+
+
+class Stage(nn.Module):
+    """Blocks of one width, then the merge to the next: [B, C, H, W] in and out."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        dim = WIDTHS[index]
+        self.convolutional = index == 0
+        self.blocks = nn.ModuleList(
+            MbConv(dim)
+            if self.convolutional
+            else TinyVitBlock(dim, heads=HEADS[index], window=WINDOWS[index])
+            for _ in range(DEPTHS[index])
+        )
+        self.downsample: PatchMerging | None = None
+        if index < len(STRIDES):
+            self.downsample = PatchMerging(dim, WIDTHS[index + 1], stride=STRIDES[index])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the blocks and the merge."""
+        x = x if self.convolutional else x.permute(0, 2, 3, 1)
+        for block in self.blocks:
+            x = block(x)
+        x = x if self.convolutional else x.permute(0, 3, 1, 2)
+        return x if self.downsample is None else self.downsample(x)
+
+
+class TinyVitEncoder(nn.Module):
+    """`image` [B, 3, 1024, 1024] -> `image_embeddings` [B, 256, 64, 64].
+
+    Upstream's file also holds an unused ImageNet head (`norm_head`, `head`), which is not here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(WIDTHS[0])
+        self.layers = nn.Sequential(*(Stage(i) for i in range(len(WIDTHS))))
+        self.neck = nn.Sequential(
+            nn.Conv2d(WIDTHS[-1], 256, 1, bias=False),
+            LayerNorm2d(256),
+            nn.Conv2d(256, 256, 3, padding=1, bias=False),
+            LayerNorm2d(256),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised, padded photo to embeddings."""
+        return self.neck(self.layers(self.patch_embed(image)))  # type: ignore[no-any-return]

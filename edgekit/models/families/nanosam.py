@@ -1,0 +1,69 @@
+"""NanoSAM: ResNet18 distilled from MobileSAM's encoder, MobileSAM's decoder.
+
+Facts: NVIDIA-AI-IOT/nanosam (preprocessing with PIL's default bicubic filter and truncated sizes,
+one coordinate factor, never a padding point, masks cropped at 256 and upscaled in one step).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.models.families.mobilesam import MOBILE_SAM_FILE
+from edgekit.records import (
+    CheckpointFile,
+    ClientContract,
+    MaskRule,
+    ModelRow,
+    Preprocessing,
+    PromptRule,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CLIENT = ClientContract(
+    preprocessing=Preprocessing(
+        frame=1024,
+        resample="bicubic",
+        rounding="truncate",
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375),
+    ),
+    prompts=PromptRule(coordinate_scale="longest_side", padding_point="never"),
+    masks=MaskRule(single=0, multimask=(0, 1, 2, 3), upscale="straight"),
+)
+
+ROWS = (
+    ModelRow(
+        name="nanosam",
+        family="nanosam",
+        variant="resnet18",
+        title="NanoSAM (ResNet18)",
+        paper="https://github.com/NVIDIA-AI-IOT/nanosam",
+        licence="Apache-2.0",
+        parameters=19_895_664,
+        builder="edgekit.models.families.nanosam:build",
+        encoder_prefix="",
+        unused_keys=(),
+        checkpoints=(
+            CheckpointFile(
+                filename="resnet18_image_encoder.onnx",
+                url="https://drive.google.com/file/d/14-SsvoaTl-esC3JOzomHDnI9OGgdO2OR",
+                sha256=None,
+                bytes=None,
+                licence="Apache-2.0",
+                supplies=("image_encoder.",),
+            ),
+            MOBILE_SAM_FILE,
+        ),
+        client=CLIENT,
+    ),
+)
+
+
+def build() -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode."""
+    from edgekit.models.encoders.resnet18 import ResNet18Encoder
+    from edgekit.models.sam import SamDecoder
+
+    return ResNet18Encoder().eval(), SamDecoder().eval()

@@ -1,0 +1,36 @@
+"""The ordered table of models. A new family is one file in `families/` and one line here.
+
+Imports no torch, so that listing models and reporting a mistyped name stay instant.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from edgekit.errors import UnknownName
+from edgekit.models.families import mobilesam, nanosam
+from edgekit.records import ModelRow
+
+_ROWS: tuple[ModelRow, ...] = (*nanosam.ROWS, *mobilesam.ROWS)
+
+
+def models() -> tuple[ModelRow, ...]:
+    """Every model edgekit knows, in the order they are listed."""
+    return _ROWS
+
+
+def model(name: str) -> ModelRow:
+    """The row of this name.
+
+    Raises:
+        UnknownName: with the nearest names.
+    """
+    rows = {row.name: row for row in _ROWS}
+    if name in rows:
+        return rows[name]
+    near = difflib.get_close_matches(name, rows, n=3, cutoff=0.4)
+    raise UnknownName(
+        f"There is no model named {name!r}.",
+        expected=f"one of {', '.join(rows)}",
+        next_step=f"did you mean {near[0]!r}?" if near else "edgekit models",
+    )

@@ -1,0 +1,45 @@
+"""The decoder graph: what is captured, exported and called by clients."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edgekit.models.sam.mask_decoder import MaskDecoder
+from edgekit.models.sam.prompt_encoder import PromptEncoder
+from edgekit.records import Label
+
+
+class SamDecoder(nn.Module):
+    """Prompt encoder and mask decoder in one module, batched over prompts of one photo."""
+
+    def __init__(self, *, frame: int = 1024, grid: int = 64) -> None:
+        super().__init__()
+        self.prompt_encoder = PromptEncoder(grid=grid, frame=frame)
+        self.mask_decoder = MaskDecoder()
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks for B prompts.
+
+        Args:
+            image_embeddings: [1, 256, 64, 64], of one photo.
+            point_coords: [B, N, 2], x and y in the 1024 frame.
+            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence at all.
+            mask_input: [B, 1, 256, 256] logits.
+            has_mask_input: [B], 1 or 0.
+
+        Returns:
+            low_res_masks [B, 4, 256, 256] logits and iou_predictions [B, 4].
+        """
+        empty = (point_labels == Label.EMPTY).to(point_coords.dtype)
+        sparse = self.prompt_encoder.points(point_coords, point_labels)
+        dense = self.prompt_encoder.dense(mask_input, has_mask_input)
+        positions = self.prompt_encoder.image_positions()
+        masks, iou = self.mask_decoder(image_embeddings + dense, positions, sparse, empty)
+        return masks, iou

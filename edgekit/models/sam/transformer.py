@@ -1,0 +1,130 @@
+"""The two-way transformer: tokens attend to the image, the image attends to the tokens."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose inner width may be smaller than the model's.
+
+    Rank 4 throughout and written as two MatMuls around a Softmax: the shape of attention that
+    ONNX Runtime, OpenVINO, Core ML and LiteRT all take (LiteRT mis-lowers higher ranks,
+    google-ai-edge/litert-samples#289).
+    """
+
+    def __init__(self, dim: int, *, heads: int, downsample: int = 1) -> None:
+        super().__init__()
+        inner = dim // downsample
+        self.heads, self.head_dim = heads, inner // heads
+        self.q_proj = nn.Linear(dim, inner)
+        self.k_proj = nn.Linear(dim, inner)
+        self.v_proj = nn.Linear(dim, inner)
+        self.out_proj = nn.Linear(inner, dim)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            q: [B, Tq, dim].
+            k: [B, Tk, dim].
+            v: [B, Tk, dim].
+            key_bias: [B, 1, 1, Tk], added to the scores; hides empty slots.
+
+        Returns:
+            [B, Tq, dim].
+        """
+        q = self._split(self.q_proj(q)) * (1 / math.sqrt(self.head_dim))
+        k, v = self._split(self.k_proj(k)), self._split(self.v_proj(v))
+        scores = q @ k.transpose(-2, -1)
+        if key_bias is not None:
+            scores = scores + key_bias
+        mixed = torch.softmax(scores, dim=-1) @ v
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class TokenMlp(nn.Module):
+    """Two linear layers with ReLU, under SAM's names `lin1` and `lin2`."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(dim, hidden)
+        self.lin2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim] -> [..., dim]."""
+        return self.lin2(F.relu(self.lin1(x)))  # type: ignore[no-any-return]
+
+
+class TwoWayBlock(nn.Module):
+    """Self-attention of the tokens, tokens to image, MLP, image to tokens; post-norm."""
+
+    def __init__(self, dim: int, *, heads: int, hidden: int, first: bool) -> None:
+        super().__init__()
+        self.first = first
+        self.self_attn = Attention(dim, heads=heads)
+        self.norm1 = nn.LayerNorm(dim)
+        self.cross_attn_token_to_image = Attention(dim, heads=heads, downsample=2)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = TokenMlp(dim, hidden)
+        self.norm3 = nn.LayerNorm(dim)
+        self.norm4 = nn.LayerNorm(dim)
+        self.cross_attn_image_to_token = Attention(dim, heads=heads, downsample=2)
+
+    def forward(
+        self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor, key_bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One round; shapes as in `TwoWayTransformer.forward`."""
+        if self.first:  # the first layer has neither positions nor a residual here
+            tokens = self.self_attn(tokens, tokens, tokens, key_bias)
+        else:
+            q = tokens + token_pe
+            tokens = tokens + self.self_attn(q, q, tokens, key_bias)
+        tokens = self.norm1(tokens)
+        keys = image + image_pe
+        tokens = tokens + self.cross_attn_token_to_image(tokens + token_pe, keys, image)
+        tokens = self.norm2(tokens)
+        tokens = self.norm3(tokens + self.mlp(tokens))
+        back = self.cross_attn_image_to_token(keys, tokens + token_pe, tokens, key_bias)
+        return tokens, self.norm4(image + back)
+
+
+class TwoWayTransformer(nn.Module):
+    """Two blocks and a last look of the tokens at the image."""
+
+    def __init__(
+        self, dim: int = 256, *, depth: int = 2, heads: int = 8, hidden: int = 2048
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            TwoWayBlock(dim, heads=heads, hidden=hidden, first=i == 0) for i in range(depth)
+        )
+        self.final_attn_token_to_image = Attention(dim, heads=heads, downsample=2)
+        self.norm_final_attn = nn.LayerNorm(dim)
+
+    def forward(
+        self, tokens: Tensor, image: Tensor, image_pe: Tensor, key_bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mix.
+
+        Args:
+            tokens: [B, T, dim]; they are their own positional encoding too.
+            image: [B, grid * grid, dim].
+            image_pe: [1, grid * grid, dim].
+            key_bias: [B, 1, 1, T], 0 or a large negative number for empty slots.
+
+        Returns:
+            Tokens and image, same shapes.
+        """
+        token_pe = tokens
+        for layer in self.layers:
+            tokens, image = layer(tokens, image, token_pe, image_pe, key_bias)
+        look = self.final_attn_token_to_image(tokens + token_pe, image + image_pe, image)
+        return self.norm_final_attn(tokens + look), image
