@@ -41,6 +41,23 @@ class Role(StrEnum):
     DECODER = "decoder"
 
 
+# The graph contract (design.md): tensor names in the order of the modules' arguments and results.
+INPUT_NAMES: dict[Role, tuple[str, ...]] = {
+    Role.ENCODER: ("image",),
+    Role.DECODER: (
+        "image_embeddings",
+        "point_coords",
+        "point_labels",
+        "mask_input",
+        "has_mask_input",
+    ),
+}
+OUTPUT_NAMES: dict[Role, tuple[str, ...]] = {
+    Role.ENCODER: ("image_embeddings",),
+    Role.DECODER: ("low_res_masks", "iou_predictions"),
+}
+
+
 class Precision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
@@ -88,8 +105,8 @@ class MaskRule:
     """How `low_res_masks` [B, 4, 256, 256] logits become masks at the photo's size.
 
     `single` is the index used for one mask, `multimask` those returned when several are asked for.
-    `upscale`: "frame_then_photo" = bilinear to the frame, crop to the resized photo, bilinear to the
-    photo; "straight" = crop the low-res map to the photo's aspect (truncated), bilinear to the
+    `upscale`: "frame_then_photo" = bilinear to the frame, crop to the resized photo, bilinear to
+    the photo; "straight" = crop the low-res map to the photo's aspect (truncated), bilinear to the
     photo. All bilinear with half-pixel centres (align_corners false). A pixel is in the mask if its
     logit > `threshold`.
     """
@@ -268,7 +285,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A bundle on disk whose manifest has been read (see store.read_bundle for the digest check)."""
+    """A bundle on disk whose manifest has been read (`store.read_bundle` checks the digests)."""
 
     path: Path
     manifest: Manifest

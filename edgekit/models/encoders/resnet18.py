@@ -55,8 +55,7 @@ class ResNet18(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Stride-32 features."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return x
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
 
 
 class ResNet18Encoder(nn.Module):

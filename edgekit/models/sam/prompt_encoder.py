@@ -68,7 +68,7 @@ class PromptEncoder(nn.Module):
         """
         label = labels.unsqueeze(-1)
         placed = (label >= Label.BACKGROUND).to(coords.dtype)
-        tokens = self.pe_layer((coords + 0.5) / self.frame) * placed
+        tokens: Tensor = self.pe_layer((coords + 0.5) / self.frame) * placed
         tokens = tokens + self.not_a_point_embed.weight * (label == Label.PADDING).to(coords.dtype)
         for code, embedding in enumerate(self.point_embeddings):
             tokens = tokens + embedding.weight * (label == code).to(coords.dtype)  # type: ignore[operator]

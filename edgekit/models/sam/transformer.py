@@ -27,7 +27,8 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner, dim)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        heads: Tensor = torch.unflatten(x, -1, (self.heads, self.head_dim))
+        return heads.transpose(1, 2)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None = None) -> Tensor:
         """Attend.

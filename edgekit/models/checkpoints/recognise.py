@@ -1,0 +1,44 @@
+"""Whose checkpoint is this? Told by its keys, to name the family in an error.
+
+Ordered from the special to the general: the first row whose every mark is found wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# (family, marks); a mark is the beginning of a key.
+_MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("HQ-SAM 2", ("sam_mask_decoder.hf_token",)),
+    ("EdgeTAM", ("spatial_perceiver.", "image_encoder.trunk.")),
+    (
+        "EfficientTAM",
+        ("image_encoder.trunk.pos_embed", "image_encoder.trunk.blocks.0.attn.rel_pos"),
+    ),
+    ("SAM 2 or EfficientTAM", ("sam_mask_decoder.", "image_encoder.trunk.")),
+    ("SAM (transformers names)", ("shared_image_embedding.", "vision_encoder.")),
+    ("SAM 3 (transformers names)", ("vision_encoder.", "text_encoder.")),
+    ("Light HQ-SAM", ("mask_decoder.hf_token", "image_encoder.patch_embed.seq.")),
+    ("SAM-HQ", ("mask_decoder.hf_token", "image_encoder.blocks.")),
+    ("EdgeSAM", ("image_encoder.features.", "image_encoder.fuse_stage2.")),
+    ("RepViT-SAM", ("image_encoder.features.",)),
+    ("EfficientViT-SAM", ("image_encoder.backbone.stages.",)),
+    ("EfficientSAM", ("image_encoder.blocks.", "mask_decoder.iou_prediction_head.fc.")),
+    ("SAM (ViT) or SlimSAM", ("image_encoder.blocks.", "mask_decoder.")),
+    ("MobileSAM or TinySAM", ("image_encoder.patch_embed.seq.", "image_encoder.layers.")),
+    ("MobileSAMv2 (decoder)", ("PromtEncoder.",)),
+    ("MobileSAMv2 (encoder)", ("patch_embed.seq.", "layers.0.")),
+    ("NanoSAM (EfficientViT-B0)", ("backbone.stem_in_conv", "up_1.")),
+    ("NanoSAM", ("backbone.layer1.", "up_1.")),
+    ("SqueezeSAM", ("unet_encoder.",)),
+    ("FastSAM (YOLOv8-seg)", ("model.0.conv.", "model.22.")),
+)
+
+
+def family_of(keys: Iterable[str]) -> str | None:
+    """The family whose marks are all among the keys, or None."""
+    known = tuple(keys)
+    for family, marks in _MARKS:
+        if all(any(key.startswith(mark) for key in known) for mark in marks):
+            return family
+    return None
