@@ -1,0 +1,13 @@
+"""Run a bundle on a device: NumPy, Pillow and the target's runtime, never PyTorch.
+
+predictor = Predictor("dist/nanosam-x86-fp32")
+predictor.set_image("photo.jpg")
+masks, scores, low_res_logits = predictor.predict(box=[40, 60, 300, 420])
+"""
+
+from edgekit.runtime.overlay import draw
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.predictor import Prediction, Predictor
+from edgekit.runtime.prompts import Prompt
+
+__all__ = ["Prediction", "Predictor", "Prompt", "draw", "load_photo"]

@@ -1,0 +1,232 @@
+"""What the user points at, checked once at the edge, and the decoder's input tensors for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.errors import BadInput
+from edgekit.records import ClientContract, FloatArray, Label
+from edgekit.runtime.postprocess import LOW_RES
+from edgekit.runtime.preprocess import resized_size
+
+Coordinates = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+_POINTS = "points [N, 2] as x, y in photo pixels"
+_LABELS = "one label per point: 1 foreground, 0 background"
+_BOX = "a box x0, y0, x1, y1 in photo pixels with x0 < x1 and y0 < y1"
+_MASK = f"low-res logits [{LOW_RES}, {LOW_RES}], as predict() returned them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prompt:
+    """One object to segment, in pixels of the photo (x right, y down). Made by `Prompt.checked`.
+
+    `points` [N, 2] and `labels` [N] (N may be 0), `box` [4] as x0, y0, x1, y1, `mask` [256, 256]
+    logits of an earlier prediction of the same object.
+    """
+
+    points: Coordinates
+    labels: Labels
+    box: Coordinates | None = None
+    mask: FloatArray | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        points: npt.ArrayLike | None = None,
+        labels: npt.ArrayLike | None = None,
+        box: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        photo_size: tuple[int, int] | None = None,
+    ) -> Prompt:
+        """A prompt from whatever the user gave, in SAM's calling convention.
+
+        Args:
+            points: [N, 2] x, y in photo pixels; None or empty for none.
+            labels: [N], 1 foreground, 0 background; as many as points.
+            box: [4] or [1, 4], x0, y0, x1, y1 in photo pixels.
+            mask: [256, 256] or [1, 256, 256] low-res logits.
+            photo_size: (height, width); None leaves the photo's bounds to the Predictor.
+
+        Raises:
+            BadInput: nothing given; a wrong shape; a NaN or infinite number; a label that is not 0
+                or 1; not as many labels as points; x1 <= x0 or y1 <= y0; outside the photo.
+        """
+        clicks, codes = _points(points, labels)
+        prompt = cls(
+            points=clicks,
+            labels=codes,
+            box=None if box is None else _box(box),
+            mask=None if mask is None else _mask(mask),
+        )
+        if not len(clicks) and box is None and mask is None:
+            raise BadInput("The prompt is empty.", expected="a point, a box or a mask")
+        if photo_size is not None:
+            prompt.check_inside(photo_size)
+        return prompt
+
+    def check_inside(self, photo_size: tuple[int, int]) -> None:
+        """Refuse coordinates that are not on a photo of (height, width) pixels.
+
+        The far edges count as inside: the box of an object that fills the photo ends there.
+
+        Raises:
+            BadInput: a point or a box corner lies outside.
+        """
+        height, width = photo_size
+        corners = np.empty((0, 2)) if self.box is None else self.box.reshape(2, 2)
+        for name, places in (("point", self.points), ("box corner", corners)):
+            outside = ((places < 0) | (places > (width, height))).any(axis=1)
+            if outside.any():
+                x, y = places[int(outside.argmax())]
+                raise BadInput(
+                    f"The {name} ({x:g}, {y:g}) lies outside the photo.",
+                    expected=f"x from 0 to {width} and y from 0 to {height}",
+                )
+
+
+def decoder_feeds(
+    prompts: Sequence[Prompt],
+    photo_size: tuple[int, int],
+    client: ClientContract,
+    *,
+    slots: int | None = None,
+) -> dict[str, FloatArray]:
+    """The decoder's inputs for B prompts on one photo, but for the encoder's outputs.
+
+    Prompts with fewer tokens than the longest are filled up with empty slots, which have no
+    influence (design.md, "The graph contract").
+
+    Args:
+        prompts: at least one, inside the photo.
+        photo_size: (height, width) in pixels.
+        client: the family's rules for coordinates and the padding point.
+        slots: the number of tokens of a decoder with fixed slots; None for a dynamic one.
+
+    Returns:
+        point_coords [B, N, 2] in the encoder's frame, point_labels [B, N], mask_input
+        [B, 1, 256, 256] and has_mask_input [B], all float32.
+
+    Raises:
+        BadInput: a prompt needs more tokens than there are slots.
+    """
+    tokens = [_tokens(prompt, client) for prompt in prompts]
+    scale = _coordinate_scale(photo_size, client)
+    length = slots or max(1, *(len(labels) for _, labels in tokens))
+    coords = np.zeros((len(prompts), length, 2), dtype=np.float32)
+    codes = np.full((len(prompts), length), Label.EMPTY, dtype=np.float32)
+    for row, (places, labels) in enumerate(tokens):
+        if len(labels) > length:
+            raise _too_long(needed=len(labels), slots=length)
+        coords[row, : len(labels)] = places * scale
+        codes[row, : len(labels)] = labels
+    mask_input, has_mask_input = _masks(prompts)
+    return {
+        "point_coords": coords,
+        "point_labels": codes,
+        "mask_input": mask_input,
+        "has_mask_input": has_mask_input,
+    }
+
+
+def _tokens(prompt: Prompt, client: ClientContract) -> tuple[Coordinates, list[int]]:
+    """Places [N, 2] in photo pixels and label codes: points, padding point, box corners.
+
+    The padding point goes with points only: SAM pads where it embeds points, so that a mask alone
+    has no token at all (segment_anything/modeling/prompt_encoder.py).
+    """
+    places, labels = [prompt.points], prompt.labels.tolist()
+    if prompt.box is not None:
+        places.append(prompt.box.reshape(2, 2))
+        labels += [Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]
+    elif labels and client.prompts.padding_point == "without_box":
+        places.append(np.zeros((1, 2)))
+        labels.append(Label.PADDING)
+    return np.concatenate(places), labels
+
+
+def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
+    """Factors for x and y from photo pixels to the frame."""
+    height, width = photo_size
+    if client.prompts.coordinate_scale == "longest_side":
+        factor = client.preprocessing.frame / max(photo_size)
+        return np.array([factor, factor])
+    new_height, new_width = resized_size(height, width, client.preprocessing)
+    return np.array([new_width / width, new_height / height])
+
+
+def _masks(prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
+    masks = np.zeros((len(prompts), 1, LOW_RES, LOW_RES), dtype=np.float32)
+    given = np.zeros(len(prompts), dtype=np.float32)
+    for row, prompt in enumerate(prompts):
+        if prompt.mask is not None:
+            masks[row, 0], given[row] = prompt.mask, 1
+    return masks, given
+
+
+def _too_long(*, needed: int, slots: int) -> BadInput:
+    return BadInput(
+        f"The prompt needs {needed} slots (one per point, two for a box, one for padding).",
+        expected=f"at most {slots}, the number of prompt slots that this bundle was exported with",
+        next_step="give fewer points, or export for a target with more `prompt_slots`",
+    )
+
+
+def _numbers(values: npt.ArrayLike, *, name: str, expected: str) -> Coordinates:
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"The {name} cannot be read as numbers.", expected=expected) from error
+    if not np.isfinite(numbers).all():
+        raise BadInput(f"The {name} must be finite: NaN or infinity found.", expected=expected)
+    return numbers
+
+
+def _wrong_shape(name: str, array: Coordinates, expected: str) -> BadInput:
+    return BadInput(f"The {name} cannot have the shape {list(array.shape)}.", expected=expected)
+
+
+def _points(
+    points: npt.ArrayLike | None, labels: npt.ArrayLike | None
+) -> tuple[Coordinates, Labels]:
+    places = _numbers([] if points is None else points, name="points", expected=_POINTS)
+    codes = _numbers([] if labels is None else labels, name="labels", expected=_LABELS)
+    places = places.reshape(0, 2) if places.size == 0 else places
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise _wrong_shape("points", places, _POINTS)
+    if codes.shape != (len(places),):
+        raise BadInput(
+            f"There are {len(places)} points and labels of shape {list(codes.shape)}.",
+            expected=_LABELS,
+        )
+    unknown = ~np.isin(codes, (Label.BACKGROUND, Label.FOREGROUND))
+    if unknown.any():
+        raise BadInput(f"There is no point label {codes[unknown][0]:g}.", expected=_LABELS)
+    return places, codes.astype(np.int64)
+
+
+def _box(box: npt.ArrayLike) -> Coordinates:
+    corners = _numbers(box, name="box", expected=_BOX)
+    if corners.shape not in {(4,), (1, 4)}:
+        raise _wrong_shape("box", corners, _BOX)
+    x0, y0, x1, y1 = corners = corners.reshape(4)
+    if x1 <= x0 or y1 <= y0:
+        raise BadInput(
+            f"The box {x0:g}, {y0:g}, {x1:g}, {y1:g} has no area.",
+            expected=_BOX,
+            next_step="if it is x, y, width, height: give x, y, x + width, y + height",
+        )
+    return corners
+
+
+def _mask(mask: npt.ArrayLike) -> FloatArray:
+    logits = _numbers(mask, name="mask", expected=_MASK)
+    if logits.shape not in {(LOW_RES, LOW_RES), (1, LOW_RES, LOW_RES)}:
+        raise _wrong_shape("mask", logits, _MASK)
+    return logits.reshape(LOW_RES, LOW_RES).astype(np.float32)
