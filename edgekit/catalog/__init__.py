@@ -1,0 +1,25 @@
+"""What edgekit knows as data: device profiles and image sets. Torch-free.
+
+`targets/*.toml` and `calibration/*.toml` are read into records; nothing here knows what a device
+or a photo is used for.
+"""
+
+from edgekit.catalog.annotations import photos_from_coco
+from edgekit.catalog.image_sets import image_set, image_sets, photos_from
+from edgekit.catalog.masks import instance_mask
+from edgekit.catalog.photos import Instance, Photo, PhotoSet, RunLengths
+from edgekit.catalog.targets import target, targets
+
+__all__ = [
+    "Instance",
+    "Photo",
+    "PhotoSet",
+    "RunLengths",
+    "image_set",
+    "image_sets",
+    "instance_mask",
+    "photos_from",
+    "photos_from_coco",
+    "target",
+    "targets",
+]

@@ -1,0 +1,71 @@
+"""Where the tables lie, and how one TOML file becomes a record."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from edgekit.errors import BadInput, RuntimeMissing, UnknownName
+from edgekit.store import Malformed, record_from_json
+
+T = TypeVar("T")
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def table_dir(kind: Literal["targets", "calibration"]) -> Path:
+    """The folder of a kind of table: in the wheel `edgekit/_data`, else the repository's root.
+
+    Raises:
+        RuntimeMissing: neither is there.
+    """
+    for root in (_PACKAGE / "_data", _PACKAGE.parent):
+        if (root / kind).is_dir():
+            return root / kind
+    raise RuntimeMissing(
+        f"edgekit's own {kind}/ is missing from {_PACKAGE}",
+        next_step="install edgekit again: pip install --force-reinstall edgekit",
+    )
+
+
+def names_in(kind: Literal["targets", "calibration"]) -> tuple[str, ...]:
+    """The names of the tables of a kind, sorted."""
+    return tuple(sorted(file.stem for file in table_dir(kind).glob("*.toml")))
+
+
+def record_from_toml(kind: type[T], path: Path) -> T:
+    """Read one record from a TOML file.
+
+    Raises:
+        Malformed: with one line per error, each naming the file and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return record_from_json(kind, json.dumps(tomllib.loads(text), default=str).encode())
+    except Malformed as error:
+        raise Malformed(tuple(f"{path.name}: {line}" for line in error.problems)) from error
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise Malformed((f"{path.name}: {error}",)) from error
+
+
+def unknown(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:
+    """The error for a name that no table has, with the nearest that one has."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return UnknownName(
+        f"there is no {kind} {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""),
+        expected=", ".join(known),
+        next_step=command,
+    )
+
+
+def unusable(problems: tuple[str, ...], *, where: Path) -> BadInput:
+    """The error for tables that do not read."""
+    return BadInput(
+        f"{where}: {Malformed(problems)}",
+        next_step="mend the file, or install edgekit again",
+    )

@@ -1,0 +1,130 @@
+"""`manifest.json`: written by us, read as if by an enemy.
+
+A bundle is downloaded and passed around, so that its manifest may be made to open a file elsewhere
+or to take all the memory. Everything is checked before any file of it is opened by a runtime, and
+all the problems come in one BundleCorrupt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from edgekit.errors import BundleCorrupt
+from edgekit.records import MANIFEST_SCHEMA, Bundle, FileDigest, Manifest
+from edgekit.store import contradictions
+from edgekit.store.digests import sha256_of
+from edgekit.store.documents import Malformed, printable, record_from_json
+from edgekit.store.folders import write_atomic
+
+MANIFEST = "manifest.json"
+
+_MOST_BYTES = 8 * 2**20  # a manifest is some 20 kB
+# What edgekit writes, and nothing that a shell, Windows or a path join reads in its own way.
+_NAME = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._+-]{1,100}"
+_PLAIN_PATH = re.compile(f"(?:{_NAME}/){{0,8}}{_NAME}")
+_EXPORT_AGAIN = "export it again: edgekit export MODEL --target TARGET --force"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` into a bundle's folder, atomically."""
+    text = json.dumps(asdict(manifest), indent=2, allow_nan=False, ensure_ascii=False)
+    write_atomic(folder / MANIFEST, text + "\n")
+
+
+def read_bundle(path: Path, *, check_digests: bool = True) -> Bundle:
+    """Read a bundle's manifest and check it and its files.
+
+    Paths, presence and sizes of all listed files are always checked; `check_digests` also reads
+    them and compares their SHA-256.
+
+    Raises:
+        BundleCorrupt: with everything that is wrong; see the module.
+    """
+    path = path.expanduser().absolute()
+    text = _manifest_text(path)
+    _refuse_other_schema(path, text)
+    try:
+        manifest = record_from_json(Manifest, text)
+        problems = [*contradictions.in_manifest(manifest)]
+        problems += _problems_with_files(path, manifest, digests=check_digests)
+        if problems:
+            raise Malformed(tuple(problems))
+    except Malformed as error:
+        raise _corrupt(path, str(error)) from error
+    return Bundle(path=path, manifest=manifest)
+
+
+def _corrupt(path: Path, problems: str) -> BundleCorrupt:
+    return BundleCorrupt(
+        f"{printable(str(path))} is not a sound bundle: {problems}",
+        expected=f"a folder with {MANIFEST} and the files it lists, as edgekit export wrote them",
+        next_step=_EXPORT_AGAIN,
+    )
+
+
+def _manifest_text(path: Path) -> bytes:
+    file = path / MANIFEST
+    if not path.is_dir():
+        raise _corrupt(path, "no such folder")
+    if not file.is_file():  # also false for a pipe or a device, which would be read for ever
+        raise _corrupt(path, f"no {MANIFEST}")
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise _corrupt(path, f"{MANIFEST} cannot be read: {error.strerror}") from error
+    if len(text) > _MOST_BYTES:
+        raise _corrupt(path, f"{MANIFEST} is larger than {_MOST_BYTES} bytes")
+    return text
+
+
+def _refuse_other_schema(path: Path, text: bytes) -> None:
+    from pydantic_core import from_json
+
+    try:
+        document = from_json(text)
+    except ValueError as error:
+        raise _corrupt(path, f"{MANIFEST}: {printable(str(error))}") from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema is None:
+        raise _corrupt(path, f"{MANIFEST} has no schema number")
+    if isinstance(schema, int) and schema != MANIFEST_SCHEMA:
+        number, maker = printable(str(schema)), printable(str(document.get("edgekit", "unknown")))
+        raise BundleCorrupt(
+            f"{printable(str(path))} has manifest schema {number}, written by edgekit {maker}",
+            expected=f"schema {MANIFEST_SCHEMA}",
+            next_step=f"install the edgekit version that wrote it, or {_EXPORT_AGAIN}",
+        )
+
+
+def _problems_with_files(path: Path, manifest: Manifest, *, digests: bool) -> Iterator[str]:
+    listed = [file for artifact in manifest.artifacts for file in artifact.files]
+    for file in (*listed, *manifest.golden):
+        if problem := _problem_with_path(path, file) or _change_of(path, file, digests=digests):
+            yield f"{printable(file.path)} {problem}"
+
+
+def _problem_with_path(path: Path, file: FileDigest) -> str | None:
+    if not _PLAIN_PATH.fullmatch(file.path):
+        return "is not a plain path inside the bundle"
+    try:
+        place = (path / file.path).resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
+        return "is missing"
+    if not place.is_relative_to(path.resolve()):
+        return "is a link that leads out of the bundle"
+    return None if place.is_file() else "is not a file"
+
+
+def _change_of(path: Path, file: FileDigest, *, digests: bool) -> str | None:
+    place = path / file.path
+    size = place.stat().st_size
+    if size != file.bytes:
+        return f"has {size} bytes instead of {file.bytes}"
+    if digests and sha256_of(place) != file.sha256:
+        return "was changed: its SHA-256 differs"
+    return None

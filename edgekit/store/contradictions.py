@@ -1,0 +1,55 @@
+"""Values that have the right type and still cannot be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgekit.records import Artifact, ClientContract, Manifest, Role, Target
+
+_LARGEST_FRAME = 4096  # 16x the pixels of SAM's 1024: beyond it a bundle only asks for memory
+_MASKS = 4  # low_res_masks has one single-mask and three multimask channels
+
+
+def in_target(target: Target) -> Iterator[str]:
+    """What is wrong with a profile, one line each."""
+    if not 0 <= target.gate.min_iou <= target.gate.mean_iou <= 1:
+        yield "gate: 0 <= min_iou <= mean_iou <= 1 does not hold"
+    if target.prompt_slots is not None and target.prompt_slots < 1:
+        yield "prompt_slots: must be at least 1"
+    if target.opset < 1:
+        yield "opset: must be at least 1"
+    if target.memory_mb < 1:
+        yield "memory_mb: must be at least 1"
+
+
+def in_manifest(manifest: Manifest) -> Iterator[str]:
+    """What is wrong with a manifest apart from its files, one line each."""
+    yield from (f"target.{problem}" for problem in in_target(manifest.target))
+    yield from _in_client(manifest.client)
+    roles = sorted(artifact.role for artifact in manifest.artifacts)
+    if roles != sorted(Role):
+        yield "artifacts: one encoder and one decoder are needed"
+    for artifact in manifest.artifacts:
+        yield from _in_artifact(artifact)
+    listed = [file for artifact in manifest.artifacts for file in artifact.files]
+    paths = [file.path for file in (*listed, *manifest.golden)]
+    if len(set(paths)) < len(paths):  # or one large file could be hashed a million times
+        yield "artifacts, golden: a file is listed twice"
+
+
+def _in_client(client: ClientContract) -> Iterator[str]:
+    if not 1 <= client.preprocessing.frame <= _LARGEST_FRAME:
+        yield f"client.preprocessing.frame: must be 1 to {_LARGEST_FRAME}"
+    if min(client.preprocessing.std) <= 0:
+        yield "client.preprocessing.std: must be positive"
+    chosen = (client.masks.single, *client.masks.multimask)
+    if not client.masks.multimask or min(chosen) < 0 or max(chosen) >= _MASKS:
+        yield f"client.masks: indices must be 0 to {_MASKS - 1}"
+
+
+def _in_artifact(artifact: Artifact) -> Iterator[str]:
+    if artifact.entry not in {file.path for file in artifact.files}:
+        yield f"artifacts.{artifact.role}.entry: is not one of its files"
+    for tensor in (*artifact.inputs, *artifact.outputs):
+        if any(isinstance(size, int) and size < 1 for size in tensor.shape):
+            yield f"artifacts.{artifact.role}: tensor {tensor.name} has a size below 1"

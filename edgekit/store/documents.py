@@ -1,0 +1,68 @@
+"""JSON to records: strict types, unknown keys refused, every error located and collected.
+
+pydantic's TypeAdapter reads the plain dataclasses of records.py. The adapter is made over a
+one-tuple of the record because pydantic takes a configuration only for a type that is not itself a
+dataclass, and hands it down to the standard-library dataclasses inside.
+"""
+
+from __future__ import annotations
+
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
+
+_SHOWN = 8
+_LONGEST = 120
+
+
+class Malformed(ValueError):
+    """A document that does not hold the record it should; the caller names the document."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        shown = [printable(problem) for problem in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            shown.append(f"and {len(problems) - _SHOWN} more")
+        super().__init__("; ".join(shown))
+
+
+def record_from_json(
+    kind: type[T], text: bytes, *, unknown_keys: Literal["forbid", "ignore"] = "forbid"
+) -> T:
+    """Read one record from JSON text.
+
+    Types are strict (no "1" for 1, no true for 1) and floats finite.
+
+    Raises:
+        Malformed: with one line per error, "key.subkey: reason".
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    config = ConfigDict(extra=unknown_keys, strict=True, allow_inf_nan=False)
+    one_tuple: Any = GenericAlias(tuple, (kind,))
+    adapter: TypeAdapter[tuple[T]] = TypeAdapter(one_tuple, config=config)
+    try:
+        return adapter.validate_json(b"[" + text + b"]")[0]
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Malformed(tuple(_located(detail) for detail in details)) from error
+
+
+def printable(text: str) -> str:
+    """Untrusted text for a message: one short line, control characters escaped."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+
+
+def _located(detail: ErrorDetails) -> str:
+    reason = {
+        "unexpected_keyword_argument": "unknown key",
+        "missing": "missing",
+        "missing_keyword_only_argument": "missing",
+    }.get(detail["type"], detail["msg"])
+    where = ".".join(str(step) for step in detail["loc"][1:])
+    return f"{where}: {reason}" if where else reason

@@ -1,0 +1,99 @@
+"""Checkpoint downloads: verified by SHA-256 before they get their name, cached, interruptible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit.errors import WeightsUnavailable
+from edgekit.records import CheckpointFile
+from edgekit.store.cache import cache_dir
+from edgekit.store.digests import sha256_of
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes done and the bytes in all (None where the server does not say)."""
+
+_CHUNK_BYTES = 2**18
+_TIMEOUT_S = 30
+
+
+def checkpoint_dir() -> Path:
+    """Where checkpoints are downloaded to, and where a user may put them by hand."""
+    return cache_dir() / "checkpoints"
+
+
+def download(file: CheckpointFile, *, progress: Progress | None = None) -> Path:
+    """The checkpoint in the cache, fetched if it is not there yet.
+
+    Raises:
+        WeightsUnavailable: it could not be fetched, what came has another SHA-256, or no digest is
+            known so that it is never downloaded. The message names the URL, the folder to put the
+            file in and the SHA-256.
+    """
+    place = checkpoint_dir() / file.filename
+    if place.is_file() and file.sha256 in (None, sha256_of(place)):
+        return place
+    if file.sha256 is None:
+        raise _unavailable(file, "no trustworthy SHA-256 is known, so it is not downloaded")
+    try:
+        _fetch(file, place, progress)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors, pooch's ValueErrors
+        reason = " ".join(str(error).split())[:200]
+        raise _unavailable(
+            file, f"the download failed, {type(error).__name__}: {reason})"
+        ) from error
+    return place
+
+
+def _fetch(file: CheckpointFile, place: Path, progress: Progress | None) -> None:
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")  # its notes would run through the progress bar
+    downloader = pooch.HTTPDownloader(
+        progressbar=_Meter(progress) if progress else False,
+        chunk_size=_CHUNK_BYTES,
+        timeout=_TIMEOUT_S,
+    )
+    pooch.retrieve(
+        file.url,
+        known_hash=f"sha256:{file.sha256}",
+        fname=place.name,
+        path=place.parent,
+        downloader=downloader,
+    )
+
+
+class _Meter:
+    """What pooch expects of a progress bar, turned into calls of one function.
+
+    pooch sets `total`, reports each chunk at its nominal size, and at the end resets and reports
+    the total once more.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.total = 0
+        self._done = 0
+        self._progress = progress
+
+    def update(self, count: int) -> None:
+        self._done += count
+        if self.total:
+            self._done = min(self._done, self.total)
+        self._progress(self._done, self.total or None)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def _unavailable(file: CheckpointFile, reason: str) -> WeightsUnavailable:
+    place = checkpoint_dir()
+    wrong = (place / file.filename).is_file() and file.sha256 is not None
+    there = f"; the {file.filename} in {place} has another SHA-256" if wrong else ""
+    return WeightsUnavailable(
+        f"{file.filename} is not there: {reason}{there}",
+        expected=f"{file.filename} from {file.url}, SHA-256 {file.sha256 or 'unknown'}",
+        next_step=f"put the file in {place}, or use --weights seeded for random weights",
+    )

@@ -1,0 +1,111 @@
+"""Files and folders that are there whole or not at all.
+
+A folder is filled beside its final place under a hidden name and renamed. What a killed process
+(SIGKILL, power) leaves behind is swept by the next writer once it is a day old.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgekit.errors import BadInput
+
+_TEMPORARY = ".edgekit-tmp"
+_ABANDONED_AFTER_S = 24 * 3600
+
+
+@contextmanager
+def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
+    """A folder to fill; it takes the place of `final` when the block ends without an error.
+
+    An existing `final` stays as it is until the new folder is whole. On any exception,
+    KeyboardInterrupt included, the new folder is removed and the old one is untouched.
+
+    Raises:
+        BadInput: `final` exists and `replace` is false; it is a file, or a folder with content
+            that is not a bundle; or its parent cannot be written.
+    """
+    final = final.expanduser().resolve()
+    _refuse_to_overwrite(final, replace=replace)
+    part = part_dir(final, advice="choose another folder with --out")
+    try:
+        yield part
+        _put_in_place(part, final, replace=replace)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def part_dir(final: Path, *, advice: str) -> Path:
+    """A new hidden folder beside `final`, to be renamed to it. Abandoned ones are swept.
+
+    Raises:
+        BadInput: the parent cannot be made or written; `advice` is its next step.
+    """
+    part = _beside(final)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir()
+    except OSError as error:
+        raise BadInput(
+            f"cannot write to {final.parent}: {error.strerror}",
+            expected="a folder that can be written",
+            next_step=advice,
+        ) from error
+    for left in final.parent.glob(f".*{_TEMPORARY}"):
+        _sweep(left)
+    return part
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file (text as UTF-8); a reader sees the old content or the new, never a half."""
+    part = _beside(path)
+    try:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _beside(final: Path) -> Path:
+    return final.with_name(f".{final.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+
+
+def _refuse_to_overwrite(final: Path, *, replace: bool) -> None:
+    if not final.exists():
+        return
+    if not final.is_dir():
+        raise BadInput(f"{final} is a file", expected="a folder to write, or a name not in use")
+    if not replace:
+        raise BadInput(f"{final} exists already", next_step="add --force to replace it")
+    if any(final.iterdir()) and not (final / "manifest.json").is_file():
+        raise BadInput(
+            f"{final} is not a bundle (no manifest.json), so it is not replaced",
+            expected="a bundle, an empty folder, or a name not in use",
+            next_step="choose another folder with --out",
+        )
+
+
+def _put_in_place(part: Path, final: Path, *, replace: bool) -> None:
+    old = _beside(final)
+    try:
+        if replace and final.exists():
+            final.rename(old)
+        part.rename(final)
+    except OSError as error:  # for one: another export made it meanwhile
+        raise BadInput(f"cannot put {final} in its place: {error.strerror}") from error
+    finally:
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        elif old.exists():
+            old.rename(final)
+
+
+def _sweep(left: Path) -> None:
+    with suppress(OSError):
+        if time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
+            shutil.rmtree(left)
