@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edgekit import store
 from edgekit.errors import BadInput, WeightsUnavailable
-from edgekit.records import CheckpointFile, FileDigest, ModelRow, WeightsSource
+from edgekit.records import ModelRow, WeightsSource
 
 BUNDLED_LICENCE = "Apache-2.0"
 
 
 def locate(
-    row: ModelRow, weights: tuple[str, ...] = (), *, progress: store.DownloadProgress | None = None
+    row: ModelRow, weights: tuple[str, ...] = (), *, progress: store.Progress | None = None
 ) -> WeightsSource:
     """The source that `--weights` asks for; empty means the default order.
 
@@ -51,7 +51,7 @@ def bundled_path(row: ModelRow) -> Path | None:
     return path if path.is_file() else None
 
 
-def _default(row: ModelRow, progress: store.DownloadProgress | None) -> WeightsSource:
+def _default(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
     try:
         return _official(row, progress)
     except WeightsUnavailable as unavailable:
@@ -67,26 +67,10 @@ def _default(row: ModelRow, progress: store.DownloadProgress | None) -> WeightsS
         )
 
 
-def _official(row: ModelRow, progress: store.DownloadProgress | None) -> WeightsSource:
-    files = tuple(_official_file(row, file, progress) for file in row.checkpoints)
-    return WeightsSource(kind="official", licence=row.licence, files=files)
-
-
-def _official_file(
-    row: ModelRow, file: CheckpointFile, progress: store.DownloadProgress | None
-) -> FileDigest:
-    if file.sha256 is not None:
-        return store.digest_file(store.download(file, progress=progress))
-    # No digest was ever published: never fetched unseen, but taken when the user puts it there.
-    path = store.checkpoint_path(file)
-    if path.is_file():
-        return store.digest_file(path)
-    raise WeightsUnavailable(
-        f"{file.filename} of {row.title} has no published digest, so edgekit does not download it.",
-        next_step=(
-            f"fetch {file.url} by hand and put it into {path.parent}, or give the file as "
-            "--weights PATH, or use --weights seeded for size and speed work"
-        ),
+def _official(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
+    files = [store.download(file, progress=progress) for file in row.checkpoints]
+    return WeightsSource(
+        kind="official", licence=row.licence, files=tuple(store.digest_file(f) for f in files)
     )
 
 

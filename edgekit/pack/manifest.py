@@ -1,0 +1,68 @@
+"""The manifest: everything a client needs, and where everything came from."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+
+from edgekit import __version__
+from edgekit.records import (
+    Artifact,
+    FileDigest,
+    Label,
+    Manifest,
+    ModelRow,
+    Target,
+    WeightsSource,
+)
+
+# Packages whose version can change what an artifact computes.
+_TOOLS = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "openvino", "numpy", "pillow")
+
+LABEL_CODES = {
+    "empty_slot": Label.EMPTY,
+    "padding_point": Label.PADDING,
+    "background": Label.BACKGROUND,
+    "foreground": Label.FOREGROUND,
+    "box_top_left": Label.BOX_TOP_LEFT,
+    "box_bottom_right": Label.BOX_BOTTOM_RIGHT,
+}
+
+
+def make_manifest(
+    row: ModelRow,
+    target: Target,
+    weights: WeightsSource,
+    *,
+    artifacts: tuple[Artifact, ...],
+    golden: tuple[FileDigest, ...],
+) -> Manifest:
+    """Put the record together; versions are read from what is installed."""
+    return Manifest(
+        model=row.name,
+        family=row.family,
+        variant=row.variant,
+        title=row.title,
+        licence=weights.licence,
+        target=target,
+        client=row.client,
+        label_codes=dict(LABEL_CODES),
+        weights=weights,
+        artifacts=artifacts,
+        golden=golden,
+        tools=tool_versions(),
+        edgekit=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def tool_versions() -> dict[str, str]:
+    """Installed versions of every tool that may touch an artifact, and Python's."""
+    versions = {"python": platform.python_version()}
+    for name in _TOOLS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
