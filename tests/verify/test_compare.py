@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+
+from edgekit.catalog import PhotoSet
+from edgekit.errors import BadInput
+from edgekit.records import Gate
+from edgekit.verify import PromptKind, to_json, verify
+
+GATE = Gate(mean_iou=0.999, min_iou=0.99)
+
+
+@pytest.fixture
+def judge(predictor, photos):
+    """The verdict on a candidate whose decoder output is changed by the function given."""
+
+    def run(change=None, *, reference_change=None, gate=GATE):
+        candidate, reference = predictor(change), predictor(reference_change)
+        return verify(candidate, reference, photos, gate=gate, how="native")
+
+    return run
+
+
+def test_identical_sessions_pass_with_an_iou_of_one(judge):
+    verdict = judge()
+    assert verdict.passed
+    assert verdict.failures == ()
+    assert (verdict.overall.mean_iou, verdict.overall.min_iou) == (1.0, 1.0)
+    assert verdict.overall.min_logit_cosine == pytest.approx(1.0)
+    assert verdict.overall.max_logit_error == 0.0
+    assert verdict.overall.flip_share == 0.0
+    assert {summary.kind for summary in verdict.kinds} == set(PromptKind)
+    assert verdict.overall.prompts == sum(summary.prompts for summary in verdict.kinds) == 18
+
+
+def test_smaller_masks_fail_the_gate_and_say_by_how_much(judge):
+    verdict = judge(shifted_logits(-5))
+    assert not verdict.passed
+    assert any("minimum IoU 0." in failure for failure in verdict.failures)
+    assert any("mean IoU 0." in failure for failure in verdict.failures)
+    assert verdict.overall.max_logit_error == pytest.approx(5, rel=1e-4)
+    assert verdict.worst(1)[0].iou == verdict.overall.min_iou < 0.9
+
+
+def test_the_same_damage_passes_a_gate_that_allows_it(judge):
+    assert judge(shifted_logits(-5), gate=Gate(mean_iou=0.3, min_iou=0.2)).passed
+
+
+def test_one_bad_prompt_fails_the_minimum_though_the_mean_is_fine(judge):
+    verdict = judge(only_call(3, shifted_logits(-5)), gate=Gate(mean_iou=0.95, min_iou=0.99))
+    assert verdict.overall.mean_iou > 0.95
+    assert len(verdict.failures) == 1
+    assert verdict.failures[0].startswith("minimum")
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("tensor", ["low_res_masks", "iou_predictions"])
+def test_one_number_that_is_not_finite_fails_whatever_the_gate(judge, poison, tensor):
+    verdict = judge(only_call(5, poisoned(tensor, poison)), gate=Gate(mean_iou=0, min_iou=0))
+    assert not verdict.passed
+    assert any("NaN" in failure for failure in verdict.failures)
+    (broken,) = (result for result in verdict.results if not result.finite)
+    assert (broken.iou, broken.logit_cosine, broken.logit_error) == (0.0, None, None)
+
+
+def test_two_sides_that_are_nan_do_not_agree(judge):
+    broken = poisoned("low_res_masks", np.nan)
+    verdict = judge(broken, reference_change=broken, gate=Gate(mean_iou=0, min_iou=0))
+    assert not verdict.passed
+    assert verdict.overall.mean_iou == 0.0
+    json.dumps(to_json(verdict), allow_nan=False)
+
+
+def test_empty_against_empty_passes(judge):
+    assert judge(shifted_logits(-500), reference_change=shifted_logits(-500)).passed
+
+
+def test_a_nan_gate_passes_nothing(judge):
+    assert not judge(gate=Gate(mean_iou=float("nan"), min_iou=float("nan"))).passed
+
+
+def test_flipped_scores_count_as_flips_and_do_not_cost_iou(judge):
+    verdict = judge(reversed_scores)
+    assert verdict.passed
+    assert verdict.overall.flip_share == 1.0
+    by_kind = {summary.kind: summary for summary in verdict.kinds}
+    assert by_kind[PromptKind.MULTIMASK].flip_share == 1.0
+    assert by_kind[PromptKind.POINT].flip_share is None
+    assert {result.flipped for result in verdict.results} == {None, True}
+
+
+def test_multimask_is_compared_on_the_index_that_the_reference_chose(judge):
+    # Scores 0.9, 0.8, 0.7 of masks 1 to 3: damage to mask 3 is not seen, damage to mask 1 is.
+    assert judge(shifted_logits(-5, mask=3)).passed
+    assert not judge(shifted_logits(-5, mask=1)).passed
+
+
+def test_a_refinement_gives_both_sides_the_logits_of_the_reference(predictor, photos):
+    candidate, reference = predictor(shifted_logits(-5)), predictor()
+    verify(candidate, reference, photos, gate=GATE, how="native")
+    masks = [
+        [call["mask_input"] for call in side._decoder.calls if call["has_mask_input"].any()]
+        for side in (candidate, reference)
+    ]
+    assert len(masks[0]) == len(masks[1]) == 2
+    for ours, theirs in zip(*masks, strict=True):
+        assert ours.any()
+        assert np.array_equal(ours, theirs)
+
+
+def test_both_sides_are_held_against_the_annotation_where_there_is_one(judge):
+    verdict = judge(shifted_logits(-15))
+    annotated = [result for result in verdict.results if result.photo == "annotated"]
+    plain = [result for result in verdict.results if result.photo == "plain"]
+    assert all(0 < result.reference_truth <= 1 for result in annotated)
+    assert any(result.reference_truth != result.candidate_truth for result in annotated)
+    assert {result.reference_truth for result in plain} == {None}
+    known = [result.candidate_truth for result in annotated]
+    assert verdict.overall.candidate_truth == pytest.approx(np.mean(known))
+
+
+def test_progress_is_told_after_each_photo(predictor, photos):
+    told = []
+    verify(
+        predictor(),
+        predictor(),
+        photos,
+        gate=GATE,
+        how="emulated",
+        on_photo=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_no_photos_is_an_error_and_not_a_pass(predictor):
+    with pytest.raises(BadInput, match="no photo"):
+        verify(predictor(), predictor(), PhotoSet(name="none", photos=()), gate=GATE, how="native")
+
+
+def test_an_unreadable_photo_is_named(predictor, photo):
+    broken = photo("broken")
+    broken.path.write_text("not a picture")
+    with pytest.raises(BadInput, match=r"broken\.png"):
+        verify(
+            predictor(), predictor(), PhotoSet(name="x", photos=(broken,)), gate=GATE, how="native"
+        )
+
+
+def shifted_logits(by, *, mask=None):
+    def change(out):
+        logits = out["low_res_masks"].copy()
+        logits[:, slice(None) if mask is None else mask] += np.float32(by)
+        return {**out, "low_res_masks": logits}
+
+    return change
+
+
+def poisoned(tensor, value):
+    def change(out):
+        spoilt = out[tensor].copy()
+        spoilt.reshape(-1)[:] = value
+        return {**out, tensor: spoilt}
+
+    return change
+
+
+def reversed_scores(out):
+    return {**out, "iou_predictions": -out["iou_predictions"]}
+
+
+def only_call(number, change):
+    calls = iter(range(10_000))
+    return lambda out: change(out) if next(calls) == number else out

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from edgekit.records import Gate
+from edgekit.verify import verify
+from edgekit.verify.picture import PANEL, comparison_picture
+
+GATE = Gate(mean_iou=0.999, min_iou=0.99)
+
+
+def shrunk(out):
+    return {**out, "low_res_masks": out["low_res_masks"] - np.float32(5)}
+
+
+def poisoned(out):
+    return {**out, "low_res_masks": np.full_like(out["low_res_masks"], np.nan)}
+
+
+@pytest.fixture
+def drawn(predictor, photos):
+    def run(change=None):
+        candidate, reference = predictor(change), predictor()
+        verdict = verify(candidate, reference, photos, gate=GATE, how="native")
+        made = comparison_picture(verdict, photos, candidate=candidate, reference=reference)
+        return np.asarray(made)
+
+    return run
+
+
+def test_each_row_shows_reference_candidate_and_difference(drawn):
+    pixels = drawn(shrunk)
+    assert pixels.shape[1:] == (3 * PANEL, 3)
+    difference = pixels[:, 2 * PANEL :]
+    assert (difference == 255).all(axis=-1).mean() > 0.01
+
+
+def test_identical_masks_leave_no_white(drawn):
+    pixels = drawn()
+    panel = pixels[40:300, 2 * PANEL + 30 :]
+    reference, candidate = pixels[40:300, :PANEL].astype(int), pixels[40:300, PANEL : 2 * PANEL]
+    assert not (panel == 255).all(axis=-1).any()
+    assert np.abs(reference - candidate).max() > 50  # the two sides' colours differ
+
+
+def test_nan_logits_can_be_drawn(drawn):
+    assert drawn(poisoned).any()

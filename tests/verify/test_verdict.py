@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from edgekit.records import Gate
+from edgekit.verify import PromptKind, PromptResult, Trial, judged, not_run, to_json
+
+GATE = Gate(mean_iou=0.9, min_iou=0.5)
+
+
+def result(iou, *, kind=PromptKind.POINT, flipped=None, truth=None) -> PromptResult:
+    return PromptResult(
+        photo="desk",
+        index=0,
+        trial=Trial(kind=kind, subject=0),
+        iou=iou,
+        finite=True,
+        logit_cosine=0.99,
+        logit_error=0.25,
+        chosen=0,
+        flipped=flipped,
+        reference_truth=truth,
+        candidate_truth=truth,
+    )
+
+
+def test_not_run_is_never_a_pass():
+    verdict = not_run("TensorRT is not installed", gate=Gate(mean_iou=0, min_iou=0))
+    assert not verdict.passed
+    assert verdict.how == "not run"
+    assert verdict.failures == ("not run: TensorRT is not installed",)
+
+
+def test_no_prompts_is_never_a_pass():
+    assert not judged([], gate=Gate(mean_iou=0, min_iou=0), how="native", photos=0).passed
+
+
+def test_the_gate_includes_its_own_values():
+    results = [result(0.5), *[result(1.0)] * 4]
+    assert judged(results, gate=GATE, how="native", photos=1).passed
+    worse = [result(0.499), *[result(1.0)] * 5]
+    assert not judged(worse, gate=GATE, how="native", photos=1).passed
+    assert not judged([result(0.89)], gate=GATE, how="native", photos=1).passed
+
+
+def test_figures_per_kind_and_over_all():
+    results = [result(index / 100) for index in range(101)]
+    results += [result(1.0, kind=PromptKind.MULTIMASK, flipped=flip) for flip in (True, False)]
+    verdict = judged(results, gate=GATE, how="emulated", photos=3)
+    point, multimask = verdict.kinds
+    assert (point.kind, point.prompts) == (PromptKind.POINT, 101)
+    assert (point.mean_iou, point.p5_iou, point.min_iou) == pytest.approx((0.5, 0.05, 0.0))
+    assert point.flip_share is None
+    assert multimask.flip_share == verdict.overall.flip_share == 0.5
+    assert verdict.overall.prompts == 103
+    assert verdict.overall.reference_truth is None
+
+
+def test_the_worst_come_first():
+    verdict = judged([result(x) for x in (0.9, 0.2, 0.4)], gate=GATE, how="native", photos=1)
+    assert [worst.iou for worst in verdict.worst(2)] == [0.2, 0.4]
+
+
+def test_json_round_trip_keeps_the_figures_and_points_at_the_worst():
+    verdict = judged([result(1.0), result(0.2)], gate=GATE, how="native", photos=1)
+    read = json.loads(json.dumps(to_json(verdict), allow_nan=False))
+    assert read["passed"] is False
+    assert read["overall"]["min_iou"] == 0.2
+    assert read["kinds"][0]["kind"] == "point"
+    assert read["results"][read["worst"][0]]["iou"] == 0.2
