@@ -52,7 +52,7 @@ def draw(
         prompts: what was asked, in the order of the predictions.
     """
     canvas = photo.astype(np.float32)
-    stroke = max(photo.shape[:2]) / 400 + 0.5
+    stroke = max(2.0, max(photo.shape[:2]) / 400)
     first_colours: list[Colour] = []
     colours = cycle(PALETTE)
     for prediction in predictions:

@@ -1,0 +1,146 @@
+"""Every form of photo becomes the same upright uint8 RGB; what is no photo is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.errors import BadInput
+from edgekit.records import Rgb
+from edgekit.runtime.photo import load_photo
+
+ORIENTATION = 0x0112
+
+
+def test_path_array_and_image_agree(photo: Rgb, tmp_path: Path) -> None:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    for source in (tmp_path / "photo.png", str(tmp_path / "photo.png"), Image.fromarray(photo)):
+        assert np.array_equal(load_photo(source), photo)
+    assert np.array_equal(load_photo(photo), photo)
+
+
+def test_camera_orientation_is_applied(photo: Rgb, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # the top of the photo is at the right of the stored pixels
+    Image.fromarray(photo).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(load_photo(tmp_path / "turned.png"), np.rot90(photo, -1))
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1)])
+def test_grey_is_repeated(shape: tuple[int, ...]) -> None:
+    grey = np.arange(30, dtype=np.uint8).reshape(shape)
+    rgb = load_photo(grey)
+    assert rgb.shape == (6, 5, 3)
+    assert (rgb == grey.reshape(6, 5, 1)).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "CMYK", "YCbCr"])
+def test_pillow_modes(mode: str, photo: Rgb) -> None:
+    image = Image.fromarray(photo).convert(mode)
+    assert np.array_equal(load_photo(image), np.asarray(image.convert("RGB")))
+
+
+def test_alpha_is_dropped(photo: Rgb) -> None:
+    with_alpha = np.dstack([photo, np.zeros((30, 40), dtype=np.uint8)])
+    assert np.array_equal(load_photo(with_alpha), photo)
+    assert np.array_equal(load_photo(Image.fromarray(with_alpha)), photo)
+
+
+def test_palette_with_transparency(tmp_path: Path) -> None:
+    """Pillow warns about this one, and warnings are errors here."""
+    palette = Image.new("P", (4, 3), 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30])
+    palette.save(tmp_path / "palette.png", transparency=bytes([0, 128]))
+    assert (load_photo(tmp_path / "palette.png") == (10, 200, 30)).all()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I"])
+def test_sixteen_bits_are_scaled_not_clipped(mode: str, tmp_path: Path) -> None:
+    grey = np.array([[0, 257 * 100], [257 * 200, 65535]], dtype=np.uint16)
+    image = Image.fromarray(grey)
+    image = image.convert("I") if mode == "I" else image
+    image.save(tmp_path / "deep.tiff")
+    expected = np.array([[0, 100], [200, 255]])
+    assert np.array_equal(load_photo(image)[..., 0], expected)
+    assert np.array_equal(load_photo(tmp_path / "deep.tiff")[..., 1], expected)
+    assert np.array_equal(load_photo(grey)[..., 2], expected)
+
+
+def test_result_is_contiguous(photo: Rgb) -> None:
+    assert load_photo(photo[::-1, ::2]).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.jpg", b"", "is not an image"),
+        ("text.jpg", b"no photo at all", "is not an image"),
+    ],
+)
+def test_not_an_image(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=message):
+        load_photo(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
+def test_truncated_file(suffix: str, photo: Rgb, tmp_path: Path) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    Image.fromarray(photo).save(whole)
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with pytest.raises(BadInput, match=rf"cut\.{suffix}"):
+        load_photo(cut)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not there"):
+        load_photo(tmp_path / "missing.jpg")
+    with pytest.raises(BadInput, match="a folder"):
+        load_photo(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [700, 500])
+def test_pixel_limit(
+    limit: int, photo: Rgb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1200 pixels: between one and two times the limit Pillow only warns, beyond it raises."""
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(BadInput, match="too many pixels"):
+        load_photo(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 4, 3), dtype=np.float32),
+        np.zeros((4, 4, 3), dtype=np.int64),
+        np.zeros((4, 4, 2), dtype=np.uint8),
+        np.zeros((1, 4, 4, 3), dtype=np.uint8),
+        np.zeros((4,), dtype=np.uint8),
+        np.zeros((0, 4, 3), dtype=np.uint8),
+        np.zeros((3, 4, 5), dtype=np.uint8),
+    ],
+)
+def test_arrays_that_are_no_photo(pixels: np.ndarray) -> None:
+    with pytest.raises(BadInput):
+        load_photo(pixels)
+
+
+def test_floating_point_image() -> None:
+    with pytest.raises(BadInput, match="floating-point"):
+        load_photo(Image.new("F", (4, 4)))
+
+
+def test_values_beyond_sixteen_bits() -> None:
+    with pytest.raises(BadInput, match="exceed 16 bits"):
+        load_photo(Image.new("I", (4, 4), 70_000))
+
+
+def test_something_else() -> None:
+    with pytest.raises(BadInput, match="list"):
+        load_photo([[1, 2], [3, 4]])  # type: ignore[arg-type]

@@ -1,0 +1,179 @@
+"""The Predictor over stand-in sessions: what it feeds, keeps, refuses and returns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import BadInput
+from edgekit.records import ClientContract, Feeds, FloatArray, Rgb
+from edgekit.runtime import Prompt
+from edgekit.runtime import predictor as module
+
+
+@pytest.fixture
+def bench(photo: Rgb, make_bench: Any) -> Any:
+    """With a photo of 40 x 30 pixels set; its frame is 1024 / 40 = 25.6 times as large."""
+    bench = make_bench()
+    bench.predictor.set_image(photo)
+    return bench
+
+
+def boxes(count: int) -> list[Prompt]:
+    return [Prompt.checked(box=[1 + 0.5 * i, 2, 39, 29]) for i in range(count)]
+
+
+def test_single_mask(bench: Any) -> None:
+    prediction = bench.predictor.predict([[20, 15]], [1])
+    masks, scores, low_res = prediction
+    assert (masks.shape, masks.dtype) == ((1, 30, 40), np.bool_)
+    assert (scores.dtype, scores.tolist()) == (np.float32, [512.0])
+    assert (low_res.shape, low_res.dtype) == ((1, 256, 256), np.float32)
+    # The stand-in's mask 0 ends at the prompt's x.
+    assert masks[0, :, :20].all()
+    assert not masks[0, :, 21:].any()
+
+
+def test_multimask_takes_the_familys_indices(bench: Any) -> None:
+    prediction = bench.predictor.predict([[20, 15]], [1], multimask=True)
+    assert prediction.masks.shape == (3, 30, 40)
+    assert prediction.scores.tolist() == [513.0, 514.0, 515.0]
+    widths = prediction.masks[:, 0].sum(axis=1)
+    assert (np.diff(widths) > 0).all()
+
+
+def test_the_family_says_which_masks(photo: Rgb, sam: ClientContract, make_bench: Any) -> None:
+    bench = make_bench(replace(sam, masks=replace(sam.masks, single=2, multimask=(3, 0))))
+    bench.predictor.set_image(photo)
+    assert bench.predictor.predict([[20, 15]], [1]).scores.tolist() == [514.0]
+    assert bench.predictor.predict([[20, 15]], [1], multimask=True).scores.tolist() == [515, 512]
+
+
+def test_low_res_logits_refine_the_next_prompt(bench: Any) -> None:
+    first = bench.predictor.predict([[20, 15]], [1])
+    bench.predictor.predict([[20, 15]], [1], mask=first.low_res_logits)
+    feeds = bench.decoder.calls[-1]
+    assert feeds["has_mask_input"].tolist() == [1]
+    assert np.array_equal(feeds["mask_input"][0], first.low_res_logits)
+
+
+def test_the_photo_is_encoded_once(bench: Any) -> None:
+    for _ in range(3):
+        bench.predictor.predict([[20, 15]], [1])
+    assert len(bench.encoder.calls) == 1
+    embeddings = [feeds["image_embeddings"] for feeds in bench.decoder.calls]
+    assert all(embedding is embeddings[0] for embedding in embeddings)
+
+
+def test_many_equal_one_by_one(bench: Any) -> None:
+    prompts = boxes(2 * module.CHUNK + 3)
+    together = bench.predictor.predict_many(prompts, multimask=True)
+    assert len(together) == len(prompts)
+    for prompt, prediction in zip(prompts, together, strict=True):
+        alone = bench.predictor.predict(box=prompt.box, multimask=True)
+        for ours, expected in zip(prediction, alone, strict=True):
+            assert np.array_equal(ours, expected)
+
+
+def test_many_are_decoded_in_chunks(bench: Any) -> None:
+    bench.predictor.predict_many(boxes(2 * module.CHUNK + 3))
+    sizes = [len(feeds["point_labels"]) for feeds in bench.decoder.calls]
+    assert sizes == [module.CHUNK, module.CHUNK, 3]
+
+
+def test_many_is_a_sequence(bench: Any) -> None:
+    many = bench.predictor.predict_many(boxes(5))
+    assert [p.scores[0] for p in many[1:3]] == [many[1].scores[0], many[2].scores[0]]
+    assert many[-1].scores[0] == many[4].scores[0]
+    with pytest.raises(IndexError):
+        many[5]
+
+
+def test_many_of_none(bench: Any) -> None:
+    assert list(bench.predictor.predict_many([])) == []
+    assert not bench.decoder.calls
+
+
+def test_masks_of_many_are_made_when_taken(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[FloatArray] = []
+
+    def spy(low_res: FloatArray, *_: Any) -> Any:
+        made.append(low_res)
+        return np.zeros((1, 30, 40), dtype=np.bool_)
+
+    monkeypatch.setattr(module, "masks_from_logits", spy)
+    many = bench.predictor.predict_many(boxes(5))
+    assert not made
+    _ = many[3]
+    assert len(made) == 1
+
+
+def test_what_is_returned_keeps_only_the_masks_asked_for(bench: Any) -> None:
+    prediction = bench.predictor.predict([[20, 15]], [1])
+    base = prediction.low_res_logits.base
+    assert base is None or base.nbytes <= prediction.low_res_logits.nbytes
+
+
+def test_fixed_slots_decode_one_by_one(photo: Rgb, make_bench: Any) -> None:
+    bench = make_bench(slots=4)
+    bench.predictor.set_image(photo)
+    bench.predictor.predict_many(boxes(3))
+    shapes = [feeds["point_labels"].shape for feeds in bench.decoder.calls]
+    assert shapes == [(1, 4)] * 3
+
+
+def test_more_points_than_slots(photo: Rgb, make_bench: Any) -> None:
+    bench = make_bench(slots=2)
+    bench.predictor.set_image(photo)
+    with pytest.raises(BadInput, match="needs 4 slots"):
+        bench.predictor.predict([[1, 1]] * 3, [1] * 3)
+
+
+def test_predict_before_set_image(make_bench: Any) -> None:
+    predictor = make_bench().predictor
+    with pytest.raises(BadInput, match="No photo is set"):
+        predictor.predict([[1, 1]], [1])
+    with pytest.raises(BadInput, match="No photo is set"):
+        predictor.predict_many(boxes(1))
+    with pytest.raises(BadInput, match="No photo is set"):
+        _ = predictor.photo_size
+
+
+def test_prompts_belong_to_the_photo(bench: Any) -> None:
+    """Checked against the photo at hand, whenever the prompt was made, before any decoding."""
+    with pytest.raises(BadInput, match="outside the photo"):
+        bench.predictor.predict([[41, 1]], [1])
+    with pytest.raises(BadInput, match="outside the photo"):
+        bench.predictor.predict_many([*boxes(9), Prompt.checked(box=[0, 0, 41, 9])])
+    assert not bench.decoder.calls
+
+
+def test_an_unreadable_photo_leaves_none_set(bench: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        bench.predictor.set_image(tmp_path / "missing.jpg")
+    with pytest.raises(BadInput, match="No photo is set"):
+        bench.predictor.predict([[1, 1]], [1])
+
+
+def test_a_failing_encoder_leaves_no_photo_set(bench: Any, photo: Rgb) -> None:
+    def fail(feeds: Feeds) -> dict[str, FloatArray]:
+        raise MemoryError
+
+    bench.encoder.answer = fail
+    with pytest.raises(MemoryError):
+        bench.predictor.set_image(photo)
+    with pytest.raises(BadInput, match="No photo is set"):
+        bench.predictor.predict([[1, 1]], [1])
+
+
+def test_the_next_photo_replaces_the_first(bench: Any, photo: Rgb) -> None:
+    bench.predictor.set_image(np.ascontiguousarray(photo[:20, :25]) // 2)
+    assert bench.predictor.photo_size == (20, 25)
+    assert bench.predictor.predict(box=[1, 1, 25, 20]).masks.shape == (1, 20, 25)
+    first, second = (bench.encoder.answer(call) for call in bench.encoder.calls)
+    assert first != second
+    assert bench.decoder.calls[-1]["image_embeddings"] == second["image_embeddings"]

@@ -1,0 +1,56 @@
+"""Sizes and pixels as upstream makes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.errors import BadInput
+from edgekit.records import ClientContract, Rgb
+from edgekit.runtime.preprocess import encoder_input, resized_size
+
+
+@pytest.mark.parametrize(
+    ("size", "rounded", "truncated"),
+    [
+        ((428, 640), (685, 1024), (684, 1024)),  # the oracle's photo
+        ((640, 428), (1024, 685), (1024, 684)),
+        ((426, 640), (682, 1024), (681, 1024)),
+        ((768, 1024), (768, 1024), (768, 1024)),
+        ((100, 100), (1024, 1024), (1024, 1024)),
+        ((3000, 4000), (768, 1024), (768, 1024)),
+        ((4, 1024), (4, 1024), (4, 1024)),
+    ],
+)
+def test_resized_size(
+    size: tuple[int, int],
+    rounded: tuple[int, int],
+    truncated: tuple[int, int],
+    sam: ClientContract,
+    nanosam: ClientContract,
+) -> None:
+    assert resized_size(*size, sam.preprocessing) == rounded
+    assert resized_size(*size, nanosam.preprocessing) == truncated
+
+
+def test_input_is_resized_normalised_and_padded(photo: Rgb, client: ClientContract) -> None:
+    image = encoder_input(photo, client.preprocessing)
+    rule = client.preprocessing
+    resized = Image.fromarray(photo).resize((1024, 768), Image.Resampling[rule.resample.upper()])
+    expected = (np.float32(resized) - np.float32(rule.mean)) / np.float32(rule.std)
+    assert image.dtype == np.float32
+    assert image.shape == (1, 3, 1024, 1024)
+    assert np.array_equal(image[0, :, :768].transpose(1, 2, 0), expected)
+    assert not image[0, :, 768:].any()
+
+
+def test_portrait_is_padded_at_the_right(photo: Rgb, client: ClientContract) -> None:
+    image = encoder_input(np.ascontiguousarray(np.rot90(photo)), client.preprocessing)
+    assert not image[..., 768:].any()
+    assert image[..., 1023, :768].any()
+
+
+def test_a_photo_too_narrow(client: ClientContract) -> None:
+    with pytest.raises(BadInput, match="too narrow"):
+        encoder_input(np.zeros((1, 300, 3), dtype=np.uint8), client.preprocessing)

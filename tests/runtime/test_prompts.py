@@ -1,0 +1,189 @@
+"""Each wrong prompt has its message; right ones become the decoder's tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import BadInput
+from edgekit.records import ClientContract, Label
+from edgekit.runtime.prompts import Prompt, decoder_feeds
+
+SIZE = (428, 640)
+INSIDE: dict[str, Any] = {"points": [[361, 262]], "labels": [1]}
+NAN, INF = float("nan"), float("inf")
+LOW_RES = np.zeros((256, 256), dtype=np.float32)
+
+
+def refuse(message: str, **given: Any) -> None:
+    with pytest.raises(BadInput, match=message):
+        Prompt.checked(**given, photo_size=SIZE)
+
+
+@pytest.mark.parametrize("point", [(-1, 5), (5, -0.5), (641, 5), (5, 429)])
+def test_point_outside_the_photo(point: tuple[float, float]) -> None:
+    refuse("point .* outside the photo", points=[(3, 3), point], labels=[1, 0])
+
+
+@pytest.mark.parametrize("box", [(-1, 2, 9, 9), (1, -2, 9, 9), (1, 2, 641, 9), (1, 2, 9, 429)])
+def test_box_outside_the_photo(box: tuple[float, ...]) -> None:
+    refuse("box corner .* outside the photo", box=box)
+
+
+def test_x_and_y_are_not_swapped() -> None:
+    Prompt.checked(points=[[600, 400]], labels=[1], photo_size=SIZE)
+    refuse("outside the photo", points=[[400, 600]], labels=[1])
+
+
+def test_a_box_may_end_where_the_photo_ends() -> None:
+    assert Prompt.checked(box=[0, 0, 640, 428], photo_size=SIZE).box is not None
+
+
+@pytest.mark.parametrize("label", [2, -1, 0.5, 3, -2])
+def test_label_out_of_range(label: float) -> None:
+    refuse("no point label", points=[[1, 1], [2, 2]], labels=[1, label])
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+def test_number_that_is_not_finite(bad: float) -> None:
+    refuse("points must be finite", points=[[1, bad]], labels=[1])
+    refuse("labels must be finite", points=[[1, 1]], labels=[bad])
+    refuse("box must be finite", box=[1, 2, bad, 4])
+    refuse("mask must be finite", **INSIDE, mask=np.full((256, 256), bad))
+
+
+@pytest.mark.parametrize("box", [(9, 2, 9, 5), (9, 2, 8, 5), (1, 5, 9, 5), (1, 5, 9, 4)])
+def test_box_without_area(box: tuple[float, ...]) -> None:
+    refuse("has no area", box=box)
+
+
+@pytest.mark.parametrize("labels", [None, [], [1], [1, 1, 1], 1, [[1, 1]]])
+def test_lengths_differ(labels: Any) -> None:
+    refuse("2 points and labels", points=[[1, 1], [2, 2]], labels=labels)
+
+
+def test_labels_without_points() -> None:
+    refuse("0 points and labels", labels=[1], box=[1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("given", [{}, {"points": [], "labels": []}, {"points": (), "labels": ()}])
+def test_nothing_given(given: dict[str, Any]) -> None:
+    refuse("prompt is empty", **given)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1024, 1024), (256, 255), (2, 256, 256), (1, 1, 256, 256), (65536,)]
+)
+def test_mask_shape(shape: tuple[int, ...]) -> None:
+    refuse("mask cannot have the shape", **INSIDE, mask=np.zeros(shape))
+
+
+@pytest.mark.parametrize("points", [[1, 2], [[1, 2, 3]], [[[1, 2]]], 5])
+def test_points_shape(points: Any) -> None:
+    refuse("points cannot have the shape", points=points, labels=[1])
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3], [[1, 2], [3, 4]], [], [[1, 2, 3, 4], [1, 2, 3, 4]]])
+def test_box_shape(box: Any) -> None:
+    refuse("box cannot have the shape", box=box)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"points": [[1, 2], [3]], "labels": [1, 1]},
+        {"points": "here", "labels": [1]},
+        {"points": [[1, 2]], "labels": ["foreground"]},
+        {"box": {"x": 1}},
+    ],
+)
+def test_no_numbers(given: dict[str, Any]) -> None:
+    refuse("cannot be read as numbers", **given)
+
+
+def test_the_bounds_can_wait() -> None:
+    prompt = Prompt.checked(points=[[900, 1]], labels=[1])
+    prompt.check_inside((10, 1000))
+    with pytest.raises(BadInput, match="outside"):
+        prompt.check_inside(SIZE)
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3, 4], [[1, 2, 3, 4]], np.array([1, 2, 3, 4])])
+def test_sams_spellings_of_a_box_and_a_mask(box: Any) -> None:
+    prompt = Prompt.checked(box=box, mask=LOW_RES[None] + 1)
+    assert prompt.box is not None
+    assert prompt.box.tolist() == [1, 2, 3, 4]
+    assert prompt.mask is not None
+    assert (prompt.mask.shape, prompt.mask.dtype) == ((256, 256), np.float32)
+
+
+def tokens(client: ClientContract, **given: Any) -> list[tuple[float, float, int]]:
+    """(x, y, label) of one prompt on a photo of 640 x 428."""
+    feeds = decoder_feeds([Prompt.checked(**given, photo_size=SIZE)], SIZE, client)
+    rows = np.concatenate([feeds["point_coords"][0], feeds["point_labels"][0][:, None]], axis=1)
+    return [(float(x), float(y), int(label)) for x, y, label in rows]
+
+
+X, Y = 1024 / 640, 685 / 428  # SAM rounds 684.8 up, so that its two factors differ
+
+
+def near(*expected: tuple[float, float, int]) -> Any:
+    return [pytest.approx(token, rel=1e-6) for token in expected]
+
+
+def test_sam_pads_points(sam: ClientContract) -> None:
+    assert tokens(sam, **INSIDE) == near((361 * X, 262 * Y, 1), (0, 0, Label.PADDING))
+
+
+def test_sam_does_not_pad_a_box(sam: ClientContract) -> None:
+    corners = (9 * X, 166 * Y, 2), (131 * X, 394 * Y, 3)
+    box = [9, 166, 131, 394]
+    assert tokens(sam, box=box) == near(*corners)
+    assert tokens(sam, box=box, points=[[150, 120]], labels=[0]) == near(
+        (150 * X, 120 * Y, 0), *corners
+    )
+
+
+def test_nanosam_never_pads_and_has_one_factor(nanosam: ClientContract) -> None:
+    assert tokens(nanosam, **INSIDE) == near((361 * X, 262 * X, 1))
+    assert tokens(nanosam, box=[9, 166, 131, 394]) == near(
+        (9 * X, 166 * X, 2), (131 * X, 394 * X, 3)
+    )
+
+
+def test_a_mask_alone_has_no_token(client: ClientContract) -> None:
+    assert tokens(client, mask=LOW_RES) == near((0, 0, Label.EMPTY))
+
+
+def test_unlike_prompts_share_a_batch(sam: ClientContract) -> None:
+    prompts = [
+        Prompt.checked(points=[[1, 2], [3, 4], [5, 6]], labels=[1, 0, 1]),
+        Prompt.checked(box=[10, 20, 30, 40], mask=LOW_RES + 7),
+    ]
+    feeds = decoder_feeds(prompts, SIZE, sam)
+    assert {name: array.shape for name, array in feeds.items()} == {
+        "point_coords": (2, 4, 2),
+        "point_labels": (2, 4),
+        "mask_input": (2, 1, 256, 256),
+        "has_mask_input": (2,),
+    }
+    assert all(array.dtype == np.float32 for array in feeds.values())
+    assert feeds["point_labels"].tolist() == [[1, 0, 1, -1], [2, 3, -2, -2]]
+    assert feeds["has_mask_input"].tolist() == [0, 1]
+    assert not feeds["mask_input"][0].any()
+    assert (feeds["mask_input"][1] == 7).all()
+
+
+def test_fixed_slots_are_filled_exactly(sam: ClientContract) -> None:
+    feeds = decoder_feeds([Prompt.checked(**INSIDE)], SIZE, sam, slots=5)
+    assert feeds["point_labels"].tolist() == [[1, -1, -2, -2, -2]]
+    assert feeds["point_coords"].shape == (1, 5, 2)
+
+
+def test_more_tokens_than_slots(sam: ClientContract) -> None:
+    full = Prompt.checked(points=[[1, 1]] * 2, labels=[1] * 2)
+    assert decoder_feeds([full], SIZE, sam, slots=3)["point_labels"].tolist() == [[1, 1, -1]]
+    with pytest.raises(BadInput, match="needs 3 slots"):
+        decoder_feeds([full], SIZE, sam, slots=2)
