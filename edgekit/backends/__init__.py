@@ -1,0 +1,99 @@
+"""Runtimes behind one Protocol, and the table of them.
+
+A backend is a module, so that what differs between runtimes is data in a target and code in one
+file. The modules import their runtime inside functions: reading the table costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from edgekit.backends.installed import missing_runtime
+from edgekit.errors import NotYet
+from edgekit.records import Artifact, Graph, Probe, Session, Target
+
+
+class Backend(Protocol):
+    """What a runtime's module offers."""
+
+    def probe(self) -> Probe:
+        """Whether the runtime is installed here, its version, and if not, why."""
+        ...
+
+    def lower(self, graph: Graph, target: Target, folder: Path) -> Artifact:
+        """Write the runtime's files for one graph into `folder`, which exists.
+
+        Paths in the result are relative to `folder`. The same graph gives the same bytes.
+
+        Raises:
+            RuntimeMissing: the runtime is not installed or not of a version the target accepts.
+            GraphRejected: the runtime cannot read the graph.
+        """
+        ...
+
+    def open_artifact(
+        self, artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+    ) -> Session:
+        """Load one artifact. `threads` None leaves the number of CPU threads to the runtime.
+
+        The session's `run` raises BadInput when names, shapes or dtypes are not the artifact's.
+
+        Raises:
+            RuntimeMissing: as above.
+            BundleCorrupt: the files are missing or the runtime cannot read them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRow:
+    """One line of the table: the module to import, or the reason why there is none yet."""
+
+    module: str | None = None
+    not_yet: str | None = None
+
+
+BACKENDS: dict[str, BackendRow] = {
+    "onnxruntime": BackendRow(module="edgekit.backends.onnxruntime"),
+    "openvino": BackendRow(module="edgekit.backends.openvino"),
+    "tensorrt": BackendRow(not_yet="it takes FP16 and INT8 written into the graph"),
+    "coreml": BackendRow(not_yet="it takes a fixed number of prompt slots"),
+    "litert": BackendRow(not_yet="it takes a fixed number of prompt slots"),
+}
+
+
+def backend(name: str) -> Backend:
+    """The backend of a runtime, by the name that targets use.
+
+    Raises:
+        NotYet: edgekit has no backend of that name, or only plans one.
+        RuntimeMissing: its package is not installed; the message names the extra.
+    """
+    found = _module(name)
+    if not found.probe().available:
+        raise missing_runtime(name)
+    return found
+
+
+def probe(name: str) -> Probe:
+    """What `backend(name)` would meet, as a record instead of an error: for tables."""
+    try:
+        return _module(name).probe()
+    except NotYet as error:
+        return Probe(available=False, reason=error.what)
+
+
+def _module(name: str) -> Backend:
+    row = BACKENDS.get(name)
+    if row is None or row.module is None:
+        why = row.not_yet if row else "it is not in the table of runtimes"
+        ready = ", ".join(n for n, r in BACKENDS.items() if r.module)
+        raise NotYet(
+            f"Runtime {name!r} cannot be exported to yet: {why}.",
+            expected=f"a target of one of these runtimes: {ready}",
+            next_step="edgekit targets",
+        )
+    return cast(Backend, importlib.import_module(row.module))

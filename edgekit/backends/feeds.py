@@ -1,0 +1,53 @@
+"""Arrays on their way into a session, checked against the artifact's inputs.
+
+Runtimes report a wrong feed each in its own words, OpenVINO some of them only as wrong numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from edgekit.errors import BadInput
+from edgekit.records import Feeds, FloatArray, TensorSpec
+
+
+def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, FloatArray]:
+    """The feeds, contiguous, in the order of `inputs`.
+
+    Raises:
+        BadInput: names differ, or a dtype or shape does; a dynamic dimension must have one size,
+            at least 1, in all inputs that share its name.
+    """
+    names = {spec.name for spec in inputs}
+    if feeds.keys() != names:
+        raise BadInput(
+            f"Inputs given: {_listed(feeds.keys())}.", expected=f"exactly {_listed(names)}"
+        )
+    sizes: dict[str, int] = {}
+    return {spec.name: _checked(feeds[spec.name], spec, sizes) for spec in inputs}
+
+
+def _checked(array: FloatArray, spec: TensorSpec, sizes: dict[str, int]) -> FloatArray:
+    """The array, contiguous; sizes of dynamic dimensions seen so far are kept in `sizes`."""
+    if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec, sizes):
+        shape = [f"{d}={sizes[d]}" if d in sizes else d for d in spec.shape]
+        raise BadInput(
+            f"Input {spec.name} is {array.dtype} of shape {list(array.shape)}.",
+            expected=f"{spec.dtype} of shape [{', '.join(map(str, shape))}]",
+        )
+    return np.ascontiguousarray(array)
+
+
+def _fits(shape: tuple[int, ...], spec: TensorSpec, sizes: dict[str, int]) -> bool:
+    if len(shape) != len(spec.shape):
+        return False
+    return all(
+        size == dim if isinstance(dim, int) else 0 < size == sizes.setdefault(dim, size)
+        for size, dim in zip(shape, spec.shape, strict=True)
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,142 @@
+"""OpenVINO on the CPU: the artifact is an IR, `<role>.xml` with `<role>.bin`, in FP32."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from edgekit.backends.feeds import checked_feeds
+from edgekit.backends.installed import probe_package, require_runtime
+from edgekit.errors import BundleCorrupt, GraphRejected
+from edgekit.records import (
+    Artifact,
+    Feeds,
+    FloatArray,
+    Graph,
+    Probe,
+    Session,
+    Target,
+    TensorSpec,
+)
+from edgekit.store import digest_file
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+_PACKAGE = "openvino"
+_TELEMETRY = "openvino_telemetry"
+_NOT_OPERATORS = {"Constant", "Parameter", "Result"}
+
+
+def probe() -> Probe:
+    """Whether OpenVINO is installed."""
+    return probe_package(_PACKAGE)
+
+
+def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
+    """Convert the ONNX graph to an IR; operators and shapes are read back from what was written.
+
+    The ONNX front end is called directly: `convert_model` gives the same network and reports to
+    OpenVINO's telemetry.
+    """
+    installed = require_runtime(_PACKAGE, target)
+    openvino = _silent_openvino()
+    path = folder / f"{graph.role}.xml"
+    try:
+        network = openvino.Core().read_model(graph.path)
+    except RuntimeError as error:
+        raise GraphRejected(
+            f"OpenVINO {installed} cannot read the {graph.role} graph: {_first_line(error)}",
+            expected="operators of its ONNX front end",
+        ) from error
+    _name_by_position(network)
+    openvino.save_model(network, path, compress_to_fp16=False)
+    written = openvino.Core().read_model(path)
+    _require_interface(written, graph)
+    operators = Counter(op.get_type_name() for op in written.get_ordered_ops())
+    return Artifact(
+        role=graph.role,
+        format="openvino-ir",
+        entry=path.name,
+        files=tuple(digest_file(file, folder) for file in (path, path.with_suffix(".bin"))),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        ops={name: n for name, n in sorted(operators.items()) if name not in _NOT_OPERATORS},
+    )
+
+
+def open_artifact(
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+) -> Session:
+    """Compile the IR for latency; `target.options` are its properties, precision among them."""
+    installed = require_runtime(_PACKAGE, target)
+    openvino = _silent_openvino()
+    properties: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", **target.options}
+    if threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = threads
+    try:
+        compiled = openvino.Core().compile_model(folder / artifact.entry, "CPU", properties)
+    except RuntimeError as error:
+        raise BundleCorrupt(
+            f"OpenVINO {installed} cannot load {artifact.entry}: {_first_line(error)}",
+            next_step="export the bundle again",
+        ) from error
+    return _OpenvinoSession(compiled, artifact.inputs)
+
+
+class _OpenvinoSession:
+    def __init__(self, compiled: ov.CompiledModel, inputs: tuple[TensorSpec, ...]) -> None:
+        self._request = compiled.create_infer_request()
+        self._inputs = inputs
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run; results are copied, since the request reuses its output buffers."""
+        results = self._request.infer(
+            checked_feeds(feeds, self._inputs), share_inputs=True, share_outputs=False
+        )
+        return {port.any_name: array for port, array in results.items()}
+
+
+def _silent_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which reports every import and makes `~/intel`.
+
+    It has a stand-in for when the telemetry package is absent, and None says that it is.
+    """
+    absent = _TELEMETRY not in sys.modules
+    if absent:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if absent:
+            del sys.modules[_TELEMETRY]
+    return openvino  # type: ignore[no-any-return]
+
+
+def _name_by_position(network: ov.Model) -> None:
+    """Rename nodes that got their name from a counter of the process: the file repeats then."""
+    for index, op in enumerate(network.get_ordered_ops()):
+        if op.get_friendly_name() == op.get_name():
+            op.set_friendly_name(f"{op.get_type_name()}.{index}")
+
+
+def _require_interface(model: ov.Model, graph: Graph) -> None:
+    """The IR does not keep the names of dynamic dimensions, so the record's are checked for fit."""
+    for port, spec in zip(
+        (*model.inputs, *model.outputs), (*graph.inputs, *graph.outputs), strict=True
+    ):
+        sizes = [d.get_length() if d.is_static else None for d in port.partial_shape]
+        if spec.name not in port.names or sizes != [
+            d if isinstance(d, int) else None for d in spec.shape
+        ]:
+            raise GraphRejected(
+                f"OpenVINO made {sorted(port.names)} {port.partial_shape} of a tensor.",
+                expected=f"{spec.name} {list(spec.shape)}",
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

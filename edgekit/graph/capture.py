@@ -1,0 +1,134 @@
+"""Modules to programs: `torch.export` of the two halves of a model, under the graph contract.
+
+One captured program per half is the form that every lowering starts from. Names and dynamic
+dimensions are those of the graph contract and are settled here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from edgekit.errors import GraphRejected
+from edgekit.graph.passes.bake_tables import bake_tables
+from edgekit.graph.passes.fold_batch_norm import fold_batch_norm
+from edgekit.records import Role, TensorSpec
+
+PROMPTS = "prompts"
+POINTS = "points"
+EMBEDDING = (256, 64, 64)
+_MAX = {PROMPTS: 1024, POINTS: 64}
+# Example sizes must differ from 1 (which torch.export takes for static) and from every constant of
+# the decoder, so that no dimension is taken for another by accident.
+_EXAMPLE = {PROMPTS: 3, POINTS: 6}
+
+_DECODER_OUTPUTS = ("low_res_masks", "iou_predictions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A captured half of a model and its interface; dynamic dimensions are strings."""
+
+    role: Role
+    exported: ExportedProgram
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def capture_encoder(encoder: nn.Module, *, frame: int = 1024) -> Program:
+    """Capture `image` [1, 3, frame, frame] -> `image_embeddings`, static, batch norm folded.
+
+    Raises:
+        GraphRejected: the module's arguments or results are not those of the graph contract.
+    """
+    inputs = (_float32("image", (1, 3, frame, frame)),)
+    example = _example(inputs)
+    ready = fold_batch_norm(bake_tables(encoder), example)
+    exported = torch.export.export(ready, example, strict=False)
+    return _program(Role.ENCODER, exported, inputs=inputs, outputs=("image_embeddings",))
+
+
+def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMBEDDING) -> Program:
+    """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
+
+    The image embedding keeps batch 1, whatever the number of prompts: image-side work of the
+    decoder is done once and broadcast. Masks are four times as wide as the embedding.
+
+    Raises:
+        GraphRejected: the module's arguments or results are not those of the graph contract.
+    """
+    inputs = _decoder_inputs(embedding)
+    dims = {name: Dim(name, min=1, max=most) for name, most in _MAX.items()}
+    dynamic = tuple(
+        {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+        for spec in inputs
+    )
+    exported = torch.export.export(
+        bake_tables(decoder).eval(), _example(inputs), dynamic_shapes=dynamic, strict=False
+    )
+    return _program(Role.DECODER, exported, inputs=inputs, outputs=_DECODER_OUTPUTS)
+
+
+def _decoder_inputs(embedding: tuple[int, int, int]) -> tuple[TensorSpec, ...]:
+    height, width = (4 * side for side in embedding[1:])
+    return (
+        _float32("image_embeddings", (1, *embedding)),
+        _float32("point_coords", (PROMPTS, POINTS, 2)),
+        _float32("point_labels", (PROMPTS, POINTS)),
+        _float32("mask_input", (PROMPTS, 1, height, width)),
+        _float32("has_mask_input", (PROMPTS,)),
+    )
+
+
+def _float32(name: str, shape: tuple[int | str, ...]) -> TensorSpec:
+    return TensorSpec(name=name, dtype="float32", shape=shape)
+
+
+def _example(inputs: tuple[TensorSpec, ...]) -> tuple[Tensor, ...]:
+    """Zeros are enough: capture looks at shapes, never at values."""
+    return tuple(
+        torch.zeros([_EXAMPLE[d] if isinstance(d, str) else d for d in spec.shape])
+        for spec in inputs
+    )
+
+
+def _program(
+    role: Role,
+    exported: ExportedProgram,
+    *,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[str, ...],
+) -> Program:
+    names = exported.graph_signature.user_inputs
+    wanted = tuple(spec.name for spec in inputs)
+    if names != wanted:
+        raise GraphRejected(
+            f"The {role}'s forward() takes {', '.join(map(str, names))}.",
+            expected=", ".join(wanted),
+        )
+    shapes = _output_shapes(exported, inputs)
+    if len(shapes) != len(outputs):
+        raise GraphRejected(
+            f"The {role} returns {len(shapes)} tensors.", expected=", ".join(outputs)
+        )
+    specs = tuple(_float32(n, s) for n, s in zip(outputs, shapes, strict=True))
+    return Program(role=role, exported=exported, inputs=inputs, outputs=specs)
+
+
+def _output_shapes(
+    exported: ExportedProgram, inputs: tuple[TensorSpec, ...]
+) -> list[tuple[int | str, ...]]:
+    """Shapes of the results, with torch's symbols replaced by the names of the contract."""
+    nodes = {node.name: node for node in exported.graph.nodes}
+    names = {
+        str(size): dim
+        for spec in inputs
+        for size, dim in zip(nodes[spec.name].meta["val"].shape, spec.shape, strict=True)
+    }
+    return [
+        tuple(names.get(str(size)) or int(size) for size in nodes[str(name)].meta["val"].shape)
+        for name in exported.graph_signature.user_outputs
+    ]

@@ -1,0 +1,57 @@
+"""Fold each batch norm into the convolution before it.
+
+Done on the module and not in ONNX, so that all lowerings start from the folded weights and int8
+scales belong to the weights that ship. Pairs are found in the captured data flow, not by the order
+of submodules: SqueezeSAM runs conv, ReLU, batch norm, which must not be folded.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_CONV = torch.ops.aten.conv2d.default
+_NORM = torch.ops.aten.batch_norm.default
+
+
+def fold_batch_norm(module: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+    """A copy, in eval mode, whose batch norms that directly follow a Conv2d are gone.
+
+    A convolution whose output is also used elsewhere, or that runs twice, keeps its batch norm.
+    The folded convolutions hold plain Parameters: the exporter refuses anything else ("Cannot
+    assign non-leaf Tensor to parameter 'weight'").
+
+    Args:
+        module: any module without data-dependent control flow; it is left as it was.
+        example: its inputs, of the size that will be exported.
+    """
+    folded = copy.deepcopy(module).eval()
+    program = torch.export.export(folded, example, strict=False)
+    for conv_name, norm_name in _pairs(program):
+        conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
+        folded.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var,arg-type]
+        folded.set_submodule(norm_name, nn.Identity())
+    return folded
+
+
+def _pairs(program: ExportedProgram) -> Iterator[tuple[str, str]]:
+    """Names of (Conv2d, BatchNorm2d) submodules, from the operators that read their tensors."""
+    signature = program.graph_signature
+    owners = {
+        node: tensor.rpartition(".")[0]
+        for node, tensor in (signature.inputs_to_parameters | signature.inputs_to_buffers).items()
+    }
+    for norm in program.graph.nodes:
+        if norm.target is _NORM and _feeds_only(norm.args[0], norm):
+            weight, mean = norm.args[0].args[1], norm.args[3]
+            if len(weight.users) == len(mean.users) == 1:
+                yield owners[weight.name], owners[mean.name]
+
+
+def _feeds_only(conv: fx.Node, norm: fx.Node) -> bool:
+    return conv.target is _CONV and list(conv.users) == [norm]

@@ -1,0 +1,68 @@
+"""An ONNX graph with what can be known about its tensors: type, rank, who reads them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedGraph:
+    """Nodes in order, and per tensor name: element type, rank, constancy, readers.
+
+    `readers` lists (node, operand position). Types and ranks come from ONNX shape inference; a
+    tensor that it cannot type is missing from the table.
+    """
+
+    opset: int
+    nodes: tuple[onnx.NodeProto, ...]
+    types: dict[str, int]
+    ranks: dict[str, int]
+    constants: frozenset[str]
+    readers: dict[str, tuple[tuple[onnx.NodeProto, int], ...]]
+    outputs: frozenset[str]
+
+    def inputs_of_type(self, node: onnx.NodeProto, dtype: int) -> list[str]:
+        """Names of the node's operands with that element type."""
+        return [name for name in node.input if self.types.get(name) == dtype]
+
+    def computed(self, dtype: int) -> Iterator[tuple[onnx.NodeProto, str]]:
+        """(node, output) for each non-constant tensor of that element type that a node makes."""
+        for node in self.nodes:
+            for name in node.output:
+                if self.types.get(name) == dtype and name not in self.constants:
+                    yield node, name
+
+
+def typed_graph(model: onnx.ModelProto) -> TypedGraph:
+    """Run shape inference and index the result."""
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    readers = defaultdict(list)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            readers[name].append((node, position))
+    return TypedGraph(
+        opset=opset_of(model),
+        nodes=tuple(graph.node),
+        types={v.name: v.type.tensor_type.elem_type for v in values}
+        | {t.name: t.data_type for t in graph.initializer},
+        ranks={
+            v.name: len(v.type.tensor_type.shape.dim)
+            for v in values
+            if v.type.tensor_type.HasField("shape")
+        },
+        constants=frozenset(t.name for t in graph.initializer)
+        | {n.output[0] for n in graph.node if n.op_type == "Constant"},
+        readers={name: tuple(found) for name, found in readers.items()},
+        outputs=frozenset(v.name for v in graph.output),
+    )
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the standard operator set (domain "")."""
+    domains = {entry.domain: int(entry.version) for entry in model.opset_import}
+    return domains[""]
