@@ -136,7 +136,6 @@ def _ready_backend(target: Target) -> backends.Backend:
             expected=f"a target of precision {', '.join(PRECISIONS)}",
             next_step="edgekit targets",
         )
-    backends.require(target)
     return backend
 
 
@@ -154,23 +153,25 @@ def _graphs(row: ModelRow, source: WeightsSource, target: Target) -> Path:
     )
 
     def build(folder: Path) -> None:
-        from edgekit.graph import lower_model
+        from edgekit.graph.capture import capture_decoder, capture_encoder
+        from edgekit.graph.onnx_lowering import lower_to_onnx
         from edgekit.models.checkpoints.fit import load
         from edgekit.models.reference import reference_sessions
 
         split = load(row, source)
-        graphs = lower_model(split.encoder, split.decoder, target, folder=folder)
+        programs = (capture_encoder(split.encoder), capture_decoder(split.decoder))
+        graphs = tuple(lower_to_onnx(program, target, folder=folder) for program in programs)
         encoder, decoder = reference_sessions(split)
         photo = catalog.image_set().photos[0].path
         write_golden(folder, photo, client=row.client, encoder=encoder, decoder=decoder)
-        store.write_records(folder / "graphs.json", graphs, of=Graph)
+        store.write_records(folder / "graphs.json", graphs)
 
     return store.cached_dir(key, build)
 
 
 def _lowered(graphs: Path, target: Target, backend: backends.Backend) -> Path:
     """A cached folder with the runtime's files and `artifacts.json`."""
-    records = store.read_records(graphs / "graphs.json", of=Graph)
+    records = store.read_records(graphs / "graphs.json", Graph)
     key = store.content_key(
         "artifacts",
         store.code_digest("backends", "records"),
@@ -185,7 +186,7 @@ def _lowered(graphs: Path, target: Target, backend: backends.Backend) -> Path:
             backend.lower(replace(graph, path=graphs / graph.path.name), target, folder)
             for graph in records
         )
-        store.write_records(folder / "artifacts.json", artifacts, of=Artifact)
+        store.write_records(folder / "artifacts.json", artifacts)
 
     return store.cached_dir(key, build)
 
@@ -199,7 +200,7 @@ def _pack(
     graphs: Path,
     lowered: Path,
 ) -> None:
-    artifacts = store.read_records(lowered / "artifacts.json", of=Artifact)
+    artifacts = store.read_records(lowered / "artifacts.json", Artifact)
     for file in (file for artifact in artifacts for file in artifact.files):
         shutil.copyfile(lowered / file.path, folder / file.path)
     shutil.copytree(graphs / "golden", folder / "golden")

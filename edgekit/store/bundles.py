@@ -68,11 +68,11 @@ def _corrupt(path: Path, problems: str) -> BundleCorrupt:
 
 def _manifest_text(path: Path) -> bytes:
     file = path / MANIFEST
-    if not path.is_dir():
-        raise _corrupt(path, "no such folder")
-    if not file.is_file():  # also false for a pipe or a device, which would be read for ever
-        raise _corrupt(path, f"no {MANIFEST}")
     try:
+        if not path.is_dir():
+            raise _corrupt(path, "no such folder")
+        if not file.is_file():  # also false for a pipe or a device, which would be read for ever
+            raise _corrupt(path, f"no {MANIFEST}")
         with file.open("rb") as opened:
             text = opened.read(_MOST_BYTES + 1)
     except OSError as error:

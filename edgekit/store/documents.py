@@ -7,10 +7,17 @@ dataclass, and hands it down to the standard-library dataclasses inside.
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from edgekit.store.folders import write_atomic
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
@@ -40,16 +47,23 @@ def record_from_json(
     Raises:
         Malformed: with one line per error, "key.subkey: reason".
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    config = ConfigDict(extra=unknown_keys, strict=True, allow_inf_nan=False)
-    one_tuple: Any = GenericAlias(tuple, (kind,))
-    adapter: TypeAdapter[tuple[T]] = TypeAdapter(one_tuple, config=config)
     try:
+        adapter: TypeAdapter[tuple[T]] = _adapter(cast(Any, kind), unknown_keys)
         return adapter.validate_json(b"[" + text + b"]")[0]
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         raise Malformed(tuple(_located(detail) for detail in details)) from error
+
+
+@cache
+def _adapter(kind: Any, unknown_keys: Literal["forbid", "ignore"]) -> TypeAdapter[tuple[Any]]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    config = ConfigDict(extra=unknown_keys, strict=True, allow_inf_nan=False)
+    one_tuple: Any = GenericAlias(tuple, (kind,))
+    return TypeAdapter(one_tuple, config=config)
 
 
 def printable(text: str) -> str:
@@ -66,3 +80,20 @@ def _located(detail: ErrorDetails) -> str:
     }.get(detail["type"], detail["msg"])
     where = ".".join(str(step) for step in detail["loc"][1:])
     return f"{where}: {reason}" if where else reason
+
+
+def write_records(path: Path, records: tuple[T, ...]) -> None:
+    """Write records as a JSON list, for `read_records`. Paths become strings."""
+    text = json.dumps([asdict(record) for record in records], indent=2, default=str)  # type: ignore[call-overload]
+    write_atomic(path, text + "\n")
+
+
+def read_records(path: Path, kind: type[T]) -> tuple[T, ...]:
+    """Read what `write_records` wrote.
+
+    Raises:
+        Malformed: as `record_from_json`.
+    """
+    listed: Any = GenericAlias(tuple, (kind, ...))
+    records: tuple[T, ...] = record_from_json(listed, path.read_bytes())
+    return records

@@ -31,13 +31,34 @@ def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
             that is not a bundle; or its parent cannot be written.
     """
     final = final.expanduser().resolve()
-    _refuse_to_overwrite(final, replace=replace)
+    require_replaceable(final, replace=replace)
     part = part_dir(final, advice="choose another folder with --out")
     try:
         yield part
         _put_in_place(part, final, replace=replace)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def require_replaceable(final: Path, *, replace: bool) -> None:
+    """Ask before the work starts what `atomic_dir` would refuse at its end.
+
+    Raises:
+        BadInput: as `atomic_dir`.
+    """
+    final = final.expanduser().resolve()
+    if not final.exists():
+        return
+    if not final.is_dir():
+        raise BadInput(f"{final} is a file", expected="a folder to write, or a name not in use")
+    if not replace:
+        raise BadInput(f"{final} exists already", next_step="add --force to replace it")
+    if any(final.iterdir()) and not (final / "manifest.json").is_file():
+        raise BadInput(
+            f"{final} is not a bundle (no manifest.json), so it is not replaced",
+            expected="a bundle, an empty folder, or a name not in use",
+            next_step="choose another folder with --out",
+        )
 
 
 def part_dir(final: Path, *, advice: str) -> Path:
@@ -73,21 +94,6 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def _beside(final: Path) -> Path:
     return final.with_name(f".{final.name}.{secrets.token_hex(4)}{_TEMPORARY}")
-
-
-def _refuse_to_overwrite(final: Path, *, replace: bool) -> None:
-    if not final.exists():
-        return
-    if not final.is_dir():
-        raise BadInput(f"{final} is a file", expected="a folder to write, or a name not in use")
-    if not replace:
-        raise BadInput(f"{final} exists already", next_step="add --force to replace it")
-    if any(final.iterdir()) and not (final / "manifest.json").is_file():
-        raise BadInput(
-            f"{final} is not a bundle (no manifest.json), so it is not replaced",
-            expected="a bundle, an empty folder, or a name not in use",
-            next_step="choose another folder with --out",
-        )
 
 
 def _put_in_place(part: Path, final: Path, *, replace: bool) -> None:
