@@ -1,6 +1,7 @@
 """Does the shipped file still segment like the PyTorch reference? Torch-free."""
 
-from edgekit.verify.compare import verify
+from edgekit.verify.compare import verify_predictors
+from edgekit.verify.picture import comparison_picture
 from edgekit.verify.prompts import PromptKind, Trial
 from edgekit.verify.verdict import How, PromptResult, Summary, Verdict, judged, not_run, to_json
 
@@ -11,8 +12,9 @@ __all__ = [
     "Summary",
     "Trial",
     "Verdict",
+    "comparison_picture",
     "judged",
     "not_run",
     "to_json",
-    "verify",
+    "verify_predictors",
 ]

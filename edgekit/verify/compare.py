@@ -9,17 +9,20 @@ import numpy as np
 
 from edgekit.catalog import Photo, PhotoSet
 from edgekit.errors import BadInput
-from edgekit.records import BoolArray, Gate, Rgb
+from edgekit.records import BoolArray, ClientContract, Gate
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verify.metrics import logit_cosine, mask_iou, max_abs_error
-from edgekit.verify.prompts import Subject, Trial, subjects_of, trials_of
-from edgekit.verify.verdict import How, PromptResult, Verdict, judged
+from edgekit.verify.prompts import Trial, subjects_of, trials_of
+from edgekit.verify.verdict import Evidence, How, PromptResult, Verdict, judged
 
 OnPhoto = Callable[[int, int], None]
 
+KEPT = 4
+"""Prompts whose masks are kept for the picture."""
 
-def verify(
+
+def verify_predictors(
     candidate: Predictor,
     reference: Predictor,
     photos: PhotoSet,
@@ -43,21 +46,35 @@ def verify(
             next_step="leave --photos out to use the bundled photos, or name another folder",
         )
     results: list[PromptResult] = []
+    worst: list[Evidence] = []
     for done, photo in enumerate(photos.photos, start=1):
-        results.extend(_photo_results(candidate, reference, photo))
+        seen = _photo_evidence(candidate, reference, photo)
+        results.extend(evidence.result for evidence in seen)
+        worst = sorted(worst + seen, key=lambda evidence: evidence.result.iou)[:KEPT]
         if on_photo:
             on_photo(done, len(photos.photos))
-    return judged(results, gate=gate, how=how, photos=len(photos.photos))
+    verdict = judged(results, gate=gate, how=how, photos=len(photos.photos))
+    return replace(verdict, evidence=tuple(worst))
 
 
-def photo_trials(photo: Photo, pixels: Rgb) -> tuple[tuple[Subject, ...], tuple[Trial, ...]]:
-    """The subjects of a photo and the prompts made from them: the same at every call."""
+def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) -> list[Evidence]:
+    pixels = load_photo(photo.path)
     height, width = pixels.shape[:2]
     subjects = subjects_of(photo, height=height, width=width)
-    return subjects, trials_of(subjects, seed=str(photo.id))
+    candidate.set_image(pixels)
+    reference.set_image(pixels)
+    seen: list[Evidence] = []
+    expected: list[Prediction] = []
+    for trial in trials_of(subjects, seed=photo.id):
+        expected.append(_decoded(reference, trial, reference_so_far=expected))
+        found = _decoded(candidate, trial, reference_so_far=expected)
+        truth = subjects[trial.subject].truth
+        result = _compared(photo.id, trial, truth, found=found, expected=expected[-1])
+        seen.append(_evidence(photo, result, reference.client, found=found, expected=expected[-1]))
+    return seen
 
 
-def decode(
+def _decoded(
     predictor: Predictor, trial: Trial, *, reference_so_far: Sequence[Prediction]
 ) -> Prediction:
     """Run one prompt on the photo that is set; a refinement takes the reference's logits."""
@@ -76,32 +93,19 @@ def decode(
         )
 
 
-def _photo_results(candidate: Predictor, reference: Predictor, photo: Photo) -> list[PromptResult]:
-    pixels = load_photo(photo.path)
-    subjects, trials = photo_trials(photo, pixels)
-    candidate.set_image(pixels)
-    reference.set_image(pixels)
-    results: list[PromptResult] = []
-    expected: list[Prediction] = []
-    for index, trial in enumerate(trials):
-        expected.append(decode(reference, trial, reference_so_far=expected))
-        found = decode(candidate, trial, reference_so_far=expected)
-        truth = subjects[trial.subject].truth
-        result = _compared(found, expected[-1], trial=trial, truth=truth)
-        results.append(replace(result, photo=str(photo.id), index=index))
-    return results
-
-
 def _compared(
-    found: Prediction, expected: Prediction, *, trial: Trial, truth: BoolArray | None
+    photo: str,
+    trial: Trial,
+    truth: BoolArray | None,
+    *,
+    found: Prediction,
+    expected: Prediction,
 ) -> PromptResult:
-    """One prompt's figures, before the photo it belongs to is written in."""
-    finite = all(_finite(prediction) for prediction in (found, expected))
+    finite = _finite(found) and _finite(expected)
     chosen = int(np.argmax(expected.scores))
     logits = found.low_res_logits[chosen], expected.low_res_logits[chosen]
     return PromptResult(
-        photo="",
-        index=0,
+        photo=photo,
         trial=trial,
         # NaN > threshold is false, so that two broken masks are both empty and would agree.
         iou=mask_iou(found.masks[chosen], expected.masks[chosen]) if finite else 0.0,
@@ -112,6 +116,27 @@ def _compared(
         flipped=int(np.argmax(found.scores)) != chosen if trial.multimask else None,
         reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
         candidate_truth=None if truth is None else mask_iou(found.masks[chosen], truth),
+    )
+
+
+def _evidence(
+    photo: Photo,
+    result: PromptResult,
+    client: ClientContract,
+    *,
+    found: Prediction,
+    expected: Prediction,
+) -> Evidence:
+    chosen = result.chosen
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(found.low_res_logits[chosen] - expected.low_res_logits[chosen])
+    return Evidence(
+        result=result,
+        photo=photo.path,
+        client=client,
+        reference=expected.masks[chosen],
+        candidate=found.masks[chosen],
+        logit_difference=difference,
     )
 
 

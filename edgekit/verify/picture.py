@@ -1,8 +1,7 @@
 """A picture of the worst prompts, so that a failed gate can be seen and not only read.
 
 One row per prompt: the photo with the prompt and the reference's mask, the same with the
-candidate's mask, and where their logits differ. Rows are rendered by running the prompts again:
-holding masks for every prompt in case they turn out worst would cost more than six encodes.
+candidate's mask, and where their logits differ.
 """
 
 from __future__ import annotations
@@ -11,19 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.catalog import Photo, PhotoSet
+from edgekit.errors import BadInput
 from edgekit.records import BoolArray, FloatArray, Rgb
-from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import upscale_logits
-from edgekit.verify.compare import decode, photo_trials
 from edgekit.verify.prompts import Point, Trial
-from edgekit.verify.verdict import PromptResult, Verdict
+from edgekit.verify.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from PIL import Image
 
-ROWS = 4
 PANEL = 480
 """Width of one panel in pixels."""
 CAPTION = 24
@@ -32,59 +28,32 @@ CANDIDATE_COLOUR = (213, 94, 0)
 """Okabe and Ito's blue and vermilion: told apart by colour-blind readers too."""
 
 
-def comparison_picture(
-    verdict: Verdict, photos: PhotoSet, *, candidate: Predictor, reference: Predictor
-) -> Image.Image:
+def comparison_picture(verdict: Verdict) -> Image.Image:
     """The worst prompts of `verdict`, worst first, as one RGB picture.
 
-    The predictors and photos are those that `verify` was given.
+    Raises:
+        BadInput: nothing was run, so there is nothing to draw.
     """
-    by_id = {str(photo.id): photo for photo in photos.photos}
-    rows = [
-        _row(result, by_id[result.photo], candidate=candidate, reference=reference)
-        for result in verdict.worst(ROWS)
-    ]
-    return _stacked(rows)
+    if not verdict.evidence:
+        raise BadInput("There is no picture to draw: no prompt was run.")
+    return _stacked([_row(evidence) for evidence in verdict.evidence])
 
 
-def _row(
-    result: PromptResult, photo: Photo, *, candidate: Predictor, reference: Predictor
-) -> Image.Image:
-    pixels = load_photo(photo.path)
-    found, expected = _rerun(result, photo, pixels, candidate=candidate, reference=reference)
-    heat = _logit_difference(found, expected, result.chosen, predictor=reference)
-    masks = [prediction.masks[result.chosen] for prediction in (expected, found)]
+def _row(evidence: Evidence) -> Image.Image:
+    pixels, result = load_photo(evidence.photo), evidence.result
+    difference = np.nan_to_num(evidence.logit_difference)
+    heat = upscale_logits(difference, (pixels.shape[0], pixels.shape[1]), evidence.client)
     panels = [
-        _panel(_tinted(pixels, masks[0], REFERENCE_COLOUR), result.trial),
-        _panel(_tinted(pixels, masks[1], CANDIDATE_COLOUR), result.trial),
-        _panel(_heated(pixels, heat, masks[0] != masks[1]), result.trial),
+        _tinted(pixels, evidence.reference, REFERENCE_COLOUR),
+        _tinted(pixels, evidence.candidate, CANDIDATE_COLOUR),
+        _heated(pixels, heat, evidence.reference != evidence.candidate),
     ]
     captions = (
         f"reference: {result.trial.kind} on {result.photo}",
         f"candidate: IoU {result.iou:.4f}" + ("" if result.finite else ", NaN or infinite logits"),
-        f"logit difference up to {heat.max():.3g}; white: masks disagree",
+        f"logit difference up to {difference.max():.3g}; white: masks disagree",
     )
-    return _side_by_side(panels, captions)
-
-
-def _rerun(
-    result: PromptResult, photo: Photo, pixels: Rgb, *, candidate: Predictor, reference: Predictor
-) -> tuple[Prediction, Prediction]:
-    _, trials = photo_trials(photo, pixels)
-    reference.set_image(pixels)
-    expected: list[Prediction] = []
-    for trial in trials[: result.index + 1]:
-        expected.append(decode(reference, trial, reference_so_far=expected))
-    candidate.set_image(pixels)
-    return decode(candidate, result.trial, reference_so_far=expected), expected[-1]
-
-
-def _logit_difference(
-    found: Prediction, expected: Prediction, chosen: int, *, predictor: Predictor
-) -> FloatArray:
-    difference = np.abs(found.low_res_logits[chosen] - expected.low_res_logits[chosen])
-    size = found.masks.shape[-2:]
-    return upscale_logits(np.nan_to_num(difference), (size[0], size[1]), predictor.client)
+    return _side_by_side([_panel(panel, result.trial) for panel in panels], captions)
 
 
 def _tinted(pixels: Rgb, mask: BoolArray, colour: tuple[int, int, int]) -> Rgb:
@@ -97,7 +66,7 @@ def _heated(pixels: Rgb, heat: FloatArray, disagree: BoolArray) -> Rgb:
     level = np.clip(heat / (heat.max() or 1.0), 0.0, 1.0)[..., None]
     grey = pixels.mean(axis=-1, keepdims=True) * 0.5
     flame = np.concatenate([np.full_like(level, 255.0), 220.0 * level, np.zeros_like(level)], -1)
-    heated = grey * (1.0 - level) + flame * level
+    heated = grey + 0.8 * level * (flame - grey)
     return np.where(disagree[..., None], 255.0, heated).astype(np.uint8)
 
 

@@ -7,12 +7,13 @@ finite fail it, each with its reason in `failures`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from edgekit.records import Gate
+from edgekit.records import BoolArray, ClientContract, FloatArray, Gate
 from edgekit.verify.prompts import PromptKind, Trial
 
 How = Literal["native", "emulated", "not run"]
@@ -29,7 +30,6 @@ class PromptResult:
     """
 
     photo: str
-    index: int
     trial: Trial
     iou: float
     finite: bool
@@ -57,6 +57,22 @@ class Summary:
     candidate_truth: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """What a prompt's masks looked like, kept for the worst prompts so that they can be drawn.
+
+    `reference` and `candidate` are masks [H, W] at the photo's size, `logit_difference` [256, 256]
+    is the absolute difference of their low-res logits; `client` says how to enlarge it.
+    """
+
+    result: PromptResult
+    photo: Path
+    client: ClientContract
+    reference: BoolArray
+    candidate: BoolArray
+    logit_difference: FloatArray
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The outcome of a verification.
@@ -74,6 +90,7 @@ class Verdict:
     overall: Summary | None = None
     kinds: tuple[Summary, ...] = ()
     results: tuple[PromptResult, ...] = ()
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False, compare=False)
 
     def worst(self, count: int = 5) -> tuple[PromptResult, ...]:
         """The `count` prompts with the lowest IoU, lowest first."""
@@ -123,9 +140,10 @@ def summary(kind: str, results: Sequence[PromptResult]) -> Summary:
 
 
 def to_json(verdict: Verdict) -> dict[str, object]:
-    """The verdict as what `json.dumps` takes, without NaN, with its worst prompts by index."""
-    worst = [verdict.results.index(result) for result in verdict.worst()]
-    return {**asdict(verdict), "worst": worst}
+    """The verdict as what `json.dumps` takes: no NaN, no pictures, the worst prompts by index."""
+    figures = asdict(replace(verdict, evidence=()))
+    del figures["evidence"]
+    return {**figures, "worst": [verdict.results.index(result) for result in verdict.worst()]}
 
 
 def _failures(

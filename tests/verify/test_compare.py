@@ -6,7 +6,7 @@ import pytest
 from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput
 from edgekit.records import Gate
-from edgekit.verify import PromptKind, to_json, verify
+from edgekit.verify import PromptKind, to_json, verify_predictors
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
 
@@ -17,7 +17,7 @@ def judge(predictor, photos):
 
     def run(change=None, *, reference_change=None, gate=GATE):
         candidate, reference = predictor(change), predictor(reference_change)
-        return verify(candidate, reference, photos, gate=gate, how="native")
+        return verify_predictors(candidate, reference, photos, gate=gate, how="native")
 
     return run
 
@@ -98,7 +98,7 @@ def test_multimask_is_compared_on_the_index_that_the_reference_chose(judge):
 
 def test_a_refinement_gives_both_sides_the_logits_of_the_reference(predictor, photos):
     candidate, reference = predictor(shifted_logits(-5)), predictor()
-    verify(candidate, reference, photos, gate=GATE, how="native")
+    verify_predictors(candidate, reference, photos, gate=GATE, how="native")
     masks = [
         [call["mask_input"] for call in side._decoder.calls if call["has_mask_input"].any()]
         for side in (candidate, reference)
@@ -122,7 +122,7 @@ def test_both_sides_are_held_against_the_annotation_where_there_is_one(judge):
 
 def test_progress_is_told_after_each_photo(predictor, photos):
     told = []
-    verify(
+    verify_predictors(
         predictor(),
         predictor(),
         photos,
@@ -135,14 +135,16 @@ def test_progress_is_told_after_each_photo(predictor, photos):
 
 def test_no_photos_is_an_error_and_not_a_pass(predictor):
     with pytest.raises(BadInput, match="no photo"):
-        verify(predictor(), predictor(), PhotoSet(name="none", photos=()), gate=GATE, how="native")
+        verify_predictors(
+            predictor(), predictor(), PhotoSet(name="none", photos=()), gate=GATE, how="native"
+        )
 
 
 def test_an_unreadable_photo_is_named(predictor, photo):
     broken = photo("broken")
     broken.path.write_text("not a picture")
     with pytest.raises(BadInput, match=r"broken\.png"):
-        verify(
+        verify_predictors(
             predictor(), predictor(), PhotoSet(name="x", photos=(broken,)), gate=GATE, how="native"
         )
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from edgekit.errors import BadInput
 from edgekit.records import Gate
-from edgekit.verify import verify
-from edgekit.verify.picture import PANEL, comparison_picture
+from edgekit.verify import comparison_picture, not_run, verify_predictors
+from edgekit.verify.picture import PANEL
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
 
@@ -20,9 +21,8 @@ def poisoned(out):
 def drawn(predictor, photos):
     def run(change=None):
         candidate, reference = predictor(change), predictor()
-        verdict = verify(candidate, reference, photos, gate=GATE, how="native")
-        made = comparison_picture(verdict, photos, candidate=candidate, reference=reference)
-        return np.asarray(made)
+        verdict = verify_predictors(candidate, reference, photos, gate=GATE, how="native")
+        return np.asarray(comparison_picture(verdict))
 
     return run
 
@@ -44,3 +44,13 @@ def test_identical_masks_leave_no_white(drawn):
 
 def test_nan_logits_can_be_drawn(drawn):
     assert drawn(poisoned).any()
+
+
+def test_rows_are_the_worst_prompts_and_no_more(predictor, photos):
+    verdict = verify_predictors(predictor(shrunk), predictor(), photos, gate=GATE, how="native")
+    assert [kept.result for kept in verdict.evidence] == list(verdict.worst(4))
+
+
+def test_what_was_not_run_cannot_be_drawn():
+    with pytest.raises(BadInput, match="no prompt was run"):
+        comparison_picture(not_run("no runtime", gate=GATE))

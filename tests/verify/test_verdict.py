@@ -11,7 +11,6 @@ GATE = Gate(mean_iou=0.9, min_iou=0.5)
 def result(iou, *, kind=PromptKind.POINT, flipped=None, truth=None) -> PromptResult:
     return PromptResult(
         photo="desk",
-        index=0,
         trial=Trial(kind=kind, subject=0),
         iou=iou,
         finite=True,
