@@ -1,0 +1,57 @@
+"""The command line: one file per command, and the only code that prints, exits or knows Typer.
+
+Command modules import the pipeline inside their function, and help is plain text instead of Rich's,
+so that `edgekit --help` stays under 0.2 s: Rich's help alone would cost 0.1 s.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgekit.cli.exits import ExitingGroup
+from edgekit.cli.export import export
+from edgekit.cli.inspect import inspect
+from edgekit.cli.models import models
+from edgekit.cli.predict import predict
+from edgekit.cli.targets import targets
+from edgekit.cli.verify import verify
+
+app = typer.Typer(
+    name="edgekit",
+    cls=ExitingGroup,
+    help="Take a Segment-Anything model from its PyTorch checkpoint to a verified edge artifact.",
+    epilog="Exit codes: 0 passed, 1 the gate failed, 2 wrong usage or bad input, 3 could not run.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (models, targets, export, verify, predict, inspect):
+    app.command()(command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from edgekit import __version__
+
+        typer.echo(f"edgekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `edgekit` command."""
+    app()

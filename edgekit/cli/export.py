@@ -1,0 +1,116 @@
+"""`edgekit export`: from a checkpoint to a verified bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from edgekit.cli.weights_option import Weights
+
+if TYPE_CHECKING:
+    from edgekit.errors import EdgekitError
+    from edgekit.pipeline import Exported, ExportRequest
+
+    Outcome: TypeAlias = Exported | EdgekitError
+
+
+def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
+    model: Annotated[str, typer.Argument(help="A model of `edgekit models`.")],
+    target: Annotated[
+        list[str], typer.Option("--target", "-t", help="A target of `edgekit targets`; repeatable.")
+    ],
+    *,
+    weights: Weights = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder in which <model>-<target> is made.")
+    ] = Path("dist"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Leave out the comparison with PyTorch.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Export MODEL for one or more targets, and verify each bundle."""
+    from edgekit.catalog import target as profile
+    from edgekit.models.registry import model as row
+    from edgekit.pipeline import ExportRequest
+
+    # Every name is settled before the work for the first target starts.
+    row(model)
+    requests = [
+        ExportRequest(
+            model=model,
+            target=profile(name).name,
+            weights=tuple(weights or ()),
+            out=out,
+            force=force,
+            verify=not no_verify,
+        )
+        for name in dict.fromkeys(target)
+    ]
+    outcomes = {request.target: _run(request, alone=len(requests) == 1) for request in requests}
+    _show(outcomes, as_json=as_json)
+    raise typer.Exit(max(_exit_code(outcome) for outcome in outcomes.values()))
+
+
+def _run(request: ExportRequest, *, alone: bool) -> Outcome:
+    """Export for one target; with several, an error must not cost the others their bundle."""
+    from edgekit.cli.exits import fail
+    from edgekit.cli.progress import reporting
+    from edgekit.errors import EdgekitError
+    from edgekit.pipeline import export as run
+
+    try:
+        with reporting() as report:
+            return run(request, report=report)
+    except EdgekitError as error:
+        if alone:
+            raise
+        fail(error)
+        return error
+
+
+def _exit_code(outcome: Outcome) -> int:
+    from edgekit.cli.verdict import exit_code
+    from edgekit.errors import EdgekitError
+
+    if isinstance(outcome, EdgekitError):
+        return outcome.exit_code
+    return exit_code(outcome.verdict) if outcome.verdict else 0
+
+
+def _show(outcomes: dict[str, Outcome], *, as_json: bool) -> None:
+    from edgekit.cli.console import print_json
+    from edgekit.errors import EdgekitError
+
+    if as_json:
+        print_json([{"target": name, **_described(outcome)} for name, outcome in outcomes.items()])
+        return
+    for outcome in outcomes.values():
+        if not isinstance(outcome, EdgekitError):
+            _print_exported(outcome)
+
+
+def _described(outcome: Outcome) -> dict[str, object]:
+    from edgekit.errors import EdgekitError
+    from edgekit.verify.verdict import to_json
+
+    if isinstance(outcome, EdgekitError):
+        return {"bundle": None, "verdict": None, "error": str(outcome)}
+    verdict = to_json(outcome.verdict) if outcome.verdict else None
+    return {"bundle": str(outcome.bundle.path), "verdict": verdict}
+
+
+def _print_exported(exported: Exported) -> None:
+    from edgekit.cli.console import megabytes
+    from edgekit.cli.verdict import print_verdict
+
+    if exported.verdict:
+        print_verdict(exported.verdict)
+    files = [file for part in exported.bundle.manifest.artifacts for file in part.files]
+    size = megabytes(sum(file.bytes for file in files))
+    typer.echo(f"{exported.bundle.path}: {len(files)} files to run, {size}")
+    if not exported.verdict:
+        typer.echo(f"Not verified. Next: edgekit verify {exported.bundle.path}")

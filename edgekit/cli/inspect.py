@@ -1,0 +1,86 @@
+"""`edgekit inspect`: what is in a bundle, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgekit.records import Artifact, Manifest, TensorSpec, WeightsSource
+
+TOP_OPS = 8
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Show the tensors, operators, sizes, precision and provenance of BUNDLE."""
+    from edgekit.cli.console import console, print_json
+    from edgekit.store import read_bundle
+
+    manifest = read_bundle(bundle).manifest
+    if as_json:
+        print_json(asdict(manifest))
+        return
+    printer = console()
+    _print_identity(manifest, printer)
+    for artifact in manifest.artifacts:
+        _print_artifact(artifact, printer)
+
+
+def _print_identity(manifest: Manifest, printer: Console) -> None:
+    from edgekit.cli.console import table
+
+    target = manifest.target
+    shown = table("", f"{manifest.model} for {target.name}")
+    for name, value in (
+        ("model", f"{manifest.title} ({manifest.family}, {manifest.variant})"),
+        ("runs on", f"{target.device}, {target.runtime} {target.runtime_versions}"),
+        ("precision", f"{target.precision}, opset {target.opset}"),
+        ("prompt slots", str(target.prompt_slots or "dynamic")),
+        ("gate", f"mean IoU >= {target.gate.mean_iou:g}, minimum >= {target.gate.min_iou:g}"),
+        ("weights", _provenance(manifest.weights)),
+        ("licences", f"model {manifest.licence}; weights {manifest.weights.licence}"),
+        ("golden vectors", ", ".join(file.path for file in manifest.golden) or "none"),
+        ("made", f"{manifest.created} by edgekit {manifest.edgekit}"),
+        ("tools", ", ".join(f"{tool} {version}" for tool, version in manifest.tools.items())),
+    ):
+        shown.add_row(name, value)
+    printer.print(shown)
+
+
+def _provenance(weights: WeightsSource) -> str:
+    seed = [] if weights.seed is None else [f"seed {weights.seed}"]
+    files = [f"{Path(file.path).name} sha256 {file.sha256}" for file in weights.files]
+    warning = [f"WARNING: {weights.warning}"] if weights.warning else []
+    return "\n".join([weights.kind, *seed, *files, *warning])
+
+
+def _print_artifact(artifact: Artifact, printer: Console) -> None:
+    from edgekit.cli.console import megabytes, table
+
+    size = megabytes(sum(file.bytes for file in artifact.files))
+    title = f"{artifact.role}: {artifact.entry} ({artifact.format}, {size})"
+    tensors = table("", "tensor", "type", "shape", title=title)
+    for way, specs in (("in", artifact.inputs), ("out", artifact.outputs)):
+        for spec in specs:
+            tensors.add_row(way, spec.name, spec.dtype, _shape(spec))
+    printer.print(tensors)
+    printer.print(f"operators: {_common_ops(artifact)}\n", markup=False)
+
+
+def _shape(spec: TensorSpec) -> str:
+    return " x ".join(str(side) for side in spec.shape)
+
+
+def _common_ops(artifact: Artifact) -> str:
+    common = sorted(artifact.ops.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{op} x{count}" for op, count in common[:TOP_OPS])
+    rest = len(common) - TOP_OPS
+    return f"{shown}, and {rest} more kinds" if rest > 0 else shown

@@ -1,0 +1,43 @@
+"""`edgekit models`: what can be exported."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgekit.records import ModelRow
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """List the models, their sizes, licences and checkpoints."""
+    from edgekit.cli.console import console, print_json, table
+    from edgekit.models.registry import models as rows
+
+    if as_json:
+        print_json([asdict(row) for row in rows()])
+        return
+    columns = ("model", "what it is", "parameters", "licence", "weights", "origin")
+    listed = table(*columns, right=("parameters",))
+    for row in rows():
+        parameters = f"{row.parameters / 1e6:.1f} M"
+        listed.add_row(row.name, row.title, parameters, row.licence, _weights(row), row.paper)
+    console().print(listed)
+
+
+def _weights(row: ModelRow) -> str:
+    """What `--weights` can be, one per line."""
+    from edgekit.cli.console import megabytes
+    from edgekit.models.checkpoints import bundled_path
+
+    official = [
+        f"{file.filename} ({megabytes(file.bytes)})" if file.bytes else file.filename
+        for file in row.checkpoints
+    ]
+    bundled = bundled_path(row)
+    shipped = [f"bundled: {megabytes(bundled.stat().st_size)}"] if bundled else []
+    return "\n".join([f"official: {' +\n  '.join(official)}", *shipped])

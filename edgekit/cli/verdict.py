@@ -1,0 +1,86 @@
+"""A verdict as a table and as an exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.cli.console import console, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgekit.verify.verdict import PromptResult, Summary, Verdict
+
+_FIGURES = ("prompts", "mean IoU", "5th pct.", "min IoU", "flips", "cosine", "max error")
+_TRUTH = ("PyTorch vs. truth", "bundle vs. truth")
+
+
+def exit_code(verdict: Verdict) -> int:
+    """0 passed, 1 the gate failed, 3 the artifact could not be run here."""
+    if verdict.how == "not run":
+        return 3
+    return 0 if verdict.passed else 1
+
+
+def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
+    """Print the figures per prompt kind, the worst prompts of a failure, and the outcome."""
+    printer = console(stream)
+    if verdict.overall:
+        _print_figures(verdict, verdict.overall, printer)
+    if verdict.overall and not verdict.passed:
+        _print_worst(verdict.worst(), printer)
+    gate = f"gate: mean IoU >= {verdict.gate.mean_iou:g}, minimum >= {verdict.gate.min_iou:g}"
+    if verdict.passed:
+        printer.print(f"[bold green]PASSED[/] ({verdict.how}; {gate})")
+        return
+    outcome = "NOT RUN" if verdict.how == "not run" else "FAILED"
+    printer.print(f"[bold red]{outcome}[/] ({verdict.how}; {gate})")
+    for failure in verdict.failures:
+        printer.print(f"  - {failure}", markup=False)
+
+
+def _print_figures(verdict: Verdict, overall: Summary, printer: Console) -> None:
+    truth = _TRUTH if overall.reference_truth is not None else ()
+    title = f"Masks against the PyTorch reference, {verdict.photos} photos, {verdict.how}"
+    figures = table("prompt", *_FIGURES, *truth, title=title, right=(*_FIGURES, *truth))
+    for summary in verdict.kinds:
+        figures.add_row(*_row(summary)[: len(figures.columns)])
+    figures.add_section()
+    figures.add_row(*_row(overall)[: len(figures.columns)])
+    printer.print(figures)
+
+
+def _row(summary: Summary) -> tuple[str, ...]:
+    return (
+        str(summary.kind),
+        str(summary.prompts),
+        f"{summary.mean_iou:.5f}",
+        f"{summary.p5_iou:.5f}",
+        f"{summary.min_iou:.5f}",
+        _figure(summary.flip_share, ".1%"),
+        _figure(summary.min_logit_cosine, ".6f"),
+        _figure(summary.max_logit_error, ".2g"),
+        _figure(summary.reference_truth, ".3f"),
+        _figure(summary.candidate_truth, ".3f"),
+    )
+
+
+def _print_worst(worst: tuple[PromptResult, ...], printer: Console) -> None:
+    listed = table("photo", "prompt", "where", "IoU", title="Worst prompts", right=("IoU",))
+    for result in worst:
+        iou = f"{result.iou:.5f}" if result.finite else "NaN or infinite"
+        listed.add_row(result.photo, result.trial.kind, _where(result), iou)
+    printer.print(listed)
+
+
+def _where(result: PromptResult) -> str:
+    points = [
+        f"{x:.0f},{y:.0f},{label}"
+        for (x, y), label in zip(result.trial.points, result.trial.labels, strict=True)
+    ]
+    box = [",".join(f"{side:.0f}" for side in result.trial.box)] if result.trial.box else []
+    return " ".join([*(f"--point {text}" for text in points), *(f"--box {text}" for text in box)])
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
