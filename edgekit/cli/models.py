@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgekit.records import ModelRow
+    from edgekit.records import CheckpointFile, ModelRow
 
 
 def models(
@@ -34,10 +34,13 @@ def _weights(row: ModelRow) -> str:
     from edgekit.cli.console import megabytes
     from edgekit.models.checkpoints import bundled_path
 
-    official = [
-        f"{file.filename} ({megabytes(file.bytes)})" if file.bytes else file.filename
-        for file in row.checkpoints
-    ]
-    bundled = bundled_path(row)
-    shipped = [f"bundled: {megabytes(bundled.stat().st_size)}"] if bundled else []
-    return "\n".join([f"official: {' +\n  '.join(official)}", *shipped])
+    lines = [f"official: {_file(file)}" for file in row.checkpoints]
+    if bundled := bundled_path(row):
+        lines.append(f"bundled: {megabytes(bundled.stat().st_size)}")
+    return "\n".join(lines)
+
+
+def _file(file: CheckpointFile) -> str:
+    from edgekit.cli.console import megabytes
+
+    return f"{file.filename}, {megabytes(file.bytes)}" if file.bytes else file.filename
