@@ -1,0 +1,1 @@
+"""Training of a student from the registry: masks with prompts, and distillation."""

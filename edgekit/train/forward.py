@@ -1,0 +1,110 @@
+"""The student on windows: positional tables cropped to where each window lies in the frame."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgekit.errors import BadInput
+from edgekit.models.sam import SamDecoder
+from edgekit.records import Label
+from edgekit.train.batches import Batch, normalised
+
+TOKEN = 16
+"""Frame pixels per image token."""
+
+
+class Student(nn.Module):
+    """Encoder and decoder trained together. The encoder may be any that takes 1024 frames; windows
+    need one with `features` (no positions yet) and `pos_embedding`, as NanoSAM's has.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: SamDecoder) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def embed(self, batch: Batch) -> Tensor:
+        """[K, 256, S / 16, S / 16] embeddings of the batch's windows."""
+        image = normalised(batch)
+        if image.shape[-1] == self.decoder.prompt_encoder.frame:
+            return self.encoder(image)  # type: ignore[no-any-return]
+        if not hasattr(self.encoder, "features"):
+            raise BadInput(
+                "This model's encoder cannot be trained on windows.",
+                expected="an encoder with `features` and `pos_embedding`",
+                next_step="train it with --recipe frames",
+            )
+        features: Tensor = self.encoder.features(image)
+        table = self.encoder.pos_embedding[0].permute(1, 2, 0)
+        cropped = self._crops(table, batch).unflatten(1, features.shape[-2:])
+        return features + cropped.permute(0, 3, 1, 2)
+
+    def _crops(self, table: Tensor, batch: Batch) -> Tensor:
+        """[grid, grid, C] -> [K, tokens, C], each window's cells, row by row."""
+        side = batch.rgb.shape[-1] // TOKEN
+        crops = []
+        for left, top in (batch.corners // TOKEN).tolist():
+            crops.append(table[top : top + side, left : left + side].flatten(0, 1))
+        return torch.stack(crops)
+
+    def decode(
+        self, embeddings: Tensor, batch: Batch, previous: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [K * P, 4, S / 4, S / 4] and predicted IoU [K * P, 4].
+
+        `previous` [K * P, 1, S / 4, S / 4] are the logits of an earlier round (the mask prompt).
+        Positions are computed in float32 whatever the autocast: bfloat16 phases point elsewhere.
+        """
+        prompts = self.decoder.prompt_encoder
+        per_window = batch.coords.shape[0] // embeddings.shape[0]
+        with torch.autocast(embeddings.device.type, enabled=False):
+            sparse = prompts.points(batch.coords, batch.labels)
+            table = prompts.image_positions()[0].unflatten(0, (prompts.grid, prompts.grid))
+            positions = self._crops(table, batch).repeat_interleave(per_window, dim=0)
+        if previous is None:
+            dense = prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        else:
+            dense = prompts.mask_downscaling(previous)
+        image = embeddings.repeat_interleave(per_window, dim=0) + dense
+        empty = (batch.labels == Label.EMPTY).to(image.dtype)
+        logits, iou = self._masks(image, positions, sparse, empty)
+        return logits.float(), iou.float()
+
+    def _masks(
+        self, image: Tensor, positions: Tensor, sparse: Tensor, empty: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`MaskDecoder.forward`, channels last.
+
+        Its 2x2 transposed convolutions do not overlap, so they are matrix products; oneDNN's
+        backward of the convolution took a quarter of a step.
+        """
+        decoder = self.decoder.mask_decoder
+        side = image.shape[-1]
+        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        own = own.unsqueeze(0).expand(sparse.shape[0], -1, -1)
+        tokens = torch.cat([own, sparse], dim=1)
+        bias = torch.cat([torch.zeros_like(own[..., 0]), empty * -1e4], dim=1)
+        tokens, mixed = decoder.transformer(
+            tokens, image.flatten(2).transpose(1, 2), positions, bias[:, None, None]
+        )
+        first, norm, gelu, second, _ = decoder.output_upscaling
+        x = _doubled(mixed.unflatten(1, (side, side)), first)
+        x = gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
+        x = gelu(_doubled(x, second)).flatten(1, 2)
+        weights = torch.stack(
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
+            dim=1,
+        )
+        masks = (weights @ x.transpose(1, 2)).unflatten(2, (4 * side, 4 * side))
+        return masks, decoder.iou_prediction_head(tokens[:, 0])
+
+
+def _doubled(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+    """A 2x2 transposed convolution of stride 2 on [B, H, W, C] -> [B, 2H, 2W, D]."""
+    batch, height, width, channels = x.shape
+    out = layer.weight.shape[1]
+    assert layer.bias is not None
+    weight = layer.weight.permute(0, 2, 3, 1).reshape(channels, 4 * out)
+    y = F.linear(x, weight.t(), layer.bias.repeat(4)).view(batch, height, width, 2, 2, out)
+    return y.transpose(2, 3).reshape(batch, 2 * height, 2 * width, out)

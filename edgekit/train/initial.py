@@ -1,0 +1,72 @@
+"""Starting weights that already know how to point.
+
+What is slow in training a promptable decoder from nothing is learning where a prompt lies. Two
+choices inside SAM's architecture give most of it for free:
+
+- queries and keys of every cross-attention start with the same projection, so that a token
+  attends to the image tokens whose positional encoding resembles its own;
+- the Fourier frequencies are spread over octaves (SAM draws them from one Gaussian), so that this
+  resemblance has both a sharp peak and a long tail, and the learned position table starts as the
+  same encoding, which lets a mask depend linearly on position.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.models.sam import SamDecoder
+from edgekit.models.sam.transformer import Attention
+
+_SHARPNESS = 1.7
+_OCTAVES = (0.25, 6.0)
+
+
+def pointing_decoder(decoder: SamDecoder, generator: torch.Generator) -> None:
+    """Initialise in place."""
+    matrix = decoder.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+    matrix.copy_(_spread_frequencies(matrix.shape[1], generator))
+    for module in decoder.modules():
+        if isinstance(module, nn.Embedding):
+            module.weight.data.normal_(0, 0.5, generator=generator)
+    for name, module in decoder.named_modules():
+        if isinstance(module, Attention) and not name.endswith("self_attn"):
+            width = module.q_proj.in_features
+            module.q_proj.weight.data.normal_(0, _SHARPNESS / math.sqrt(width), generator=generator)
+            module.k_proj.weight.data.copy_(module.q_proj.weight.data)
+            nn.init.zeros_(module.q_proj.bias)
+            nn.init.zeros_(module.k_proj.bias)
+
+
+def _spread_frequencies(count: int, generator: torch.Generator) -> Tensor:
+    """[2, count]: random directions, lengths log-uniform over the octaves."""
+    low, high = math.log(_OCTAVES[0]), math.log(_OCTAVES[1])
+    length = torch.exp(low + (high - low) * torch.rand(count, generator=generator))
+    angle = 2 * math.pi * torch.rand(count, generator=generator)
+    return torch.stack([angle.cos(), angle.sin()]) * length
+
+
+def convolutions(module: nn.Module, generator: torch.Generator) -> None:
+    """He's initialisation for every convolution, so that deep necks start at unit scale."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            fan_in = (
+                layer.weight.shape[1] if isinstance(layer, nn.Conv2d) else layer.weight.shape[0]
+            )
+            taps = layer.kernel_size[0] * layer.kernel_size[1]
+            if isinstance(layer, nn.ConvTranspose2d):
+                taps = max(taps // (layer.stride[0] * layer.stride[1]), 1)
+            layer.weight.data.normal_(0, math.sqrt(2 / (fan_in * taps)), generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def position_table(encoder: nn.Module, decoder: SamDecoder, *, strength: float = 0.3) -> None:
+    """Start the encoder's learned positions, if it has any, as the decoder's encoding."""
+    table = getattr(encoder, "pos_embedding", None)
+    if isinstance(table, nn.Parameter) and table.shape[-1] == decoder.prompt_encoder.grid:
+        grid = decoder.prompt_encoder.grid
+        positions = decoder.prompt_encoder.image_positions()[0].detach()
+        table.data.copy_(strength * positions.T.reshape(1, -1, grid, grid))

@@ -1,0 +1,93 @@
+"""What is trained when: phases of a run, from cheap windows to the whole frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgekit.train.batches import BatchSize
+from edgekit.train.losses import LossMix
+from edgekit.train.scenes import SceneStyle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A part of the run, up to the fraction `until` of its steps.
+
+    `menu` are batch sizes with their chances; `mix` the chances of `prompting.KINDS`; `corrections`
+    the share of steps with a second round; `distil` the weight of the feature teacher;
+    `frozen_norm` uses the running statistics of batch norm, as inference does.
+    """
+
+    name: str
+    until: float
+    menu: tuple[tuple[float, BatchSize], ...]
+    style: SceneStyle
+    loss: LossMix
+    mix: tuple[float, float, float, float] = (0.45, 0.33, 0.12, 0.10)
+    corrections: float = 0.0
+    distil: float = 0.0
+    frozen_norm: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A whole run. Rates are AdamW's peaks; `backbone_rate` holds for the backbone."""
+
+    steps: int
+    rate: float = 6e-4
+    backbone_rate: float = 3e-4
+    weight_decay: float = 0.02
+    warmup: int = 100
+    clip: float = 1.0
+    average: float = 0.998
+    phases: tuple[Phase, ...] = field(default_factory=tuple)
+
+    def phase(self, step: int) -> Phase:
+        """The phase that a step belongs to."""
+        done = step / self.steps
+        return next((p for p in self.phases if done < p.until), self.phases[-1])
+
+
+_W256 = BatchSize(size=256, windows=8, prompts=6)
+_W384 = BatchSize(size=384, windows=4, prompts=6)
+_W512 = BatchSize(size=512, windows=2, prompts=6)
+_FRAME = BatchSize(size=1024, windows=1, prompts=4)
+
+
+def windows_recipe(steps: int) -> Recipe:
+    """Pointing on small windows, then larger ones, then the frame."""
+    point = Phase(
+        name="point",
+        until=0.2,
+        menu=((1.0, _W256),),
+        style=SceneStyle(pasted=0.7, shapes=1.0, stuff=0.1),
+        loss=LossMix(balance=1.0),
+        distil=0.3,
+    )
+    small = Phase(
+        name="small",
+        until=0.6,
+        menu=((0.7, _W256), (0.3, _W384)),
+        style=SceneStyle(pasted=0.6, shapes=0.2),
+        loss=LossMix(balance=0.5),
+        distil=0.15,
+        corrections=0.1,
+    )
+    large = Phase(
+        name="large",
+        until=0.88,
+        menu=((0.35, _W256), (0.3, _W384), (0.35, _W512)),
+        style=SceneStyle(pasted=0.4),
+        loss=LossMix(balance=0.15, gamma=1.0),
+        corrections=0.2,
+    )
+    frame = Phase(
+        name="frame",
+        until=1.0,
+        menu=((0.3, _W512), (0.7, _FRAME)),
+        style=SceneStyle(pasted=0.2, stuff=0.1),
+        loss=LossMix(balance=0.0, gamma=1.0),
+        corrections=0.15,
+        frozen_norm=True,
+    )
+    return Recipe(steps=steps, phases=(point, small, large, frame))
