@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -12,6 +13,7 @@ from edgekit.errors import BadInput
 from edgekit.store import Malformed, printable, record_from_json
 
 _MOST_BYTES = 512 * 2**20  # COCO train2017's instances are 448 MB
+_SHOWN = 80  # characters of a file name, so that the reason behind it is still read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def photos_from_coco(path: Path) -> tuple[Photo, ...]:
     for image in document.images:
         place = _place_of(image.file_name, path.parent)
         if isinstance(place, str):
-            problems.append(f"{image.file_name!r} {place}")
+            problems.append(f"{repr(image.file_name)[:_SHOWN]} {place}")
             continue
         photos.append(
             Photo(
@@ -74,7 +76,7 @@ def photos_from_coco(path: Path) -> tuple[Photo, ...]:
                 instances=tuple(instances[image.id]),
             )
         )
-    problems += [f"{name!r} is there twice" for name in _repeated(document.images)]
+    problems += [f"{repr(name)[:_SHOWN]} is there twice" for name in _repeated(document.images)]
     if problems:
         raise _unusable(path, Malformed(tuple(problems)))
     if not photos:
@@ -107,9 +109,9 @@ def _instances_by_image(annotations: tuple[_Annotation, ...]) -> defaultdict[int
         if not isinstance(segmentation, RunLengths):
             # COCO itself has a few polygons of one or two points; they cover nothing.
             segmentation = tuple(p for p in segmentation if len(p) >= 6 and len(p) % 2 == 0)
-        if annotation.iscrowd or segmentation == ():
-            continue
         x, y, width, height = annotation.bbox
+        if annotation.iscrowd or segmentation == () or min(width, height) <= 0:
+            continue
         box = (x, y, x + width, y + height)
         instance = Instance(box=box, segmentation=segmentation, area=annotation.area)
         found[annotation.image_id].append(instance)
@@ -126,9 +128,10 @@ def _place_of(name: str, folder: Path) -> Path | str:
         return "is not a relative file name"
     if ".." in windows.parts:
         return "leads out of the folder"
-    for place in (folder / name, folder / "images" / name):
-        if place.is_file():
-            return place
+    with suppress(OSError):  # a name longer than the file system takes
+        for place in (folder / name, folder / "images" / name):
+            if place.is_file():
+                return place
     return f"is neither in {folder} nor in {folder / 'images'}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgekit.catalog.annotations import photos_from_coco
 from edgekit.catalog.photos import Photo, PhotoSet
@@ -60,13 +61,23 @@ def photos_from(path: Path) -> PhotoSet:
         BadInput: there are none, or the JSON cannot be used (see photos_from_coco).
     """
     path = path.expanduser()
-    if path.is_dir():
+    kind = _kind_of(path)
+    if kind == "folder":
         return PhotoSet(name=str(path), photos=_photos_in(path))
-    if not path.is_file():
+    if kind == "nothing":
         raise BadInput(f"no such file or folder: {path}", expected="photos, or a COCO JSON")
     if path.suffix.lower() == ".json":
         return PhotoSet(name=str(path), photos=photos_from_coco(path))
     return PhotoSet(name=str(path), photos=(Photo(path=path, id=path.name),))
+
+
+def _kind_of(path: Path) -> Literal["folder", "file", "nothing"]:
+    try:
+        if path.is_dir():
+            return "folder"
+        return "file" if path.is_file() else "nothing"
+    except OSError as error:  # not permitted, or a name too long
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _photos_in(folder: Path) -> tuple[Photo, ...]:

@@ -60,9 +60,7 @@ def unpacked(text: str) -> list[int]:
         shift += 5
         if bits & 32:
             continue
-        value -= (bits & 16) << (
-            shift - 4
-        )  # the sign bit counts -2**shift instead of +2**(shift-1)
+        value -= (bits & 16) << (shift - 4)  # a set sign bit takes 2**shift off
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     if shift:
@@ -82,8 +80,8 @@ def _from_polygons(polygons: Polygons, height: int, width: int) -> BoolArray:
             next_step="pip install 'edgekit[export]'",
         ) from error
     parts = mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
-    filled: BoolArray = mask.decode(mask.merge(parts)).astype(np.bool_)
-    return filled
+    joined = RunLengths(size=(height, width), counts=mask.merge(parts)["counts"].decode())
+    return _from_runs(joined, height, width)
 
 
 def _misfit(reason: str) -> BadInput:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHOWN = 8
-_LONGEST = 120
+_LONGEST = 240
 
 
 class Malformed(ValueError):

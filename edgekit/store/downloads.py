@@ -49,43 +49,30 @@ def _fetch(file: CheckpointFile, place: Path, progress: Progress | None) -> None
     import pooch
 
     pooch.get_logger().setLevel("WARNING")  # its notes would run through the progress bar
-    downloader = pooch.HTTPDownloader(
-        progressbar=_Meter(progress) if progress else False,
-        chunk_size=_CHUNK_BYTES,
-        timeout=_TIMEOUT_S,
-    )
     pooch.retrieve(
         file.url,
         known_hash=f"sha256:{file.sha256}",
         fname=place.name,
         path=place.parent,
-        downloader=downloader,
+        downloader=lambda url, output, _pooch: _stream(url, Path(output), progress),
     )
 
 
-class _Meter:
-    """What pooch expects of a progress bar, turned into calls of one function.
+def _stream(url: str, output: Path, progress: Progress | None) -> None:
+    """pooch's downloader, but for real byte counts and a connection that is closed on failure."""
+    import requests
 
-    pooch sets `total`, reports each chunk at its nominal size, and at the end resets and reports
-    the total once more.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        self.total = 0
-        self._done = 0
-        self._progress = progress
-
-    def update(self, count: int) -> None:
-        self._done += count
-        if self.total:
-            self._done = min(self._done, self.total)
-        self._progress(self._done, self.total or None)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        pass
+    as_it_is = {"Accept-Encoding": "identity"}  # or Content-Length would be that of the compressed
+    with (
+        requests.get(url, stream=True, timeout=_TIMEOUT_S, headers=as_it_is) as response,
+        output.open("wb") as file,
+    ):
+        response.raise_for_status()
+        total = int(response.headers.get("Content-Length", 0)) or None
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            file.write(chunk)
+            if progress:
+                progress(file.tell(), total)
 
 
 def _unavailable(file: CheckpointFile, reason: str) -> WeightsUnavailable:

@@ -47,13 +47,18 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
         BadInput: as `atomic_dir`.
     """
     final = final.expanduser().resolve()
-    if not final.exists():
-        return
-    if not final.is_dir():
+    try:
+        if not final.exists():
+            return
+        is_dir = final.is_dir()
+        is_bundle = is_dir and ((final / "manifest.json").is_file() or not any(final.iterdir()))
+    except OSError as error:  # not permitted, or a name too long
+        raise BadInput(f"cannot write to {final}: {error.strerror}") from error
+    if not is_dir:
         raise BadInput(f"{final} is a file", expected="a folder to write, or a name not in use")
     if not replace:
         raise BadInput(f"{final} exists already", next_step="add --force to replace it")
-    if any(final.iterdir()) and not (final / "manifest.json").is_file():
+    if not is_bundle:
         raise BadInput(
             f"{final} is not a bundle (no manifest.json), so it is not replaced",
             expected="a bundle, an empty folder, or a name not in use",

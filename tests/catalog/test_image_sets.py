@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgekit.catalog import (
+    Photo,
+    PhotoSet,
+    image_set,
+    image_sets,
+    instance_mask,
+    photos_from,
+    tables,
+)
+from edgekit.errors import BadInput, UnknownName
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = ROOT / "calibration" / "default"
+
+
+def size_of(photo: Photo) -> tuple[int, int]:
+    with Image.open(photo.path) as opened:
+        return opened.size
+
+
+@pytest.fixture(scope="module")
+def default() -> PhotoSet:
+    return image_set()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The calibration folder where a test may damage it."""
+    shutil.copytree(ROOT / "calibration", tmp_path / "_data" / "calibration")
+    monkeypatch.setattr(tables, "_PACKAGE", tmp_path)
+    return tmp_path / "_data" / "calibration"
+
+
+def test_default_set(default: PhotoSet) -> None:
+    assert image_sets() == ("default",)
+    assert 12 <= len(default.photos) <= 16
+    assert all(photo.path.is_file() and photo.instances for photo in default.photos)
+    assert all("/by/2.0/" in (photo.licence or "") for photo in default.photos)
+    assert all("flickr.com" in (photo.attribution or "") for photo in default.photos)
+
+
+def test_default_set_is_small_and_holds_nothing_else(default: PhotoSet) -> None:
+    assert sum(file.stat().st_size for file in DEFAULT.iterdir()) <= 3 * 2**20
+    listed = {photo.path.name for photo in default.photos} | {"instances.json", "README.md"}
+    assert {file.name for file in DEFAULT.iterdir()} == listed
+
+
+def test_default_set_is_varied(default: PhotoSet) -> None:
+    sizes = [size_of(photo) for photo in default.photos]
+    ratios = [width / height for width, height in sizes]
+    assert sum(ratio < 0.8 for ratio in ratios) >= 3
+    assert any(0.95 < ratio < 1.05 for ratio in ratios)
+    assert max(ratios) > 1.8
+    large = [sum(i.area >= 32 * 32 for i in photo.instances) for photo in default.photos]
+    assert sum(count >= 3 for count in large) >= 12
+    areas = [i.area for photo in default.photos for i in photo.instances]
+    assert min(areas) < 32 * 32 < 96 * 96 < max(areas)
+
+
+def test_first_photo_shows_a_rounding_mistake(default: PhotoSet) -> None:
+    """Golden vectors are made from it."""
+    width, height = size_of(default.photos[0])
+    assert height > width
+    assert 1024 * width / height % 1 >= 0.5
+
+
+def test_default_masks_are_where_their_boxes_are(default: PhotoSet) -> None:
+    """The whole set decodes without pycocotools, which a device does not have."""
+    for photo in default.photos:
+        width, height = size_of(photo)
+        for instance in photo.instances:
+            mask = instance_mask(instance, height, width)
+            assert mask.shape == (height, width)
+            rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+            left, top, right, bottom = instance.box
+            assert left - 1.5 <= columns[0] <= columns[-1] <= right + 0.5
+            assert top - 1.5 <= rows[0] <= rows[-1] <= bottom + 0.5
+            assert mask.sum() == pytest.approx(instance.area, rel=0.1, abs=30)
+
+
+def test_attribution_table_names_every_photo(default: PhotoSet) -> None:
+    readme = (DEFAULT / "README.md").read_text()
+    assert "COCO Consortium" in readme
+    for photo in default.photos:
+        row = next(line for line in readme.splitlines() if photo.path.name in line)
+        assert photo.attribution is not None
+        assert photo.attribution in row
+        number = re.search(r"/(\d+)_", photo.attribution)
+        assert number is not None
+        assert f"https://www.flickr.com/photo.gne?id={number[1]}" in row
+        assert "CC BY 2.0" in row
+
+
+@pytest.mark.parametrize("name", ["000000377575.jpg", "instances.json"])
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_damaged_set_is_refused(copied: Path, name: str, damage: str) -> None:
+    file = copied / "default" / name
+    if damage == "changed":
+        file.write_bytes(file.read_bytes() + b"\n")
+    else:
+        file.unlink()
+    with pytest.raises(BadInput, match=rf"default/{name}: is missing or was changed"):
+        image_set()
+
+
+def test_table_that_does_not_read(copied: Path) -> None:
+    table = copied / "default.toml"
+    table.write_text(table.read_text() + "\n[extra]\n")
+    with pytest.raises(BadInput, match=r"default\.toml: extra: unknown key"):
+        image_set()
+
+
+def test_unknown_set() -> None:
+    with pytest.raises(UnknownName, match="did you mean default"):
+        image_set("defualt")
+
+
+def test_photos_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "c.webp", "notes.txt", ".hidden.png", "._b.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.jpg").mkdir()
+    found = photos_from(tmp_path)
+    assert [photo.id for photo in found.photos] == ["a.png", "b.JPG", "c.webp"]
+    assert found.photos[0].path == tmp_path / "a.png"
+    assert found.photos[0].instances == ()
+
+
+def test_single_photo(tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(b"")
+    assert [photo.path for photo in photos_from(tmp_path / "photo").photos] == [tmp_path / "photo"]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=f"no photos in {tmp_path}"):
+        photos_from(tmp_path)
+    with pytest.raises(BadInput, match="no such file or folder"):
+        photos_from(tmp_path / "gone")
+    with pytest.raises(BadInput, match="cannot be read"):
+        photos_from(tmp_path / ("n" * 300))
+
+
+def test_default_annotations_are_coco(default: PhotoSet) -> None:
+    """The set reads by the route that a user's own COCO file takes, in any order."""
+    found = photos_from(DEFAULT / "instances.json")
+    assert {photo.id: photo for photo in found.photos} == {
+        photo.id: photo for photo in default.photos
+    }
+    document = json.loads((DEFAULT / "instances.json").read_text())
+    assert not any(annotation["iscrowd"] for annotation in document["annotations"])
+    assert {image["license"] for image in document["images"]} == {4}

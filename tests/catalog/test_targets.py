@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from edgekit.catalog import tables, target, targets
+from edgekit.errors import BadInput, UnknownName
+from edgekit.records import Precision, Target
+
+# design.md, Targets
+NAMES = {
+    "jetson-fp16",
+    "jetson-int8",
+    "jetson-nano-fp16",
+    "rtx3090-fp16",
+    "rtx3090-int8",
+    "iphone-fp16",
+    "iphone-int8",
+    "x86-fp32",
+    "x86-bf16",
+    "x86-int8",
+    "x86-ort-fp32",
+    "x86-ort-int8",
+    "android-fp32",
+    "android-fp16",
+    "android-int8",
+}
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = """
+name = "board"
+device = "a board"
+runtime = "openvino"
+runtime_versions = ">=1"
+precision = "fp32"
+opset = 20
+memory_mb = 100
+gate = { mean_iou = 0.999, min_iou = 0.99 }
+"""
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A targets folder of its own, with one profile in it."""
+    (tmp_path / "_data" / "targets").mkdir(parents=True)
+    monkeypatch.setattr(tables, "_PACKAGE", tmp_path)
+    path = tmp_path / "_data" / "targets" / "board.toml"
+    path.write_text(PROFILE)
+    return path
+
+
+def test_every_profile_of_the_design_is_there() -> None:
+    assert {profile.name for profile in targets()} == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_profile(name: str) -> None:
+    profile = target(name)
+    assert profile.name == name
+    assert name.endswith(profile.precision)
+    assert SpecifierSet(profile.runtime_versions)
+    assert all(len(reason) > 10 for reason in profile.forbidden_ops.values())
+    assert profile.gate.mean_iou > profile.gate.min_iou
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt"])
+def test_versions_are_those_of_the_extra(runtime: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    extra = SpecifierSet(extras[runtime][0].removeprefix(runtime))
+    for profile in targets():
+        if profile.runtime == runtime and profile.name != "jetson-nano-fp16":
+            assert SpecifierSet(profile.runtime_versions) == extra, profile.name
+
+
+def test_openvino_targets_say_their_precision() -> None:
+    """Without the hint OpenVINO takes bf16 on a CPU that has it."""
+    hints = {
+        profile.name: profile.options.get("INFERENCE_PRECISION_HINT")
+        for profile in targets()
+        if profile.runtime == "openvino"
+    }
+    assert hints == {"x86-fp32": "f32", "x86-bf16": "bf16", "x86-int8": "f32"}
+
+
+def test_fixed_slots_where_the_runtime_takes_no_dynamic_shapes() -> None:
+    fixed = {profile.runtime for profile in targets() if profile.prompt_slots is not None}
+    dynamic = {profile.runtime for profile in targets() if profile.prompt_slots is None}
+    assert fixed == {"coreml", "litert"}
+    assert dynamic == {"onnxruntime", "openvino", "tensorrt"}
+
+
+def test_gates_loosen_with_precision() -> None:
+    by_precision: dict[Precision, set[tuple[float, float]]] = {}
+    for profile in targets():
+        gate = (profile.gate.mean_iou, profile.gate.min_iou)
+        by_precision.setdefault(profile.precision, set()).add(gate)
+    assert by_precision[Precision.FP32] == {(0.999, 0.99)}
+    assert all(len(gates) == 1 for gates in by_precision.values())
+    order = [Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8]
+    gates = [by_precision[precision].pop() for precision in order]
+    assert gates == sorted(gates, reverse=True)
+
+
+def test_tensorrt_8_2_gets_no_operator_newer_than_its_opset() -> None:
+    nano = target("jetson-nano-fp16")
+    assert nano.opset == 13
+    assert {"OneHot", "LayerNormalization", "Gelu"} <= nano.forbidden_ops.keys()
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [("x86-fp23", "x86-fp32"), ("jetson-fp61", "jetson-fp16"), ("iphone", "iphone-fp16")],
+)
+def test_unknown_target_suggests_the_nearest(typed: str, nearest: str) -> None:
+    with pytest.raises(UnknownName, match=f"did you mean.*{nearest}") as caught:
+        target(typed)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("typed", ["", "zzz", "../targets/x86-fp32", "x86-fp32.toml\x00"])
+def test_unknown_target_without_a_near_one(typed: str) -> None:
+    with pytest.raises(UnknownName, match="there is no target"):
+        target(typed)
+
+
+def test_own_profile_is_read(board: Path) -> None:
+    assert targets() == (target("board"),)
+    assert isinstance(target("board"), Target)
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "problem"),
+    [
+        ("opset = 20", 'opset = "20"', "board.toml: opset: "),
+        ("opset = 20", "opset = 20.5", "board.toml: opset: "),
+        ("opset = 20", "opset = 0", "board.toml: opset: must be at least 1"),
+        ("opset = 20", "", "board.toml: opset: missing"),
+        ("opset = 20", "opset = 20\nslots = 3", "board.toml: slots: unknown key"),
+        ("opset = 20", "opset = 20\nprompt_slots = 0", "prompt_slots: must be at least 1"),
+        ("opset = 20", "opset = 20\n[options]\nTHREADS = 2", "options.THREADS: "),
+        ("opset = 20", "opset = ", "board.toml: Invalid value"),
+        ("opset = 20", "opset = 2026-11-20", "board.toml: opset: "),
+        ("min_iou = 0.99", "min_iou = nan", "board.toml: gate.min_iou: "),
+        ("min_iou = 0.99", "min_iou = 0.9999", "min_iou <= mean_iou"),
+        ("mean_iou = 0.999", "mean_iou = 99.9", "mean_iou <= 1"),
+        ('"fp32"', '"fp64"', "board.toml: precision: "),
+        ('"openvino"', '"openvivo"', "'openvivo' is none of onnxruntime, openvino"),
+        ('name = "board"', 'name = "plank"', "'plank', the file's name says 'board'"),
+        ("memory_mb = 100", "memory_mb = 0", "memory_mb: must be at least 1"),
+    ],
+)
+def test_profile_that_does_not_read(board: Path, line: str, changed: str, problem: str) -> None:
+    board.write_text(PROFILE.replace(line, changed, 1))
+    for read in (targets, lambda: target("board")):
+        with pytest.raises(BadInput) as caught:
+            read()
+        assert problem in caught.value.what
+
+
+def test_profile_that_is_not_text(board: Path) -> None:
+    board.write_bytes(b"\xff\xfe")
+    with pytest.raises(BadInput, match=r"board\.toml"):
+        targets()
+
+
+def test_all_errors_of_all_files_at_once_and_only_the_own_file_for_one(board: Path) -> None:
+    (board.parent / "a.toml").write_text(PROFILE.replace("opset = 20", "opset = true\nx = 1"))
+    (board.parent / "b.toml").write_text("")
+    with pytest.raises(BadInput) as caught:
+        targets()
+    for problem in ("a.toml: opset: ", "a.toml: x: unknown key", "b.toml: name: missing"):
+        assert problem in caught.value.what
+    assert target("board").name == "board"
+
+
+def test_installation_without_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_PACKAGE", tmp_path / "edgekit")
+    with pytest.raises(tables.RuntimeMissing, match="targets/ is missing"):
+        targets()

@@ -1,0 +1,263 @@
+"""A bundle is read as if an enemy had made it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.errors import BundleCorrupt
+from edgekit.records import Bundle, Manifest
+from edgekit.store import read_bundle, write_manifest
+
+Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
+
+
+def refusal(path: Path, *, check_digests: bool = True) -> str:
+    with pytest.raises(BundleCorrupt) as caught:
+        read_bundle(path, check_digests=check_digests)
+    assert caught.value.exit_code == 2
+    assert caught.value.next_step
+    return caught.value.what
+
+
+def first_file(document: dict[str, Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = document["artifacts"][0]["files"][0]
+    return entry
+
+
+def renamed(name: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        first_file(document)["path"] = name
+        document["artifacts"][0]["entry"] = name
+
+    return change
+
+
+def test_what_was_written_is_read(bundle: Path, manifest: Manifest) -> None:
+    assert read_bundle(bundle) == Bundle(path=bundle, manifest=manifest)
+
+
+def test_relative_path_and_link_to_a_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "latest").symlink_to(bundle, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    assert read_bundle(Path("latest")).path == tmp_path / "latest"
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    assert "no such folder" in refusal(tmp_path / "nothing")
+    assert "no manifest.json" in refusal(tmp_path)
+    assert "cannot be read" in refusal(tmp_path / ("n" * 300))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_manifest_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    assert "no manifest.json" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.onnx",
+        "golden/../../outside.onnx",
+        "..",
+        "",
+        ".",
+        "golden/..",
+        "/etc/hostname",
+        "C:\\Windows\\win.ini",
+        "..\\outside.onnx",
+        "a//b",
+        "encoder.onnx/",
+        "line\nbreak",
+        "nul\0byte",
+        "n" * 101,
+        "/".join("d" * 10),
+    ],
+)
+def test_path_that_is_not_plain(tampered: Tamper, tmp_path: Path, name: str) -> None:
+    (tmp_path / "outside.onnx").write_bytes(b"graph of the encoder")
+    message = refusal(tampered(renamed(name)))
+    assert "is not a plain path inside the bundle" in message
+    assert "\n" not in message
+
+
+def test_golden_paths_are_checked_as_well(tampered: Tamper) -> None:
+    path = tampered(lambda document: document["golden"][0].update(path="../golden.npz"))
+    assert "../golden.npz is not a plain path" in refusal(path)
+
+
+def test_link_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "encoder.onnx").rename(tmp_path / "elsewhere.onnx")
+    (bundle / "encoder.onnx").symlink_to(tmp_path / "elsewhere.onnx")
+    assert "encoder.onnx is a link that leads out" in refusal(bundle)
+
+
+def test_linked_folder_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "golden").rename(tmp_path / "elsewhere")
+    (bundle / "golden").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert "golden/case-0.npz is a link that leads out" in refusal(bundle)
+
+
+def test_loop_of_links(bundle: Path) -> None:
+    (bundle / "encoder.onnx").unlink()
+    (bundle / "encoder.onnx").symlink_to(bundle / "encoder.onnx")
+    assert "encoder.onnx is missing" in refusal(bundle)
+
+
+def test_folder_in_place_of_a_file(bundle: Path) -> None:
+    (bundle / "encoder.onnx").unlink()
+    (bundle / "encoder.onnx").mkdir()
+    assert "encoder.onnx is not a file" in refusal(bundle)
+
+
+def test_missing_file(bundle: Path) -> None:
+    (bundle / "decoder.onnx").unlink()
+    assert "decoder.onnx is missing" in refusal(bundle)
+    assert "decoder.onnx is missing" in refusal(bundle, check_digests=False)
+
+
+def test_changed_file_of_the_same_size(bundle: Path) -> None:
+    content = bytearray((bundle / "decoder.onnx").read_bytes())
+    content[3] ^= 1
+    (bundle / "decoder.onnx").write_bytes(content)
+    assert "decoder.onnx was changed" in refusal(bundle)
+    assert read_bundle(bundle, check_digests=False).manifest.model == "nanosam"
+
+
+def test_shortened_file_is_seen_without_digests(bundle: Path) -> None:
+    (bundle / "decoder.onnx").write_bytes(b"gra")
+    assert "decoder.onnx has 3 bytes instead of 20" in refusal(bundle, check_digests=False)
+
+
+@pytest.mark.parametrize("size", [10**18, -1, 0, 10**4000])
+def test_size_that_is_not_the_files(tampered: Tamper, size: int) -> None:
+    path = tampered(lambda document: first_file(document).update(bytes=size))
+    assert "encoder.onnx has 20 bytes instead of " in refusal(path)
+
+
+def test_one_message_names_every_problem(bundle: Path) -> None:
+    (bundle / "decoder.onnx").unlink()
+    (bundle / "golden" / "case-0.npz").write_bytes(b"other!")
+    message = refusal(bundle)
+    assert "decoder.onnx is missing" in message
+    assert "golden/case-0.npz was changed" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "located"),
+    [
+        (lambda d: d.update(model=7), "model: "),
+        (lambda d: d.pop("client"), "client: missing"),
+        (lambda d: d.update(surprise=1), "surprise: unknown key"),
+        (lambda d: d["target"].update(surprise=1), "target.surprise: unknown key"),
+        (lambda d: d["artifacts"][0].update(run="x"), "artifacts.0.run: unknown key"),
+        (lambda d: d["artifacts"][0].update(format="pickle"), "artifacts.0.format: "),
+        (lambda d: d["artifacts"][0].update(files="all"), "artifacts.0.files: "),
+        (lambda d: first_file(d).update(bytes="20"), "artifacts.0.files.0.bytes: "),
+        (lambda d: first_file(d).update(bytes=True), "artifacts.0.files.0.bytes: "),
+        (lambda d: d["target"]["gate"].update(mean_iou=float("nan")), "target.gate.mean_iou: "),
+        (lambda d: d["client"]["masks"].update(threshold=float("inf")), "client.masks.threshold: "),
+        (lambda d: d["client"]["preprocessing"].update(mean=[0.0]), "client.preprocessing.mean"),
+        (lambda d: d.update(schema=True), "schema: "),
+        (lambda d: d.update(schema=None), "no schema number"),
+        (lambda d: d.pop("schema"), "no schema number"),
+    ],
+)
+def test_wrong_types_and_keys(
+    tampered: Tamper, change: Callable[[dict[str, Any]], None], located: str
+) -> None:
+    assert located in refusal(tampered(change))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda d: d["client"]["preprocessing"].update(frame=10**9), "frame: must be 1 to 4096"),
+        (lambda d: d["client"]["preprocessing"].update(std=[1.0, 0.0, 1.0]), "std: must be pos"),
+        (lambda d: d["client"]["masks"].update(multimask=[1, 4]), "masks: indices must be 0 to 3"),
+        (lambda d: d["client"]["masks"].update(single=-1), "masks: indices must be 0 to 3"),
+        (lambda d: d["client"]["masks"].update(multimask=[]), "masks: indices must be 0 to 3"),
+        (lambda d: d["target"]["gate"].update(min_iou=-1.0), "target.gate: 0 <= min_iou"),
+        (lambda d: d["target"].update(prompt_slots=0), "target.prompt_slots: must be"),
+        (lambda d: d["artifacts"].pop(), "one encoder and one decoder"),
+        (lambda d: d["artifacts"][0].update(role="decoder"), "one encoder and one decoder"),
+        (lambda d: d["artifacts"][0].update(entry="golden/case-0.npz"), "encoder.entry: is not"),
+        (lambda d: d["artifacts"][0]["inputs"][0].update(shape=[1, -3]), "image has a size below"),
+        (lambda d: d["golden"].append(d["golden"][0]), "a file is listed twice"),
+    ],
+)
+def test_values_that_cannot_be_meant(
+    tampered: Tamper, change: Callable[[dict[str, Any]], None], problem: str
+) -> None:
+    assert problem in refusal(tampered(change))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{}",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"schema": 1' + b"0" * 5000 + b"}",
+        b'{"schema": 1}, {"schema": 1}',
+        b'{"schema": 1, "model": "\\ud800"}',
+    ],
+)
+def test_manifest_that_is_not_a_manifest(bundle: Path, text: bytes) -> None:
+    (bundle / "manifest.json").write_bytes(text)
+    assert len(refusal(bundle)) < 2500
+
+
+def test_endless_manifest(bundle: Path) -> None:
+    with (bundle / "manifest.json").open("wb") as file:
+        file.truncate(2**40)  # sparse: takes no disk
+    assert "larger than" in refusal(bundle)
+
+
+def test_schema_of_another_edgekit(tampered: Tamper) -> None:
+    path = tampered(lambda document: document.update(schema=2, edgekit="9.1", novelty={}))
+    with pytest.raises(BundleCorrupt, match=r"schema 2, written by edgekit 9\.1") as caught:
+        read_bundle(path)
+    assert caught.value.expected == "schema 1"
+
+
+def test_control_characters_do_not_reach_the_terminal(tampered: Tamper) -> None:
+    message = refusal(tampered(renamed("\x1b[2Jevil")))
+    assert "\x1b" not in message
+    assert "\\x1b[2Jevil" in message
+
+
+def test_a_flood_of_problems_is_cut(tampered: Tamper) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document.update({f"key{number}": 1 for number in range(5000)})
+
+    message = refusal(tampered(change))
+    assert "key0: unknown key" in message
+    assert "and 4992 more" in message
+
+
+def test_manifest_is_written_whole_or_not_at_all(
+    bundle: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (bundle / "manifest.json").read_bytes()
+
+    def fail(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(bundle, manifest)
+    assert (bundle / "manifest.json").read_bytes() == before
+    assert not list(bundle.glob(".*"))

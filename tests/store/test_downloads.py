@@ -1,0 +1,156 @@
+"""Downloads against a server on this machine: nothing here needs a network."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from edgekit.errors import WeightsUnavailable
+from edgekit.records import CheckpointFile
+from edgekit.store import checkpoint_dir, download
+
+CONTENT = bytes(range(256)) * 4096  # 1 MiB: several chunks
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """/weights.pth as it is, /unsized without a length, /short cut off, all else 404."""
+
+    def do_GET(self) -> None:
+        if self.path not in ("/weights.pth", "/unsized", "/short"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        if self.path != "/unsized":
+            self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[:-1] if self.path == "/short" else CONTENT)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def checkpoint(url: str, *, sha256: str | None = SHA256) -> CheckpointFile:
+    return CheckpointFile(
+        filename="weights.pth", url=url, sha256=sha256, bytes=len(CONTENT), licence="Apache-2.0"
+    )
+
+
+def refusal(file: CheckpointFile) -> str:
+    with pytest.raises(WeightsUnavailable) as caught:
+        download(file)
+    assert caught.value.exit_code == 3
+    message = str(caught.value)
+    for needed in (file.url, str(checkpoint_dir()), file.sha256 or "unknown", "--weights seeded"):
+        assert needed in message
+    return message
+
+
+def test_download_and_progress(server: str, cache: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    path = download(
+        checkpoint(f"{server}/weights.pth"), progress=lambda done, total: seen.append((done, total))
+    )
+    assert path == cache / "checkpoints" / "weights.pth"
+    assert path.read_bytes() == CONTENT
+    done = [count for count, _ in seen]
+    assert done == sorted(done)
+    assert len(set(done)) >= 3
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_server_that_does_not_say_the_size(server: str) -> None:
+    seen: list[tuple[int, int | None]] = []
+    download(
+        checkpoint(f"{server}/unsized"), progress=lambda done, total: seen.append((done, total))
+    )
+    assert {total for _, total in seen} == {None}
+    assert seen[-1][0] == len(CONTENT)
+
+
+def test_no_second_download(server: str) -> None:
+    path = download(checkpoint(f"{server}/weights.pth"))
+    assert download(checkpoint("http://127.0.0.1:1/gone")) == path
+
+
+def test_file_put_there_by_hand(cache: Path) -> None:
+    checkpoint_dir().mkdir()
+    (checkpoint_dir() / "weights.pth").write_bytes(CONTENT)
+    assert download(checkpoint("http://127.0.0.1:1/gone")).read_bytes() == CONTENT
+    assert download(checkpoint("http://127.0.0.1:1/gone", sha256=None)).read_bytes() == CONTENT
+
+
+def test_damaged_file_is_fetched_again(server: str) -> None:
+    checkpoint_dir().mkdir()
+    (checkpoint_dir() / "weights.pth").write_bytes(b"damaged")
+    assert download(checkpoint(f"{server}/weights.pth")).read_bytes() == CONTENT
+
+
+def test_wrong_file_put_there_by_hand_is_said_and_kept() -> None:
+    checkpoint_dir().mkdir()
+    (checkpoint_dir() / "weights.pth").write_bytes(b"another version")
+    assert "has another SHA-256" in refusal(checkpoint("http://127.0.0.1:1/gone"))
+    assert (checkpoint_dir() / "weights.pth").read_bytes() == b"another version"
+
+
+@pytest.mark.parametrize(("page", "sha256"), [("weights.pth", "0" * 64), ("short", SHA256)])
+def test_content_that_is_not_the_expected(server: str, page: str, sha256: str) -> None:
+    refusal(checkpoint(f"{server}/{page}", sha256=sha256))
+    assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_page_that_is_gone(server: str) -> None:
+    assert "404" in refusal(checkpoint(f"{server}/gone.pth"))
+    assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_connection_refused() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    assert "ConnectionError" in refusal(checkpoint(f"http://127.0.0.1:{port}/weights.pth"))
+    assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_without_a_known_digest_nothing_is_downloaded(server: str) -> None:
+    message = refusal(checkpoint(f"{server}/weights.pth", sha256=None))
+    assert "not downloaded" in message
+    assert not checkpoint_dir().exists()
+
+
+def test_cache_that_cannot_be_written(server: str, cache: Path) -> None:
+    (cache / "checkpoints").write_text("a file")
+    refusal(checkpoint(f"{server}/weights.pth"))
+
+
+def test_interrupted_download_leaves_nothing(server: str) -> None:
+    def interrupt(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(checkpoint(f"{server}/weights.pth"), progress=interrupt)
+    assert list(checkpoint_dir().iterdir()) == []

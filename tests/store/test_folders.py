@@ -1,0 +1,200 @@
+"""Whole or not at all, whatever interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgekit.errors import BadInput
+from edgekit.store import atomic_dir, write_atomic
+
+STOPS = [RuntimeError("disk full"), KeyboardInterrupt(), SystemExit(1)]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def old_bundle(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    (folder / "old").write_text("old")
+    return folder
+
+
+def start_and_stop(final: Path, stop: BaseException) -> None:
+    with atomic_dir(final, replace=True) as part:
+        (part / "half").write_text("half")
+        raise stop
+
+
+def test_new_folder(tmp_path: Path) -> None:
+    final = tmp_path / "dist" / "bundle"
+    with atomic_dir(final, replace=False) as part:
+        (part / "file").write_text("new")
+        assert part.parent == final.parent  # the same disk, or renaming would copy
+        assert not final.exists()
+    assert names_in(final) == ["file"]
+    assert names_in(final.parent) == ["bundle"]
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "bundle", replace=False):
+        pass
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "bundle").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=repr)
+def test_interrupted_build_leaves_nothing(tmp_path: Path, stop: BaseException) -> None:
+    with pytest.raises(type(stop)):
+        start_and_stop(tmp_path / "bundle", stop)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=repr)
+def test_interrupted_build_loses_nothing(tmp_path: Path, stop: BaseException) -> None:
+    final = old_bundle(tmp_path / "bundle")
+    with pytest.raises(type(stop)):
+        start_and_stop(final, stop)
+    assert names_in(tmp_path) == ["bundle"]
+    assert names_in(final) == ["manifest.json", "old"]
+
+
+def test_replaced_only_when_whole(tmp_path: Path) -> None:
+    final = old_bundle(tmp_path / "bundle")
+    with atomic_dir(final, replace=True) as part:
+        (part / "new").write_text("new")
+        assert (final / "old").exists()
+    assert names_in(final) == ["new"]
+    assert names_in(tmp_path) == ["bundle"]
+
+
+@pytest.mark.parametrize("interrupted", [1, 2])
+def test_interrupt_while_being_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: int
+) -> None:
+    """Between the two renames of a replacement the old folder comes back."""
+    final = old_bundle(tmp_path / "bundle")
+    rename = Path.rename
+    calls = 0
+
+    def interrupt(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == interrupted:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt), atomic_dir(final, replace=True) as part:
+        (part / "new").write_text("new")
+    assert names_in(final) == ["manifest.json", "old"]
+    assert names_in(tmp_path) == ["bundle"]
+
+
+def test_control_c_in_another_process(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from edgekit.store import atomic_dir\n"
+        "with atomic_dir(Path(sys.argv[1]), replace=False) as part:\n"
+        "    (part / 'half').write_text('half'); print('filling', flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "dist" / "bundle")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "filling\n"
+        assert len(names_in(tmp_path / "dist")) == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) != 0
+    assert names_in(tmp_path / "dist") == []
+
+
+def test_existing_folder_needs_force(tmp_path: Path) -> None:
+    final = old_bundle(tmp_path / "bundle")
+    with pytest.raises(BadInput, match="--force"), atomic_dir(final, replace=False):
+        pytest.fail("the block must not run")
+    assert names_in(final) == ["manifest.json", "old"]
+
+
+def test_folder_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("precious")
+    with pytest.raises(BadInput, match="not a bundle"), atomic_dir(tmp_path / "home", replace=True):
+        pytest.fail("the block must not run")
+    assert names_in(tmp_path / "home") == ["thesis.tex"]
+
+
+def test_empty_folder_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    with atomic_dir(tmp_path / "bundle", replace=True) as part:
+        (part / "new").write_text("new")
+    assert names_in(tmp_path / "bundle") == ["new"]
+
+
+def test_folder_that_another_export_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    final = tmp_path / "bundle"
+    with pytest.raises(BadInput, match="in its place"), atomic_dir(final, replace=False):
+        old_bundle(final)
+    assert names_in(final) == ["manifest.json", "old"]
+    assert names_in(tmp_path) == ["bundle"]
+
+
+def test_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "bundle").write_text("a file")
+    with pytest.raises(BadInput, match="is a file"), atomic_dir(tmp_path / "bundle", replace=True):
+        pytest.fail("the block must not run")
+    with (
+        pytest.raises(BadInput, match="cannot write"),
+        atomic_dir(tmp_path / "bundle" / "inner", replace=True),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_name_that_no_file_system_takes(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BadInput, match="cannot write"),
+        atomic_dir(tmp_path / ("n" * 300), replace=False),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_link_is_followed_and_stays(tmp_path: Path) -> None:
+    real = old_bundle(tmp_path / "real")
+    (tmp_path / "link").symlink_to(real, target_is_directory=True)
+    with atomic_dir(tmp_path / "link", replace=True) as part:
+        (part / "new").write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert names_in(real) == ["new"]
+
+
+def test_leftovers_of_killed_processes_are_swept_after_a_day(tmp_path: Path) -> None:
+    old, fresh, foreign = (
+        tmp_path / ".a.00000000.edgekit-tmp",
+        tmp_path / ".b.00000000.edgekit-tmp",
+        tmp_path / ".c.part",
+    )
+    for folder in (old, fresh, foreign):
+        folder.mkdir()
+    for folder in (old, foreign):
+        os.utime(folder, (time.time() - 90_000,) * 2)
+    with atomic_dir(tmp_path / "bundle", replace=False):
+        pass
+    assert names_in(tmp_path) == [fresh.name, foreign.name, "bundle"]
+
+
+@pytest.mark.parametrize("content", ["grün\n", b"\x00\xff"])
+def test_write_atomic(tmp_path: Path, content: str | bytes) -> None:
+    (tmp_path / "file").write_text("old")
+    write_atomic(tmp_path / "file", content)
+    assert (tmp_path / "file").read_bytes() == (
+        content.encode() if isinstance(content, str) else content
+    )
+    assert names_in(tmp_path) == ["file"]
