@@ -26,7 +26,6 @@ from edgekit.train.forward import Student
 from edgekit.train.losses import hard_iou, prompt_loss
 from edgekit.train.recipe import Phase, Recipe
 
-
 _AVERAGED_EVERY = 5
 _DISTILLED_EVERY = 2
 
