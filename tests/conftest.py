@@ -1,0 +1,70 @@
+"""Fixtures that every part may use: bundles, made once per session from seeded weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+class SilentReport:
+    """A `pipeline.Report` that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.warnings: list[str] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.stages.append(name)
+        yield
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Nobody watches."""
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def report() -> SilentReport:
+    return SilentReport()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def edgekit_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this session's own, unless EDGEKIT_CACHE names one (as .ci/run does)."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "EDGEKIT_CACHE" not in os.environ:
+            patch.setenv("EDGEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield Path(os.environ["EDGEKIT_CACHE"])
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, edgekit_cache: Path
+) -> Callable[[str, str], Path]:
+    """`exported(model, target)`: the folder of a bundle with seeded weights. Read it only."""
+    from edgekit.pipeline import ExportRequest, export
+
+    out = tmp_path_factory.mktemp("dist")
+    bundles: dict[tuple[str, str], Path] = {}
+
+    def make(model: str, target: str) -> Path:
+        if (model, target) not in bundles:
+            request = ExportRequest(
+                model=model, target=target, weights=("seeded",), out=out, verify=False
+            )
+            bundles[model, target] = export(request, report=SilentReport()).bundle.path
+        return bundles[model, target]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def nanosam_bundle(exported: Callable[[str, str], Path]) -> Path:
+    """NanoSAM with seeded weights for OpenVINO in float32. Read it only."""
+    return exported("nanosam", "x86-fp32")
