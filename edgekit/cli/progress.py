@@ -29,7 +29,7 @@ class PlainReport:
         yield
         self._console.print(f"{name}: {time.monotonic() - start:.1f} s", markup=False)
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int | None) -> None:
         """Say nothing: a log wants no counter."""
 
     def warning(self, text: str) -> None:
@@ -55,7 +55,7 @@ class LiveReport:
             self._open.pop()
         self._progress.update(task, total=1, completed=1)
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int | None) -> None:
         """Fill the bar of the innermost open stage."""
         if self._open:
             self._progress.update(self._open[-1], completed=done, total=total)

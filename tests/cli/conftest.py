@@ -1,0 +1,163 @@
+"""The command line as a user meets it, over a small bundle whose graphs are stand-ins."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from edgekit import backends, catalog, pipeline, store
+from edgekit.cli import app
+from edgekit.models import registry
+from edgekit.pack import make_manifest
+from edgekit.records import Artifact, Bundle, Gate, Role, TensorSpec, WeightsSource
+from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judged
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run() -> Run:
+    """`run("predict", bundle, ...)`: exit code, stdout and stderr. A traceback fails the test."""
+
+    def invoke(*arguments: object, env: dict[str, str] | None = None) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            traceback.print_exception(result.exception)
+            pytest.fail(f"the user would see a traceback: {result.exception!r}")
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A grey photo of 160 x 120 pixels."""
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (160, 120), (90, 90, 90)).save(path)
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A sound bundle of nanosam for x86-fp32 whose graphs are a few bytes."""
+    folder = tmp_path / "dist" / "nanosam-x86-fp32"
+    folder.mkdir(parents=True)
+    manifest = make_manifest(
+        registry.model("nanosam"),
+        catalog.target("x86-fp32"),
+        WeightsSource(kind="seeded", licence="none", seed=0, warning="random weights"),
+        artifacts=tuple(_artifact(folder, role) for role in Role),
+        golden=(),
+    )
+    store.write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.fixture
+def left_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the prompt, the decoder answers with the photo's left half."""
+
+    class Sessions:
+        def open_artifact(self, artifact, *_, **__):
+            return Half() if artifact.role is Role.DECODER else Blind()
+
+    monkeypatch.setattr(backends, "backend", lambda _: Sessions())
+
+
+@pytest.fixture
+def verdict() -> Callable[..., Verdict]:
+    """`verdict(iou, ...)`: what verifying prompts with these IoUs would give."""
+
+    def make(*ious: float, how: str = "native") -> Verdict:
+        gate = Gate(mean_iou=0.999, min_iou=0.99)
+        return judged([_result(iou) for iou in ious], gate=gate, how=how, photos=1)
+
+    return make
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch, bundle: Path):
+    """Replace the pipeline's export: `exports(verdict_or_error)` sets what comes of each target.
+
+    Returns the list of requests it was called with.
+    """
+
+    def answer(**by_target: Verdict | Exception | None) -> list[pipeline.ExportRequest]:
+        requests = []
+
+        def export(request, *, report):
+            requests.append(request)
+            with report.stage("weights"):
+                report.warning("the stand-in was taken")
+            with report.stage("verify"):
+                report.progress(1, 2)
+                report.progress(2, None)
+            outcome = by_target[request.target.replace("-", "_")]
+            if isinstance(outcome, BaseException):
+                raise outcome
+            manifest = store.read_bundle(bundle).manifest
+            return pipeline.Exported(
+                bundle=Bundle(path=request.out / f"nanosam-{request.target}", manifest=manifest),
+                verdict=outcome,
+            )
+
+        monkeypatch.setattr(pipeline, "export", export)
+        return requests
+
+    return answer
+
+
+class Blind:
+    def run(self, _):
+        return {"image_embeddings": np.zeros((1, 256, 64, 64), np.float32)}
+
+
+class Half:
+    def run(self, feeds):
+        batch = len(feeds["point_coords"])
+        logits = np.where(np.arange(256) < 128, 5, -5).astype(np.float32)
+        scores = np.float32([[0.9, 0.8, 0.7, 0.6]])
+        return {
+            "low_res_masks": np.broadcast_to(logits, (batch, 4, 256, 256)),
+            "iou_predictions": np.broadcast_to(scores, (batch, 4)),
+        }
+
+
+def _artifact(folder: Path, role: Role) -> Artifact:
+    file = folder / f"{role}.xml"
+    file.write_text(f"the {role}")
+    return Artifact(
+        role=role,
+        format="openvino-ir",
+        entry=file.name,
+        files=(store.digest_file(file, folder),),
+        inputs=(TensorSpec(name="image", dtype="float32", shape=(1, 3, 1024, 1024)),),
+        outputs=(TensorSpec(name="masks", dtype="float32", shape=("prompts", 4)),),
+        ops={f"Op{index:02}": 20 - index for index in range(12)},
+    )
+
+
+def _result(iou: float) -> PromptResult:
+    trial = Trial(kind=PromptKind.POINT, subject=0, points=((12.0, 34.0),), labels=(1,))
+    return replace(EQUAL, trial=trial, iou=iou)
+
+
+EQUAL = PromptResult(
+    photo="desk.jpg",
+    trial=Trial(kind=PromptKind.POINT, subject=0),
+    iou=1.0,
+    finite=True,
+    logit_cosine=1.0,
+    logit_error=0.0,
+    chosen=0,
+    flipped=None,
+    reference_truth=0.8,
+    candidate_truth=0.8,
+)

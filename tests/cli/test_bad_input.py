@@ -1,0 +1,270 @@
+"""Every mistake of the issue's "Bad input" list: one clear message and the right exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgekit.backends import installed
+
+
+def refused(result, *words: str, code: int = 2) -> None:
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("error: ") == 1
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in result.stderr
+
+
+def change_manifest(bundle: Path, change) -> None:
+    file = bundle / "manifest.json"
+    manifest = json.loads(file.read_text())
+    change(manifest)
+    file.write_text(json.dumps(manifest))
+
+
+# --- photos ---------------------------------------------------------------------------------------
+
+
+def test_a_photo_that_is_no_image(run, bundle, tmp_path, left_half):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a picture")
+    refused(run("predict", bundle, text, "--point", "1,1"), "notes.txt", "not an image")
+
+
+def test_a_photo_that_is_cut_short(run, bundle, photo, left_half):
+    photo.write_bytes(photo.read_bytes()[:60])
+    refused(run("predict", bundle, photo, "--point", "1,1"), "photo.png", "Expected:")
+
+
+def test_a_photo_that_is_not_there(run, bundle, left_half):
+    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "not there")
+
+
+def test_a_folder_instead_of_a_photo(run, bundle, tmp_path, left_half):
+    refused(run("predict", bundle, tmp_path, "--point", "1,1"), "a folder")
+
+
+def test_a_folder_without_photos(run, bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(run("verify", bundle, "--photos", tmp_path / "empty"), "empty", "no photos")
+
+
+def test_photos_that_are_not_there(run, bundle):
+    refused(run("verify", bundle, "--photos", "nowhere"), "nowhere")
+
+
+def test_a_coco_file_that_is_none(run, bundle, tmp_path):
+    file = tmp_path / "instances.json"
+    file.write_text("[1, 2")
+    refused(run("verify", bundle, "--photos", file), "instances.json")
+
+
+# --- prompts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        (("--point", "500,10"), ("(500, 10)", "outside", "x from 0 to 160")),
+        (("--point", "-1,10"), ("outside",)),
+        (("--box", "10,10,170,50"), ("(170, 50)", "outside")),
+        (("--point", "10,10,2"), ("no point label 2", "1 foreground, 0 background")),
+        (("--point", "10,10,-1"), ("no point label -1",)),
+        (("--point", "10,10,0.5"), ("10,10,0.5 is not a point",)),
+        (("--box", "50,10,50,60"), ("no area", "x0 < x1")),
+        (("--box", "50,10,40,60"), ("no area",)),
+        (("--box", "10,60,50,20"), ("no area",)),
+        (("--point", "nan,10"), ("NaN",)),
+        (("--point", "10,10,nan"), ("nan is not a point",)),
+        (("--point", "10,10,inf"), ("inf is not a point",)),
+        (("--box", "10,10,nan,40"), ("NaN",)),
+        (("--point", "inf,10"), ("infinity",)),
+        (("--point", "ten,10"), ("ten,10 is not a point", "for example --point")),
+        (("--point", "10"), ("10 is not a point",)),
+        (("--point", "1,2,1,1"), ("is not a point",)),
+        (("--point", ""), ("is not a point",)),
+        (("--box", "1,2,3"), ("is not a box", "for example --box")),
+        (("--box", ""), ("is not a box",)),
+        ((), ("no prompt", "--point x,y")),
+    ],
+)
+def test_prompts(run, bundle, photo, left_half, prompt, words):
+    refused(run("predict", bundle, photo, *prompt), *words)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_model_suggests_the_nearest(run):
+    refused(run("export", "nanosan", "--target", "x86-fp32"), "nanosan", "did you mean 'nanosam'")
+
+
+@pytest.mark.parametrize("command", [("export", "nanosam", "--target"), ("targets",)])
+def test_an_unknown_target_suggests_the_nearest(run, command):
+    refused(run(*command, "x86-fp23"), "x86-fp23", "did you mean x86-fp32")
+
+
+def test_one_unknown_target_among_several_is_told_before_any_work(run, exports):
+    requests = exports(x86_fp32=None)
+    refused(run("export", "nanosam", "-t", "x86-fp32", "-t", "x86-fp23"), "x86-fp23")
+    assert requests == []
+
+
+def test_a_model_of_a_bundle_that_nobody_knows(run, bundle):
+    change_manifest(bundle, lambda manifest: manifest.update(model="nanosaw"))
+    refused(run("verify", bundle), "nanosaw", "nanosam")
+
+
+# --- pairs and runtimes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["jetson-fp16", "iphone-fp16", "android-fp32", "x86-int8"])
+def test_a_target_whose_turn_has_not_come(run, tmp_path, target):
+    result = run("export", "nanosam", "--target", target, "--out", tmp_path)
+    refused(result, "yet", "Next: edgekit targets", code=3)
+
+
+@pytest.fixture
+def bare_device(monkeypatch):
+    """A machine without any runtime."""
+    monkeypatch.setattr(installed, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("bare_device")
+@pytest.mark.parametrize(
+    ("target", "extra"), [("x86-fp32", "openvino"), ("x86-ort-fp32", "onnxruntime")]
+)
+def test_export_without_the_runtime_names_the_extra(run, tmp_path, target, extra):
+    result = run("export", "nanosam", "-t", target, "--out", tmp_path, "--weights", "seeded")
+    refused(result, f"pip install 'edgekit[{extra}]'", code=3)
+
+
+@pytest.mark.usefixtures("bare_device")
+def test_predict_without_the_runtime_names_the_extra(run, bundle, photo):
+    result = run("predict", bundle, photo, "--point", "5,5")
+    refused(result, "pip install 'edgekit[openvino]'", code=3)
+
+
+# --- weights --------------------------------------------------------------------------------------
+
+
+def test_weights_that_are_not_there(run, tmp_path):
+    result = run("export", "nanosam", "-t", "x86-fp32", "--weights", "no.pt", "--out", tmp_path)
+    refused(result, "no.pt", "official, bundled, seeded")
+
+
+def test_a_keyword_among_paths(run, tmp_path):
+    weights = ("--weights", "seeded", "--weights", "no.pt")
+    result = run("export", "nanosam", "-t", "x86-fp32", *weights, "--out", tmp_path)
+    refused(result, "cannot be combined")
+
+
+# --- bundles --------------------------------------------------------------------------------------
+
+OPENS_A_BUNDLE = pytest.mark.parametrize("command", ["inspect", "verify", "predict"])
+
+
+@pytest.fixture
+def opened(run, bundle, photo):
+    """The result of a command that reads the bundle."""
+    more = {"predict": (photo, "--point", "5,5")}
+    return lambda command: run(command, bundle, *more.get(command, ()))
+
+
+@OPENS_A_BUNDLE
+def test_a_changed_file_is_named(opened, bundle, command):
+    file = bundle / "decoder.xml"
+    file.write_text(file.read_text().replace("the", "THE"))
+    refused(opened(command), "decoder.xml", "was changed", "edgekit export")
+
+
+@OPENS_A_BUNDLE
+def test_a_missing_file_is_named(opened, bundle, command):
+    (bundle / "encoder.xml").unlink()
+    refused(opened(command), "encoder.xml", "missing")
+
+
+@OPENS_A_BUNDLE
+@pytest.mark.parametrize("path", ["/etc/passwd", "../nanosam-x86-fp32/encoder.xml"])
+def test_a_path_that_escapes_is_refused(opened, bundle, command, path):
+    def escape(manifest):
+        manifest["artifacts"][0]["files"][0]["path"] = path
+        manifest["artifacts"][0]["entry"] = path
+
+    change_manifest(bundle, escape)
+    refused(opened(command), "not a plain path inside the bundle")
+
+
+@OPENS_A_BUNDLE
+def test_a_link_out_of_the_bundle_is_refused(opened, bundle, command, tmp_path):
+    file = bundle / "encoder.xml"
+    file.rename(tmp_path / "outside.xml")
+    file.symlink_to(tmp_path / "outside.xml")
+    refused(opened(command), "leads out of the bundle")
+
+
+@OPENS_A_BUNDLE
+def test_a_manifest_that_does_not_parse(opened, bundle, command):
+    (bundle / "manifest.json").write_text("{")
+    refused(opened(command), "manifest.json")
+
+
+@OPENS_A_BUNDLE
+def test_a_manifest_of_the_future(opened, bundle, command):
+    change_manifest(bundle, lambda manifest: manifest.update(schema=99))
+    refused(opened(command), "schema 99", "Expected: schema 1")
+
+
+def test_a_folder_that_is_no_bundle(run, tmp_path):
+    refused(run("inspect", tmp_path), "no manifest.json", "edgekit export")
+
+
+def test_a_bundle_that_is_not_there(run):
+    refused(run("verify", "nowhere"), "nowhere", "no such folder")
+
+
+# --- where to write -------------------------------------------------------------------------------
+
+
+def test_an_existing_bundle_is_not_replaced_unasked(run, bundle):
+    out = bundle.parent
+    result = run("export", "nanosam", "-t", "x86-fp32", "--out", out, "--weights", "seeded")
+    refused(result, "exists already", "--force")
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(run, tmp_path):
+    precious = tmp_path / "nanosam-x86-fp32" / "thesis.tex"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    result = run("export", "nanosam", "-t", "x86-fp32", "--out", tmp_path, "--force")
+    refused(result, "not a bundle")
+    assert precious.read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("mask.mp4", ("picture format", "mask.png")), ("no/mask.png", ("mkdir",))]
+)
+def test_a_picture_that_cannot_be_written(run, bundle, photo, left_half, name, words):
+    refused(run("predict", bundle, photo, "--point", "5,5", "--out", name), *words)
+
+
+def test_a_comparison_that_cannot_be_written_is_told_before_the_work(run, bundle):
+    refused(run("verify", bundle, "--picture", "worst.txt"), "picture format", "worst.png")
+
+
+@pytest.mark.parametrize("value", ["nan", "1.5", "-0.1", "high"])
+def test_a_minimum_iou_that_is_none(run, bundle, value):
+    result = run("verify", bundle, "--min-iou", value)
+    assert result.exit_code == 2
+    assert "--min-iou" in result.stderr
+
+
+def test_usage_mistakes_are_told_by_typer(run):
+    for mistake in (("export", "nanosam"), ("export",), ("--colour",), ("exprot",)):
+        result = run(*mistake)
+        assert result.exit_code == 2
+        assert "Error" in result.stderr

@@ -1,0 +1,303 @@
+"""What each command prints when all is well, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from edgekit import __version__, pipeline
+from edgekit.cli import app
+from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
+from edgekit.records import Gate
+from edgekit.verify import not_run
+
+NANOSAM = ("export", "nanosam", "-t", "x86-fp32")
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['edgekit', '--help']\n"
+        "from edgekit.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'numpy', 'torch', 'onnx', 'pydantic', 'PIL', 'rich', 'openvino'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("models", "targets", "export", "verify", "predict", "inspect"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_version(run):
+    assert run("--version").stdout == f"edgekit {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["models", "targets", "export", "verify", "predict", "inspect"])
+def test_every_command_explains_itself(run, command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_models(run):
+    shown = run("models").stdout
+    for word in ("nanosam", "mobilesam", "19.9 M", "Apache-2.0", "mobile_sam.pt, 40.7 MB"):
+        assert word in shown
+    listed = json.loads(run("models", "--json").stdout)
+    assert [row["name"] for row in listed] == ["nanosam", "mobilesam"]
+
+
+def test_targets_say_what_can_be_done_here(run):
+    shown = run("targets").stdout
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert rows["x86-fp32"].rstrip().endswith("ready")
+    assert rows["jetson-fp16"].rstrip().endswith("not yet")
+    assert rows["x86-int8"].rstrip().endswith("not yet")
+    listed = {row["name"]: row for row in json.loads(run("targets", "--json").stdout)}
+    assert listed["x86-fp32"]["status"] == "ready"
+    assert listed["x86-int8"]["detail"] == "edgekit cannot make int8 yet"
+
+
+def test_one_target_in_full(run):
+    shown = run("targets", "jetson-fp16").stdout
+    for word in ("JetPack 6", "tensorrt", "OneHot", "0.995", "not yet"):
+        assert word in shown
+    assert json.loads(run("targets", "jetson-fp16", "--json").stdout)["runtime"] == "tensorrt"
+
+
+def test_inspect(run, bundle):
+    shown = run("inspect", bundle).stdout
+    for word in ("nanosam for x86-fp32", "1 x 3 x 1024 x 1024", "prompts x 4", "fp32", "seed 0"):
+        assert word in shown
+    assert "WARNING: random weights" in shown
+    assert "Op00 x20" in shown
+    assert "and 4 more kinds" in shown
+    manifest = json.loads(run("inspect", bundle, "--json").stdout)
+    assert manifest == json.loads((bundle / "manifest.json").read_text())
+
+
+# --- predict --------------------------------------------------------------------------------------
+
+
+def test_predict_draws_the_mask(run, bundle, photo, left_half, tmp_path):
+    out = tmp_path / "mask.png"
+    result = run("predict", bundle, photo, "--point", "20,20", "--point", "80,60,0", "--out", out)
+    assert result.exit_code == 0
+    assert "50.0%" in result.stdout
+    pixels = np.asarray(Image.open(out)).astype(int)
+    assert pixels.shape == (120, 160, 3)
+    grey = (pixels == 90).all(axis=-1)
+    assert grey[:, 120:].all()
+    assert not grey[:, :70].any()
+
+
+def test_predict_as_json(run, bundle, photo, left_half):
+    arguments = ("predict", bundle, photo, "--box", "10,10,60,60", "--multimask", "--json")
+    told = json.loads(run(*arguments).stdout)
+    assert [mask["area_px"] for mask in told["masks"]] == [80 * 120] * 4
+    assert told["masks"][0]["score"] == pytest.approx(0.9)
+    assert told["picture"] is None
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def test_export_passes_every_option_on(run, exports, verdict, tmp_path):
+    requests = exports(x86_fp32=None)
+    weights = ("--weights", "a.onnx", "--weights", "b.pt")
+    result = run(*NANOSAM, *weights, "--out", tmp_path, "--force", "--no-verify")
+    assert result.exit_code == 0
+    assert requests == [
+        pipeline.ExportRequest(
+            model="nanosam",
+            target="x86-fp32",
+            weights=("a.onnx", "b.pt"),
+            out=tmp_path,
+            force=True,
+            verify=False,
+        )
+    ]
+    assert f"edgekit verify {tmp_path}/nanosam-x86-fp32" in result.stdout
+
+
+def test_export_by_default_verifies_replaces_nothing_and_writes_to_dist(run, exports, verdict):
+    requests = exports(x86_fp32=verdict(1.0))
+    run(*NANOSAM)
+    assert requests == [pipeline.ExportRequest(model="nanosam", target="x86-fp32")]
+
+
+def test_export_shows_the_verification_and_ends_well(run, exports, verdict):
+    exports(x86_fp32=verdict(1.0, 0.9995))
+    result = run(*NANOSAM)
+    assert result.exit_code == 0
+    for word in ("PASSED", "native", "0.99950", "dist/nanosam-x86-fp32"):
+        assert word in result.stdout
+
+
+def test_the_gate_failing_is_exit_code_1_and_explained(run, exports, verdict):
+    exports(x86_fp32=verdict(1.0, 0.25))
+    result = run(*NANOSAM)
+    assert result.exit_code == 1
+    for word in ("FAILED", "minimum IoU 0.25000 is below 0.99", "desk.jpg", "--point 12,34,1"):
+        assert word in result.stdout
+
+
+def test_not_run_is_exit_code_3(run, exports):
+    exports(x86_fp32=not_run("no such runtime here", gate=Gate(mean_iou=0.9, min_iou=0.9)))
+    result = run(*NANOSAM)
+    assert result.exit_code == 3
+    assert "NOT RUN" in result.stdout
+    assert "no such runtime here" in result.stdout
+
+
+def test_stages_and_warnings_go_to_stderr(run, exports, verdict):
+    exports(x86_fp32=verdict(1.0))
+    result = run(*NANOSAM, "--json")
+    for word in ("weights: 0.0 s", "verify: 0.0 s", "WARNING", "the stand-in was taken", "╭"):
+        assert word in result.stderr
+    (told,) = json.loads(result.stdout)
+    assert told["bundle"] == "dist/nanosam-x86-fp32"
+    assert told["verdict"]["passed"] is True
+
+
+def test_a_terminal_sees_live_stages_and_the_warning(run, exports, verdict):
+    exports(x86_fp32=verdict(1.0))
+    result = run(*NANOSAM, env={"FORCE_COLOR": "1", "TTY_INTERACTIVE": "1"})
+    for word in ("✓", "weights", "verify", "WARNING", "the stand-in was taken"):
+        assert word in result.stderr
+
+
+def test_several_targets_and_one_that_cannot_be_made(run, exports, verdict):
+    exports(x86_fp32=verdict(1.0), x86_int8=NotYet("int8 is not there yet"))
+    result = run("export", "nanosam", "-t", "x86-int8", "-t", "x86-fp32", "--json")
+    assert result.exit_code == 3
+    assert "int8 is not there yet" in result.stderr
+    failed, made = json.loads(result.stdout)
+    assert (failed["target"], failed["bundle"]) == ("x86-int8", None)
+    assert failed["error"] == "int8 is not there yet"
+    assert made["verdict"]["passed"] is True
+
+
+def test_a_target_named_twice_is_made_once(run, exports, verdict):
+    requests = exports(x86_fp32=verdict(1.0))
+    run(*NANOSAM, "-t", "x86-fp32")
+    assert len(requests) == 1
+
+
+# --- verify ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def verifies(monkeypatch):
+    """Replace the pipeline's verify by one that gives this verdict; returns its calls."""
+
+    def answer(verdict):
+        calls = []
+
+        def verify(path, *, photos, weights, min_iou, report):
+            calls.append((path, photos, weights, min_iou))
+            return verdict
+
+        monkeypatch.setattr(pipeline, "verify", verify)
+        return calls
+
+    return answer
+
+
+def test_verify_passes_every_option_on(run, verifies, verdict):
+    calls = verifies(verdict(1.0))
+    run("verify", "b", "--photos", "p", "--weights", "seeded", "--min-iou", "0.5")
+    run("verify", "b")
+    assert calls == [(Path("b"), Path("p"), ("seeded",), 0.5), (Path("b"), None, (), None)]
+
+
+@pytest.mark.parametrize(("iou", "code", "word"), [(1.0, 0, "PASSED"), (0.5, 1, "FAILED")])
+def test_verify_ends_with_the_gate(run, verifies, verdict, iou, code, word):
+    verifies(verdict(iou))
+    result = run("verify", "b")
+    assert result.exit_code == code
+    assert word in result.stdout
+
+
+def test_verify_writes_json_to_a_file(run, verifies, verdict, tmp_path):
+    verifies(verdict(0.5))
+    result = run("verify", "b", "--json", tmp_path / "verdict.json")
+    assert result.exit_code == 1
+    assert json.loads((tmp_path / "verdict.json").read_text())["overall"]["min_iou"] == 0.5
+    assert "FAILED" in result.stdout
+
+
+def test_verify_writes_json_to_stdout_and_nothing_else(run, verifies, verdict):
+    verifies(verdict(1.0))
+    result = run("verify", "b", "--json", "-")
+    assert json.loads(result.stdout)["passed"] is True
+    assert "PASSED" in result.stderr
+
+
+# --- how a command ends ---------------------------------------------------------------------------
+
+
+def test_every_error_ends_with_its_own_code(run, exports):
+    error = RuntimeMissing("no runtime", expected="one", next_step="pip install it")
+    exports(x86_fp32=error)
+    result = run(*NANOSAM)
+    assert result.exit_code == 3
+    assert result.stderr.endswith("error: no runtime\nExpected: one\nNext: pip install it\n")
+
+
+def test_a_defect_of_ours_keeps_its_traceback(exports):
+    exports(x86_fp32=ZeroDivisionError("ours"))
+    result = CliRunner().invoke(app, list(NANOSAM))
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_no_rights_to_write_is_no_traceback(run, exports):
+    exports(x86_fp32=PermissionError(13, "Permission denied", "/somewhere/dist"))
+    result = run(*NANOSAM)
+    assert result.exit_code == 2
+    assert "error: Permission denied: /somewhere/dist" in result.stderr
+
+
+def test_no_exit_code_but_those_of_the_design():
+    def codes(of: type[EdgekitError]) -> set[int]:
+        return {of.exit_code}.union(*(codes(child) for child in of.__subclasses__()))
+
+    assert codes(EdgekitError) <= {1, 2, 3}
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130():
+    code = (
+        "import sys, time\n"
+        "from edgekit import pipeline\n"
+        "def export(request, *, report):\n"
+        "    print('started', flush=True)\n"
+        "    time.sleep(60)\n"
+        "pipeline.export = export\n"
+        "sys.argv = ['edgekit', 'export', 'nanosam', '-t', 'x86-fp32']\n"
+        "from edgekit.cli import main\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "started\n"
+        os.kill(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.strip() == "Interrupted: nothing half-written was left behind."
