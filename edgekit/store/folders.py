@@ -88,13 +88,22 @@ def part_dir(final: Path, *, advice: str) -> Path:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file (text as UTF-8); a reader sees the old content or the new, never a half."""
+    """Write a file (text as UTF-8); a reader sees the old content or the new, never a half.
+
+    Raises:
+        BadInput: the file cannot be written there.
+    """
     part = _beside(path)
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write {path}: {error.strerror}", expected="a file name in an existing folder"
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _beside(final: Path) -> Path:

@@ -30,6 +30,11 @@ def test_runs_go_down_the_columns() -> None:
     assert np.array_equal(mask_of(runs((20, 6, 54))), expected)
 
 
+def test_packed_runs_worked_out_by_hand() -> None:
+    assert unpacked("d04h1") == [20, 4, 56]
+    assert np.array_equal(mask_of(runs("d04h1")), mask_of(runs((20, 4, 56))))
+
+
 def test_mask_may_start_or_end_with_ones() -> None:
     assert mask_of(runs((0, 80))).all()
     assert not mask_of(runs((80,))).any()
@@ -63,6 +68,8 @@ def test_packed_runs_as_pycocotools_packs_them(seed: int) -> None:
         "\x00",
         "o" * 50,
         "oooooo",
+        "d04h1o",  # one that is not ended
+        "d04hQPPPPPPPP0",  # a number drawn out with zeros, which could go on for ever
     ],
 )
 def test_damaged_runs(counts: tuple[int, ...] | str) -> None:

@@ -198,3 +198,12 @@ def test_write_atomic(tmp_path: Path, content: str | bytes) -> None:
         content.encode() if isinstance(content, str) else content
     )
     assert names_in(tmp_path) == ["file"]
+
+
+def test_write_atomic_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for place in ("gone/file", "file/inner", "folder", "n" * 300):
+        with pytest.raises(BadInput, match="cannot write"):
+            write_atomic(tmp_path / place, "text")
+    assert names_in(tmp_path) == ["file", "folder"]
