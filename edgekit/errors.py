@@ -1,6 +1,6 @@
 """The errors a user can meet, each with its exit code.
 
-An error says what happened, what was expected, and what to type next. Exit codes (design.md):
+An error says what happened, what was expected, and what to type next. Exit codes:
 0 passed, 1 the gate failed, 2 wrong usage or bad input, 3 could not be run.
 """
 

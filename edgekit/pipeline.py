@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit import backends, catalog, store
-from edgekit.errors import BadInput, NotYet
+from edgekit.errors import BadInput, NotYet, UnknownName, WeightsUnavailable
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.pack import bundle_readme, make_manifest, tool_versions, write_golden
@@ -44,7 +44,7 @@ class Report(Protocol):
     def stage(self, name: str) -> AbstractContextManager[None]:
         """A stage begins on entering and is over on leaving."""
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int | None) -> None:
         """Steps (or bytes) of the current stage."""
 
     def warning(self, text: str) -> None:
@@ -122,7 +122,7 @@ def verify(
     photo_set = catalog.photos_from(photos) if photos else catalog.image_set()
     with report.stage("weights"):
         source = _reference_weights(row, bundle, weights, report)
-    gate = bundle.manifest.target.gate
+    gate = _gate(bundle.manifest.target)
     gate = gate if min_iou is None else replace(gate, min_iou=min_iou)
     return _verify(bundle, photo_set, source, gate=gate, report=report)
 
@@ -233,24 +233,46 @@ def _verify(
         )
 
 
+def _gate(target: Target) -> Gate:
+    """The profile's own gate where it is known: a bundle must not relax what it is judged by."""
+    try:
+        return catalog.target(target.name).gate
+    except UnknownName:
+        return target.gate
+
+
 def _reference_weights(
     row: ModelRow, bundle: Bundle, weights: tuple[str, ...], report: Report
 ) -> WeightsSource:
     """The very weights the bundle was made from, or a refusal."""
     made_from = bundle.manifest.weights
     if not weights:
-        weights = {
-            "seeded": (f"seeded:{made_from.seed}",),
-            "path": tuple(file.path for file in made_from.files),
-        }.get(made_from.kind, (made_from.kind,))
+        weights = _found_again(made_from)
     source = locate(row, weights, progress=report.progress)
+    _require_same_weights(source, made_from)
+    return source
+
+
+def _found_again(made_from: WeightsSource) -> tuple[str, ...]:
+    """What `--weights` would have to say. A bundle does not tell where a user's files lie."""
+    if made_from.kind == "seeded":
+        return (f"seeded:{made_from.seed}",)
+    if made_from.kind == "path":
+        names = " ".join(f"--weights {file.path}" for file in made_from.files)
+        raise WeightsUnavailable(
+            "This bundle was made from files of your own, so the reference needs them again.",
+            next_step=f"edgekit verify BUNDLE {names} (with their folders)",
+        )
+    return (made_from.kind,)
+
+
+def _require_same_weights(source: WeightsSource, made_from: WeightsSource) -> None:
     if _identity(source) != _identity(made_from):
         raise BadInput(
-            f"The {source.kind} weights of {row.name} are not those this bundle was made from.",
+            f"These {source.kind} weights are not those this bundle was made from.",
             expected=f"{made_from.kind} weights with digests {_identity(made_from)}",
             next_step="give the original files as --weights PATH",
         )
-    return source
 
 
 def _identity(source: WeightsSource) -> tuple[str, ...] | int | None:

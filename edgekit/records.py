@@ -41,7 +41,7 @@ class Role(StrEnum):
     DECODER = "decoder"
 
 
-# The graph contract (design.md): tensor names in the order of the modules' arguments and results.
+# The graph contract: tensor names in the order of the modules' arguments and results.
 INPUT_NAMES: dict[Role, tuple[str, ...]] = {
     Role.ENCODER: ("image",),
     Role.DECODER: (
@@ -190,7 +190,8 @@ WeightsKind = Literal["official", "bundled", "seeded", "path"]
 class WeightsSource:
     """Where a model's weights come from, settled before torch is imported.
 
-    `files` are absolute paths with their sha256; empty for `seeded`, whose `seed` says it all.
+    `files` are absolute paths with their sha256 (in a manifest: names only); empty for `seeded`,
+    whose `seed` says it all.
     `warning` is what the user must not overlook (for example: the bundled stand-in was taken).
     """
 
@@ -299,7 +300,7 @@ class Session(Protocol):
     """One opened graph: float32 arrays in, float32 arrays out, by name."""
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run once. Shapes as in the graph contract (design.md)."""
+        """Run once. Shapes as in the graph contract (`TensorSpec`s of the artifact)."""
         ...
 
 

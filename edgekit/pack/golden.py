@@ -79,7 +79,7 @@ def _decoded(
     low_res = result["low_res_masks"][0]
     mask = masks_from_logits(low_res[[client.masks.single]], size, client)
     small = {key: feeds[key] for key in ("point_coords", "point_labels")}
-    tensors = {**small, **result, "mask": mask.astype(np.uint8)}
+    tensors = {**small, **result, "mask": mask.astype(np.float32)}
     return {f"{name}.{key}": value for key, value in tensors.items()}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
 from edgekit import __version__
 from edgekit.records import (
@@ -48,13 +50,18 @@ def make_manifest(
         target=target,
         client=row.client,
         label_codes=dict(LABEL_CODES),
-        weights=weights,
+        weights=replace(weights, files=tuple(_by_name(file) for file in weights.files)),
         artifacts=artifacts,
         golden=golden,
         tools=tool_versions(),
         edgekit=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _by_name(file: FileDigest) -> FileDigest:
+    """Without its folder: a shared bundle must not tell how its maker's disk is laid out."""
+    return replace(file, path=Path(file.path).name)
 
 
 def tool_versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from edgekit.catalog import tables, target, targets
 from edgekit.errors import BadInput, UnknownName
 from edgekit.records import Precision, Target
 
-# design.md, Targets
+# The profiles edgekit promises
 NAMES = {
     "jetson-fp16",
     "jetson-int8",

@@ -12,7 +12,7 @@ from edgekit.errors import CheckpointMismatch, RuntimeMissing
 if TYPE_CHECKING:
     from torch import Tensor
 
-# How upstream projects nest the state dict in their files (models.md, section 4).
+# How upstream projects nest the state dict in their files.
 _NESTS = ("model", "state_dict", "model_state_dict")
 
 
