@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from edgekit.errors import BadInput, EdgekitError
+from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -27,6 +27,12 @@ _DISK_TROUBLE = frozenset(
 """What a wrong path or a full disk causes; any other OSError is our defect and keeps its trace."""
 
 
+_EXPORT_EXTRA = frozenset(
+    {"torch", "onnx", "onnxscript", "onnxsim", "torchao", "safetensors", "pycocotools"}
+)
+"""Packages of `edgekit[export]`: a device does well without them until it is asked to export."""
+
+
 class ExitingGroup(TyperGroup):
     """The command group that turns what commands raise into a message on stderr and a code."""
 
@@ -34,20 +40,34 @@ class ExitingGroup(TyperGroup):
         """Run the command that was named on the command line."""
         try:
             return super().invoke(ctx)
-        except EdgekitError as error:
-            fail(error)
-            raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
             typer.echo("\nInterrupted: nothing half-written was left behind.", err=True)
             raise typer.Exit(INTERRUPTED) from interrupt
-        except OSError as error:
-            if error.errno not in _DISK_TROUBLE:
+        except (EdgekitError, OSError, ModuleNotFoundError) as error:
+            told = _told(error)
+            if told is None:
                 raise
-            fail(BadInput(f"{error.strerror}: {error.filename or 'while writing'}"))
-            raise typer.Exit(BadInput.exit_code) from error
+            fail(told)
+            raise typer.Exit(told.exit_code) from error
 
 
 def fail(error: EdgekitError) -> None:
     """Print one error (what, Expected, Next) on stderr."""
     typer.secho("error: ", err=True, fg="red", bold=True, nl=False)
     typer.echo(str(error), err=True)
+
+
+def _told(error: Exception) -> EdgekitError | None:
+    """What the user is told; None for a defect of ours, which keeps its traceback."""
+    match error:
+        case EdgekitError():
+            return error
+        case OSError() if error.errno in _DISK_TROUBLE:
+            return BadInput(f"{error.strerror}: {error.filename or 'while writing'}")
+        case ModuleNotFoundError() if (error.name or "").partition(".")[0] in _EXPORT_EXTRA:
+            return RuntimeMissing(
+                f"This step needs the package {error.name}, which is not installed.",
+                next_step="pip install 'edgekit[export]'",
+            )
+        case _:
+            return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,20 @@ def test_export_without_the_runtime_names_the_extra(run, tmp_path, target, extra
 def test_predict_without_the_runtime_names_the_extra(run, bundle, photo):
     result = run("predict", bundle, photo, "--point", "5,5")
     refused(result, "pip install 'edgekit[openvino]'", code=3)
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_verify_without_torch_names_the_extra(run, bundle, left_half):
+    refused(run("verify", bundle), "torch", "pip install 'edgekit[export]'", code=3)
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    """A device: no torch, and none of our modules that were imported with it."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("edgekit.models.")]:
+        if "torch" in vars(sys.modules[name]):
+            monkeypatch.delitem(sys.modules, name)
 
 
 # --- weights --------------------------------------------------------------------------------------

@@ -267,6 +267,18 @@ def test_a_defect_of_ours_keeps_its_traceback(exports):
     assert isinstance(result.exception, ZeroDivisionError)
 
 
+@pytest.mark.parametrize(
+    "defect",
+    [
+        ModuleNotFoundError("our typo", name="edgekit.grpah"),
+        FileNotFoundError(2, "No such file", "x"),
+    ],
+)
+def test_other_errors_of_these_kinds_are_defects_too(exports, defect):
+    exports(x86_fp32=defect)
+    assert CliRunner().invoke(app, list(NANOSAM)).exception is defect
+
+
 def test_no_rights_to_write_is_no_traceback(run, exports):
     exports(x86_fp32=PermissionError(13, "Permission denied", "/somewhere/dist"))
     result = run(*NANOSAM)
