@@ -1,0 +1,50 @@
+"""Every example runs as its docstring says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgekit import catalog
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def photo() -> Path:
+    return catalog.image_set().photos[0].path
+
+
+def test_segment_a_photo(nanosam_bundle: Path, photo: Path, tmp_path: Path) -> None:
+    out = run("01_segment_a_photo.py", nanosam_bundle, photo, 200, 300, tmp_path / "mask.png")
+    assert "candidates; the best covers" in out
+    with Image.open(tmp_path / "mask.png") as drawn, Image.open(photo) as original:
+        assert drawn.size == original.size
+
+
+def test_many_boxes(nanosam_bundle: Path, photo: Path) -> None:
+    assert "batched" in run("02_many_boxes.py", nanosam_bundle, photo)
+
+
+@pytest.mark.parametrize("model", ["nanosam", "mobilesam"])
+def test_without_edgekit(exported: Callable[[str, str], Path], model: str) -> None:
+    assert "all stages agree" in run("03_without_edgekit.py", exported(model, "x86-ort-fp32"))
+
+
+def test_no_example_is_left_out() -> None:
+    here = Path(__file__).read_text()
+    assert all(path.name in here for path in EXAMPLES.glob("*.py"))

@@ -1,0 +1,75 @@
+"""The README's tables and commands are the program's own.
+
+The tables are generated: `UPDATE_README=1 pytest tests/test_readme.py` writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from edgekit import backends, catalog
+from edgekit.models import registry
+from edgekit.pipeline import PRECISIONS
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def models_table() -> str:
+    rows = ["| model | what it is | parameters | weights licence |", "|---|---|--:|---|"]
+    rows += [
+        f"| `{row.name}` | [{row.title}]({row.paper}) | {row.parameters / 1e6:.1f} M "
+        f"| {row.licence} |"
+        for row in registry.models()
+    ]
+    return "\n".join(rows)
+
+
+def targets_table() -> str:
+    rows = ["| target | device | runtime | precision | gate: mean / min IoU | state |"]
+    rows += ["|---|---|---|---|---|---|"]
+    for target in catalog.targets():
+        ready = target.precision in PRECISIONS and backends.BACKENDS[target.runtime].module
+        gate = f"{target.gate.mean_iou} / {target.gate.min_iou}"
+        rows.append(
+            f"| `{target.name}` | {target.device} | {target.runtime} | {target.precision} | {gate} "
+            f"| {'ready' if ready else 'not yet'} |"
+        )
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(("block", "table"), [("models", models_table), ("targets", targets_table)])
+def test_tables_are_up_to_date(block: str, table) -> None:
+    text = README.read_text()
+    between = re.compile(rf"(<!-- {block}: [^>]*-->\n)(.*?)(<!-- /{block} -->)", re.DOTALL)
+    assert between.search(text), f"the README has no block {block}"
+    fresh = between.sub(lambda found: f"{found[1]}\n{table()}\n\n{found[3]}", text)
+    if os.environ.get("UPDATE_README"):
+        README.write_text(fresh)
+    assert text == fresh or os.environ.get("UPDATE_README"), "UPDATE_README=1 writes it anew"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from edgekit.cli import app
+
+    named = {command.name or command.callback.__name__ for command in app.registered_commands}
+    missing = {name for name in named if f"`edgekit {name}" not in README.read_text()}
+    assert not missing
+
+
+def test_ci_runs_the_readmes_commands() -> None:
+    ci = (ROOT / ".ci" / "run").read_text()
+    for command in ("pip install -e '.[dev]'", "pytest", "ruff check .", "ruff format --check ."):
+        assert command in README.read_text()
+    assert "-e '.[dev]'" in ci
+    for command in ("ruff check .", "ruff format --check .", "mypy", "lint-imports", "pytest"):
+        assert re.search(rf"^{re.escape(command)}", ci, re.MULTILINE), f".ci/run lacks {command}"
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text()):
+        assert (ROOT / link).exists(), link
