@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from edgekit.runtime import Predictor, Prompt, draw, load_photo
+from edgekit.runtime import Prediction, Predictor, Prompt, draw, load_photo
 
 
 def main(bundle: str, photo: str, x: str, y: str, out: str) -> None:
@@ -17,12 +17,13 @@ def main(bundle: str, photo: str, x: str, y: str, out: str) -> None:
     predictor.set_image(pixels)
 
     point = [[float(x), float(y)]]
-    masks, scores, _ = predictor.predict(point, [1], multimask=True)
-    best = int(scores.argmax())
+    masks, scores, logits = predictor.predict(point, [1], multimask=True)
+    best = [int(scores.argmax())]
     print(f"{len(masks)} candidates; the best covers {masks[best].mean():.1%} of the photo")
 
     prompt = Prompt.checked(points=point, labels=[1])
-    draw(pixels, masks[best], [prompt]).save(out)
+    chosen = Prediction(masks[best], scores[best], logits[best])
+    draw(pixels, [chosen], [prompt]).save(out)
 
 
 if __name__ == "__main__":
