@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from edgekit.cli.evaluate import evaluate
 from edgekit.cli.exits import ExitingGroup
 from edgekit.cli.export import export
 from edgekit.cli.inspect import inspect
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (models, targets, export, verify, predict, inspect):
+for command in (models, targets, export, verify, predict, inspect, evaluate):
     app.command()(command)
 
 
