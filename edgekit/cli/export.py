@@ -50,13 +50,13 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         )
         for name in dict.fromkeys(target)
     ]
-    outcomes = {request.target: _run(request, alone=len(requests) == 1) for request in requests}
+    outcomes = {request.target: _run(request) for request in requests}
     _show(outcomes, as_json=as_json)
     raise typer.Exit(max(_exit_code(outcome) for outcome in outcomes.values()))
 
 
-def _run(request: ExportRequest, *, alone: bool) -> Outcome:
-    """Export for one target; with several, an error must not cost the others their bundle."""
+def _run(request: ExportRequest) -> Outcome:
+    """Export for one target; an error is told and must not cost the other targets their bundle."""
     from edgekit.cli.exits import fail
     from edgekit.cli.progress import reporting
     from edgekit.errors import EdgekitError
@@ -66,8 +66,6 @@ def _run(request: ExportRequest, *, alone: bool) -> Outcome:
         with reporting() as report:
             return run(request, report=report)
     except EdgekitError as error:
-        if alone:
-            raise
         fail(error)
         return error
 

@@ -97,6 +97,10 @@ def test_prompts(run, bundle, photo, left_half, prompt, words):
     refused(run("predict", bundle, photo, *prompt), *words)
 
 
+def test_a_prompt_outside_the_photo_is_told_before_the_bundle_is_opened(run, photo):
+    refused(run("predict", "nowhere", photo, "--point", "500,10"), "outside")
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

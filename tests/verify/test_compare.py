@@ -72,12 +72,18 @@ def test_two_sides_that_are_nan_do_not_agree(judge):
     json.dumps(to_json(verdict), allow_nan=False)
 
 
+def test_a_reference_that_is_nan_vouches_for_nothing(judge):
+    broken = poisoned("low_res_masks", np.nan)
+    assert not judge(reference_change=broken, gate=Gate(mean_iou=0, min_iou=0)).passed
+
+
 def test_empty_against_empty_passes(judge):
     assert judge(shifted_logits(-500), reference_change=shifted_logits(-500)).passed
 
 
-def test_a_nan_gate_passes_nothing(judge):
-    assert not judge(gate=Gate(mean_iou=float("nan"), min_iou=float("nan"))).passed
+@pytest.mark.parametrize("gate", [(np.nan, 0.0), (0.0, np.nan)])
+def test_a_nan_gate_passes_nothing(judge, gate):
+    assert not judge(gate=Gate(mean_iou=gate[0], min_iou=gate[1])).passed
 
 
 def test_flipped_scores_count_as_flips_and_do_not_cost_iou(judge):
