@@ -20,7 +20,7 @@ def inspect(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
-    """Show the tensors, operators, sizes, precision and provenance of BUNDLE."""
+    """Show BUNDLE's tensors, operators, precision and provenance."""
     from edgekit.cli.console import console, print_json
     from edgekit.store import read_bundle
 

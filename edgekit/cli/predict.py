@@ -34,11 +34,11 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 ) -> None:
     """Segment PHOTO with BUNDLE. Coordinates are photo pixels, x to the right and y down."""
     from edgekit.cli.console import print_json
-    from edgekit.cli.picture_file import checked
+    from edgekit.cli.output_file import check_picture
     from edgekit.runtime import Predictor, draw, load_photo
 
     if out:
-        checked(out)
+        check_picture(out)
     prompt = _prompt(point or [], box)
     pixels = load_photo(photo)
     # Before the photo is encoded, which takes the longest: a mistyped coordinate costs no waiting.

@@ -33,14 +33,16 @@ def verify(
     ] = None,
 ) -> None:
     """Compare BUNDLE's masks with those of the PyTorch reference."""
-    from edgekit.cli.picture_file import checked
+    from edgekit.cli.output_file import check_picture, check_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
     from edgekit.pipeline import verify as run
     from edgekit.verify import comparison_picture
 
     if picture:
-        checked(picture)
+        check_picture(picture)
+    if json_file and json_file != "-":
+        check_writable(Path(json_file))
     with reporting() as report:
         verdict = run(
             bundle,

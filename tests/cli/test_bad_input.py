@@ -275,6 +275,11 @@ def test_a_comparison_that_cannot_be_written_is_told_before_the_work(run, bundle
     refused(run("verify", bundle, "--picture", "worst.txt"), "picture format", "worst.png")
 
 
+@pytest.mark.parametrize(("name", "words"), [("no/figures.json", ("mkdir",)), (".", ("folder",))])
+def test_figures_that_cannot_be_written_are_told_before_the_work(run, bundle, name, words):
+    refused(run("verify", bundle, "--json", name), *words)
+
+
 @pytest.mark.parametrize("value", ["nan", "1.5", "-0.1", "high"])
 def test_a_minimum_iou_that_is_none(run, bundle, value):
     result = run("verify", bundle, "--min-iou", value)
