@@ -39,7 +39,7 @@ def bilinear(source: int, size: int) -> Matrix:
     scale = np.float32(source) / np.float32(size)
     centres = np.arange(size, dtype=np.float32) + half
     positions = np.maximum(scale * centres - half, np.float32(0))
-    low = np.minimum(positions.astype(np.int64), source - 1)
+    low = positions.astype(np.int64)
     share = (positions - low).astype(np.float64)
     matrix = np.zeros((size, source))
     rows = np.arange(size)

@@ -54,7 +54,7 @@ def test_points_and_box(grey: Rgb) -> None:
     assert tuple(picture[60, 60]) == POINT_COLOURS[1]
     assert tuple(picture[30, 100]) == POINT_COLOURS[0]
     assert (picture == 255).all(axis=2).any()  # the white rim
-    for y, x in ((20, 90), (119, 90), (80, 20), (80, 159)):
+    for y, x in ((20, 90), (119, 90), (80, 20), (80, 158), (118, 90)):
         assert tuple(picture[y, x]) == PALETTE[0]
 
 

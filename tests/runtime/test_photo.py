@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_palette_with_transparency(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["I;16", "I"])
 def test_sixteen_bits_are_scaled_not_clipped(mode: str, tmp_path: Path) -> None:
-    grey = np.array([[0, 257 * 100], [257 * 200, 65535]], dtype=np.uint16)
+    grey = np.array([[0, 257 * 100], [257 * 200 - 128, 65535]], dtype=np.uint16)
     image = Image.fromarray(grey)
     image = image.convert("I") if mode == "I" else image
     image.save(tmp_path / "deep.tiff")
@@ -96,6 +97,38 @@ def test_truncated_file(suffix: str, photo: Rgb, tmp_path: Path) -> None:
         load_photo(cut)
 
 
+def damaged_png() -> bytes:
+    """SyntaxError, on a chunk whose name is no name, amid the pixels."""
+    head, first, *others = saved("png", side=300).split(b"IDAT")
+    return head + b"IDAT" + first + b"\x0c\x03AC" + b"IDAT".join(others)
+
+
+def damaged_ppm() -> bytes:
+    """ValueError, on a height that is no number."""
+    return b"P6\n40 3\xfc 255\n" + bytes(3600)
+
+
+def damaged_dds() -> bytes:
+    """NotImplementedError, on unknown pixel format flags (offset 80 in the header)."""
+    content = bytearray(saved("dds"))
+    content[80:84] = (27).to_bytes(4, "little")
+    return bytes(content)
+
+
+def saved(suffix: str, *, side: int = 30) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(5).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, suffix)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content", [damaged_png(), damaged_ppm(), damaged_dds()])
+def test_damaged_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_bytes(content)
+    with pytest.raises(BadInput, match="damaged"):
+        load_photo(tmp_path / "damaged")
+
+
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not there"):
         load_photo(tmp_path / "missing.jpg")
@@ -103,6 +136,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         load_photo(tmp_path)
 
 
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("limit", [700, 500])
 def test_pixel_limit(
     limit: int, photo: Rgb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -129,7 +129,7 @@ def tokens(client: ClientContract, **given: Any) -> list[tuple[float, float, int
 X, Y = 1024 / 640, 685 / 428  # SAM rounds 684.8 up, so that its two factors differ
 
 
-def near(*expected: tuple[float, float, int]) -> Any:
+def near(*expected: tuple[float, ...]) -> Any:
     return [pytest.approx(token, rel=1e-6) for token in expected]
 
 
@@ -151,6 +151,11 @@ def test_nanosam_never_pads_and_has_one_factor(nanosam: ClientContract) -> None:
     assert tokens(nanosam, box=[9, 166, 131, 394]) == near(
         (9 * X, 166 * X, 2), (131 * X, 394 * X, 3)
     )
+
+
+def test_nanosam_measures_the_longest_side(nanosam: ClientContract) -> None:
+    feeds = decoder_feeds([Prompt.checked(**INSIDE)], (640, 428), nanosam)
+    assert feeds["point_coords"][0].tolist() == near((361 * X, 262 * X))
 
 
 def test_a_mask_alone_has_no_token(client: ClientContract) -> None:
