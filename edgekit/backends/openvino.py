@@ -49,7 +49,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         network = openvino.Core().read_model(graph.path)
     except RuntimeError as error:
         raise GraphRejected(
-            f"OpenVINO {installed} cannot read the {graph.role} graph: {_first_line(error)}",
+            f"OpenVINO {installed} cannot read the {graph.role} graph: {_cause(error)}",
             expected="operators of its ONNX front end",
         ) from error
     _name_by_position(network)
@@ -81,7 +81,7 @@ def open_artifact(
         compiled = openvino.Core().compile_model(folder / artifact.entry, "CPU", properties)
     except RuntimeError as error:
         raise BundleCorrupt(
-            f"OpenVINO {installed} cannot load {artifact.entry}: {_first_line(error)}",
+            f"OpenVINO {installed} cannot load {artifact.entry}: {_cause(error)}",
             next_step="export the bundle again",
         ) from error
     return _OpenvinoSession(compiled, artifact.inputs)
@@ -138,5 +138,6 @@ def _require_interface(model: ov.Model, graph: Graph) -> None:
             )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _cause(error: Exception) -> str:
+    """The last line of the message: those before it name OpenVINO's own source files."""
+    return str(error).strip().rpartition("\n")[2]

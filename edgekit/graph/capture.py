@@ -15,7 +15,7 @@ from torch.export import Dim, ExportedProgram
 from edgekit.errors import GraphRejected
 from edgekit.graph.passes.bake_tables import bake_tables
 from edgekit.graph.passes.fold_batch_norm import fold_batch_norm
-from edgekit.records import Role, TensorSpec
+from edgekit.records import OUTPUT_NAMES, Role, TensorSpec
 
 PROMPTS = "prompts"
 POINTS = "points"
@@ -24,8 +24,6 @@ _MAX = {PROMPTS: 1024, POINTS: 64}
 # Example sizes must differ from 1 (which torch.export takes for static) and from every constant of
 # the decoder, so that no dimension is taken for another by accident.
 _EXAMPLE = {PROMPTS: 3, POINTS: 6}
-
-_DECODER_OUTPUTS = ("low_res_masks", "iou_predictions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ def capture_encoder(encoder: nn.Module, *, frame: int = 1024) -> Program:
     example = _example(inputs)
     ready = fold_batch_norm(bake_tables(encoder), example)
     exported = torch.export.export(ready, example, strict=False)
-    return _program(Role.ENCODER, exported, inputs=inputs, outputs=("image_embeddings",))
+    return _program(Role.ENCODER, exported, inputs=inputs)
 
 
 def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMBEDDING) -> Program:
@@ -69,7 +67,7 @@ def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMB
     exported = torch.export.export(
         bake_tables(decoder).eval(), _example(inputs), dynamic_shapes=dynamic, strict=False
     )
-    return _program(Role.DECODER, exported, inputs=inputs, outputs=_DECODER_OUTPUTS)
+    return _program(Role.DECODER, exported, inputs=inputs)
 
 
 def _decoder_inputs(embedding: tuple[int, int, int]) -> tuple[TensorSpec, ...]:
@@ -100,8 +98,8 @@ def _program(
     exported: ExportedProgram,
     *,
     inputs: tuple[TensorSpec, ...],
-    outputs: tuple[str, ...],
 ) -> Program:
+    outputs = OUTPUT_NAMES[role]
     names = exported.graph_signature.user_inputs
     wanted = tuple(spec.name for spec in inputs)
     if names != wanted:

@@ -53,7 +53,8 @@ def _entry(axis: int, dim: int | str, before: Dims) -> int:
 def _annotated_dims(graph: onnx.GraphProto) -> dict[str, Dims]:
     annotated: dict[str, Dims] = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
-        dims = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
-        if all(dims):
+        tensor = value.type.tensor_type
+        dims = [d.dim_param or d.dim_value for d in tensor.shape.dim]
+        if tensor.HasField("shape") and all(dims):
             annotated[value.name] = tuple(dims)
     return annotated
