@@ -17,6 +17,7 @@ from edgekit.cli.inspect import inspect
 from edgekit.cli.models import models
 from edgekit.cli.predict import predict
 from edgekit.cli.targets import targets
+from edgekit.cli.train import train
 from edgekit.cli.verify import verify
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (models, targets, export, verify, predict, inspect, evaluate):
+for command in (models, targets, export, verify, predict, inspect, evaluate, train):
     app.command()(command)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from edgekit.records import FloatArray
 from edgekit.train.annotations import AnnotatedPhoto
 from edgekit.train.prompting import SampledPrompt, sample_prompt
 from edgekit.train.scenes import Scene, SceneStyle, compose
@@ -44,6 +45,10 @@ class Batch:
     targets: Tensor
     single: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
 
 def make_batch(
     photos: Sequence[AnnotatedPhoto],
@@ -75,7 +80,7 @@ def make_batch(
     )
 
 
-def _stack(arrays: list[np.ndarray]) -> Tensor:
+def _stack(arrays: list[FloatArray]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
@@ -93,8 +98,8 @@ def _chosen(scene: Scene, rng: np.random.Generator, count: int) -> list[int]:
 
 def normalised(batch: Batch) -> Tensor:
     """The encoder's input: mean and deviation removed, padding exactly zero."""
-    mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
-    deviation = torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1)
+    mean = torch.tensor(IMAGENET_MEAN, device=batch.rgb.device).view(3, 1, 1)
+    deviation = torch.tensor(IMAGENET_DEVIATION, device=batch.rgb.device).view(3, 1, 1)
     return ((batch.rgb - mean) / deviation * batch.valid).contiguous(
         memory_format=torch.channels_last
     )

@@ -22,7 +22,8 @@ def corrected(batch: Batch, logits: Tensor, generator: torch.Generator) -> Batch
     wanted = batch.targets > 0.5
     error = ((logits > 0) != wanted).flatten(1).float()
     width = batch.targets.shape[-1]
-    cell = torch.multinomial(error + 1e-9, 1, generator=generator).squeeze(1)
+    # drawn on the CPU, where `generator` lives, so that a GPU draws the same
+    cell = torch.multinomial(error.cpu() + 1e-9, 1, generator=generator).squeeze(1).to(error.device)
     row, column = cell // width, cell % width
     per_window = batch.coords.shape[0] // batch.corners.shape[0]
     corner = batch.corners.repeat_interleave(per_window, dim=0)

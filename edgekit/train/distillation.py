@@ -6,7 +6,8 @@ stride, whitened per channel. The projections are thrown away with the teacher.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -14,33 +15,33 @@ from torch import Tensor, nn
 
 from edgekit.train.mobilenet_v2 import TAP_CHANNELS, MobileNetV2
 
+BACKBONE_STAGES = ("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4")
+"""The encoder's submodules that are taught (ResNet18 in NanoSAM), at strides 4, 8, 16, 32."""
 
-class StageReader:
-    """Collects the outputs of named submodules while a model runs (forward hooks)."""
+STAGE_WEIGHTS = (0.5, 0.7, 1.0, 1.0)
 
-    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
-        self.outputs: dict[str, Tensor] = {}
-        self._names = tuple(names)
-        for name in names:
-            module.get_submodule(name).register_forward_hook(self._keep(name))
 
-    def _keep(self, name: str):  # type: ignore[no-untyped-def]
-        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            self.outputs[name] = output
+@contextmanager
+def stage_outputs(module: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
+    """Collect the outputs of named submodules, in the order they run, while the context lasts."""
+    outputs: list[Tensor] = []
 
-        return hook
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        outputs.append(output)
 
-    def take(self) -> tuple[Tensor, ...]:
-        """The outputs of the last run, in the order of the names; they are let go of."""
-        taken = tuple(self.outputs[name] for name in self._names)
-        self.outputs.clear()
-        return taken
+    hooks = [module.get_submodule(name).register_forward_hook(keep) for name in names]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class FeatureDistillation(nn.Module):
     """Loss between student stages (strides 4, 8, 16, 32) and the teacher's.
 
     Args:
+        teacher: frozen.
         student_channels: of the four stages.
     """
 
@@ -54,26 +55,32 @@ class FeatureDistillation(nn.Module):
         )
         self.register_buffer("mean", torch.zeros(sum(TAP_CHANNELS)))
         self.register_buffer("deviation", torch.ones(sum(TAP_CHANNELS)))
-        self._teacher = [teacher]  # a list: not a submodule, so never in checkpoints
+        # the bound method, not the module: a submodule would be in every checkpoint
+        self._taught: Callable[[Tensor], tuple[Tensor, ...]] = teacher.features
 
     @torch.no_grad()
-    def calibrate(self, image: Tensor) -> None:
-        """Measure the teacher's channel statistics on `image` [B, 3, H, W] in [-1, 1]."""
-        maps = self._teacher[0].features(image)
+    def calibrate(self, rgb: Tensor) -> None:
+        """Measure the teacher's channel statistics on `rgb` [B, 3, H, W], 0-255."""
+        maps = self._taught(rgb / 127.5 - 1)
         self.mean.copy_(torch.cat([m.float().mean(dim=(0, 2, 3)) for m in maps]))
         self.deviation.copy_(torch.cat([m.float().std(dim=(0, 2, 3)) for m in maps]) + 1e-3)
 
-    def forward(self, stages: Sequence[Tensor], image: Tensor, weights: Sequence[float]) -> Tensor:
-        """Weighted mean squared error, 1.0 per unit weight for a student that knows nothing."""
+    def forward(self, stages: Sequence[Tensor], rgb: Tensor) -> Tensor:
+        """Weighted mean squared error, about the sum of the weights for one that knows nothing.
+
+        Args:
+            stages: the student's outputs for `rgb`.
+            rgb: [B, 3, H, W], 0-255.
+        """
         with torch.no_grad():
-            targets = self._teacher[0].features(image)
-        loss = torch.zeros(())
+            targets = self._taught(rgb / 127.5 - 1)
+        loss = torch.zeros((), device=rgb.device)
         first = 0
-        for head, stage, target, weight in zip(self.heads, stages, targets, weights, strict=True):
+        for head, stage, target, weight in zip(
+            self.heads, stages, targets, STAGE_WEIGHTS, strict=True
+        ):
             channels = slice(first, first + target.shape[1])
             first += target.shape[1]
-            if weight == 0:
-                continue
             mean, deviation = self.mean[channels], self.deviation[channels]
             white = (target.float() - mean[:, None, None]) / deviation[:, None, None]
             loss = loss + weight * F.mse_loss(head(stage).float(), white.clamp(-6, 6))

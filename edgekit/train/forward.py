@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.errors import BadInput
 from edgekit.models.sam import SamDecoder
+from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.records import Label
 from edgekit.train.batches import Batch, normalised
 
@@ -15,30 +17,42 @@ TOKEN = 16
 """Frame pixels per image token."""
 
 
+@runtime_checkable
+class WindowEncoder(Protocol):
+    """An encoder whose positions come last and can be cropped, as NanoSAM's."""
+
+    pos_embedding: nn.Parameter
+
+    def features(self, image: Tensor) -> Tensor:
+        """Embeddings without positions, of any size that the stride divides."""
+        ...
+
+
 class Student(nn.Module):
-    """Encoder and decoder trained together. The encoder may be any that takes 1024 frames; windows
-    need one with `features` (no positions yet) and `pos_embedding`, as NanoSAM's has.
+    """Encoder and decoder trained together.
+
+    Any encoder takes whole frames; windows need a `WindowEncoder`.
     """
 
     def __init__(self, encoder: nn.Module, decoder: SamDecoder) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
+    @property
+    def takes_windows(self) -> bool:
+        """Whether `embed` works on less than a whole frame."""
+        return isinstance(self.encoder, WindowEncoder)
+
     def embed(self, batch: Batch) -> Tensor:
         """[K, 256, S / 16, S / 16] embeddings of the batch's windows."""
         image = normalised(batch)
         if image.shape[-1] == self.decoder.prompt_encoder.frame:
             return self.encoder(image)  # type: ignore[no-any-return]
-        if not hasattr(self.encoder, "features"):
-            raise BadInput(
-                "This model's encoder cannot be trained on windows.",
-                expected="an encoder with `features` and `pos_embedding`",
-                next_step="train it with --recipe frames",
-            )
-        features: Tensor = self.encoder.features(image)
+        assert isinstance(self.encoder, WindowEncoder)
+        features = self.encoder.features(image)
         table = self.encoder.pos_embedding[0].permute(1, 2, 0)
-        cropped = self._crops(table, batch).unflatten(1, features.shape[-2:])
-        return features + cropped.permute(0, 3, 1, 2)
+        positions = self._crops(table, batch).transpose(1, 2)
+        return features + positions.reshape(features.shape)
 
     def _crops(self, table: Tensor, batch: Batch) -> Tensor:
         """[grid, grid, C] -> [K, tokens, C], each window's cells, row by row."""
@@ -60,7 +74,7 @@ class Student(nn.Module):
         per_window = batch.coords.shape[0] // embeddings.shape[0]
         with torch.autocast(embeddings.device.type, enabled=False):
             sparse = prompts.points(batch.coords, batch.labels)
-            table = prompts.image_positions()[0].unflatten(0, (prompts.grid, prompts.grid))
+            table = prompts.image_positions().reshape(prompts.grid, prompts.grid, -1)
             positions = self._crops(table, batch).repeat_interleave(per_window, dim=0)
         if previous is None:
             dense = prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
@@ -88,20 +102,22 @@ class Student(nn.Module):
         tokens, mixed = decoder.transformer(
             tokens, image.flatten(2).transpose(1, 2), positions, bias[:, None, None]
         )
-        first, norm, gelu, second, _ = decoder.output_upscaling
+        first, norm, _, second, _ = decoder.output_upscaling
+        assert isinstance(norm, LayerNorm2d)
         x = _doubled(mixed.unflatten(1, (side, side)), first)
-        x = gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
-        x = gelu(_doubled(x, second)).flatten(1, 2)
+        x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
+        x = F.gelu(_doubled(x, second)).flatten(1, 2)
         weights = torch.stack(
             [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
             dim=1,
         )
-        masks = (weights @ x.transpose(1, 2)).unflatten(2, (4 * side, 4 * side))
+        masks = (weights @ x.transpose(1, 2)).view(-1, weights.shape[1], 4 * side, 4 * side)
         return masks, decoder.iou_prediction_head(tokens[:, 0])
 
 
-def _doubled(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+def _doubled(x: Tensor, layer: nn.Module) -> Tensor:
     """A 2x2 transposed convolution of stride 2 on [B, H, W, C] -> [B, 2H, 2W, D]."""
+    assert isinstance(layer, nn.ConvTranspose2d)
     batch, height, width, channels = x.shape
     out = layer.weight.shape[1]
     assert layer.bias is not None

@@ -14,7 +14,8 @@ from edgekit.train.forward import Student
 from edgekit.train.losses import hard_iou
 from edgekit.train.scenes import SceneStyle
 
-_SHAPE = BatchSize(size=384, windows=4, prompts=5)
+_WINDOWS = BatchSize(size=384, windows=4, prompts=5)
+_FRAMES = BatchSize(size=1024, windows=1, prompts=5)
 _BATCHES = 4
 _STYLE = SceneStyle(scale=(1024.0, 1024.0), pasted=0.0, stuff=0.0)
 
@@ -28,17 +29,9 @@ class HeldOut:
     best_of_three: float
 
 
-def split(
-    photos: Sequence[AnnotatedPhoto], *, every: int = 14
-) -> tuple[list[AnnotatedPhoto], list[AnnotatedPhoto]]:
-    """Photos to train on and those held out: one in `every`, by sorted name."""
-    kept = [photo for i, photo in enumerate(photos) if i % every]
-    return kept, [photo for i, photo in enumerate(photos) if not i % every]
-
-
 @torch.no_grad()
 def held_out_iou(student: Student, photos: Sequence[AnnotatedPhoto]) -> HeldOut:
-    """Score `student` (in eval mode) on fixed windows of `photos`."""
+    """Score `student` (in eval mode) on fixed windows of `photos`, or whole frames."""
     boxes = torch.cat([_scores(student, photos, seed=i, kind="box") for i in range(_BATCHES)])
     points = torch.cat([_scores(student, photos, seed=i, kind="point") for i in range(_BATCHES)])
     return HeldOut(
@@ -53,7 +46,10 @@ def _scores(
 ) -> torch.Tensor:
     mix = (1.0, 0.0, 0.0, 0.0) if kind == "box" else (0.0, 1.0, 0.0, 0.0)
     rng = np.random.default_rng([90, seed])
-    batch = make_batch(photos, rng, shape=_SHAPE, style=_STYLE, mix=mix)
-    with torch.autocast("cpu", torch.bfloat16):
+    shape = _WINDOWS if student.takes_windows else _FRAMES
+    batch = make_batch(photos, rng, shape=shape, style=_STYLE, mix=mix)
+    device = next(student.parameters()).device
+    batch = batch.to(device)
+    with torch.autocast(device.type, torch.bfloat16):
         logits, _ = student.decode(student.embed(batch), batch)
-    return hard_iou(logits, batch.targets)
+    return hard_iou(logits, batch.targets).cpu()

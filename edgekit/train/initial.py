@@ -63,6 +63,28 @@ def convolutions(module: nn.Module, generator: torch.Generator) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+@torch.no_grad()
+def quiet_residuals(backbone: nn.Module, *, strength: float = 0.2) -> None:
+    """Let every residual block start as little more than its shortcut."""
+    for name, norm in backbone.named_modules():
+        if isinstance(norm, nn.BatchNorm2d) and name.endswith("bn2"):
+            norm.weight.fill_(strength)
+
+
+@torch.no_grad()
+def unit_features(encoder: nn.Module, image: Tensor, *, deviation: float = 0.5) -> None:
+    """Scale the last convolution of NanoSAM's neck so that its output has this deviation.
+
+    Args:
+        encoder: as the feature teacher left it, with a neck that is still random.
+        image: [B, 3, H, W], normalised.
+        deviation: about that of the position table, so that neither drowns the other.
+    """
+    last = encoder.get_submodule("proj.2")
+    features: Tensor = encoder.train().features(image)  # type: ignore[operator]
+    last.weight.mul_(deviation / features.std())  # type: ignore[operator]
+
+
 def position_table(encoder: nn.Module, decoder: SamDecoder, *, strength: float = 0.3) -> None:
     """Start the encoder's learned positions, if it has any, as the decoder's encoding."""
     table = getattr(encoder, "pos_embedding", None)

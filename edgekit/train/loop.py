@@ -1,17 +1,12 @@
-"""The training loop: steps of a recipe, an averaged copy of the weights, checkpoints to resume.
-
-Every random choice is a function of (seed, step), so a resumed run continues as if it had never
-stopped.
-"""
+"""The stage with masks: steps of a recipe, and an average of the weights, which is shipped."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,29 +16,38 @@ from torch import Tensor, nn
 from edgekit.train.annotations import AnnotatedPhoto
 from edgekit.train.batches import Batch, make_batch
 from edgekit.train.correction import corrected
-from edgekit.train.distillation import FeatureDistillation, StageReader
+from edgekit.train.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
 from edgekit.train.forward import Student
-from edgekit.train.losses import hard_iou, prompt_loss
+from edgekit.train.held_out import held_out_iou
+from edgekit.train.losses import prompt_loss
 from edgekit.train.recipe import Phase, Recipe
+from edgekit.train.stages import StepReport
 
 _AVERAGED_EVERY = 5
 _DISTILLED_EVERY = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
-    """What happened in a step; IoU is that of the training prompts, mask 0."""
-
-    step: int
-    phase: str
-    loss: float
-    box_iou: float
-    point_iou: float
-    seconds: float
+_NEW_PARTS = (
+    "encoder.up_1.",
+    "encoder.proj.",
+    "encoder.neck.",
+    "encoder.pos_embedding",
+    "decoder.",
+)
+"""What learns at the full rate; the rest is the encoder's backbone, which came pre-trained."""
 
 
 class Trainer:
-    """State of a run: student, its average, optimizer, step."""
+    """State of the stage: student, its average, optimizer, step.
+
+    Args:
+        student: is trained in place, on its device.
+        recipe: what happens at which step.
+        photos: to train on.
+        held: to be measured on.
+        seed: of all random choices.
+        distillation: goes on hinting at features in the phases that ask for it.
+    """
+
+    name = "masks"
 
     def __init__(
         self,
@@ -51,54 +55,49 @@ class Trainer:
         recipe: Recipe,
         photos: Sequence[AnnotatedPhoto],
         *,
+        held: Sequence[AnnotatedPhoto],
         seed: int,
         distillation: FeatureDistillation | None = None,
     ) -> None:
         self.student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.recipe, self.photos, self.seed = recipe, photos, seed
-        self.distillation = distillation
-        self.step = 0
-        self.average = copy.deepcopy(student).requires_grad_(False).eval()
-        self.reader = (
-            StageReader(student.encoder, [f"backbone.layer{i}" for i in (1, 2, 3, 4)])
-            if distillation
-            else None
-        )
-        self.optimizer = torch.optim.AdamW(
+        self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
+        self.step, self.steps = 0, recipe.steps
+        self._recipe, self._photos, self._held, self._seed = recipe, photos, held, seed
+        self._distillation = distillation
+        self._device = next(student.parameters()).device
+        self._optimizer = torch.optim.AdamW(
             self._groups(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
 
     def _groups(self) -> list[dict[str, Any]]:
-        backbone, rest = [], []
+        backbone: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, parameter in self.student.named_parameters():
-            if parameter.requires_grad:
-                (backbone if "encoder.backbone" in name else rest).append(parameter)
-        if self.distillation:
-            rest.extend(self.distillation.parameters())
+            (rest if name.startswith(_NEW_PARTS) else backbone).append(parameter)
+        if self._distillation:
+            rest.extend(self._distillation.parameters())
         return [
-            {"params": backbone, "peak": self.recipe.backbone_rate},
-            {"params": rest, "peak": self.recipe.rate},
+            {"params": backbone, "peak": self._recipe.backbone_rate},
+            {"params": rest, "peak": self._recipe.rate},
         ]
-
-    def _rate(self) -> float:
-        """Warm-up, then a cosine to 2 % of the peak."""
-        done = min(self.step / self.recipe.steps, 1.0)
-        cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
-        return min(1.0, (self.step + 1) / self.recipe.warmup) * cosine
 
     def run_step(self) -> StepReport:
         """One optimisation step."""
         started = time.perf_counter()
-        phase = self.recipe.phase(self.step)
-        rng = np.random.default_rng([self.seed, self.step])
+        phase = self._recipe.phase(self.step)
+        rng = np.random.default_rng([self._seed, self.step])
         shape = phase.menu[rng.choice(len(phase.menu), p=[chance for chance, _ in phase.menu])][1]
-        batch = make_batch(self.photos, rng, shape=shape, style=phase.style, mix=phase.mix)
+        batch = make_batch(self._photos, rng, shape=shape, style=phase.style, mix=phase.mix)
         self._set_mode(phase)
-        loss, iou = self._loss(batch, phase, rng)
-        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            loss = self._loss(batch.to(self._device), phase, rng)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._update()
-        return self._report(batch, phase, loss, iou, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return StepReport(
+            step=self.step, phase=phase.name, loss=float(loss.detach()), seconds=seconds
+        )
 
     def _set_mode(self, phase: Phase) -> None:
         self.student.train()
@@ -107,84 +106,68 @@ class Trainer:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def _loss(self, batch: Batch, phase: Phase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
+    def _loss(self, batch: Batch, phase: Phase, rng: np.random.Generator) -> Tensor:
+        hinted = self._distillation and phase.distil > 0 and self.step % _DISTILLED_EVERY == 0
+        with stage_outputs(self.student.encoder, BACKBONE_STAGES if hinted else ()) as stages:
             embeddings = self.student.embed(batch)
-            logits, scores = self.student.decode(embeddings, batch)
-            loss = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
-            if rng.random() < phase.corrections:
-                generator = torch.Generator().manual_seed(self.seed + self.step)
-                again = corrected(batch, logits[:, 0].detach(), generator)
-                redone, scores = self.student.decode(embeddings, again, logits[:, :1].detach())
-                loss = loss + prompt_loss(
-                    redone, scores, batch.targets, phase.loss, ambiguous=again.single
-                )
-            if self.distillation and self.reader:
-                stages = self.reader.take()
-                if phase.distil > 0 and self.step % _DISTILLED_EVERY == 0:
-                    scaled = batch.rgb / 127.5 - 1
-                    loss = loss + phase.distil * self.distillation(stages, scaled, (0.5, 0.7, 1, 1))
-        return loss, hard_iou(logits.detach()[:, :1], batch.targets)[:, 0]
+        logits, scores = self.student.decode(embeddings, batch)
+        loss = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
+        if rng.random() < phase.corrections:
+            generator = torch.Generator().manual_seed(self._seed + self.step)
+            again = corrected(batch, logits[:, 0].detach(), generator)
+            redone, scores = self.student.decode(embeddings, again, logits[:, :1].detach())
+            loss = loss + prompt_loss(
+                redone, scores, batch.targets, phase.loss, ambiguous=again.single
+            )
+        if self._distillation and hinted:
+            loss = loss + phase.distil * self._distillation(stages, batch.rgb)
+        return loss
+
+    def _rate(self) -> float:
+        """Warm-up, then a cosine to 2 % of the peak."""
+        done = min(self.step / self.steps, 1.0)
+        cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+        return min(1.0, (self.step + 1) / self._recipe.warmup) * cosine
 
     def _update(self) -> None:
         rate = self._rate()
-        for group in self.optimizer.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = rate * group["peak"]
-        nn.utils.clip_grad_norm_(self.student.parameters(), self.recipe.clip)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(self.student.parameters(), self._recipe.clip)
+        self._optimizer.step()
         self.step += 1
-        if self.step % _AVERAGED_EVERY:
-            return
-        keep = min(self.recipe.average, (1 + self.step) / (10 + self.step)) ** _AVERAGED_EVERY
-        with torch.no_grad():
-            ours, theirs = self.average.state_dict(), self.student.state_dict()
-            for name, value in ours.items():
-                if value.dtype.is_floating_point:
-                    value.lerp_(theirs[name], 1 - keep)
+        if self.step % _AVERAGED_EVERY == 0:
+            self._average()
 
-    def _report(
-        self, batch: Batch, phase: Phase, loss: Tensor, iou: Tensor, seconds: float
-    ) -> StepReport:
-        boxed = (batch.labels == 2).any(dim=1)
-        pointed = batch.single > 0
-        return StepReport(
-            step=self.step,
-            phase=phase.name,
-            loss=float(loss.detach()),
-            box_iou=float(iou[boxed].mean()) if boxed.any() else math.nan,
-            point_iou=float(iou[pointed].mean()) if pointed.any() else math.nan,
-            seconds=seconds,
-        )
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential, over few steps at first so that the beginning is soon forgotten."""
+        recent = (1 + self.step) / (10 + self.step)
+        keep = min(self._recipe.average, recent) ** _AVERAGED_EVERY
+        ours, theirs = self.average.state_dict(), self.student.state_dict()
+        for name, value in ours.items():
+            if value.dtype.is_floating_point:
+                value.lerp_(theirs[name], 1 - keep)
 
-    def save(self, path: Path, history: list[dict[str, Any]]) -> None:
-        """Write a checkpoint; an interrupted write leaves the former one."""
-        state = {
+    def held_out(self) -> dict[str, float]:
+        """Mean IoU of the averaged student per kind of prompt."""
+        return asdict(held_out_iou(self.average, self._held)) if self._held else {}
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimizer and step."""
+        return {
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "distillation": self.distillation.state_dict() if self.distillation else None,
+            "optimizer": self._optimizer.state_dict(),
+            "distillation": self._distillation.state_dict() if self._distillation else None,
             "step": self.step,
-            "seed": self.seed,
-            "history": history,
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(path)
 
-    def resume(self, path: Path) -> list[dict[str, Any]]:
-        """Continue from a checkpoint; returns the history so far."""
-        state = torch.load(path, weights_only=True)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.distillation and state["distillation"]:
-            self.distillation.load_state_dict(state["distillation"])
-        self.step, self.seed = state["step"], state["seed"]
-        history: list[dict[str, Any]] = state["history"]
-        return history
-
-
-def run(trainer: Trainer, *, until: int, on_step: Callable[[StepReport], None]) -> None:
-    """Step until the given step."""
-    while trainer.step < until:
-        on_step(trainer.run_step())
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._distillation:
+            self._distillation.load_state_dict(state["distillation"])
+        self.step = state["step"]

@@ -69,7 +69,7 @@ class MobileNetV2(nn.Module):
         x = self.stem(image)
         outputs = []
         for stage in self.stages:
-            for index, block in enumerate(stage):  # type: ignore[arg-type]
+            for index, block in enumerate(stage.children()):
                 x = block(x) if index == 0 else x + block(x)
             outputs.append(x)
         return outputs

@@ -6,8 +6,6 @@ checkpoint has been exported and measured.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +115,3 @@ def figures_table(table: Sequence[Means]) -> str:
         cells = [kind.replace("_", " "), *(f"{row.iou[kind]:.3f}" for row in table)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def photo_licences(annotations: Path) -> tuple[str, ...]:
-    """How many photos of a COCO file carry which licence, most frequent first."""
-    document = json.loads(annotations.read_text())
-    names = {entry["id"]: entry["name"] for entry in document.get("licenses", ())}
-    counts = Counter(names.get(i.get("license"), "no licence given") for i in document["images"])
-    return tuple(f"{count} photos: {name}" for name, count in counts.most_common())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.records import FloatArray, Label
+from edgekit.records import BoolArray, FloatArray, Label
 from edgekit.train.scenes import REDUCTION
 
 SLOTS = 5
@@ -74,7 +74,7 @@ def _outside(cover: FloatArray, rng: np.random.Generator) -> _Placed | None:
 
 
 def _somewhere(
-    candidates: np.ndarray,
+    candidates: BoolArray,
     rng: np.random.Generator,
     *,
     central: bool,
@@ -89,7 +89,7 @@ def _somewhere(
     return float(x), float(y), label
 
 
-def _depth(inside: np.ndarray) -> FloatArray:
+def _depth(inside: BoolArray) -> FloatArray:
     """How far each pixel is from the edge, roughly: the mean of three box blurs."""
     from PIL import Image, ImageFilter
 

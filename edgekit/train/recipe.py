@@ -1,8 +1,14 @@
-"""What is trained when: phases of a run, from cheap windows to the whole frame."""
+"""What is trained when: phases of a run, from cheap windows to the whole frame.
+
+Learning where a prompt points is slow and needs no detail, so it comes first, on windows of 256
+pixels with synthetic shapes among the objects; then windows grow, pasting fades, and the loss moves
+from balanced classes to the outline. The last phase sees whole frames with frozen batch norm, as
+inference does.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from edgekit.train.batches import BatchSize
 from edgekit.train.losses import LossMix
@@ -31,16 +37,16 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole run. Rates are AdamW's peaks; `backbone_rate` holds for the backbone."""
+    """A whole run. Rates are AdamW's peaks; `backbone_rate` holds for the encoder's backbone."""
 
     steps: int
+    phases: tuple[Phase, ...]
     rate: float = 6e-4
     backbone_rate: float = 3e-4
     weight_decay: float = 0.02
     warmup: int = 100
     clip: float = 1.0
     average: float = 0.998
-    phases: tuple[Phase, ...] = field(default_factory=tuple)
 
     def phase(self, step: int) -> Phase:
         """The phase that a step belongs to."""
@@ -53,41 +59,49 @@ _W384 = BatchSize(size=384, windows=4, prompts=6)
 _W512 = BatchSize(size=512, windows=2, prompts=6)
 _FRAME = BatchSize(size=1024, windows=1, prompts=4)
 
+_POINT = Phase(
+    name="point",
+    until=0.2,
+    menu=((1.0, _W256),),
+    style=SceneStyle(pasted=0.7, shapes=1.0, stuff=0.1),
+    loss=LossMix(balance=1.0),
+    distil=0.3,
+)
+_SMALL = Phase(
+    name="small",
+    until=0.6,
+    menu=((0.7, _W256), (0.3, _W384)),
+    style=SceneStyle(pasted=0.6, shapes=0.2),
+    loss=LossMix(balance=0.5),
+    distil=0.15,
+    corrections=0.1,
+)
+_LARGE = Phase(
+    name="large",
+    until=0.88,
+    menu=((0.35, _W256), (0.3, _W384), (0.35, _W512)),
+    style=SceneStyle(pasted=0.4),
+    loss=LossMix(balance=0.15, gamma=1.0),
+    corrections=0.2,
+)
+_WHOLE = Phase(
+    name="frame",
+    until=1.0,
+    menu=((0.3, _W512), (0.7, _FRAME)),
+    style=SceneStyle(pasted=0.2, stuff=0.1),
+    loss=LossMix(balance=0.0, gamma=1.0),
+    corrections=0.15,
+    frozen_norm=True,
+)
+_PHASES = (_POINT, _SMALL, _LARGE, _WHOLE)
+
 
 def windows_recipe(steps: int) -> Recipe:
-    """Pointing on small windows, then larger ones, then the frame."""
-    point = Phase(
-        name="point",
-        until=0.2,
-        menu=((1.0, _W256),),
-        style=SceneStyle(pasted=0.7, shapes=1.0, stuff=0.1),
-        loss=LossMix(balance=1.0),
-        distil=0.3,
-    )
-    small = Phase(
-        name="small",
-        until=0.6,
-        menu=((0.7, _W256), (0.3, _W384)),
-        style=SceneStyle(pasted=0.6, shapes=0.2),
-        loss=LossMix(balance=0.5),
-        distil=0.15,
-        corrections=0.1,
-    )
-    large = Phase(
-        name="large",
-        until=0.88,
-        menu=((0.35, _W256), (0.3, _W384), (0.35, _W512)),
-        style=SceneStyle(pasted=0.4),
-        loss=LossMix(balance=0.15, gamma=1.0),
-        corrections=0.2,
-    )
-    frame = Phase(
-        name="frame",
-        until=1.0,
-        menu=((0.3, _W512), (0.7, _FRAME)),
-        style=SceneStyle(pasted=0.2, stuff=0.1),
-        loss=LossMix(balance=0.0, gamma=1.0),
-        corrections=0.15,
-        frozen_norm=True,
-    )
-    return Recipe(steps=steps, phases=(point, small, large, frame))
+    """For encoders that take windows (NanoSAM): pointing on small ones, larger ones, the frame."""
+    return Recipe(steps=steps, phases=_PHASES)
+
+
+def frames_recipe(steps: int) -> Recipe:
+    """For encoders that take whole frames only (MobileSAM): the same phases, all at full size."""
+    phases = (replace(phase, menu=((1.0, _FRAME),), distil=0.0) for phase in _PHASES)
+    return Recipe(steps=steps, phases=tuple(phases))

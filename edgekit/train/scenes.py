@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.errors import BadInput
 from edgekit.records import FloatArray, Rgb
 from edgekit.train.annotations import AnnotatedPhoto, ByteMask, Region
 from edgekit.train.windows import (
@@ -21,6 +22,7 @@ from edgekit.train.windows import (
 
 REDUCTION = 4
 """Mask logits have a quarter of the window's resolution."""
+_TRIES = 1000
 _SMALLEST = 24
 """Regions with fewer low-resolution pixels than this are not prompted."""
 
@@ -53,9 +55,13 @@ class Scene:
 def compose(
     photos: Sequence[AnnotatedPhoto], rng: np.random.Generator, *, size: int, style: SceneStyle
 ) -> Scene:
-    """A random scene; tries other photos until there is something to prompt."""
-    while True:
-        photo = photos[rng.integers(len(photos))]
+    """A random scene; tries other photos until there is something to prompt.
+
+    Raises:
+        BadInput: that is hardly ever so.
+    """
+    for _ in range(_TRIES):
+        photo = photos[int(rng.integers(len(photos)))]
         anchor = _anchor(photo, rng, style)
         if anchor is None:
             continue
@@ -64,7 +70,7 @@ def compose(
         covers = _covers(photo, window, anchor, rng, style)
         for kind, rate in (("instance", style.pasted), ("shape", style.shapes)):
             for _ in range(rng.poisson(rate)):
-                source = photos[rng.integers(len(photos))]
+                source = photos[int(rng.integers(len(photos)))]
                 pixels, covers = _paste(pixels, covers, source, rng, shape=kind == "shape")
         valid = valid_area(photo.pixels.shape[:2], window, size=size)
         seen = valid[::REDUCTION, ::REDUCTION]
@@ -74,6 +80,10 @@ def compose(
         if rng.random() < 0.8:
             pixels = recoloured(pixels, rng)
         return Scene(window=window, pixels=pixels, valid=valid, regions=np.stack(shown))
+    raise BadInput(
+        "The annotated photos show next to nothing that can be prompted.",
+        expected="instances of at least 20 x 20 pixels once the photo's long side is 1024",
+    )
 
 
 def _promptable(cover: FloatArray) -> bool:

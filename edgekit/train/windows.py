@@ -8,7 +8,8 @@ table is cropped to the window's cells of the token grid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -85,17 +86,15 @@ def valid_area(shape: tuple[int, int], window: Window, *, size: int) -> npt.NDAr
 
 def region_in_window(region: Region, window: Window, *, size: int) -> FloatArray:
     """The region's coverage in [0, 1] of each of `size` x `size` cells of the window."""
-    moved = Window(
-        left=window.left,
-        top=window.top,
-        size=window.size,
-        photo_x=window.photo_x - region.left + 1,
-        photo_y=window.photo_y - region.top + 1,
-        scale=window.scale,
-        flip=window.flip,
+    # Background around it, as much as a cell covers: `resample` shows whole cells of what it is
+    # given, and would leave out those that the region fills in part.
+    margin = math.ceil(window.size / size / window.scale) + 1
+    moved = replace(
+        window,
+        photo_x=window.photo_x - region.left + margin,
+        photo_y=window.photo_y - region.top + margin,
     )
-    # one pixel of background around it, so that the border is not averaged away
-    framed: ByteMask = np.pad(region.mask, 1)
+    framed: ByteMask = np.pad(region.mask, margin)
     coverage: FloatArray = resample(framed, moved, size=size).astype(np.float32) / 255.0
     return coverage
 
@@ -153,4 +152,5 @@ def recoloured(pixels: Rgb, rng: np.random.Generator) -> Rgb:
     image = (
         image * rng.uniform(0.9, 1.1, size=3).astype(np.float32) * np.float32(rng.uniform(0.7, 1.3))
     )
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    painted: Rgb = (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return painted

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
+
+from edgekit.models.sam import SamDecoder
+from edgekit.train.annotations import AnnotatedPhoto, read_annotations
+from edgekit.train.forward import Student
 
 SIZE = (90, 120)  # height, width
 DISC, BAR = (30, 40, 20), (70, 10, 110, 80)  # centre x, y, radius; x0, y0, x1, y1
@@ -73,6 +80,44 @@ def write_coco(folder: Path, *, photos: int = 4) -> Path:
     path = folder / "instances.json"
     path.write_text(json.dumps(document))
     return path
+
+
+class TinyEncoder(nn.Module):
+    """One convolution as stride-16 encoder: every token sees its own 16 pixels and no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(3, 256, 16, stride=16)
+        self.pos_embedding = nn.Parameter(torch.randn(1, 256, 64, 64))
+
+    def features(self, image: torch.Tensor) -> torch.Tensor:
+        return self.look(image)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.features(image) + self.pos_embedding
+
+
+@pytest.fixture
+def student() -> Student:
+    """A seeded student with a real decoder and next to no encoder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return Student(TinyEncoder(), SamDecoder())
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they bring at this size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def photos(coco: Path) -> tuple[AnnotatedPhoto, ...]:
+    """The same four photos, read."""
+    return read_annotations(coco)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from edgekit.train.evaluate import KINDS, InstanceFigures, evaluate, filled_box,
 
 
 class Encoder:
-    def run(self, feeds):
+    def run(self, _):
         return {"image_embeddings": np.zeros((1, 256, 64, 64), np.float32)}
 
 
@@ -106,7 +106,7 @@ def test_the_command_prints_writes_and_fills_the_card(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
 ) -> None:
     drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
-    monkeypatch.setattr(edgekit.runtime, "Predictor", lambda bundle: drawn)
+    monkeypatch.setattr(edgekit.runtime, "Predictor", lambda _: drawn)
     card, figures = tmp_path / "card.md", tmp_path / "figures.json"
     card.write_text("before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n")
     arguments = ["evaluate", "bundle", str(coco), "--json", str(figures), "--card", str(card)]

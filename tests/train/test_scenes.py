@@ -1,0 +1,95 @@
+"""Windows and copy-paste: what is shown and what is asked for stay the same thing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.errors import BadInput
+from edgekit.train.annotations import AnnotatedPhoto, Region
+from edgekit.train.scenes import REDUCTION, SceneStyle, _paste, compose
+from edgekit.train.windows import (
+    CELL,
+    Window,
+    random_window,
+    region_in_window,
+    resample,
+    valid_area,
+)
+
+WHITE_SQUARE = Region(left=50, top=30, mask=np.full((40, 60), 255, np.uint8), thing=True)
+
+
+@pytest.fixture
+def square() -> AnnotatedPhoto:
+    """A black photo with one white rectangle, which is annotated."""
+    pixels = np.zeros((100, 160, 3), np.uint8)
+    pixels[30:70, 50:110] = 255
+    return AnnotatedPhoto(name="square", pixels=pixels, regions=(WHITE_SQUARE,))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_mask_moves_with_its_pixels(square: AnnotatedPhoto, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    window = random_window((100, 160), rng, size=128, long_side=float(rng.uniform(100, 400)))
+    shown = resample(square.pixels, window, size=128)[..., 0] / 255
+    cells = shown.reshape(32, REDUCTION, 32, REDUCTION).mean(axis=(1, 3))
+    cover = region_in_window(WHITE_SQUARE, window, size=32)
+    assert np.abs(cover - cells).mean() < 0.02
+    assert np.abs(cover - cells).max() < 0.5  # resampling at the outline
+
+
+def test_a_window_holds_what_it_is_around_and_starts_on_a_cell() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        window = random_window(
+            (300, 400), rng, size=256, long_side=1024, around=(100, 200, 180, 260)
+        )
+        extent = window.size / window.scale
+        assert window.photo_x <= 100
+        assert window.photo_x + extent >= 180
+        assert window.photo_y <= 200
+        assert window.photo_y + extent >= 260
+        assert window.left % CELL == window.top % CELL == 0
+        assert max(window.left, window.top) + 256 <= 1024
+
+
+def test_a_small_photo_is_padded_at_the_right_and_bottom_unless_flipped() -> None:
+    window = Window(left=0, top=0, size=64, photo_x=0, photo_y=0, scale=0.5)
+    seen = valid_area((60, 100), window, size=64)
+    assert seen[:30, :50].all()
+    assert seen.sum() == 30 * 50
+
+
+@pytest.mark.parametrize("shape", [False, True])
+def test_what_is_pasted_hides_what_was_there(square: AnnotatedPhoto, shape: bool) -> None:
+    below = np.ones((32, 32), np.float32)
+    grey = np.full((128, 128, 3), 128, np.uint8)
+    for seed in range(6):
+        pixels, covers = _paste(grey, [below], square, np.random.default_rng(seed), shape=shape)
+        hidden, pasted = covers
+        np.testing.assert_allclose(hidden + pasted, 1, atol=1e-6)
+        assert pasted.max() > 0.9
+        untouched = np.kron(pasted, np.ones((REDUCTION, REDUCTION))) == 0
+        assert (pixels[untouched] == 128).all()
+        if not shape:  # the instance is white
+            whole = np.kron(pasted, np.ones((REDUCTION, REDUCTION))) == 1
+            assert (pixels[whole] > 250).all()
+
+
+def test_a_scene_is_a_function_of_the_random_state(photos: tuple[AnnotatedPhoto, ...]) -> None:
+    style = SceneStyle(pasted=1.0, shapes=1.0)
+    first, again, other = (
+        compose(photos, np.random.default_rng(seed), size=128, style=style) for seed in (4, 4, 5)
+    )
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    np.testing.assert_array_equal(first.regions, again.regions)
+    assert first.pixels.shape == other.pixels.shape == (128, 128, 3)
+    assert (first.pixels != other.pixels).any()
+    assert not (first.regions * ~first.valid[::REDUCTION, ::REDUCTION]).any()
+
+
+def test_photos_without_anything_to_prompt_are_refused(square: AnnotatedPhoto) -> None:
+    bare = AnnotatedPhoto(name="bare", pixels=square.pixels, regions=())
+    with pytest.raises(BadInput, match="next to nothing"):
+        compose([bare], np.random.default_rng(0), size=64, style=SceneStyle())
