@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit import catalog, pipeline, store
+from edgekit import catalog, store
 from edgekit.errors import BadInput, BundleCorrupt, CheckpointMismatch, NotYet, UnknownName
 from edgekit.pipeline import ExportRequest, export, verify
 from edgekit.records import Role
 from edgekit.runtime import Predictor
+from edgekit.stages import bundling, reference
 
 pytest.importorskip("torch", reason="exporting needs the extra `export`")
 pytestmark = pytest.mark.slow
@@ -130,7 +131,7 @@ def test_an_interrupted_export_loses_nothing(
     def cut(*_: object, **__: object) -> None:
         raise interruption
 
-    monkeypatch.setattr(pipeline, "bundle_readme", cut)
+    monkeypatch.setattr(bundling, "bundle_readme", cut)
     with pytest.raises(interruption):
         export(request(tmp_path, force=True), report=report)
     with pytest.raises(interruption):
@@ -176,7 +177,7 @@ def test_other_weights_fail_the_gate_or_are_refused(
 def test_the_gate_can_fail(
     nanosam_bundle: Path, report, two_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_require_same_weights", lambda *_: None)
+    monkeypatch.setattr(reference, "require_same", lambda *_: None)
     verdict = verify(
         nanosam_bundle, photos=two_photos, weights=("seeded:1",), min_iou=None, report=report
     )

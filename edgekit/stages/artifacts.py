@@ -1,0 +1,63 @@
+"""ONNX graphs to the files of one runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import backends, store
+from edgekit.errors import NotYet
+from edgekit.records import Artifact, Precision, Target
+from edgekit.stages.graphs import LoweredGraphs
+
+PRECISIONS = (Precision.FP32,)
+"""What can be made so far; a profile that asks for more says `not yet`."""
+
+_LISTING = "artifacts.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeFiles:
+    """The artifacts of both roles, paths relative to `folder`. In the cache: read it only."""
+
+    folder: Path
+    artifacts: tuple[Artifact, ...]
+
+
+def ready_backend(target: Target) -> backends.Backend:
+    """The target's backend.
+
+    Raises:
+        NotYet: the runtime or the precision is planned, not there.
+        RuntimeMissing: the runtime is not installed.
+    """
+    backend = backends.backend(target.runtime)
+    if target.precision not in PRECISIONS:
+        raise NotYet(
+            f"Target {target.name} asks for {target.precision}, which edgekit cannot make yet.",
+            expected=f"a target of precision {', '.join(PRECISIONS)}",
+            next_step="edgekit targets",
+        )
+    return backend
+
+
+def make_artifacts(
+    graphs: LoweredGraphs, target: Target, backend: backends.Backend
+) -> RuntimeFiles:
+    """Convert both graphs, or find them in the cache."""
+    key = store.content_key(
+        "artifacts",
+        store.code_digest("backends", "records"),
+        *(graph.sha256 for graph in graphs.graphs),
+        target.runtime,
+        target.runtime_versions,
+        str(backend.probe().version),
+        str(sorted(target.options.items())),
+    )
+
+    def build(folder: Path) -> None:
+        artifacts = tuple(backend.lower(graph, target, folder) for graph in graphs.graphs)
+        store.write_records(folder / _LISTING, artifacts)
+
+    folder = store.cached_dir(key, build)
+    return RuntimeFiles(folder=folder, artifacts=store.read_records(folder / _LISTING, Artifact))

@@ -1,0 +1,35 @@
+"""Artifacts, golden vectors, manifest and README to one folder, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from edgekit import store
+from edgekit.pack import bundle_readme, make_manifest
+from edgekit.records import Bundle, Target
+from edgekit.stages.artifacts import RuntimeFiles
+from edgekit.stages.graphs import LoweredGraphs
+
+
+def make_bundle(
+    final: Path, target: Target, *, graphs: LoweredGraphs, files: RuntimeFiles, replace: bool
+) -> Bundle:
+    """Fill a temporary folder, move it to `final`, and read it back with its digests.
+
+    Raises:
+        BadInput: `final` exists and `replace` is false, or cannot be written.
+    """
+    with store.atomic_dir(final, replace=replace) as folder:
+        for file in (file for artifact in files.artifacts for file in artifact.files):
+            shutil.copyfile(files.folder / file.path, folder / file.path)
+        shutil.copytree(graphs.folder / "golden", folder / "golden")
+        golden = tuple(
+            store.digest_file(path, relative_to=folder) for path in sorted(folder.glob("golden/*"))
+        )
+        manifest = make_manifest(
+            graphs.row, target, graphs.source, artifacts=files.artifacts, golden=golden
+        )
+        store.write_manifest(folder, manifest)
+        store.write_atomic(folder / "README.md", bundle_readme(manifest))
+    return store.read_bundle(final)

@@ -1,0 +1,68 @@
+"""The PyTorch model that a bundle was made from, found again to be compared with."""
+
+from __future__ import annotations
+
+from edgekit import store
+from edgekit.errors import BadInput, WeightsUnavailable
+from edgekit.models import registry
+from edgekit.models.checkpoints import locate
+from edgekit.records import Bundle, WeightsSource
+from edgekit.runtime import Predictor
+
+
+def reference_weights(
+    bundle: Bundle, weights: tuple[str, ...], *, progress: store.Progress | None = None
+) -> WeightsSource:
+    """The very weights the bundle was made from.
+
+    Args:
+        bundle: whose manifest names them.
+        weights: where they are, as for `locate`; empty follows the manifest.
+        progress: for a download.
+
+    Raises:
+        WeightsUnavailable: they were files of the user's own; a bundle does not tell where.
+        BadInput: what was found has other digests.
+    """
+    made_from = bundle.manifest.weights
+    row = registry.model(bundle.manifest.model)
+    source = locate(row, weights or _named_in(made_from), progress=progress)
+    require_same(source, made_from)
+    return source
+
+
+def reference_predictor(model: str, source: WeightsSource) -> Predictor:
+    """The model in PyTorch, float32, behind the same Predictor that runs bundles."""
+    from edgekit.models.checkpoints.fit import load
+    from edgekit.models.reference import reference_sessions
+
+    row = registry.model(model)
+    encoder, decoder = reference_sessions(load(row, source))
+    return Predictor.from_sessions(row.client, encoder, decoder)
+
+
+def require_same(source: WeightsSource, made_from: WeightsSource) -> None:
+    """Refuse weights other than those the bundle was made from."""
+    if _identity(source) != _identity(made_from):
+        raise BadInput(
+            f"These {source.kind} weights are not those this bundle was made from.",
+            expected=f"{made_from.kind} weights with digests {_identity(made_from)}",
+            next_step="give the original files as --weights PATH",
+        )
+
+
+def _named_in(made_from: WeightsSource) -> tuple[str, ...]:
+    """What `--weights` would have to say."""
+    if made_from.kind == "seeded":
+        return (f"seeded:{made_from.seed}",)
+    if made_from.kind == "path":
+        names = " ".join(f"--weights {file.path}" for file in made_from.files)
+        raise WeightsUnavailable(
+            "This bundle was made from files of your own, so the reference needs them again.",
+            next_step=f"edgekit verify BUNDLE {names} (with their folders)",
+        )
+    return (made_from.kind,)
+
+
+def _identity(source: WeightsSource) -> tuple[str, ...] | int | None:
+    return tuple(file.sha256 for file in source.files) or source.seed
