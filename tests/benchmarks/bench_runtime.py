@@ -37,8 +37,7 @@ CLIENT = ClientContract(
 
 
 def milliseconds(work: Callable[[], object], *, repeats: int = 20) -> float:
-    """Median wall time of one call, after one to warm up."""
-    work()
+    """Median wall time of one call. The first, which warms up, hardly moves a median of many."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -74,8 +73,15 @@ def print_fifty_boxes(bundle: str) -> None:
     corners = rng.uniform((0, 0), (700, 500), (50, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(40, 260, (50, 2))], axis=1)
     prompts = [Prompt.checked(box=box) for box in boxes]
-    many = milliseconds(lambda: list(predictor.predict_many(prompts)), repeats=3)
-    single = milliseconds(lambda: [predictor.predict(box=box) for box in boxes], repeats=3)
+    # In turn, so that whatever else the machine does falls on both alike.
+    pairs = [
+        (
+            milliseconds(lambda: list(predictor.predict_many(prompts)), repeats=1),
+            milliseconds(lambda: [predictor.predict(box=b) for b in boxes], repeats=1),
+        )
+        for _ in range(4)
+    ]
+    many, single = (median(times) for times in zip(*pairs[1:], strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"50 boxes {many:7.0f} ms in chunks, {single:7.0f} ms singly: {many / single:.2f}x")
     print(f"peak memory {peak:.0f} MB")
