@@ -14,7 +14,7 @@ from edgekit.records import Feeds, FloatArray, TensorSpec
 
 
 def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, FloatArray]:
-    """The feeds, contiguous, in the order of `inputs`.
+    """The feeds, in the order of `inputs`; runtimes copy what is not contiguous.
 
     Raises:
         BadInput: names differ, or a dtype or shape does; a dynamic dimension must have one size,
@@ -30,14 +30,14 @@ def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, Flo
 
 
 def _checked(array: FloatArray, spec: TensorSpec, sizes: dict[str, int]) -> FloatArray:
-    """The array, contiguous; sizes of dynamic dimensions seen so far are kept in `sizes`."""
+    """The array itself; sizes of dynamic dimensions seen so far are kept in `sizes`."""
     if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec, sizes):
         shape = [f"{d}={sizes[d]}" if d in sizes else d for d in spec.shape]
         raise BadInput(
             f"Input {spec.name} is {array.dtype} of shape {list(array.shape)}.",
             expected=f"{spec.dtype} of shape [{', '.join(map(str, shape))}]",
         )
-    return np.ascontiguousarray(array)
+    return array
 
 
 def _fits(shape: tuple[int, ...], spec: TensorSpec, sizes: dict[str, int]) -> bool:

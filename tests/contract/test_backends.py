@@ -256,6 +256,18 @@ def _ticks() -> dict[str, int]:
     return {name: int(stat.rpartition(")")[2].split()[11]) for name, stat in stats.items()}
 
 
+REFUSED = {"onnxruntime": {"session.load_model_format": "ORT"}, "openvino": {"NO_SUCH": "1"}}
+
+
+@every_backend
+def test_the_targets_options_reach_the_runtime(case: Case) -> None:
+    """Shown by options that cannot be: another file format, an unknown property."""
+    artifact = case.lower()
+    odd = dataclasses.replace(case.target, options=REFUSED[case.name])
+    with pytest.raises(BundleCorrupt, match=artifact.entry):
+        case.backend.open_artifact(artifact, case.folder, odd, threads=1)
+
+
 @every_backend
 def test_a_damaged_file_is_a_corrupt_bundle(case: Case) -> None:
     artifact = case.lower()

@@ -83,6 +83,9 @@ ACCEPTED = {
     "constant indices": _graph(
         "y = Gather (x, i)", constants="int64[2] i = {0, 1}", result="float[2, 4]"
     ),
+    "indices in a Constant": _graph(
+        "i = Constant <value = int64[2] {0, 1}> ()  y = Gather <axis = 1> (x, i)"
+    ),
     "expand to the batch": _graph(
         "n = Shape <start = 0, end = 1> (x)  s = Concat <axis = 0> (n, four)  y = Expand (z, s)",
         constants="int64[1] four = {4}, float[1, 4] z = {1.0, 2.0, 3.0, 4.0}",
@@ -106,6 +109,15 @@ def test_what_compilers_take_is_accepted(name: str, target: Target) -> None:
 def test_a_dimension_that_becomes_data_is_a_finding(target: Target) -> None:
     model = _graph("s = Shape (x)  f = Cast <to = 1> (s)  y = Mul (x, f)")
     assert _ids(model, target) == {"no-int64-data"}
+
+
+def test_int64_data_in_an_operator_that_takes_shapes_is_still_data(target: Target) -> None:
+    model = _graph(
+        "i = Cast <to = 7> (x)  e = Expand (i, shape)  y = Cast <to = 1> (e)",
+        constants="int64[2] shape = {1, 4}",
+    )
+    places = {finding.node for finding in lint(model, target)}
+    assert "Cast -> i (read by Expand -> e)" in places
 
 
 def test_an_int64_output_is_a_finding(target: Target) -> None:
