@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,6 +27,19 @@ _LOOKS = 12
 _POINTS = 200
 """How many points its loss curve has."""
 _SMOOTHING = 0.97
+
+# What torch.load raises on files that are cut off, overwritten or something else.
+_DAMAGED = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    struct.error,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +164,7 @@ def _read(path: Path, settings: Mapping[str, str]) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         theirs = state["settings"]
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except _DAMAGED as error:
         raise BadInput(
             f"The checkpoint {path} is damaged or not of `edgekit train`.",
             next_step="delete it to train from the start, or give another --out",

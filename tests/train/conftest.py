@@ -85,10 +85,10 @@ def write_coco(folder: Path, *, photos: int = 4) -> Path:
 class TinyEncoder(nn.Module):
     """One convolution as stride-16 encoder: every token sees its own 16 pixels and no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, grid: int) -> None:
         super().__init__()
         self.look = nn.Conv2d(3, 256, 16, stride=16)
-        self.pos_embedding = nn.Parameter(torch.randn(1, 256, 64, 64))
+        self.pos_embedding = nn.Parameter(torch.randn(1, 256, grid, grid))
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
         return self.look(image)
@@ -99,10 +99,20 @@ class TinyEncoder(nn.Module):
 
 @pytest.fixture
 def student() -> Student:
-    """A seeded student with a real decoder and next to no encoder."""
+    """A seeded student with a real decoder and next to no encoder, for the 1024 frame."""
+    return _student(grid=64)
+
+
+@pytest.fixture
+def small_student() -> Student:
+    """The same for a frame of 256 pixels."""
+    return _student(grid=16)
+
+
+def _student(grid: int) -> Student:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return Student(TinyEncoder(), SamDecoder())
+        return Student(TinyEncoder(grid), SamDecoder(frame=16 * grid, grid=grid))
 
 
 @pytest.fixture(autouse=True)

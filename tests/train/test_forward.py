@@ -1,0 +1,133 @@
+"""The student on windows is the model that is exported, cropped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.records import Label
+from edgekit.train.batches import Batch, BatchSize, make_batch, normalised
+from edgekit.train.correction import corrected
+from edgekit.train.forward import Student
+from edgekit.train.scenes import SceneStyle
+
+MIX = (0.25, 0.25, 0.25, 0.25)
+CORNER = (96, 32)  # of the window in the frame, in pixels
+
+
+def window_batch(size: int = 128, corner: tuple[int, int] = CORNER) -> Batch:
+    """One window with a point, and a point with a box."""
+    rng = np.random.default_rng(0)
+    empty = float(Label.EMPTY)
+    x, y = corner
+    return Batch(
+        rgb=torch.from_numpy(rng.integers(0, 255, (1, 3, size, size))).float(),
+        valid=torch.ones(1, 1, size, size),
+        corners=torch.tensor([corner]),
+        coords=torch.tensor(
+            [
+                [[x + 40.0, y + 30.0], [0, 0], [0, 0]],
+                [[x + 70.0, y + 9.0], [x + 5.0, y + 6.0], [x + 99.0, y + 80.0]],
+            ]
+        ),
+        labels=torch.tensor([[1.0, empty, empty], [1.0, 2.0, 3.0]]),
+        targets=torch.zeros(2, size // 4, size // 4),
+        single=torch.tensor([1.0, 0.0]),
+    )
+
+
+@torch.no_grad()
+def test_a_windows_embeddings_are_those_of_the_frame_there(small_student: Student) -> None:
+    window = window_batch()
+    x, y = CORNER
+    frame = window_batch(256, (0, 0))
+    frame.rgb[:, :, y : y + 128, x : x + 128] = window.rgb
+    whole = small_student.embed(frame)
+    assert whole.shape == (1, 256, 16, 16)
+    expected = whole[:, :, y // 16 : y // 16 + 8, x // 16 : x // 16 + 8]
+    torch.testing.assert_close(small_student.embed(window), expected, atol=1e-4, rtol=1e-4)
+    beside = whole[:, :, :8, :8]
+    assert (small_student.embed(window) - beside).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_a_window_is_decoded_with_its_own_positions(small_student: Student) -> None:
+    batch = window_batch()
+    embeddings = small_student.embed(batch)
+    prompts = small_student.decoder.prompt_encoder
+    rows, columns = torch.meshgrid(torch.arange(8) + 2, torch.arange(8) + 6, indexing="ij")
+    positions = prompts.pe_layer((torch.stack([columns, rows], dim=-1) + 0.5) / 16).view(1, 64, 256)
+    dense = prompts.no_mask_embed.weight.view(1, -1, 1, 1)
+    expected = small_student.decoder.mask_decoder(
+        (embeddings + dense).repeat(2, 1, 1, 1),
+        positions,
+        prompts.points(batch.coords, batch.labels),
+        (batch.labels == Label.EMPTY).float(),
+    )
+    logits, iou = small_student.decode(embeddings, batch)
+    assert logits.shape == (2, 4, 32, 32)
+    torch.testing.assert_close(logits, expected[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(iou, expected[1], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("refined", [False, True])
+@torch.no_grad()
+def test_a_frame_is_decoded_as_by_the_exported_decoder(
+    small_student: Student, refined: bool
+) -> None:
+    batch = window_batch(256, (0, 0))
+    embeddings = small_student.embed(batch)
+    previous = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    logits, iou = small_student.decode(embeddings, batch, previous if refined else None)
+    expected = small_student.decoder(
+        embeddings, batch.coords, batch.labels, previous, torch.full((2,), float(refined))
+    )
+    torch.testing.assert_close(logits, expected[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(iou, expected[1], atol=1e-3, rtol=1e-3)
+
+
+def test_batches_stack_prompts_window_by_window(photos) -> None:
+    shape = BatchSize(size=128, windows=3, prompts=4)
+    batch = make_batch(
+        photos, np.random.default_rng(2), shape=shape, style=SceneStyle(pasted=1.0), mix=MIX
+    )
+    assert batch.rgb.shape == (3, 3, 128, 128)
+    assert batch.targets.shape == (12, 32, 32)
+    per_prompt = batch.corners.repeat_interleave(4, dim=0)
+    inside = batch.coords - per_prompt.unsqueeze(1)
+    for row, (places, labels) in enumerate(zip(inside, batch.labels, strict=True)):
+        for (x, y), label in zip(places, labels, strict=True):
+            if label == Label.FOREGROUND:
+                assert batch.targets[row, int(y) // 4, int(x) // 4] > 0.5
+    again = make_batch(
+        photos, np.random.default_rng(2), shape=shape, style=SceneStyle(pasted=1.0), mix=MIX
+    )
+    assert torch.equal(batch.rgb, again.rgb)
+    assert torch.equal(batch.coords, again.coords)
+    assert (normalised(batch)[(batch.valid == 0).expand(-1, 3, -1, -1)] == 0).all()
+
+
+def test_a_correction_clicks_on_the_mistake() -> None:
+    batch = window_batch()
+    batch.targets[:, 4:20, 4:20] = 1
+    logits = batch.targets * 10 - 5
+    logits[0, 4:20, 4:12] = -5  # missed
+    logits[1, 24:30, 24:30] = 5  # spilled
+    x, y = CORNER
+    for seed in range(10):
+        fixed = corrected(batch, logits, torch.Generator().manual_seed(seed))
+        assert fixed.labels[:, -1].tolist() == [Label.FOREGROUND, Label.BACKGROUND]
+        (mx, my), (sx, sy) = (fixed.coords[:, -1] - torch.tensor([x, y])).tolist()
+        assert 16 <= mx < 48
+        assert 16 <= my < 80
+        assert 96 <= sx < 120
+        assert 96 <= sy < 120
+        assert not fixed.single.any()
+
+
+def test_a_mask_without_a_mistake_is_left_alone() -> None:
+    batch = window_batch()
+    batch.targets[:, 4:20, 4:20] = 1
+    fixed = corrected(batch, batch.targets * 10 - 5, torch.Generator().manual_seed(0))
+    assert (fixed.labels[:, -1] == Label.EMPTY).all()

@@ -1,0 +1,144 @@
+"""The stage with masks: the same seed gives the same weights, stopped on the way or not."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgekit.errors import BadInput
+from edgekit.train import held_out, stages
+from edgekit.train.annotations import AnnotatedPhoto
+from edgekit.train.batches import BatchSize
+from edgekit.train.forward import Student
+from edgekit.train.loop import Trainer
+from edgekit.train.recipe import Recipe, frames_recipe, windows_recipe
+from edgekit.train.stages import Mark, StepReport, drive
+
+TINY = ((1.0, BatchSize(size=64, windows=1, prompts=2)),)
+SETTINGS = {"student": "tiny", "seed": "0"}
+
+
+def tiny_recipe(steps: int) -> Recipe:
+    recipe = windows_recipe(steps)
+    phases = (replace(p, menu=TINY, corrections=0.5) for p in recipe.phases)
+    return replace(recipe, phases=tuple(phases), warmup=2)
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.marks: list[Mark] = []
+
+    def begin(self, stage: str, *, step: int, steps: int) -> None:
+        self.begun = (stage, step, steps)
+
+    def stepped(self, report: StepReport, *, loss: float) -> None:
+        assert loss > 0
+        self.steps.append(report.step)
+
+    def looked(self, mark: Mark) -> None:
+        self.marks.append(mark)
+
+
+@pytest.fixture
+def trainer(student: Student, photos: tuple[AnnotatedPhoto, ...], monkeypatch: pytest.MonkeyPatch):
+    """`trainer(steps, seed=0)`: a stage from the same weights each time."""
+    monkeypatch.setattr(held_out, "_WINDOWS", BatchSize(size=64, windows=1, prompts=2))
+    monkeypatch.setattr(held_out, "_BATCHES", 1)
+
+    def make(steps: int, *, seed: int = 0) -> Trainer:
+        fresh = copy.deepcopy(student)
+        return Trainer(fresh, tiny_recipe(steps), photos[1:], held=photos[:1], seed=seed)
+
+    return make
+
+
+def weights(trainer: Trainer) -> torch.Tensor:
+    both = (trainer.student, trainer.average)
+    return torch.cat([p.detach().flatten() for model in both for p in model.parameters()])
+
+
+def test_the_same_seed_gives_the_same_weights(trainer) -> None:
+    runs = [trainer(2), trainer(2), trainer(2, seed=1)]
+    before = weights(runs[0])
+    losses = [[run.run_step().loss for _ in range(2)] for run in runs]
+    assert losses[0] == losses[1] != losses[2]
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+    assert not torch.equal(weights(runs[0]), weights(runs[2]))
+    assert not torch.equal(weights(runs[0]), before)
+
+
+class Stop(Exception):
+    pass
+
+
+class StopAt(Silent):
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.last = step
+
+    def stepped(self, report: StepReport, *, loss: float) -> None:
+        super().stepped(report, loss=loss)
+        if report.step == self.last:
+            raise Stop
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_stopped(
+    trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "_SAVED_EVERY_S", 0)  # after every step
+    whole = trainer(4)
+    marks = drive(whole, tmp_path / "whole.pt", settings=SETTINGS, watch=Silent())
+    stopped = tmp_path / "stopped.pt"
+    with pytest.raises(Stop):
+        drive(trainer(4), stopped, settings=SETTINGS, watch=StopAt(3))
+    resumed, watch = trainer(4), Silent()
+    again = drive(resumed, stopped, settings=SETTINGS, watch=watch)
+    assert watch.begun == ("masks", 2, 4)
+    assert watch.steps == [3, 4]
+    assert torch.equal(weights(whole), weights(resumed))
+    assert again == marks
+    assert [mark.step for mark in marks] == [1, 2, 3, 4]
+    assert set(marks[-1].held_out) == {"box", "point", "best_of_three"}
+
+
+def test_the_average_lags_behind_the_student(trainer) -> None:
+    run = trainer(10)
+    start = weights(run)[: len(weights(run)) // 2]
+    for _ in range(5):
+        run.run_step()
+    student, average = weights(run).chunk(2)
+    assert 0 < (average - start).norm() < (student - start).norm()
+
+
+def test_a_checkpoint_of_another_run_is_refused(trainer, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    drive(trainer(1), path, settings=SETTINGS, watch=Silent())
+    with pytest.raises(BadInput, match="another seed"):
+        drive(trainer(1), path, settings={**SETTINGS, "seed": "7"}, watch=Silent())
+    longer = trainer(2)  # more steps are not another run
+    drive(longer, path, settings=SETTINGS, watch=Silent())
+    assert longer.step == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_refused(trainer, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="damaged"):
+        drive(trainer(1), path, settings=SETTINGS, watch=Silent())
+
+
+def test_phases_follow_each_other_to_the_frame() -> None:
+    recipe = windows_recipe(100)
+    names = [recipe.phase(step).name for step in (0, 19, 20, 59, 60, 87, 88, 99, 100)]
+    assert names == ["point"] * 2 + ["small"] * 2 + ["large"] * 2 + ["frame"] * 3
+    for made in (recipe, frames_recipe(100)):
+        for phase in made.phases:
+            assert sum(chance for chance, _ in phase.menu) == pytest.approx(1)
+            assert sum(phase.mix) == pytest.approx(1)
+    assert {s.size for p in frames_recipe(9).phases for _, s in p.menu} == {1024}
