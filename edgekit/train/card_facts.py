@@ -83,4 +83,16 @@ def _annotation_lines(path: Path) -> list[str]:
         "themselves are not part of the checkpoint.",
         f"Annotations: {terms}.",
         *(f"{number} photos: {name}" for name, number in licences.most_common()),
+        *_restrictions(licences),
+    ]
+
+
+def _restrictions(licences: Counter[str]) -> list[str]:
+    bound = [n for n in licences if "noncommercial" in n.lower() or "noderiv" in n.lower()]
+    if not bound:
+        return []
+    share = sum(licences[name] for name in bound) / licences.total()
+    return [
+        f"{share:.0%} of the photos forbid commercial use or derivatives of themselves. None is in "
+        "the weights, but weigh this before you use them for more than demonstration."
     ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Font = FreeTypeFont | ImageFont
 
 _SIZE = (960, 720)
-_LEFT, _RIGHT, _TOP, _BETWEEN, _BOTTOM = 80, 30, 50, 70, 60
+_LEFT, _RIGHT, _TOP, _BETWEEN, _BOTTOM = 80, 30, 76, 70, 60
 _INK, _GRID = (40, 40, 40), (222, 222, 222)
 _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 140, 44), (255, 127, 14), (120, 80, 160))
 _SIGNS = ("dot", "square", "cross")
@@ -60,7 +60,7 @@ def curve(marks: Sequence[Mark], *, title: str) -> Image:
     losses = _losses(marks)
     highest = max((y for _, line in losses for _, y in line), default=1.0)
     upper = _Panel(
-        label="training loss (smoothed)",
+        label="training loss, smoothed, by phase",
         top=_TOP,
         bottom=_TOP + height,
         x=span,

@@ -1,0 +1,84 @@
+"""`edgekit train` as a user meets it, with a recipe of a few small steps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from edgekit.cli import app
+from edgekit.models.checkpoints import locate
+from edgekit.models.checkpoints.fit import load
+from edgekit.models.registry import model
+from edgekit.train import held_out, recipe, run
+from edgekit.train.batches import BatchSize
+from edgekit.train.recipe import Recipe
+
+TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
+
+
+def train(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, ["train", *(str(a) for a in arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception  # the user would see a traceback
+    return result
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(steps: int) -> Recipe:
+        whole = recipe.windows_recipe(steps)
+        return replace(whole, phases=tuple(replace(p, menu=TINY) for p in whole.phases))
+
+    monkeypatch.setattr(run, "windows_recipe", tiny)
+    monkeypatch.setattr(held_out, "_WINDOWS", TINY[0][1])
+    monkeypatch.setattr(held_out, "_BATCHES", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
+def test_masks_then_more_steps(coco: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = train("nanosam", "--annotations", coco, "--out", out, "--steps", 1)
+    assert first.exit_code == 0, first.output
+    assert "masks: begins" in first.stderr
+    assert "held-out: box" in first.stderr
+    assert f"--weights {out / 'nanosam.safetensors'}" in first.stdout
+    again = train("nanosam", "--annotations", coco, "--out", out, "--steps", 2, "--json")
+    assert "goes on at step 1" in again.stderr
+    told = json.loads(again.stdout)
+    assert 0 <= told["held_out"]["box"] <= 1
+    row = model("nanosam")
+    load(row, locate(row, (told["weights"],)))
+    with Image.open(told["curve"]) as curve:
+        assert curve.size == (960, 720)
+    assert "--steps 2" in Path(told["card"]).read_text()
+    other = train("nanosam", "--annotations", coco, "--out", out, "--seed", 1)
+    assert other.exit_code == 2
+    assert "another seed" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nanosam",), "nothing to learn from"),
+        (("nanosm", "--annotations", "COCO"), "nanosam"),
+        (("nanosam", "--annotations", "missing.json"), "missing.json"),
+        (("nanosam", "--teacher", "mobilenetv2", "--photos", "."), "needs its weights"),
+        (("nanosam", "--teacher", "nosuch", "--photos", "."), "nosuch"),
+        (("nanosam", "--teacher", "nanosam", "--teacher-weights", "seeded"), "no photos"),
+        (("nanosam", "--annotations", "COCO", "--init", "missing.pt"), "missing.pt"),
+    ],
+)
+def test_mistakes_end_with_a_message(
+    coco: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    filled = [str(coco) if a == "COCO" else a for a in arguments]
+    result = train(*filled, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (tmp_path / "out").exists()
