@@ -41,7 +41,9 @@ class CardFacts:
 
 def model_card(facts: CardFacts) -> str:
     """The card as markdown; the figures at photo resolution are filled in by `with_figures`."""
-    held_out = ", ".join(f"{name} {value:.3f}" for name, value in facts.held_out.items())
+    held_out = ", ".join(
+        f"{name.replace('_', ' ')} {value:.3f}" for name, value in facts.held_out.items()
+    )
     return f"""\
 # {facts.file}: a demonstration checkpoint of {facts.title}
 

@@ -74,9 +74,10 @@ def teacher_for(name: str, weights: tuple[str, ...], *, device: torch.device, se
     row = registry.model(name)
     source = locate(row, weights)
     files = ", ".join(f"{Path(f.path).name} (sha256 {f.sha256})" for f in source.files)
-    about = f"{row.title}, image embeddings; weights {source.kind}: {files or source.seed}"
+    weights_text = f"{files}, {source.licence}" if files else f"random, seed {source.seed}"
+    about = f"{row.title}, image embeddings; weights {source.kind} ({weights_text})"
     embeddings = EmbeddingTeacher(row, source, device=device.type)
-    return Teacher(about=f"{about}; {source.licence}", embeddings=embeddings)
+    return Teacher(about=about, embeddings=embeddings)
 
 
 def _feature_teacher(weights: tuple[str, ...], *, device: torch.device, seed: int) -> Teacher:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from edgekit.cli import app
+from edgekit.cli import app, training
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import load
 from edgekit.models.registry import model
 from edgekit.train import held_out, recipe, run
 from edgekit.train.batches import BatchSize
 from edgekit.train.recipe import Recipe
+from edgekit.train.stages import Mark, StepReport
 
 TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
 
@@ -60,6 +63,19 @@ def test_masks_then_more_steps(coco: Path, tmp_path: Path) -> None:
     other = train("nanosam", "--annotations", coco, "--out", out, "--seed", 1)
     assert other.exit_code == 2
     assert "another seed" in other.stderr
+
+
+def test_a_terminal_gets_a_bar_with_loss_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=StringIO(), force_terminal=True, width=160)
+    monkeypatch.setattr(training, "console", lambda _: terminal)
+    with training.watching() as watch:
+        watch.begin("masks", step=3, steps=9)
+        watch.stepped(StepReport(step=4, phase="point", loss=9.0, seconds=1.0), loss=2.125)
+        watch.looked(Mark(step=4, phase="point", loss=2.0, held_out={"best_of_three": 0.5}))
+    shown = terminal.file.getvalue()
+    assert "4/9" in shown
+    assert "point loss 2.125" in shown
+    assert "best of three 0.500" in shown
 
 
 @pytest.mark.parametrize(
