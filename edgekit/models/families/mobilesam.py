@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # SAM's predictor: facebookresearch/segment-anything, predictor.py and utils/transforms.py.
-CLIENT = ClientContract(
+SAM_CLIENT = ClientContract(
     preprocessing=Preprocessing(
         frame=1024,
         resample="bilinear",
@@ -50,7 +50,7 @@ ROWS = (
         encoder_prefix="image_encoder.",
         unused_keys=("image_encoder.norm_head.", "image_encoder.head."),
         checkpoints=(MOBILE_SAM_FILE,),
-        client=CLIENT,
+        client=SAM_CLIENT,
     ),
 )
 

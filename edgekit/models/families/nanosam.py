@@ -6,29 +6,17 @@ one coordinate factor, never a padding point, masks cropped at 256 and upscaled 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgekit.models.families.mobilesam import MOBILE_SAM_FILE
-from edgekit.records import (
-    CheckpointFile,
-    ClientContract,
-    MaskRule,
-    ModelRow,
-    Preprocessing,
-    PromptRule,
-)
+from edgekit.models.families.mobilesam import MOBILE_SAM_FILE, SAM_CLIENT
+from edgekit.records import CheckpointFile, ClientContract, MaskRule, ModelRow, PromptRule
 
 if TYPE_CHECKING:
     from torch import nn
 
 CLIENT = ClientContract(
-    preprocessing=Preprocessing(
-        frame=1024,
-        resample="bicubic",
-        rounding="truncate",
-        mean=(123.675, 116.28, 103.53),
-        std=(58.395, 57.12, 57.375),
-    ),
+    preprocessing=replace(SAM_CLIENT.preprocessing, resample="bicubic", rounding="truncate"),
     prompts=PromptRule(coordinate_scale="longest_side", padding_point="never"),
     masks=MaskRule(single=0, multimask=(0, 1, 2, 3), upscale="straight"),
 )
