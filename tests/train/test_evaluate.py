@@ -37,7 +37,7 @@ class BoxDrawer:
                 logits[row, :, round(y0) : round(y1), round(x0) : round(x1)] = 5
                 continue
             x, y = (places[codes == 1][0] / 4).round().astype(int)
-            for mask, reach in enumerate((20, 10, 40, 80)):
+            for mask, reach in enumerate((40, 10, 20, 80)):
                 top, left = max(y - reach, 0), max(x - reach, 0)
                 logits[row, mask, top : y + reach, left : x + reach] = 5
         scores = np.tile(np.float32([0.5, 0.9, 0.3, 0.2]), (len(coords), 1))
@@ -66,11 +66,12 @@ def test_best_of_three_leaves_mask_0_out_and_chosen_follows_the_score(
     predictor: Predictor, coco: Path
 ) -> None:
     disc = next(iter(evaluate(predictor, photos_from(coco).photos)))
-    # squares of half side 20 (mask 0), 10, 40 and 80 in 256 cells over 120 pixels; radius 20
+    # squares of half side 40 (mask 0), 10, 20 and 80 in 256 cells over 120 pixels; radius 20
     area = np.pi * 20**2
     side = 2 * 10 * 120 / 256
     assert disc.chosen == pytest.approx(side**2 / area, abs=0.02)
-    assert disc.best_of_three > disc.point > disc.chosen
+    assert disc.point > disc.best_of_three > disc.chosen
+    assert disc.best_of_three == pytest.approx((2 * side) ** 2 / area, abs=0.02)
 
 
 def test_small_boxes_are_not_scored(predictor: Predictor, coco: Path) -> None:

@@ -17,24 +17,28 @@ from edgekit.train.windows import (
     valid_area,
 )
 
-WHITE_SQUARE = Region(left=50, top=30, mask=np.full((40, 60), 255, np.uint8), thing=True)
+_SHAPE = np.zeros((40, 60), np.uint8)
+_SHAPE[:15] = 255
+_SHAPE[:, :20] = 255
+WHITE = Region(left=50, top=30, mask=_SHAPE, thing=True)
+"""The Greek letter gamma, which no flip and no turn leaves as it is."""
 
 
 @pytest.fixture
-def square() -> AnnotatedPhoto:
-    """A black photo with one white rectangle, which is annotated."""
+def letter() -> AnnotatedPhoto:
+    """A black photo with one white letter, which is annotated."""
     pixels = np.zeros((100, 160, 3), np.uint8)
-    pixels[30:70, 50:110] = 255
-    return AnnotatedPhoto(name="square", pixels=pixels, regions=(WHITE_SQUARE,))
+    pixels[30:70, 50:110] = _SHAPE[..., None]
+    return AnnotatedPhoto(name="letter", pixels=pixels, regions=(WHITE,))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_mask_moves_with_its_pixels(square: AnnotatedPhoto, seed: int) -> None:
+def test_a_mask_moves_with_its_pixels(letter: AnnotatedPhoto, seed: int) -> None:
     rng = np.random.default_rng(seed)
     window = random_window((100, 160), rng, size=128, long_side=float(rng.uniform(100, 400)))
-    shown = resample(square.pixels, window, size=128)[..., 0] / 255
+    shown = resample(letter.pixels, window, size=128)[..., 0] / 255
     cells = shown.reshape(32, REDUCTION, 32, REDUCTION).mean(axis=(1, 3))
-    cover = region_in_window(WHITE_SQUARE, window, size=32)
+    cover = region_in_window(WHITE, window, size=32)
     assert np.abs(cover - cells).mean() < 0.02
     assert np.abs(cover - cells).max() < 0.5  # resampling at the outline
 
@@ -62,14 +66,14 @@ def test_a_small_photo_is_padded_at_the_right_and_bottom_unless_flipped() -> Non
 
 
 @pytest.mark.parametrize("shape", [False, True])
-def test_what_is_pasted_hides_what_was_there(square: AnnotatedPhoto, shape: bool) -> None:
+def test_what_is_pasted_hides_what_was_there(letter: AnnotatedPhoto, shape: bool) -> None:
     below = np.ones((32, 32), np.float32)
     grey = np.full((128, 128, 3), 128, np.uint8)
     for seed in range(6):
-        pixels, covers = _paste(grey, [below], square, np.random.default_rng(seed), shape=shape)
+        pixels, covers = _paste(grey, [below], letter, np.random.default_rng(seed), shape=shape)
         hidden, pasted = covers
         np.testing.assert_allclose(hidden + pasted, 1, atol=1e-6)
-        assert pasted.max() > 0.9
+        assert pasted.max() > 0.5
         untouched = np.kron(pasted, np.ones((REDUCTION, REDUCTION))) == 0
         assert (pixels[untouched] == 128).all()
         if not shape:  # the instance is white
@@ -86,10 +90,21 @@ def test_a_scene_is_a_function_of_the_random_state(photos: tuple[AnnotatedPhoto,
     np.testing.assert_array_equal(first.regions, again.regions)
     assert first.pixels.shape == other.pixels.shape == (128, 128, 3)
     assert (first.pixels != other.pixels).any()
-    assert not (first.regions * ~first.valid[::REDUCTION, ::REDUCTION]).any()
 
 
-def test_photos_without_anything_to_prompt_are_refused(square: AnnotatedPhoto) -> None:
-    bare = AnnotatedPhoto(name="bare", pixels=square.pixels, regions=())
+def test_what_lies_in_the_padding_is_not_asked_for(photos: tuple[AnnotatedPhoto, ...]) -> None:
+    style = SceneStyle(scale=(100.0, 110.0), pasted=3.0)
+    spilled = 0
+    for seed in range(5):
+        scene = compose(photos, np.random.default_rng(seed), size=128, style=style)
+        padding = ~scene.valid[::REDUCTION, ::REDUCTION]
+        assert padding.any()
+        assert not (scene.regions * padding).any()
+        spilled += int(scene.pixels[~scene.valid].any())
+    assert spilled  # something was pasted there
+
+
+def test_photos_without_anything_to_prompt_are_refused(letter: AnnotatedPhoto) -> None:
+    bare = AnnotatedPhoto(name="bare", pixels=letter.pixels, regions=())
     with pytest.raises(BadInput, match="next to nothing"):
         compose([bare], np.random.default_rng(0), size=64, style=SceneStyle())

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edgekit.errors import BadInput
-from edgekit.train import held_out, stages
+from edgekit.train import held_out, loop, stages
 from edgekit.train.annotations import AnnotatedPhoto
 from edgekit.train.batches import BatchSize
 from edgekit.train.forward import Student
@@ -91,6 +91,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(
     trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "_SAVED_EVERY_S", 0)  # after every step
+    monkeypatch.setattr(loop, "_AVERAGED_EVERY", 1)
     whole = trainer(4)
     marks = drive(whole, tmp_path / "whole.pt", settings=SETTINGS, watch=Silent())
     stopped = tmp_path / "stopped.pt"
@@ -104,6 +105,14 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(
     assert again == marks
     assert [mark.step for mark in marks] == [1, 2, 3, 4]
     assert set(marks[-1].held_out) == {"box", "point", "best_of_three"}
+
+
+def test_the_loss_is_smoothed_from_the_first_of_a_phase_on(trainer, tmp_path: Path) -> None:
+    alone = trainer(3)
+    losses = [alone.run_step().loss for _ in range(2)]  # "point" is the first step, then "small"
+    marks = drive(trainer(3), tmp_path / "a.pt", settings=SETTINGS, watch=Silent())
+    assert [mark.phase for mark in marks] == ["point", "small", "large"]
+    assert [mark.loss for mark in marks[:2]] == losses
 
 
 def test_the_average_lags_behind_the_student(trainer) -> None:
