@@ -15,6 +15,7 @@ from torch.export import Dim, ExportedProgram
 from edgekit.errors import GraphRejected
 from edgekit.graph.passes.bake_tables import bake_tables
 from edgekit.graph.passes.fold_batch_norm import fold_batch_norm
+from edgekit.graph.passes.token_side import token_side
 from edgekit.records import OUTPUT_NAMES, Role, TensorSpec
 
 PROMPTS = "prompts"
@@ -65,7 +66,10 @@ def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMB
         for spec in inputs
     )
     exported = torch.export.export(
-        bake_tables(decoder).eval(), _example(inputs), dynamic_shapes=dynamic, strict=False
+        token_side(bake_tables(decoder)).eval(),
+        _example(inputs),
+        dynamic_shapes=dynamic,
+        strict=False,
     )
     return _program(Role.DECODER, exported, inputs=inputs)
 
