@@ -14,8 +14,8 @@ from torch.export import Dim, ExportedProgram
 
 from edgekit.errors import GraphRejected
 from edgekit.graph.passes.bake_tables import bake_tables
+from edgekit.graph.passes.exported_form import exported_form
 from edgekit.graph.passes.fold_batch_norm import fold_batch_norm
-from edgekit.graph.passes.token_side import token_side
 from edgekit.records import OUTPUT_NAMES, Role, TensorSpec
 
 PROMPTS = "prompts"
@@ -66,7 +66,7 @@ def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMB
         for spec in inputs
     )
     exported = torch.export.export(
-        token_side(bake_tables(decoder)).eval(),
+        exported_form(bake_tables(decoder)).eval(),
         _example(inputs),
         dynamic_shapes=dynamic,
         strict=False,
