@@ -14,17 +14,23 @@ from edgekit.train.annotations import AnnotatedPhoto
 from edgekit.train.prompting import SampledPrompt, sample_prompt
 from edgekit.train.scenes import Scene, SceneStyle, compose
 
+FRAME = 1024
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:
-    """`windows` of `size` pixels with `prompts` each."""
+    """`windows` of `size` pixels with `prompts` each.
+
+    `zoom` is the number of frame pixels to one of the window's. Beyond 1 the window is the whole
+    frame at low resolution, which shows large objects and their place in it at little cost.
+    """
 
     size: int
     windows: int
     prompts: int
+    zoom: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,7 @@ class Batch:
     """K windows with P prompts each; prompt rows are window by window.
 
     rgb: [K, 3, S, S], 0-255. valid: [K, 1, S, S], 1 where a photo is shown.
+    zoom: frame pixels per pixel of rgb.
     corners: [K, 2] left and top of the window in the frame, in pixels.
     coords: [K * P, N, 2] in the frame; labels: [K * P, N].
     targets: [K * P, S / 4, S / 4] coverage. single: [K * P], 1 for one-point prompts.
@@ -44,10 +51,13 @@ class Batch:
     labels: Tensor
     targets: Tensor
     single: Tensor
+    zoom: int = 1
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "zoom"}
+        moved = {name: tensor.to(device) for name, tensor in tensors.items()}
+        return Batch(**moved, zoom=self.zoom)
 
 
 def make_batch(
@@ -59,7 +69,11 @@ def make_batch(
     mix: Sequence[float],
 ) -> Batch:
     """Draw a batch; all randomness comes from `rng`."""
-    scenes = [compose(photos, rng, size=shape.size, style=style) for _ in range(shape.windows)]
+    whole = shape.size * shape.zoom >= FRAME
+    scenes = [
+        compose(photos, rng, size=shape.size, style=style, whole=whole)
+        for _ in range(shape.windows)
+    ]
     targets, prompts, offsets = [], [], []
     for scene in scenes:
         for index in _chosen(scene, rng, shape.prompts):
@@ -69,14 +83,16 @@ def make_batch(
             offsets.append((scene.window.left, scene.window.top))
     rgb = torch.from_numpy(np.stack([scene.pixels for scene in scenes])).permute(0, 3, 1, 2)
     valid = torch.from_numpy(np.stack([scene.valid for scene in scenes]))
+    coords = _stack([p.coords for p in prompts]) + torch.tensor(offsets).float().unsqueeze(1)
     return Batch(
         rgb=rgb.float().contiguous(memory_format=torch.channels_last),
         valid=valid.unsqueeze(1).float(),
         corners=torch.tensor([(s.window.left, s.window.top) for s in scenes]),
-        coords=_stack([p.coords for p in prompts]) + torch.tensor(offsets).float().unsqueeze(1),
+        coords=coords * shape.zoom,
         labels=_stack([p.labels for p in prompts]),
         targets=_stack(targets),
         single=torch.tensor([float(_one_point(p)) for p in prompts]),
+        zoom=shape.zoom,
     )
 
 

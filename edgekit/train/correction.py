@@ -27,7 +27,8 @@ def corrected(batch: Batch, logits: Tensor, generator: torch.Generator) -> Batch
     row, column = cell // width, cell % width
     per_window = batch.coords.shape[0] // batch.corners.shape[0]
     corner = batch.corners.repeat_interleave(per_window, dim=0)
-    point = torch.stack([column, row], dim=1) * REDUCTION + REDUCTION / 2 + corner
+    within = torch.stack([column, row], dim=1) * REDUCTION + REDUCTION / 2
+    point = (within + corner) * batch.zoom
     foreground = wanted.flatten(1).gather(1, cell.unsqueeze(1)).squeeze(1).float()
     wrong = error.gather(1, cell.unsqueeze(1)).squeeze(1) > 0
     coords, labels = batch.coords.clone(), batch.labels.clone()

@@ -46,7 +46,7 @@ class Student(nn.Module):
     def embed(self, batch: Batch) -> Tensor:
         """[K, 256, S / 16, S / 16] embeddings of the batch's windows."""
         image = normalised(batch)
-        if image.shape[-1] == self.decoder.prompt_encoder.frame:
+        if batch.zoom == 1 and image.shape[-1] == self.decoder.prompt_encoder.frame:
             return self.encoder(image)  # type: ignore[no-any-return]
         assert isinstance(self.encoder, WindowEncoder)
         features = self.encoder.features(image)
@@ -55,8 +55,13 @@ class Student(nn.Module):
         return features + positions.reshape(features.shape)
 
     def _crops(self, table: Tensor, batch: Batch) -> Tensor:
-        """[grid, grid, C] -> [K, tokens, C], each window's cells, row by row."""
+        """[grid, grid, C] -> [K, tokens, C], each window's cells, row by row.
+
+        A zoomed-out window's cells are the means of those they cover.
+        """
         side = batch.rgb.shape[-1] // TOKEN
+        if batch.zoom > 1:
+            table = F.avg_pool2d(table.permute(2, 0, 1), batch.zoom).permute(1, 2, 0)
         crops = []
         for left, top in (batch.corners // TOKEN).tolist():
             crops.append(table[top : top + side, left : left + side].flatten(0, 1))

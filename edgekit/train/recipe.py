@@ -2,8 +2,10 @@
 
 Learning where a prompt points is slow and needs no detail, so it comes first, on windows of 256
 pixels with synthetic shapes among the objects; then windows grow, pasting fades, and the loss moves
-from balanced classes to the outline. The last phase sees whole frames with frozen batch norm, as
-inference does.
+from balanced classes to the outline. Whole frames at low resolution are among the windows from the
+start: a first run without them drew small objects well (box IoU 0.44) and large ones, whose boxes
+are wider than any window, hardly (0.25). The last phase sees whole frames with frozen batch norm,
+as inference does.
 """
 
 from __future__ import annotations
@@ -57,12 +59,14 @@ class Recipe:
 _W256 = BatchSize(size=256, windows=8, prompts=6)
 _W384 = BatchSize(size=384, windows=4, prompts=6)
 _W512 = BatchSize(size=512, windows=2, prompts=6)
-_FRAME = BatchSize(size=1024, windows=1, prompts=4)
+_QUARTER = BatchSize(size=256, windows=8, prompts=6, zoom=4)
+_HALF = BatchSize(size=512, windows=3, prompts=6, zoom=2)
+_FRAME = BatchSize(size=1024, windows=1, prompts=6)
 
 _POINT = Phase(
     name="point",
     until=0.2,
-    menu=((1.0, _W256),),
+    menu=((0.6, _W256), (0.4, _QUARTER)),
     style=SceneStyle(pasted=0.7, shapes=1.0, stuff=0.1),
     loss=LossMix(balance=1.0),
     distil=0.3,
@@ -70,7 +74,7 @@ _POINT = Phase(
 _SMALL = Phase(
     name="small",
     until=0.6,
-    menu=((0.7, _W256), (0.3, _W384)),
+    menu=((0.4, _W256), (0.2, _W384), (0.25, _QUARTER), (0.15, _HALF)),
     style=SceneStyle(pasted=0.6, shapes=0.2),
     loss=LossMix(balance=0.5),
     distil=0.15,
@@ -79,7 +83,7 @@ _SMALL = Phase(
 _LARGE = Phase(
     name="large",
     until=0.88,
-    menu=((0.35, _W256), (0.3, _W384), (0.35, _W512)),
+    menu=((0.15, _W256), (0.2, _W384), (0.2, _W512), (0.1, _QUARTER), (0.35, _HALF)),
     style=SceneStyle(pasted=0.4),
     loss=LossMix(balance=0.15, gamma=1.0),
     corrections=0.2,
@@ -87,7 +91,7 @@ _LARGE = Phase(
 _WHOLE = Phase(
     name="frame",
     until=1.0,
-    menu=((0.3, _W512), (0.7, _FRAME)),
+    menu=((0.15, _W512), (0.25, _HALF), (0.6, _FRAME)),
     style=SceneStyle(pasted=0.2, stuff=0.1),
     loss=LossMix(balance=0.0, gamma=1.0),
     corrections=0.15,

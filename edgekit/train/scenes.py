@@ -53,9 +53,16 @@ class Scene:
 
 
 def compose(
-    photos: Sequence[AnnotatedPhoto], rng: np.random.Generator, *, size: int, style: SceneStyle
+    photos: Sequence[AnnotatedPhoto],
+    rng: np.random.Generator,
+    *,
+    size: int,
+    style: SceneStyle,
+    whole: bool = False,
 ) -> Scene:
     """A random scene; tries other photos until there is something to prompt.
+
+    `whole` shows the photo as inference does: from the frame's corner, its long side filling it.
 
     Raises:
         BadInput: that is hardly ever so.
@@ -65,7 +72,11 @@ def compose(
         anchor = _anchor(photo, rng, style)
         if anchor is None:
             continue
-        window = _window_on(photo, anchor, rng, size=size, style=style)
+        window = (
+            _whole_frame(photo, rng, size=size)
+            if whole
+            else _window_on(photo, anchor, rng, size=size, style=style)
+        )
         pixels = resample(photo.pixels, window, size=size)
         covers = _covers(photo, window, anchor, rng, style)
         for kind, rate in (("instance", style.pasted), ("shape", style.shapes)):
@@ -101,6 +112,16 @@ def _anchor(photo: AnnotatedPhoto, rng: np.random.Generator, style: SceneStyle) 
     return regions[rng.choice(len(regions), p=weights / weights.sum())]
 
 
+def _whole_frame(photo: AnnotatedPhoto, rng: np.random.Generator, *, size: int) -> Window:
+    """The photo in the frame's top left corner, mirrored or not."""
+    height, width = photo.pixels.shape[:2]
+    scale = size / max(height, width)
+    flip = bool(rng.random() < 0.5)
+    # Mirroring turns the padding over too: put it on the left first.
+    start = width - size / scale if flip else 0.0
+    return Window(left=0, top=0, size=size, photo_x=start, photo_y=0.0, scale=scale, flip=flip)
+
+
 def _window_on(
     photo: AnnotatedPhoto,
     anchor: Region,
@@ -117,8 +138,6 @@ def _window_on(
     if long_side > 0.9 * fitting:  # show it whole, smaller than at inference
         long_side = fitting * float(rng.uniform(0.5, 0.9))
     long_side = max(long_side, 0.8 * size)  # rather cut a large region than train on padding
-    if size >= 1024:
-        long_side = 1024.0  # the whole frame, as at inference
     around = (anchor.left, anchor.top, anchor.left + width, anchor.top + height)
     return random_window((shape[0], shape[1]), rng, size=size, long_side=long_side, around=around)
 

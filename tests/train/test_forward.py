@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -131,3 +133,46 @@ def test_a_mask_without_a_mistake_is_left_alone() -> None:
     batch.targets[:, 4:20, 4:20] = 1
     fixed = corrected(batch, batch.targets * 10 - 5, torch.Generator().manual_seed(0))
     assert (fixed.labels[:, -1] == Label.EMPTY).all()
+
+
+@torch.no_grad()
+def test_a_zoomed_out_frame_has_the_mean_positions_of_its_cells(small_student: Student) -> None:
+    """The small frame is 256 pixels and 16 cells wide; at zoom 2 one cell stands for 2 x 2."""
+    batch = replace(window_batch(128, (0, 0)), zoom=2)
+    table = torch.arange(16.0 * 16 * 3).view(16, 16, 3)
+    (crop,) = small_student._crops(table, batch)
+    expected = table.view(8, 2, 8, 2, 3).mean(dim=(1, 3)).flatten(0, 1)
+    torch.testing.assert_close(crop, expected)
+    assert small_student.embed(batch).shape == (1, 256, 8, 8)
+
+
+def test_a_zoomed_out_batch_points_into_the_frame(photos: tuple) -> None:
+    """Coordinates are frame pixels whatever the window's own resolution, corrections too."""
+    style = SceneStyle(pasted=0, shapes=0, stuff=0)
+    batch = make_batch(
+        photos,
+        np.random.default_rng(1),
+        shape=BatchSize(size=256, windows=2, prompts=4, zoom=4),
+        style=style,
+        mix=(0, 1, 0, 0),
+    )
+    assert batch.corners.tolist() == [[0, 0], [0, 0]]
+    for target, coords in zip(batch.targets, batch.coords, strict=True):
+        column, row = (coords[0] / 4 / 4).long().tolist()  # zoom, then four pixels per target cell
+        assert target[row, column] > 0.5
+    wrong = torch.full(batch.targets.shape, -9.0)
+    again = corrected(batch, wrong, torch.Generator().manual_seed(0))
+    for target, coords in zip(again.targets, again.coords, strict=True):
+        column, row = (coords[-1] / 16).long().tolist()
+        assert target[row, column] > 0.5
+
+
+def test_a_whole_frame_starts_at_its_top_left_corner_also_when_mirrored(photos: tuple) -> None:
+    style = SceneStyle(pasted=0, shapes=0, stuff=0)
+    shape = BatchSize(size=256, windows=8, prompts=1, zoom=4)
+    batch = make_batch(photos, np.random.default_rng(2), shape=shape, style=style, mix=(1, 0, 0, 0))
+    height, width = 90, 120  # of the photos
+    scaled = round(256 * height / width)
+    for valid in batch.valid[:, 0]:
+        assert valid[: scaled - 1].all()
+        assert not valid[scaled + 1 :].any()
