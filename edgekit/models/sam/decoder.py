@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from edgekit.models.sam.mask_decoder import MaskDecoder
 from edgekit.models.sam.prompt_encoder import PromptEncoder
+from edgekit.models.sam.token_side import TokenSideDecoder
 from edgekit.records import Label
 
 
@@ -43,3 +44,12 @@ class SamDecoder(nn.Module):
         positions = self.prompt_encoder.image_positions()
         masks, iou = self.mask_decoder(image_embeddings + dense, positions, sparse, empty)
         return masks, iou
+
+    def exported_form(self) -> nn.Module:
+        """The same function with image-side work done once per call; what `graph` captures.
+
+        Subclasses are exported as they are: what they override would be lost.
+        """
+        if type(self) is not SamDecoder:
+            return self
+        return TokenSideDecoder(self.prompt_encoder, self.mask_decoder)
