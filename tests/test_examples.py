@@ -48,3 +48,9 @@ def test_without_edgekit(exported: Callable[[str, str], Path], model: str) -> No
 def test_no_example_is_left_out() -> None:
     here = Path(__file__).read_text()
     assert all(path.name in here for path in EXAMPLES.glob("*.py"))
+
+
+def test_contact_sheet(nanosam_bundle: Path, tmp_path: Path) -> None:
+    assert "12 photos" in run("04_contact_sheet.py", nanosam_bundle, tmp_path / "sheet.jpg")
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (1280, 720)
