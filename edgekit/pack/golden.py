@@ -95,5 +95,5 @@ def _guide(prompts: dict[str, dict[str, Sequence[float] | Sequence[Sequence[floa
             "NAME.mask": "0 or 1, the single mask at the photo's size",
         },
         "prompts": prompts,
-        "tolerance": "float32 runtimes agree to about 1e-4 of each tensor's largest value",
+        "tolerance": "float32 runtimes agree to about 1e-3 of each tensor's largest value",
     }
