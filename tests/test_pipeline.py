@@ -119,6 +119,26 @@ def test_a_bundle_moved_elsewhere_still_runs(nanosam_bundle: Path, tmp_path: Pat
     assert predictor.predict([[10, 10]], [1]).masks.shape == (1, 48, 64)
 
 
+@pytest.mark.parametrize("target", ["x86-fp32", "x86-ort-fp32"])
+def test_a_device_without_pytorch_segments(
+    exported: Callable[[str, str], Path], target: str
+) -> None:
+    """As in an environment where nothing of the extra `export` can be imported."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnx', 'onnxscript', 'onnxsim', 'safetensors', 'pycocotools'):\n"
+        "    sys.modules[name] = None\n"
+        "import numpy as np\n"
+        "from edgekit.runtime import Predictor\n"
+        "predictor = Predictor(sys.argv[1])\n"
+        "predictor.set_image(np.zeros((48, 64, 3), np.uint8))\n"
+        "assert predictor.predict(box=[5, 5, 40, 40]).masks.shape == (1, 48, 64)"
+    )
+    arguments = [sys.executable, "-c", code, str(exported("nanosam", target))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
 def test_an_interrupted_export_loses_nothing(
     nanosam_bundle: Path,
