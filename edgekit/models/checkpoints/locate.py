@@ -62,8 +62,8 @@ def _default(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
             warning=(
                 f"The official {row.title} weights are not at hand, so the demonstration "
                 "checkpoint that edgekit ships was taken instead. It is NOT the official model: "
-                f"its masks are weaker. Reason: {unavailable.what}. To use the official model: "
-                f"{unavailable.next_step}."
+                f"its masks are weaker. Reason: {unavailable.what}. For the official model take "
+                f"{unavailable.expected} and {unavailable.next_step}."
             ),
         )
 
