@@ -42,10 +42,6 @@ class UnknownName(BadInput):
     """A model, target or image set that no table holds; the nearest names are suggested."""
 
 
-class UnsupportedPair(EdgekitError):
-    """This model cannot go to this target, and the reason is known."""
-
-
 class CheckpointMismatch(BadInput):
     """A checkpoint whose tensors do not fit the model, or that is not a safe tensor file."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -43,13 +42,6 @@ def seeded_tensor(name: str, shape: tuple[int, ...], seed: int) -> FloatArray:
     key = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:16], "little")
     noise = np.random.Generator(np.random.Philox(key=key)).standard_normal(math.prod(shape))
     return _shaped(name, shape, noise).astype(np.float32).reshape(shape)
-
-
-def seeded_weights(
-    shapes: Iterable[tuple[str, tuple[int, ...]]], seed: int
-) -> dict[str, FloatArray]:
-    """A tensor for each (upstream name, shape)."""
-    return {name: seeded_tensor(name, shape, seed) for name, shape in shapes}
 
 
 def _shaped(

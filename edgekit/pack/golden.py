@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit import store
-from edgekit.records import ClientContract, FileDigest, FloatArray, Session
+from edgekit.records import ClientContract, FloatArray, Session
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.preprocess import encoder_input
@@ -25,7 +25,7 @@ FOLDER = "golden"
 
 def write_golden(
     folder: Path, photo: Path, *, client: ClientContract, encoder: Session, decoder: Session
-) -> tuple[FileDigest, ...]:
+) -> None:
     """Write `golden/` into a bundle's folder.
 
     `photo.png` holds the decoded pixels (JPEG decoders differ by a grey level), `tensors.npz` the
@@ -47,7 +47,6 @@ def write_golden(
         tensors |= _decoded(name, prompt, size, client=client, features=embeddings, decoder=decoder)
     np.savez_compressed(target / "tensors.npz", **tensors)  # type: ignore[arg-type]
     store.write_atomic(target / "prompts.json", json.dumps(_guide(prompts), indent=2) + "\n")
-    return tuple(store.digest_file(path, relative_to=folder) for path in sorted(target.iterdir()))
 
 
 def _prompts(

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.records import FloatArray
 from edgekit.train.annotations import AnnotatedPhoto
 from edgekit.train.prompting import SampledPrompt, sample_prompt
 from edgekit.train.scenes import Scene, SceneStyle, compose
 
-FRAME = 1024
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
+FRAME = SAM_CLIENT.preprocessing.frame
+IMAGENET_MEAN = SAM_CLIENT.preprocessing.mean
+IMAGENET_DEVIATION = SAM_CLIENT.preprocessing.std
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

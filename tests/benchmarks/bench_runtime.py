@@ -1,6 +1,6 @@
 """What the device does around the graphs, on one core: `python tests/benchmarks/bench_runtime.py`.
 
-Bars (issue "The spine"): a 1024-pixel photo prepared in < 20 ms, one mask upscaled to 1024 x 768 in
+Bars: a 1024-pixel photo prepared in < 20 ms, one mask upscaled to 1024 x 768 in
 < 8 ms. With a bundle as argument: 50 boxes in chunks against 50 single calls, and peak memory.
 """
 
@@ -18,22 +18,11 @@ from statistics import median
 
 import numpy as np
 
-from edgekit.records import ClientContract, MaskRule, Preprocessing, PromptRule, Rgb
+from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.records import Rgb
 from edgekit.runtime import Predictor, Prompt
 from edgekit.runtime.postprocess import masks_from_logits, upscale_logits
 from edgekit.runtime.preprocess import encoder_input
-
-CLIENT = ClientContract(
-    preprocessing=Preprocessing(
-        frame=1024,
-        resample="bilinear",
-        rounding="half_up",
-        mean=(123.675, 116.28, 103.53),
-        std=(58.395, 57.12, 57.375),
-    ),
-    prompts=PromptRule(coordinate_scale="per_axis", padding_point="without_box"),
-    masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="frame_then_photo"),
-)
 
 
 def milliseconds(work: Callable[[], object], *, repeats: int = 20) -> float:
@@ -56,9 +45,9 @@ def print_around_the_graphs() -> None:
     low_res = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
     for height, width in ((480, 640), (768, 1024), (3000, 4000)):
         photo, size = noise(height, width), (height, width)
-        prepared = milliseconds(lambda p=photo: encoder_input(p, CLIENT.preprocessing))
-        mask = milliseconds(lambda s=size: masks_from_logits(low_res, s, CLIENT))
-        logits = milliseconds(lambda s=size: upscale_logits(low_res, s, CLIENT))
+        prepared = milliseconds(lambda p=photo: encoder_input(p, SAM_CLIENT.preprocessing))
+        mask = milliseconds(lambda s=size: masks_from_logits(low_res, s, SAM_CLIENT))
+        logits = milliseconds(lambda s=size: upscale_logits(low_res, s, SAM_CLIENT))
         print(
             f"{width:5} x {height:<5} photo prepared {prepared:6.1f} ms   "
             f"mask upscaled {mask:6.2f} ms   (as logits {logits:6.2f} ms)"

@@ -160,22 +160,20 @@ def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> No
 
 def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:
     """If this fails the random numbers differ, not the model."""
-    from edgekit.models.seeded import seeded_weights
+    from edgekit.models.seeded import seeded_tensor
 
     specs = FOLDER.parent / "specs"
     if not specs.is_dir():
         pytest.skip(f"no tensor specs in {specs}")
-    shapes: list[tuple[str, tuple[int, ...]]] = []
-    counters: dict[str, np.ndarray] = {}
+    weights: dict[str, np.ndarray] = {}
     for name, prefixes in (entry.partition("#")[::2] for entry in oracle.facts["spec"]):
         for key, shape, dtype in json.loads((specs / f"{name}.json").read_text())["state_dict"]:
             if prefixes and not key.startswith(tuple(prefixes.split(","))):
                 continue
             if dtype.startswith("float"):
-                shapes.append((key, tuple(shape)))
+                weights[key] = seeded_tensor(key, tuple(shape), oracle.facts["seed"])
             else:
-                counters[key] = np.ones(shape, np.int64)
-    weights = {**seeded_weights(shapes, oracle.facts["seed"]), **counters}
+                weights[key] = np.ones(shape, np.int64)
     digest = hashlib.sha256()
     for key in sorted(weights):
         digest.update(key.encode() + b"\0" + weights[key].reshape(-1)[:64].tobytes())

@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 
+from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.records import (
     Artifact,
-    ClientContract,
     Gate,
     Manifest,
-    MaskRule,
     Precision,
-    Preprocessing,
-    PromptRule,
     Role,
     Target,
     TensorSpec,
@@ -25,17 +22,6 @@ from edgekit.records import (
 )
 from edgekit.store import digest_file, write_manifest
 
-CLIENT = ClientContract(
-    preprocessing=Preprocessing(
-        frame=1024,
-        resample="bilinear",
-        rounding="half_up",
-        mean=(123.675, 116.28, 103.53),
-        std=(58.395, 57.12, 57.375),
-    ),
-    prompts=PromptRule(coordinate_scale="per_axis", padding_point="without_box"),
-    masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="frame_then_photo"),
-)
 TARGET = Target(
     name="x86-fp32",
     device="any",
@@ -75,7 +61,7 @@ def manifest(bundle_dir: Path) -> Manifest:
         title="NanoSAM",
         licence="Apache-2.0",
         target=TARGET,
-        client=CLIENT,
+        client=SAM_CLIENT,
         label_codes={"foreground": 1},
         weights=WeightsSource(kind="seeded", licence="none", seed=3),
         artifacts=tuple(_artifact(bundle_dir, role) for role in Role),
