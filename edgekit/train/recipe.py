@@ -99,9 +99,36 @@ _WHOLE = Phase(
 )
 _PHASES = (_POINT, _SMALL, _LARGE, _WHOLE)
 
+_BOXES = (0.5, 0.27, 0.1, 0.13)
+_COARSE = Phase(
+    name="coarse",
+    until=0.5,
+    menu=((0.1, _W256), (0.15, _W384), (0.1, _W512), (0.3, _QUARTER), (0.35, _HALF)),
+    style=SceneStyle(pasted=0.5),
+    loss=LossMix(balance=0.3, gamma=0.5),
+    mix=_BOXES,
+    corrections=0.1,
+)
+_FINE = Phase(
+    name="fine",
+    until=0.85,
+    menu=((0.1, _W384), (0.15, _W512), (0.1, _QUARTER), (0.45, _HALF), (0.2, _FRAME)),
+    style=SceneStyle(pasted=0.4),
+    loss=LossMix(balance=0.15, gamma=1.0),
+    mix=_BOXES,
+    corrections=0.15,
+)
+_REFINING = (_COARSE, _FINE, replace(_WHOLE, mix=_BOXES))
+"""For a student that points already: mostly whole frames, coarse ones first; more boxes."""
 
-def windows_recipe(steps: int) -> Recipe:
-    """For encoders that take windows (NanoSAM): pointing on small ones, larger ones, the frame."""
+
+def windows_recipe(steps: int, *, refines: bool = False) -> Recipe:
+    """For encoders that take windows (NanoSAM): pointing on small ones, larger ones, the frame.
+
+    `refines` goes on with a student that was trained before, at two thirds of the rates.
+    """
+    if refines:
+        return Recipe(steps=steps, phases=_REFINING, rate=4e-4, backbone_rate=2e-4)
     return Recipe(steps=steps, phases=_PHASES)
 
 

@@ -60,7 +60,7 @@ def train(request: TrainRequest, *, watch: Watch) -> Trained:
     settings = _settings(request, row, teacher)
     data = read_data(request.annotations, request.photos)
     student = starting_student(row, request.init, teacher, seed=request.seed).to(device)
-    recipe = (windows_recipe if student.takes_windows else frames_recipe)(request.steps)
+    recipe = _recipe(request, student)
     request.out.mkdir(parents=True, exist_ok=True)
     marks: list[Mark] = []
     weights: Mapping[str, Tensor] = student.state_dict()
@@ -75,6 +75,12 @@ def train(request: TrainRequest, *, watch: Watch) -> Trained:
         weights = masks.average.state_dict()
     about = teacher.about if teacher else None
     return write_result(request, row, recipe, weights=weights, marks=marks, teacher=about)
+
+
+def _recipe(request: TrainRequest, student: Student) -> Recipe:
+    if student.takes_windows:
+        return windows_recipe(request.steps, refines=bool(request.init))
+    return frames_recipe(request.steps)
 
 
 def _refuse_idle(request: TrainRequest) -> None:
