@@ -308,14 +308,22 @@ class PrecisionPlan:
 # --- graphs and bundles --------------------------------------------------------------------------
 
 
+GraphFormat = Literal["onnx", "program"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """An ONNX file lowered from one captured program. `path` is absolute."""
+    """What a backend converts: one captured program as a file. `path` is absolute.
+
+    `format` "onnx": lowered to ONNX of that `opset`, `ops` are ONNX operators; "program": the
+    program itself in torch's own format (`<role>.pt2`), `ops` are aten operators.
+    """
 
     role: Role
+    format: GraphFormat = "onnx"
     path: Path
     sha256: str
-    opset: int
+    opset: int | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from edgekit.backends.installed import missing_runtime
 from edgekit.errors import NotYet
-from edgekit.records import Artifact, Graph, Probe, Session, Target
+from edgekit.records import Artifact, Graph, GraphFormat, Probe, Session, Target
 
 
 class Backend(Protocol):
@@ -50,9 +50,13 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRow:
-    """One line of the table: the module to import, or the reason why there is none yet."""
+    """One line of the table: the module to import, or the reason why there is none yet.
+
+    `takes` is the format of the graphs that its `lower` converts.
+    """
 
     module: str | None = None
+    takes: GraphFormat = "onnx"
     not_yet: str | None = None
 
 
@@ -60,8 +64,8 @@ BACKENDS: dict[str, BackendRow] = {
     "onnxruntime": BackendRow(module="edgekit.backends.onnxruntime"),
     "openvino": BackendRow(module="edgekit.backends.openvino"),
     "tensorrt": BackendRow(not_yet="it takes FP16 and INT8 written into the graph"),
-    "coreml": BackendRow(not_yet="it takes a fixed number of prompt slots"),
-    "litert": BackendRow(not_yet="it takes a fixed number of prompt slots"),
+    "coreml": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
+    "litert": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
 }
 
 
@@ -76,6 +80,11 @@ def backend(name: str) -> Backend:
     if not found.probe().available:
         raise missing_runtime(name)
     return found
+
+
+def takes(name: str) -> GraphFormat:
+    """The format of the graphs that this runtime's backend converts."""
+    return BACKENDS[name].takes
 
 
 def probe(name: str) -> Probe:

@@ -50,16 +50,27 @@ def capture_encoder(encoder: nn.Module, *, frame: int = 1024) -> Program:
     return _program(Role.ENCODER, exported, inputs=inputs)
 
 
-def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMBEDDING) -> Program:
+def capture_decoder(
+    decoder: nn.Module,
+    *,
+    embedding: tuple[int, int, int] = EMBEDDING,
+    slots: int | None = None,
+) -> Program:
     """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
 
     The image embedding keeps batch 1, whatever the number of prompts: image-side work of the
     decoder is done once and broadcast. Masks are four times as wide as the embedding.
 
+    Args:
+        decoder: the module, left as it was.
+        embedding: channels, height and width of `image_embeddings`.
+        slots: for runtimes without dynamic shapes: one prompt with that many points, of which
+            unused ones are `Label.EMPTY`.
+
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
     """
-    inputs = _decoder_inputs(embedding)
+    inputs = _decoder_inputs(embedding, slots)
     dims = {name: Dim(name, min=1, max=most) for name, most in _MAX.items()}
     dynamic = tuple(
         {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
@@ -74,14 +85,15 @@ def capture_decoder(decoder: nn.Module, *, embedding: tuple[int, int, int] = EMB
     return _program(Role.DECODER, exported, inputs=inputs)
 
 
-def _decoder_inputs(embedding: tuple[int, int, int]) -> tuple[TensorSpec, ...]:
+def _decoder_inputs(embedding: tuple[int, int, int], slots: int | None) -> tuple[TensorSpec, ...]:
     height, width = (4 * side for side in embedding[1:])
+    prompts, points = (PROMPTS, POINTS) if slots is None else (1, slots)
     return (
         _float32("image_embeddings", (1, *embedding)),
-        _float32("point_coords", (PROMPTS, POINTS, 2)),
-        _float32("point_labels", (PROMPTS, POINTS)),
-        _float32("mask_input", (PROMPTS, 1, height, width)),
-        _float32("has_mask_input", (PROMPTS,)),
+        _float32("point_coords", (prompts, points, 2)),
+        _float32("point_labels", (prompts, points)),
+        _float32("mask_input", (prompts, 1, height, width)),
+        _float32("has_mask_input", (prompts,)),
     )
 
 

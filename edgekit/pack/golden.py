@@ -24,12 +24,19 @@ FOLDER = "golden"
 
 
 def write_golden(
-    folder: Path, photo: Path, *, client: ClientContract, encoder: Session, decoder: Session
+    folder: Path,
+    photo: Path,
+    *,
+    client: ClientContract,
+    encoder: Session,
+    decoder: Session,
+    slots: int | None = None,
 ) -> None:
     """Write `golden/` into a bundle's folder.
 
     `photo.png` holds the decoded pixels (JPEG decoders differ by a grey level), `tensors.npz` the
-    float32 tensors by stage, `prompts.json` the prompts in photo pixels and what is where.
+    float32 tensors by stage, `prompts.json` the prompts in photo pixels and what is where. The
+    decoder's inputs are filled up to `slots`, if the target's decoder has a fixed number.
     """
     from PIL import Image
 
@@ -44,7 +51,9 @@ def write_golden(
     prompts = _prompts(size)
     for name, facts in prompts.items():
         prompt = Prompt.checked(**facts, photo_size=size)
-        tensors |= _decoded(name, prompt, size, client=client, features=embeddings, decoder=decoder)
+        feeds = decoder_feeds([prompt], size, client, slots=slots)
+        result = decoder.run({**embeddings, **feeds})
+        tensors |= _stages(name, feeds, result, size=size, client=client)
     np.savez_compressed(target / "tensors.npz", **tensors)  # type: ignore[arg-type]
     store.write_atomic(target / "prompts.json", json.dumps(_guide(prompts), indent=2) + "\n")
 
@@ -64,17 +73,14 @@ def _prompts(
     }
 
 
-def _decoded(
+def _stages(
     name: str,
-    prompt: Prompt,
-    size: tuple[int, int],
+    feeds: dict[str, FloatArray],
+    result: dict[str, FloatArray],
     *,
+    size: tuple[int, int],
     client: ClientContract,
-    features: dict[str, FloatArray],
-    decoder: Session,
 ) -> dict[str, FloatArray]:
-    feeds = decoder_feeds([prompt], size, client, slots=None)
-    result = decoder.run({**features, **feeds})
     low_res = result["low_res_masks"][0]
     mask = masks_from_logits(low_res[[client.masks.single]], size, client)
     small = {key: feeds[key] for key in ("point_coords", "point_labels")}

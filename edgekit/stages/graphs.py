@@ -1,11 +1,11 @@
-"""Weights to ONNX graphs, and the golden vectors while the PyTorch model is in memory."""
+"""Weights to graphs in the backend's format, and golden vectors from the model in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit import catalog, store
+from edgekit import backends, catalog, store
 from edgekit.pack import tool_versions, write_golden
 from edgekit.records import Graph, ModelRow, Target, WeightsSource
 
@@ -16,7 +16,7 @@ _CODE = ("models", "graph", "pack", "runtime", "records")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoweredGraphs:
-    """Encoder and decoder in ONNX, and whose they are.
+    """Encoder and decoder in the format that the target's backend takes, and whose they are.
 
     `folder` also holds `golden/`. It lies in the cache: read it only.
     """
@@ -40,6 +40,8 @@ def lower_graphs(row: ModelRow, source: WeightsSource, target: Target) -> Lowere
         row.name,
         *(file.sha256 for file in source.files),
         str(source.seed),
+        backends.takes(target.runtime),
+        str(target.prompt_slots),
         str(target.opset),
         str(sorted(target.forbidden_ops)),
         str(sorted(tool_versions().items())),
@@ -53,13 +55,25 @@ def lower_graphs(row: ModelRow, source: WeightsSource, target: Target) -> Lowere
 def _build(folder: Path, row: ModelRow, source: WeightsSource, target: Target) -> None:
     from edgekit.graph.capture import capture_decoder, capture_encoder
     from edgekit.graph.onnx_lowering import lower_to_onnx
+    from edgekit.graph.program_file import save_program
     from edgekit.models.checkpoints.fit import load
     from edgekit.models.reference import reference_sessions
 
     split = load(row, source)
-    programs = (capture_encoder(split.encoder), capture_decoder(split.decoder))
-    graphs = tuple(lower_to_onnx(program, target, folder=folder) for program in programs)
+    decoder_program = capture_decoder(split.decoder, slots=target.prompt_slots)
+    programs = (capture_encoder(split.encoder), decoder_program)
+    if backends.takes(target.runtime) == "program":
+        graphs = tuple(save_program(program, folder=folder) for program in programs)
+    else:
+        graphs = tuple(lower_to_onnx(program, target, folder=folder) for program in programs)
     store.write_records(folder / _LISTING, graphs)
     encoder, decoder = reference_sessions(split)
     photo = catalog.image_set().photos[0].path
-    write_golden(folder, photo, client=row.client, encoder=encoder, decoder=decoder)
+    write_golden(
+        folder,
+        photo,
+        client=row.client,
+        encoder=encoder,
+        decoder=decoder,
+        slots=target.prompt_slots,
+    )

@@ -86,3 +86,20 @@ def test_a_missing_result_is_rejected(small_decoder: nn.Module) -> None:
 
     with pytest.raises(GraphRejected, match=r"(?s)1 tensors.*low_res_masks, iou_predictions"):
         capture_decoder(Maskless(), embedding=SMALL)
+
+
+def test_fixed_slots_make_a_static_program_of_the_same_function(small_decoder: nn.Module) -> None:
+    fixed = capture_decoder(small_decoder, embedding=SMALL, slots=5)
+
+    assert {s.name: s.shape for s in (*fixed.inputs, *fixed.outputs)} == {
+        "image_embeddings": (1, 4, 2, 2),
+        "point_coords": (1, 5, 2),
+        "point_labels": (1, 5),
+        "mask_input": (1, 1, 8, 8),
+        "has_mask_input": (1,),
+        "low_res_masks": (1, 1, 8, 8),
+        "iou_predictions": (1, 1),
+    }
+    feeds = [torch.randn(spec.shape) for spec in fixed.inputs]
+    dynamic = capture_decoder(small_decoder, embedding=SMALL)
+    torch.testing.assert_close(fixed.exported.module()(*feeds), dynamic.exported.module()(*feeds))

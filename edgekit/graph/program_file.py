@@ -1,0 +1,31 @@
+"""Program to file, for backends that convert it themselves (Core ML, LiteRT)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from edgekit.graph.capture import Program
+from edgekit.records import Graph
+from edgekit.store import sha256_of
+
+
+def save_program(program: Program, *, folder: Path) -> Graph:
+    """Write `<folder>/<role>.pt2`, which `torch.export.load` reads, and describe it.
+
+    The same program, from the same sources and torch, gives the same bytes.
+    """
+    path = folder.resolve() / f"{program.role}.pt2"
+    torch.export.save(program.exported, path)
+    calls = (node for node in program.exported.graph.nodes if node.op == "call_function")
+    return Graph(
+        role=program.role,
+        format="program",
+        path=path,
+        sha256=sha256_of(path),
+        inputs=program.inputs,
+        outputs=program.outputs,
+        ops=dict(sorted(Counter(str(node.target) for node in calls).items())),
+    )
