@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit import catalog, store
+from edgekit.doctor import preflight
 from edgekit.errors import UnknownName
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -64,7 +65,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
 
     Raises:
         UnknownName, NotYet, RuntimeMissing: the pair cannot be exported here; told before any work.
-        BadInput: the bundle exists and `force` is not set.
+        BadInput: the bundle exists and `force` is not set, or the disk is full.
         CheckpointMismatch, WeightsUnavailable: no weights that fit.
         GraphRejected: the model's graph breaks a rule of the target.
     """
@@ -72,6 +73,8 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
     backend = ready_backend(target)
     final = request.out / f"{row.name}-{target.name}"
     store.require_replaceable(final, replace=request.force)
+    for warning in preflight(target, request.out):
+        report.warning(warning)
     with report.stage("weights"):
         source = locate(row, request.weights, progress=report.progress)
     if source.warning:

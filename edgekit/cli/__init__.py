@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from edgekit.cli.doctor import doctor
 from edgekit.cli.evaluate import evaluate
 from edgekit.cli.exits import ExitingGroup
 from edgekit.cli.export import export
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (models, targets, export, verify, predict, inspect, evaluate, train):
+for command in (models, targets, export, verify, predict, inspect, evaluate, train, doctor):
     app.command()(command)
 
 

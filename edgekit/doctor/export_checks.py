@@ -1,0 +1,53 @@
+"""What would stop an export, found before minutes are spent. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.doctor.diagnosis import remedy_for
+from edgekit.doctor.machine import free_disk_mb
+from edgekit.doctor.packages import packages_of
+from edgekit.errors import BadInput, RuntimeMissing
+from edgekit.records import Target
+
+DISK_MB = 1000
+"""A bundle of the largest model in FP16 and its cached graphs need less than twice this; of the
+usual ones, a tenth."""
+_LOWERED_WITHOUT = frozenset({"tensorrt"})
+"""Runtimes that an export can be made for without having them."""
+MEMORY_MB = 3000
+"""Exports were measured at 2 to 4 GB; with less free, the machine swaps."""
+
+
+def preflight(target: Target, out: Path) -> tuple[str, ...]:
+    """Check packages, disk and memory for an export; returns warnings.
+
+    Raises:
+        RuntimeMissing: a package is missing, out of bounds, or known to be bad.
+        BadInput: the disk is full.
+    """
+    for extra in {"export", target.runtime} - _LOWERED_WITHOUT:
+        for package in packages_of(extra):
+            if package.problem:
+                raise RuntimeMissing(
+                    f"The export for {target.name} would fail: {package.problem}.",
+                    expected=f"{package.distribution}{package.wanted}",
+                    next_step=f"{remedy_for(extra)}   (edgekit doctor shows all of it)",
+                )
+    free = free_disk_mb(out)
+    if free < DISK_MB:
+        raise BadInput(
+            f"Only {free} MB are free where {out} lies.",
+            expected=f"at least {DISK_MB} MB for graphs and bundle",
+            next_step="free some space, or name another disk with --out",
+        )
+    return _memory_warning()
+
+
+def _memory_warning() -> tuple[str, ...]:
+    import psutil
+
+    free = psutil.virtual_memory().available // 10**6
+    if free >= MEMORY_MB:
+        return ()
+    return (f"Only {free} MB of memory are free; an export may take {MEMORY_MB} MB and more.",)

@@ -1,0 +1,151 @@
+"""The hardware: CPU features that decide a precision's speed, memory, disk, GPUs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+CPU_FEATURES: dict[str, str] = {
+    "avx2": "FP32 kernels of every x86 runtime",
+    "avx512f": "wider FP32 kernels",
+    "avx512_vnni": "INT8 dot products",
+    "avx_vnni": "INT8 dot products",
+    "avx512_bf16": "BF16 dot products",
+    "amx_bf16": "BF16 matrix tiles",
+    "amx_int8": "INT8 matrix tiles",
+    "asimddp": "INT8 dot products (ARM)",
+    "i8mm": "INT8 matrix products (ARM)",
+    "asimdhp": "FP16 arithmetic (ARM)",
+    "bf16": "BF16 dot products (ARM)",
+}
+"""Flags as Linux spells them in /proc/cpuinfo, and what runtimes use them for."""
+
+# macOS's names of the same, `sysctl hw.optional.arm.*`.
+_MAC_FEATURES = {
+    "hw.optional.arm.FEAT_DotProd": "asimddp",
+    "hw.optional.arm.FEAT_I8MM": "i8mm",
+    "hw.optional.arm.FEAT_FP16": "asimdhp",
+    "hw.optional.arm.FEAT_BF16": "bf16",
+}
+_SLOW_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One NVIDIA GPU, as nvidia-smi tells. `compute_capability` as "8.7"."""
+
+    name: str
+    compute_capability: str
+    driver: str
+    memory_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a run has to get by with. Sizes in MB (10^6 bytes); `cores` usable by this process."""
+
+    system: str
+    architecture: str
+    python: str
+    cpu: str
+    cores: int
+    cpu_features: tuple[str, ...]
+    memory_mb: int
+    memory_free_mb: int
+    disk_free_mb: int
+    gpus: tuple[Gpu, ...]
+    no_gpu: str | None = None
+
+
+def read_machine(folder: Path = Path()) -> Machine:
+    """Look at this machine; `disk_free_mb` is that of `folder`'s file system."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    gpus, no_gpu = _gpus()
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        architecture=platform.machine(),
+        python=platform.python_version(),
+        cpu=_cpu_name(),
+        cores=_cores(),
+        cpu_features=_cpu_features(),
+        memory_mb=memory.total // 10**6,
+        memory_free_mb=memory.available // 10**6,
+        disk_free_mb=free_disk_mb(folder),
+        gpus=gpus,
+        no_gpu=no_gpu,
+    )
+
+
+def free_disk_mb(folder: Path) -> int:
+    """MB free where `folder` is, or would be made."""
+    there = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    return shutil.disk_usage(there).free // 10**6
+
+
+def _cores() -> int:
+    """Those that this process may use: a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_info() -> dict[str, str]:
+    """Fields of the first CPU in /proc/cpuinfo; empty where there is no such file."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _cpu_name() -> str:
+    named = _cpu_info().get("model name") or _output("sysctl", "-n", "machdep.cpu.brand_string")
+    return named or platform.processor() or platform.machine()
+
+
+def _cpu_features() -> tuple[str, ...]:
+    info = _cpu_info()
+    flags = set((info.get("flags") or info.get("Features") or "").split())
+    if platform.system() == "Darwin":
+        flags |= {
+            ours for theirs, ours in _MAC_FEATURES.items() if _output("sysctl", "-n", theirs) == "1"
+        }
+    return tuple(name for name in CPU_FEATURES if name in flags)
+
+
+def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
+    """NVIDIA GPUs, or why none is known of."""
+    if shutil.which("nvidia-smi") is None:
+        return (), "nvidia-smi is not on the PATH (Jetsons before JetPack 7 have none)"
+    listed = _output(
+        "nvidia-smi",
+        "--query-gpu=name,compute_cap,driver_version,memory.total",
+        "--format=csv,noheader,nounits",
+    )
+    rows = [[cell.strip() for cell in line.split(",")] for line in (listed or "").splitlines()]
+    gpus = tuple(
+        Gpu(name=name, compute_capability=capability, driver=driver, memory_mb=_megabytes(memory))
+        for name, capability, driver, memory in (row for row in rows if len(row) == 4)
+    )
+    return gpus, None if gpus else "nvidia-smi lists no GPU: is the driver loaded?"
+
+
+def _megabytes(mebibytes: str) -> int:
+    """nvidia-smi's MiB in MB; 0 where it says [N/A], as on boards with shared memory."""
+    return int(mebibytes) * 2**20 // 10**6 if mebibytes.isdigit() else 0
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints, or None if it is not there or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SLOW_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,129 @@
+"""The packages behind each extra of edgekit: installed, in bounds, known to be bad, importable.
+
+The bounds are edgekit's own, read from its metadata; only versions that are inside a bound that
+edgekit does not own, and still bad, are listed here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+_IMPORT_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownBad:
+    """Versions (PEP 440) of a distribution that harm the packages of `extra`, and how."""
+
+    extra: str
+    distribution: str
+    versions: str
+    reason: str
+
+
+KNOWN_BAD: tuple[KnownBad, ...] = (
+    KnownBad(
+        extra="coreml",
+        distribution="numpy",
+        versions=">=2.4",
+        reason="coremltools 9 fails on its scalars: 'only 0-dimensional arrays can be converted to"
+        " Python scalars' (seen with 2.4.6)",
+    ),
+    KnownBad(
+        extra="tensorrt",
+        distribution="tensorrt",
+        versions="==8.6.*",
+        reason="FP16 engines of SAM encoders were silently wrong (mit-han-lab/efficientvit#113)",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageHealth:
+    """One distribution. `problem` is None when it is there, in bounds and not known to be bad."""
+
+    distribution: str
+    wanted: str
+    installed: str | None
+    problem: str | None = None
+
+
+def packages_of(extra: str) -> tuple[PackageHealth, ...]:
+    """What edgekit's extra asks for, and what of it is here. Nothing is imported."""
+    return tuple(_health(requirement, extra) for requirement in _required(extra))
+
+
+def _required(extra: str) -> tuple[Requirement, ...]:
+    from packaging.requirements import Requirement
+
+    listed = (Requirement(text) for text in metadata.requires("edgekit") or ())
+    return tuple(
+        requirement
+        for requirement in listed
+        if requirement.name != "edgekit"
+        and requirement.marker is not None
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
+    )
+
+
+def _health(requirement: Requirement, extra: str) -> PackageHealth:
+    installed = _version(requirement.name)
+    return PackageHealth(
+        distribution=requirement.name,
+        wanted=str(requirement.specifier),
+        installed=installed,
+        problem=_problem(requirement, installed) or _known_bad(extra),
+    )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _problem(requirement: Requirement, installed: str | None) -> str | None:
+    if installed is None:
+        return f"{requirement.name} is not installed"
+    if not requirement.specifier.contains(installed, prereleases=True):
+        return f"{requirement.name} {installed} is not {requirement.specifier}"
+    return None
+
+
+def _known_bad(extra: str) -> str | None:
+    from packaging.specifiers import SpecifierSet
+
+    for row in KNOWN_BAD:
+        installed = _version(row.distribution) if row.extra == extra else None
+        if installed and SpecifierSet(row.versions).contains(installed, prereleases=True):
+            return f"{row.distribution} {installed}: {row.reason}"
+    return None
+
+
+def import_failure(distribution: str) -> str | None:
+    """Why a distribution's module cannot be imported, or None. Tried in a process of its own."""
+    module = distribution.replace("-", "_")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", f"import {module}"],
+            capture_output=True,
+            text=True,
+            timeout=_IMPORT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"importing {module} took more than {_IMPORT_S} s"
+    if done.returncode < 0:
+        return f"importing {module} was killed by signal {-done.returncode}: built for another CPU?"
+    if done.returncode:
+        return f"importing {module} fails: {done.stderr.strip().rpartition(chr(10))[2]}"
+    return None
