@@ -6,8 +6,8 @@ in a process of its own: a wheel built for another CPU ends in SIGILL, not in an
 """
 
 from edgekit.doctor.diagnosis import Diagnosis, RuntimeHealth, diagnose
-from edgekit.doctor.machine import Gpu, Machine, read_machine
 from edgekit.doctor.export_checks import preflight
+from edgekit.doctor.machine import Gpu, Machine, read_machine
 
 __all__ = [
     "Diagnosis",

@@ -26,7 +26,7 @@ def test_features_are_those_of_the_flags(monkeypatch):
 
 
 def gpus_of(monkeypatch, printed: str | None):
-    monkeypatch.setattr(machine.shutil, "which", lambda _: f"/usr/bin/{name}")
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(machine, "_output", lambda *_: printed)
     return machine._gpus()
 
