@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgekit.models.encoders.windows import from_windows, to_windows
 from edgekit.models.sam.layers import LayerNorm2d
 
 WIDTHS = (64, 128, 160, 320)
@@ -160,16 +161,8 @@ class TinyVitBlock(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         """Pad to whole windows (padding takes part as keys, as upstream), attend, crop."""
-        batch, height, width, dim = x.shape
-        w = self.window
-        down, right = -height % w, -width % w
-        x = F.pad(x, (0, 0, 0, right, 0, down))
-        rows, cols = (height + down) // w, (width + right) // w
-        # Both permutes have rank 4: Core ML takes at most 5, LiteRT's GPU delegate 4.
-        x = x.reshape(batch * rows, w, cols, w * dim).transpose(1, 2)
-        x = self.attn(x.reshape(batch * rows * cols, w * w, dim))
-        x = x.reshape(batch * rows, cols, w, w * dim).transpose(1, 2)
-        return x.reshape(batch, rows * w, cols * w, dim)[:, :height, :width]
+        mixed = self.attn(to_windows(x, self.window))
+        return from_windows(mixed, self.window, (x.shape[1], x.shape[2]))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C]."""
