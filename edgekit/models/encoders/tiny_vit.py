@@ -13,31 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgekit.models.encoders.conv_bn import ConvBn
+from edgekit.models.encoders.neck import sam_neck
 from edgekit.models.encoders.windows import from_windows, to_windows
-from edgekit.models.sam.layers import LayerNorm2d
 
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 STRIDES = (2, 2, 1)  # of the merge after stage 0, 1 and 2
-
-
-class ConvBn(nn.Module):
-    """Convolution without bias and batch norm, under upstream's names `c` and `bn`."""
-
-    def __init__(
-        self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1
-    ) -> None:
-        super().__init__()
-        self.c = nn.Conv2d(
-            in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False
-        )
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in, H, W] -> [B, out, H / stride, W / stride]."""
-        return self.bn(self.c(x))  # type: ignore[no-any-return]
 
 
 class PatchEmbed(nn.Module):
@@ -207,12 +191,7 @@ class TinyVitEncoder(nn.Module):
         super().__init__()
         self.patch_embed = PatchEmbed(WIDTHS[0])
         self.layers = nn.Sequential(*(Stage(i) for i in range(len(WIDTHS))))
-        self.neck = nn.Sequential(
-            nn.Conv2d(WIDTHS[-1], 256, 1, bias=False),
-            LayerNorm2d(256),
-            nn.Conv2d(256, 256, 3, padding=1, bias=False),
-            LayerNorm2d(256),
-        )
+        self.neck = sam_neck(WIDTHS[-1])
 
     def forward(self, image: Tensor) -> Tensor:
         """Normalised, padded photo to embeddings."""
