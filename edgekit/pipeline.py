@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit import catalog, store
-from edgekit.doctor import preflight
+from edgekit.bench import compare
+from edgekit.doctor import preflight, read_machine
 from edgekit.errors import UnknownName
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -21,10 +22,30 @@ from edgekit.runtime import Predictor
 from edgekit.stages.artifacts import PRECISIONS, make_artifacts, ready_backend
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.graphs import lower_graphs
+from edgekit.stages.measurement import (
+    Bench,
+    BenchRequest,
+    contestants_of,
+    default_photo,
+    default_threads,
+    mean_ious,
+    peaks,
+    read_bundles,
+)
 from edgekit.stages.reference import reference_predictor, reference_weights
 from edgekit.verify import Verdict, verify_predictors
 
-__all__ = ["PRECISIONS", "ExportRequest", "Exported", "Report", "export", "verify"]
+__all__ = [
+    "PRECISIONS",
+    "Bench",
+    "BenchRequest",
+    "ExportRequest",
+    "Exported",
+    "Report",
+    "bench",
+    "export",
+    "verify",
+]
 
 
 class Report(Protocol):
@@ -119,6 +140,39 @@ def verify(
     gate = _gate(bundle.manifest.target)
     gate = gate if min_iou is None else replace(gate, min_iou=min_iou)
     return _verdict(bundle, source, photo_set, gate=gate, report=report)
+
+
+def bench(request: BenchRequest, *, report: Report) -> Bench:
+    """Time bundles beside each other and PyTorch, in turns.
+
+    Raises:
+        BundleCorrupt, BadInput: a bundle was changed, or two have the same name.
+        WeightsUnavailable, RuntimeMissing: PyTorch was asked for and cannot be had.
+    """
+    bundles = read_bundles(request.bundles)
+    contestants = contestants_of(bundles, request.against)
+    threads = request.threads or default_threads()
+    with report.stage("bench"):
+        figures = compare(
+            contestants,
+            request.photo or default_photo(),
+            threads=threads,
+            rounds=request.rounds,
+            on_call=report.progress,
+        )
+    with report.stage("machine's peak"):
+        peak, shares = peaks(bundles, figures, threads)
+    with report.stage("IoU"):
+        ious = mean_ious(bundles, figures) if request.ious else {}
+    return Bench(
+        figures=figures,
+        cpu=read_machine().cpu,
+        threads=threads,
+        rounds=request.rounds,
+        iou=ious,
+        peak={precision.value: macs for precision, macs in peak.items()},
+        peak_share=shares,
+    )
 
 
 def _verdict(

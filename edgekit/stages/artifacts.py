@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit import backends, store
@@ -56,7 +56,10 @@ def make_artifacts(
     )
 
     def build(folder: Path) -> None:
-        artifacts = tuple(backend.lower(graph, target, folder) for graph in graphs.graphs)
+        artifacts = tuple(
+            replace(backend.lower(graph, target, folder), macs=graph.macs)
+            for graph in graphs.graphs
+        )
         store.write_records(folder / _LISTING, artifacts)
 
     folder = store.cached_dir(key, build)

@@ -1,0 +1,131 @@
+"""Who is timed: a bundle, or the PyTorch model that a bundle was made from.
+
+A contestant is told to a worker process, so it is plain data; `open_sessions` runs there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgekit.records import Bundle, ClientContract, Role, Session, WeightsSource
+
+Kind = Literal["bundle", "eager", "compile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """One line of the table.
+
+    name: how it is called there. runtime: package and version, for the record. bytes: of the files
+    that are loaded. bundle: its folder. model, weights: of the PyTorch model, where `kind` is one.
+    """
+
+    name: str
+    kind: Kind
+    runtime: str
+    bytes: int
+    bundle: Path | None = None
+    model: str | None = None
+    weights: WeightsSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opened:
+    """Encoder and decoder ready to run, and the client's rules around them."""
+
+    client: ClientContract
+    encoder: Session
+    decoder: Session
+    prompt_slots: int | None
+
+
+def bundle_contestant(bundle: Bundle) -> Contestant:
+    """A bundle on its own runtime, called by its folder's name."""
+    target = bundle.manifest.target
+    from edgekit.backends import probe
+
+    files = [file for artifact in bundle.manifest.artifacts for file in artifact.files]
+    return Contestant(
+        name=bundle.path.name,
+        kind="bundle",
+        runtime=f"{target.runtime} {probe(target.runtime).version or 'not installed'}",
+        bytes=sum(file.bytes for file in files),
+        bundle=bundle.path,
+    )
+
+
+def pytorch_contestant(
+    model: str, weights: WeightsSource, *, kind: Literal["eager", "compile"]
+) -> Contestant:
+    """The reference model in float32, as it is or through torch.compile.
+
+    Raises:
+        RuntimeMissing: PyTorch is not installed.
+    """
+    from importlib import metadata
+
+    from edgekit.errors import RuntimeMissing
+
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError as error:
+        raise RuntimeMissing(
+            "PyTorch, to be compared with, is not installed.",
+            next_step="pip install 'edgekit[export]', or leave --against out",
+        ) from error
+    return Contestant(
+        name=f"PyTorch {kind}",
+        kind=kind,
+        runtime=f"torch {version}",
+        bytes=sum(file.bytes for file in weights.files),
+        model=model,
+        weights=weights,
+    )
+
+
+def open_sessions(contestant: Contestant, threads: int) -> Opened:
+    """Load a contestant with this number of CPU threads."""
+    if contestant.kind == "bundle":
+        return _opened_bundle(contestant, threads)
+    return _opened_pytorch(contestant, threads)
+
+
+def _opened_bundle(contestant: Contestant, threads: int) -> Opened:
+    from edgekit.backends import backend
+    from edgekit.store import read_bundle
+
+    assert contestant.bundle is not None
+    bundle = read_bundle(contestant.bundle)
+    target = bundle.manifest.target
+    runtime = backend(target.runtime)
+    encoder, decoder = (
+        runtime.open_artifact(bundle.artifact(role), bundle.path, target, threads=threads)
+        for role in (Role.ENCODER, Role.DECODER)
+    )
+    return Opened(
+        client=bundle.manifest.client,
+        encoder=encoder,
+        decoder=decoder,
+        prompt_slots=target.prompt_slots,
+    )
+
+
+def _opened_pytorch(contestant: Contestant, threads: int) -> Opened:
+    import torch
+
+    from edgekit.models import registry
+    from edgekit.models.checkpoints.fit import load
+    from edgekit.models.reference import reference_sessions
+
+    assert contestant.model is not None
+    assert contestant.weights is not None
+    torch.set_num_threads(threads)
+    row = registry.model(contestant.model)
+    split = load(row, contestant.weights)
+    if contestant.kind == "compile":
+        split.encoder.compile()
+        split.decoder.compile(dynamic=True)
+    encoder, decoder = reference_sessions(split)
+    return Opened(client=row.client, encoder=encoder, decoder=decoder, prompt_slots=None)

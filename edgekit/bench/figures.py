@@ -1,0 +1,67 @@
+"""What a comparison finds: records that print and serialise. Times in seconds, memory in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+
+class Task(StrEnum):
+    """What is timed.
+
+    Encoder and decoder alone, on tensors that are ready; `PHOTO` is everything from a photo's file
+    to the mask of one box at its size.
+    """
+
+    ENCODER = "encoder"
+    DECODER = "decoder, 1 prompt"
+    DECODER_MANY = "decoder, 50 prompts"
+    PHOTO = "photo file to mask"
+
+
+MANY = 50
+"""Prompts of `Task.DECODER_MANY`: boxes, decoded in the predictor's own chunks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Percentiles over `runs` calls, in seconds; `per_second` counts prompts where many are run."""
+
+    task: Task
+    runs: int
+    p50: float
+    p90: float
+    p99: float
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One contestant. `missing` says why it could not be run; everything else is empty then.
+
+    load_s: from nothing to both graphs ready. first_s: the first call of each task, which pays for
+    compilation. peak_bytes: of its process, over all tasks.
+    """
+
+    name: str
+    runtime: str
+    bytes: int
+    missing: str | None = None
+    load_s: float | None = None
+    first_s: dict[str, float] | None = None
+    peak_bytes: int | None = None
+    timings: tuple[Timing, ...] = ()
+
+    def timing(self, task: Task) -> Timing | None:
+        """The timing of one task, if it was run."""
+        return next((timing for timing in self.timings if timing.task is task), None)
+
+
+def timing_of(task: Task, seconds: Sequence[float]) -> Timing:
+    """Sum up at least one measured call."""
+    p50, p90, p99 = (float(value) for value in np.quantile(seconds, (0.5, 0.9, 0.99)))
+    count = MANY if task is Task.DECODER_MANY else 1
+    return Timing(task=task, runs=len(seconds), p50=p50, p90=p90, p99=p99, per_second=count / p50)

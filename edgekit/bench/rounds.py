@@ -1,0 +1,118 @@
+"""The contestants take turns: load one after the other, then one call each, round after round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekit.bench.contestant import Contestant
+from edgekit.bench.figures import Figures, Task, timing_of
+from edgekit.bench.worker import Worker, WorkerFailed
+
+WARM_UP = 2
+"""Calls of each task that are not counted; the first one is told apart."""
+
+OnCall = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class _Run:
+    """A contestant on its way; `failure` takes it out of the rounds."""
+
+    contestant: Contestant
+    worker: Worker
+    load_s: float = 0.0
+    failure: str | None = None
+    peak: int = 0
+    first: dict[str, float] = field(default_factory=dict)
+    seconds: dict[Task, list[float]] = field(default_factory=dict)
+
+
+def compare(
+    contestants: Sequence[Contestant],
+    photo: Path,
+    *,
+    threads: int,
+    rounds: int,
+    on_call: OnCall | None = None,
+) -> tuple[Figures, ...]:
+    """Time every contestant at every task, interleaved.
+
+    Args:
+        contestants: at least one.
+        photo: the file that tasks work on.
+        threads: CPU threads of each.
+        rounds: counted calls per task.
+        on_call: called with (done, total) after each call.
+
+    Returns:
+        Figures in the order of the contestants; one that fails has its reason and no times.
+    """
+    with ExitStack() as stack:
+        runs = [
+            _loaded(
+                _Run(contestant, stack.enter_context(Worker(contestant, photo, threads=threads)))
+            )
+            for contestant in contestants
+        ]
+        total = len(runs) * len(Task) * (rounds + WARM_UP)
+        for done, (run, task, turn) in enumerate(_turns(runs, rounds + WARM_UP), start=1):
+            _call(run, task, turn)
+            if on_call:
+                on_call(done, total)
+        for run in runs:
+            if run.failure is None:
+                run.peak = run.worker.peak_bytes()
+    return tuple(_figures(run) for run in runs)
+
+
+def _loaded(run: _Run) -> _Run:
+    try:
+        run.load_s = run.worker.loaded()
+    except WorkerFailed as error:
+        run.failure = str(error)
+    return run
+
+
+def _turns(runs: Sequence[_Run], rounds: int) -> Iterator[tuple[_Run, Task, int]]:
+    for task in Task:
+        for turn in range(rounds):
+            for run in runs:
+                yield run, task, turn
+
+
+def _call(run: _Run, task: Task, turn: int) -> None:
+    if run.failure is not None:
+        return
+    try:
+        seconds = run.worker.call(task)
+    except WorkerFailed as error:
+        run.failure = f"{task}: {error}"
+        return
+    if turn == 0:
+        run.first[task.value] = seconds
+    if turn >= WARM_UP:
+        run.seconds.setdefault(task, []).append(seconds)
+
+
+def _figures(run: _Run) -> Figures:
+    contestant = run.contestant
+    named = Figures(
+        name=contestant.name,
+        runtime=contestant.runtime,
+        bytes=contestant.bytes,
+        missing=run.failure,
+    )
+    if run.failure is not None:
+        return named
+    return Figures(
+        name=named.name,
+        runtime=named.runtime,
+        bytes=named.bytes,
+        load_s=run.load_s,
+        first_s=run.first,
+        peak_bytes=run.peak,
+        timings=tuple(timing_of(task, seconds) for task, seconds in run.seconds.items()),
+    )

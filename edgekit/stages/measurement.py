@@ -1,0 +1,141 @@
+"""Bundles timed beside each other and beside PyTorch: who takes part, and what is said of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgekit import catalog, store
+from edgekit.bench import Contestant, Figures, bundle_contestant, pytorch_contestant
+from edgekit.bench.figures import Task
+from edgekit.bench.machine_peak import machine_peak, share_of_peak
+from edgekit.errors import BadInput
+from edgekit.records import Bundle, Precision, Role
+from edgekit.runtime import Predictor
+from edgekit.stages.reference import reference_predictor, reference_weights
+from edgekit.verify import verify_predictors
+
+Against = Literal["pytorch", "torch-compile"]
+
+IOU_PHOTOS = 4
+"""Photos that the IoU of a latency picture is measured on; `edgekit verify` takes them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """What is asked for; `photo` None takes the first bundled one, `threads` None all cores.
+
+    `ious` also measures each bundle's mean IoU with PyTorch's masks, for a picture.
+    """
+
+    bundles: tuple[Path, ...]
+    against: tuple[Against, ...] = ()
+    threads: int | None = None
+    rounds: int = 15
+    photo: Path | None = None
+    ious: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What came out, with what is needed to read it: CPU, threads, rounds.
+
+    `iou` is each contestant's mean mask IoU with PyTorch's (1 for PyTorch itself). `peak` are the
+    MACs per second that the machine reached at best, per precision; `peak_share` how much of that
+    the encoder of each bundle reaches.
+    """
+
+    figures: tuple[Figures, ...]
+    cpu: str
+    threads: int
+    rounds: int
+    iou: dict[str, float] = field(default_factory=dict)
+    peak: dict[str, float] = field(default_factory=dict)
+    peak_share: dict[str, float] = field(default_factory=dict)
+
+
+def read_bundles(paths: Sequence[Path]) -> tuple[Bundle, ...]:
+    """The bundles, whose names must tell them apart.
+
+    Raises:
+        BundleCorrupt: one of them was changed.
+        BadInput: two have the same name.
+    """
+    bundles = tuple(store.read_bundle(path) for path in paths)
+    names = [bundle.path.name for bundle in bundles]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise BadInput(
+            f"Two bundles are called {', '.join(sorted(twice))}.",
+            expected="folders with names of their own, which the table uses",
+        )
+    return bundles
+
+
+def contestants_of(bundles: Sequence[Bundle], against: Sequence[Against]) -> list[Contestant]:
+    """PyTorch first, if asked for, then the bundles; ratios are told relative to the first.
+
+    Raises:
+        WeightsUnavailable: the weights of the first bundle are needed and not at hand.
+        RuntimeMissing: PyTorch is not installed.
+    """
+    made: list[Contestant] = []
+    if against:
+        first = bundles[0]
+        source = reference_weights(first, ())
+        for kind in against:
+            mode: Literal["eager", "compile"] = "eager" if kind == "pytorch" else "compile"
+            made.append(pytorch_contestant(first.manifest.model, source, kind=mode))
+    return [*made, *(bundle_contestant(bundle) for bundle in bundles)]
+
+
+def default_photo() -> Path:
+    """The first bundled photo."""
+    return catalog.image_set().photos[0].path
+
+
+def default_threads() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str, float]:
+    """Mean mask IoU with PyTorch's on `IOU_PHOTOS` bundled photos, of those that ran."""
+    ran = {row.name for row in figures if row.missing is None}
+    found = {name: 1.0 for name in ran if name.startswith("PyTorch ")}
+    photos = catalog.image_set()
+    few = catalog.PhotoSet(name=photos.name, photos=photos.photos[:IOU_PHOTOS])
+    for bundle in bundles:
+        if bundle.path.name in ran:
+            verdict = verify_predictors(
+                Predictor(bundle),
+                reference_predictor(bundle.manifest.model, reference_weights(bundle, ())),
+                few,
+                gate=bundle.manifest.target.gate,
+                how="native",
+            )
+            assert verdict.overall is not None
+            found[bundle.path.name] = verdict.overall.mean_iou
+    return found
+
+
+def peaks(
+    bundles: Sequence[Bundle], figures: Sequence[Figures], threads: int
+) -> tuple[dict[Precision, float], dict[str, float]]:
+    """The machine's own peak, and the share of it that each bundle's encoder reaches."""
+    peak = machine_peak(threads)
+    shares: dict[str, float] = {}
+    rows = {row.name: row for row in figures}
+    for bundle in bundles:
+        timing = rows[bundle.path.name].timing(Task.ENCODER)
+        share = share_of_peak(
+            bundle.artifact(Role.ENCODER).macs,
+            timing.p50 if timing else None,
+            bundle.manifest.target.precision,
+            peak,
+        )
+        if share is not None:
+            shares[bundle.path.name] = share
+    return peak, shares
