@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgekit"
 HEAVY = {
-    "torch": {"models", "graph", "train"},
+    "torch": {"models", "graph", "precision", "train"},
     "onnx": {"models", "graph", "backends"},
     "onnxsim": {"graph"},
     "onnxruntime": {"backends"},

@@ -1,0 +1,70 @@
+"""The aten operators of captured programs, sorted by what precision means to them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+
+import torch
+from torch import fx
+
+aten = torch.ops.aten
+
+CONVOLUTIONS = frozenset({aten.conv2d.default, aten.conv_transpose2d.input})
+LINEAR = frozenset({aten.linear.default})
+PRODUCTS = frozenset({aten.matmul.default, aten.bmm.default})
+ATTENTION = frozenset({aten.scaled_dot_product_attention.default})
+MAC_OPERATORS = CONVOLUTIONS | LINEAR | PRODUCTS | ATTENTION
+WEIGHTED = CONVOLUTIONS | LINEAR
+"""Operators whose second operand is a weight."""
+
+LAYOUT = frozenset(
+    {
+        operator.getitem,
+        aten.chunk.default,
+        aten.clone.default,
+        aten.contiguous.default,
+        aten.expand.default,
+        aten.flatten.using_ints,
+        aten.permute.default,
+        aten.reshape.default,
+        aten.select.int,
+        aten.slice.Tensor,
+        aten.split.Tensor,
+        aten.split_with_sizes.default,
+        aten.squeeze.dim,
+        aten.t.default,
+        aten.transpose.int,
+        aten.unflatten.int,
+        aten.unsqueeze.default,
+        aten.view.default,
+    }
+)
+"""They move numbers without making new ones: same values, hence same range and precision."""
+
+EXACT = frozenset({aten.relu.default, aten.max_pool2d.default, aten.pad.default})
+"""They pick among numbers that are there (and zeros): no rounding, whatever the precision."""
+
+
+def is_floating(node: fx.Node) -> bool:
+    """Whether the node's result is a floating-point tensor, or a list of them."""
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return isinstance(first, torch.Tensor) and first.is_floating_point()
+
+
+def computes(node: fx.Node) -> bool:
+    """Whether a plan has a line for the node: it makes floating-point numbers from others."""
+    return node.op == "call_function" and is_floating(node) and node.target not in LAYOUT
+
+
+def floating_inputs(node: fx.Node) -> Iterator[fx.Node]:
+    """The floating-point tensors that the node reads, each once."""
+    return (source for source in node.all_input_nodes if is_floating(source))
+
+
+def maker(node: fx.Node) -> fx.Node:
+    """The node that made the numbers: the node itself, or what a chain of layouts starts from."""
+    while node.op == "call_function" and node.target in LAYOUT:
+        node = node.all_input_nodes[0]
+    return node

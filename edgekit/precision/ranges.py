@@ -1,0 +1,288 @@
+"""What every node of a model puts out on real photos: one streamed pass over both programs.
+
+The statistics of a node have one size, whatever the number of photos: moments and a histogram whose
+range doubles, merging its bins in pairs, when a larger value comes. So the peak of memory is that
+of running the widest layer once. Extremes are over all values; moments and histogram are over at
+most SAMPLED of each result, evenly spaced, or counting would take longer than running.
+
+The decoder is measured on the embeddings that the encoder makes of the same photos, with the
+prompts that verification uses (`verify.prompts`): every kind, one at a time; a refinement takes
+the logits of the prompt that it refines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx
+
+from edgekit import store
+from edgekit.catalog import Photo, PhotoSet
+from edgekit.errors import BadInput
+from edgekit.graph.capture import Program
+from edgekit.precision.operators import maker
+from edgekit.precision.plan import block_names
+from edgekit.precision.walk import Walk
+from edgekit.records import ClientContract, Feeds, FloatArray, Role
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input
+from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.verify.prompts import Trial, subjects_of, trials_of
+
+BINS = 4096
+"""Of a histogram over [-limit, limit]; `limit` is a power of two."""
+
+SAMPLED = 2**18
+"""Values of one result that are counted."""
+
+Histogram = npt.NDArray[np.float64]
+OnPhoto = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Range:
+    """The values of one node over all photos and prompts.
+
+    `histogram` counts sampled values in BINS equal bins over [-limit, limit].
+    """
+
+    low: float
+    high: float
+    mean: float
+    std: float
+    limit: float
+    histogram: Histogram
+
+    @property
+    def abs_max(self) -> float:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean square."""
+        return math.hypot(self.mean, self.std)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranges:
+    """The ranges of one program by node name: its inputs, and all nodes that compute.
+
+    A node that only moves numbers (a transpose, a slice) has the range of what made them: look it
+    up with `of`.
+    """
+
+    role: Role
+    by_name: Mapping[str, Range]
+
+    def of(self, node: fx.Node) -> Range | None:
+        """The range of a node's result; None for a weight, whose values are known anyway."""
+        return self.by_name.get(maker(node).name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """Ranges of both programs, and how many prompts the decoder was run on."""
+
+    encoder: Ranges
+    decoder: Ranges
+    prompts: int
+
+    def ranges(self, role: Role) -> Ranges:
+        """The ranges of one role."""
+        return self.encoder if role is Role.ENCODER else self.decoder
+
+
+def measure(
+    encoder: Program,
+    decoder: Program,
+    *,
+    photos: PhotoSet,
+    client: ClientContract,
+    on_photo: OnPhoto | None = None,
+) -> Calibration:
+    """Run both programs over the photos and keep each node's range.
+
+    Raises:
+        BadInput: there is no photo or one cannot be read, or a node gives NaN or infinity.
+    """
+    if not photos.photos:
+        raise BadInput(
+            f"The image set '{photos.name}' has no photo, so nothing can be calibrated.",
+            expected="real photos: edgekit never calibrates on random data",
+        )
+    watched = _Watched(encoder), _Watched(decoder)
+    prompts = 0
+    for done, photo in enumerate(photos.photos, start=1):
+        prompts += _measure_photo(photo, *watched, client=client)
+        if on_photo:
+            on_photo(done, len(photos.photos))
+    first, second = (each.ranges() for each in watched)
+    return Calibration(encoder=first, decoder=second, prompts=prompts)
+
+
+def _measure_photo(
+    photo: Photo, encoder: _Watched, decoder: _Watched, *, client: ClientContract
+) -> int:
+    """The number of prompts that the photo was given."""
+    pixels = load_photo(photo.path)
+    size = (pixels.shape[0], pixels.shape[1])
+    embeddings = encoder.run({"image": encoder_input(pixels, client.preprocessing)}, photo)
+    trials = trials_of(subjects_of(photo, height=size[0], width=size[1]), seed=photo.id)
+    logits: list[FloatArray] = []
+    for trial in trials:
+        feeds = decoder_feeds([_prompt(trial, logits, size)], size, client, slots=None)
+        result = decoder.run({**embeddings, **feeds}, photo)
+        logits.append(result["low_res_masks"][0, client.masks.single])
+    return len(trials)
+
+
+def _prompt(trial: Trial, logits: list[FloatArray], size: tuple[int, int]) -> Prompt:
+    return Prompt.checked(
+        points=trial.points or None,
+        labels=trial.labels or None,
+        box=trial.box,
+        mask=None if trial.mask_from is None else logits[trial.mask_from],
+        photo_size=size,
+    )
+
+
+class _Watched:
+    """A program whose results are counted as they come by."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._blocks = block_names(program)
+        self._tallies: dict[str, _Tally] = {}
+        self._walk = Walk(program, self._count)
+        self._photo = ""
+
+    def run(self, feeds: Feeds, photo: Photo) -> dict[str, FloatArray]:
+        self._photo = photo.id
+        return self._walk.run(feeds)
+
+    def ranges(self) -> Ranges:
+        named = {name: tally.range() for name, tally in self._tallies.items()}
+        return Ranges(role=self._program.role, by_name=named)
+
+    def _count(self, node: fx.Node, result: Tensor) -> Tensor:
+        low, high = (float(edge) for edge in torch.aminmax(result))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            block = self._blocks.get(node.name)
+            raise BadInput(
+                f"The {self._program.role}'s node {node.name}"
+                + (f" (in {block})" if block else "")
+                + f" gives NaN or infinity in float32 on {self._photo}.",
+                expected="finite values: ranges of others say nothing about a precision",
+                next_step="check the weights: edgekit verify the same model for x86-fp32",
+            )
+        self._tallies.setdefault(node.name, _Tally()).add(result, low, high)
+        return result
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """Moments and histogram of the values seen so far."""
+
+    low: float = math.inf
+    high: float = -math.inf
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    limit: float = 0.0
+    histogram: Histogram = field(default_factory=lambda: np.zeros(BINS))
+
+    def add(self, values: Tensor, low: float, high: float) -> None:
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        sample = _sample(values)
+        self.count += sample.size
+        self.total += float(sample.sum())
+        self.squares += float(np.square(sample).sum())
+        self._widen(max(-low, high))
+        counted, _ = np.histogram(sample, BINS, (-self.limit, self.limit))
+        self.histogram += counted
+
+    def _widen(self, abs_max: float) -> None:
+        needed = 2.0 ** math.ceil(math.log2(abs_max)) if abs_max > 0 else 2.0**-24
+        if self.limit == 0.0:
+            self.limit = needed
+        while self.limit < needed:
+            pairs = self.histogram.reshape(-1, 2).sum(axis=1)
+            self.histogram = np.pad(pairs, BINS // 4)
+            self.limit *= 2
+
+    def range(self) -> Range:
+        mean = self.total / self.count
+        variance = max(self.squares / self.count - mean**2, 0.0)
+        return Range(
+            low=self.low,
+            high=self.high,
+            mean=mean,
+            std=math.sqrt(variance),
+            limit=self.limit,
+            histogram=self.histogram,
+        )
+
+
+def _sample(values: Tensor) -> Histogram:
+    """Evenly spaced values; the odd step meets every channel of a layout in powers of two."""
+    step = max(1, values.numel() // SAMPLED) | 1
+    return values.reshape(-1)[::step].double().numpy()
+
+
+# --- on disk -------------------------------------------------------------------------------------
+
+_MOMENTS = ("low", "high", "mean", "std", "limit")
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write `<role>.ranges.npz` of both roles, for `read_calibration`."""
+    for role in Role:
+        by_name = calibration.ranges(role).by_name
+        table = [[getattr(found, name) for name in _MOMENTS] for found in by_name.values()]
+        np.savez_compressed(
+            folder / f"{role}.ranges.npz",
+            names=np.array(list(by_name)),
+            moments=np.array(table),
+            histograms=np.stack([found.histogram for found in by_name.values()]),
+            prompts=np.array(calibration.prompts),
+        )
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """Read what `write_calibration` wrote."""
+    encoder, decoder = (np.load(folder / f"{role}.ranges.npz") for role in Role)
+    return Calibration(
+        encoder=_read(Role.ENCODER, encoder),
+        decoder=_read(Role.DECODER, decoder),
+        prompts=int(decoder["prompts"]),
+    )
+
+
+def _read(role: Role, stored: Mapping[str, npt.NDArray[np.float64]]) -> Ranges:
+    rows = zip(stored["names"], stored["moments"], stored["histograms"], strict=True)
+    return Ranges(
+        role=role,
+        by_name={
+            str(name): Range(
+                **dict(zip(_MOMENTS, map(float, moments), strict=True)), histogram=histogram
+            )
+            for name, moments, histogram in rows
+        },
+    )
+
+
+def photos_digest(photos: PhotoSet) -> str:
+    """One digest of all photos and of what is annotated on them, which decides the prompts."""
+    return store.content_key(
+        *(
+            f"{photo.id} {store.sha256_of(photo.path)} {photo.instances!r}"
+            for photo in photos.photos
+        )
+    )

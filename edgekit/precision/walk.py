@@ -1,0 +1,63 @@
+"""Run a captured program node by node, looking at (or changing) every floating-point result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export.graph_signature import InputKind
+
+from edgekit.graph.capture import Program
+from edgekit.precision.operators import computes
+from edgekit.records import INPUT_NAMES, OUTPUT_NAMES, Feeds, FloatArray
+
+OnResult = Callable[[fx.Node, Tensor], Tensor]
+"""Gets a node and its result; what it returns goes on in its place."""
+
+
+class Walk:
+    """A program behind the `Session` protocol; float32 on the CPU, no graph optimisation.
+
+    Each tensor is freed after its last use, so that peak memory is that of the widest place.
+    """
+
+    def __init__(self, program: Program, on_result: OnResult) -> None:
+        """`on_result` is called for each input of the graph and each node that computes."""
+        self._role = program.role
+        self._interpreter = _Interpreter(program, on_result)
+        self._arguments = _arguments(program)
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run once; any size of a dynamic dimension."""
+        given = iter([torch.from_numpy(feeds[name]) for name in INPUT_NAMES[self._role]])
+        with torch.inference_mode():
+            values = [next(given) if value is None else value for value in self._arguments]
+            results = self._interpreter.run(*values)
+        return {
+            name: result.numpy()
+            for name, result in zip(OUTPUT_NAMES[self._role], results, strict=True)
+        }
+
+
+class _Interpreter(fx.Interpreter):
+    def __init__(self, program: Program, on_result: OnResult) -> None:
+        super().__init__(program.exported.graph_module)
+        self._inputs = frozenset(spec.name for spec in program.inputs)
+        self._on_result = on_result
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        seen = computes(n) or n.name in self._inputs
+        return self._on_result(n, result) if seen else result
+
+
+def _arguments(program: Program) -> list[Tensor | None]:
+    """What the graph's placeholders take, in order; None where an input of the user's belongs."""
+    exported = program.exported
+    held = {**exported.state_dict, **exported.constants}
+    return [
+        None if spec.kind is InputKind.USER_INPUT else held[spec.target or ""].detach()
+        for spec in exported.graph_signature.input_specs
+    ]
