@@ -1,0 +1,116 @@
+"""Turns, failures and figures, with workers that only keep a diary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.bench import Contestant, compare, rounds
+from edgekit.bench.figures import MANY, Task, timing_of
+from edgekit.bench.worker import Worker, WorkerFailed, peak_bytes, some_boxes
+
+
+def contestant(name: str) -> Contestant:
+    return Contestant(name=name, kind="bundle", runtime="none 1", bytes=10, bundle=Path("nowhere"))
+
+
+class Diarist:
+    """A worker that writes down its calls; "broken" cannot be loaded, "dies" fails at one task."""
+
+    diary: list[tuple[str, Task]] = []  # noqa: RUF012 - shared on purpose
+
+    def __init__(self, contestant: Contestant, photo: Path, *, threads: int) -> None:
+        self.name, self.threads = contestant.name, threads
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.diary.append((f"{self.name} ends", None))
+
+    def loaded(self) -> float:
+        if self.name == "broken":
+            raise WorkerFailed("its runtime is not installed")
+        return 0.5
+
+    def call(self, task: Task) -> float:
+        self.diary.append((self.name, task))
+        if self.name == "dies" and task is Task.DECODER_MANY:
+            raise WorkerFailed("its process ended with -9")
+        return 0.1 if self.name == "quick" else 0.2
+
+    def peak_bytes(self) -> int:
+        return 1000
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setattr(rounds, "Worker", Diarist)
+    Diarist.diary = []
+
+    def compared(*names: str, count: int = 3):
+        return compare([contestant(name) for name in names], Path("p.jpg"), threads=2, rounds=count)
+
+    return compared
+
+
+def test_contestants_take_turns(run):
+    run("quick", "slow")
+    encoder = [name for name, task in Diarist.diary if task is Task.ENCODER]
+    assert encoder == ["quick", "slow"] * (3 + rounds.WARM_UP)
+
+
+def test_figures_leave_the_warm_up_out(run):
+    quick, slow = run("quick", "slow")
+    assert quick.timing(Task.ENCODER).runs == 3
+    assert slow.timing(Task.ENCODER).p50 == pytest.approx(2 * quick.timing(Task.ENCODER).p50)
+    assert quick.first_s[Task.ENCODER] == pytest.approx(0.1)
+    assert (quick.load_s, quick.peak_bytes, quick.bytes) == (0.5, 1000, 10)
+
+
+def test_one_that_cannot_be_loaded_costs_the_others_nothing(run):
+    broken, slow = run("broken", "slow")
+    assert broken.missing == "its runtime is not installed"
+    assert broken.timings == ()
+    assert slow.timing(Task.PHOTO).runs == 3
+
+
+def test_one_that_fails_on_the_way_says_where(run):
+    (dies,) = run("dies")
+    assert dies.missing == f"{Task.DECODER_MANY}: its process ended with -9"
+    assert [task for _, task in Diarist.diary if task].count(Task.PHOTO) == 0
+
+
+def test_every_process_is_ended(run):
+    run("quick", "dies")
+    assert {name for name, task in Diarist.diary if task is None} == {"quick ends", "dies ends"}
+
+
+def test_percentiles_and_throughput():
+    timing = timing_of(Task.DECODER_MANY, [0.1] * 99 + [1.0])
+    assert timing.p50 == timing.p90 == pytest.approx(0.1)
+    assert timing.p99 > 0.1
+    assert timing.per_second == pytest.approx(MANY / 0.1)
+
+
+def test_boxes_lie_on_the_photo_and_have_an_area():
+    boxes = np.array(some_boxes(60, 100))
+    assert boxes.shape == (MANY, 4)
+    assert (boxes[:, :2] < boxes[:, 2:]).all()
+    assert boxes.min() >= 0
+    assert boxes[:, 2].max() <= 100
+    assert boxes[:, 3].max() <= 60
+
+
+def test_a_real_process_tells_why_it_failed():
+    with (
+        Worker(contestant("gone"), Path("p.jpg"), threads=1) as worker,
+        pytest.raises(WorkerFailed, match="nowhere"),
+    ):
+        worker.loaded()
+
+
+def test_memory_of_this_process():
+    assert 10**7 < peak_bytes() < 10**11
