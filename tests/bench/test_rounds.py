@@ -21,7 +21,7 @@ class Diarist:
 
     diary: list[tuple[str, Task]] = []  # noqa: RUF012 - shared on purpose
 
-    def __init__(self, contestant: Contestant, photo: Path, *, threads: int) -> None:
+    def __init__(self, contestant: Contestant, _: Path, *, threads: int) -> None:
         self.name, self.threads = contestant.name, threads
 
     def __enter__(self):
