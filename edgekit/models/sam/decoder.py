@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgekit.models.sam.mask_decoder import MaskDecoder
-from edgekit.models.sam.prompt_encoder import PromptEncoder
+from edgekit.models.sam.mask_decoder import Details, MaskDecoder
+from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
 from edgekit.models.sam.token_side import TokenSideDecoder
-from edgekit.records import Label
+
+
+def decode(
+    prompt_encoder: PromptEncoder,
+    mask_decoder: MaskDecoder,
+    image: Tensor,
+    prompts: Prompts,
+    details: Details | None = None,
+) -> tuple[Tensor, ...]:
+    """Masks [B, 4, 4 * grid, 4 * grid] and `MaskDecoder.scores` for B prompts.
+
+    Args:
+        prompt_encoder: embeds points and masks.
+        mask_decoder: mixes them with the image.
+        image: [1, 256, grid, grid], of one photo.
+        prompts: B of them.
+        details: high-resolution features of the photo, in families that have them.
+    """
+    sparse = prompt_encoder.points(prompts.coords, prompts.labels)
+    dense = prompt_encoder.dense(prompts.masks, prompts.has_mask)
+    positions = prompt_encoder.image_positions()
+    return mask_decoder(image + dense, positions, sparse, prompts.empty(), details)  # type: ignore[no-any-return]
 
 
 class SamDecoder(nn.Module):
@@ -25,7 +46,7 @@ class SamDecoder(nn.Module):
         point_labels: Tensor,
         mask_input: Tensor,
         has_mask_input: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Masks for B prompts.
 
         Args:
@@ -38,12 +59,8 @@ class SamDecoder(nn.Module):
         Returns:
             low_res_masks [B, 4, 256, 256] logits and iou_predictions [B, 4].
         """
-        empty = (point_labels == Label.EMPTY).to(point_coords.dtype)
-        sparse = self.prompt_encoder.points(point_coords, point_labels)
-        dense = self.prompt_encoder.dense(mask_input, has_mask_input)
-        positions = self.prompt_encoder.image_positions()
-        masks, iou = self.mask_decoder(image_embeddings + dense, positions, sparse, empty)
-        return masks, iou
+        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+        return decode(self.prompt_encoder, self.mask_decoder, image_embeddings, prompts)
 
     def exported_form(self) -> nn.Module:
         """The same function with image-side work done once per call; what `graph` captures.

@@ -6,17 +6,24 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.models.sam.layers import LayerNorm2d, Mlp
-from edgekit.models.sam.transformer import TwoWayTransformer
+from edgekit.models.sam.transformer import MlpOf, TokenMlp, TwoWayTransformer
 
 MASKS = 4  # index 0: the single mask; 1 to 3: whole, part and subpart of an ambiguous prompt
 
 
-class MaskDecoder(nn.Module):
-    """SAM's mask decoder; every call returns all four masks, the client picks."""
+Details = tuple[Tensor, Tensor]
+"""High-resolution features of SAM 2: [1, dim / 8, 4H, 4W] and [1, dim / 4, 2H, 2W]."""
 
-    def __init__(self, dim: int = 256) -> None:
+
+class MaskDecoder(nn.Module):
+    """SAM's mask decoder; every call returns all four masks, the client picks.
+
+    A family with more to say adds tokens in `own_tokens`, after these, and results in `scores`.
+    """
+
+    def __init__(self, dim: int = 256, *, mlp: MlpOf = TokenMlp) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(dim)
+        self.transformer = TwoWayTransformer(dim, mlp=mlp)
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(MASKS, dim)
         self.output_upscaling = nn.Sequential(
@@ -31,9 +38,34 @@ class MaskDecoder(nn.Module):
         )
         self.iou_prediction_head = Mlp((dim, dim, dim, MASKS))
 
+    def own_tokens(self) -> Tensor:
+        """[5, dim]: the IoU's token, then one per mask. Attention knows no order, `scores` does."""
+        return torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+
+    def mask_weights(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, dim] to what each mask takes of the upscaled channels, [B, 4, dim / 8]."""
+        heads = self.output_hypernetworks_mlps
+        return torch.stack([head(tokens[:, 1 + i]) for i, head in enumerate(heads)], dim=1)
+
+    def scores(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Tokens [B, T, dim] to all results but the masks: predicted IoU [B, 4]."""
+        return (self.iou_prediction_head(tokens[:, 0]),)
+
+    def upscaled(self, image: Tensor, details: Details | None) -> Tensor:
+        """[B, dim, H, W] -> [B, dim / 8, 4H, 4W]; details are added after each doubling."""
+        first, norm, activation, second, last_activation = self.output_upscaling
+        doubled = first(image) if details is None else first(image) + details[1]
+        whole = second(activation(norm(doubled)))
+        return last_activation(whole if details is None else whole + details[0])  # type: ignore[no-any-return]
+
     def forward(
-        self, image: Tensor, image_pe: Tensor, prompts: Tensor, empty: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        image: Tensor,
+        image_pe: Tensor,
+        prompts: Tensor,
+        empty: Tensor,
+        details: Details | None = None,
+    ) -> tuple[Tensor, ...]:
         """Decode.
 
         Args:
@@ -41,13 +73,13 @@ class MaskDecoder(nn.Module):
             image_pe: [1, H * W, dim].
             prompts: [B, N, dim] sparse tokens.
             empty: [B, N], 1 where a slot must have no influence, else 0.
+            details: high-resolution features, in families that have them.
 
         Returns:
-            Logits [B, 4, 4H, 4W] and predicted IoU [B, 4].
+            Logits [B, 4, 4H, 4W] and `scores`: predicted IoU [B, 4] first.
         """
         height, width = image.shape[-2:]
-        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).unsqueeze(0)
-        own = own.expand(prompts.shape[0], -1, -1)
+        own = self.own_tokens().unsqueeze(0).expand(prompts.shape[0], -1, -1)
         tokens = torch.cat([own, prompts], dim=1)
         # exp(-1e4) is exactly 0 in float32 and -1e4 is finite in float16; -inf is neither safe in
         # a padded softmax row nor representable after quantization.
@@ -55,9 +87,7 @@ class MaskDecoder(nn.Module):
         tokens, mixed = self.transformer(
             tokens, image.flatten(2).transpose(1, 2), image_pe, bias.unsqueeze(1).unsqueeze(1)
         )
-        upscaled = self.output_upscaling(mixed.transpose(1, 2).unflatten(2, (height, width)))
-        weights = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )
-        masks = (weights @ upscaled.flatten(2)).unflatten(2, (4 * height, 4 * width))
-        return masks, self.iou_prediction_head(tokens[:, 0])
+        upscaled = self.upscaled(mixed.transpose(1, 2).unflatten(2, (height, width)), details)
+        masks: Tensor = self.mask_weights(tokens) @ upscaled.flatten(2)
+        masks = torch.unflatten(masks, 2, (4 * height, 4 * width))
+        return masks, *self.scores(tokens)

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.records import Label
+
+
+class Prompts(NamedTuple):
+    """B prompts for one photo, as the graph contract has them; all float32."""
+
+    coords: Tensor
+    """[B, N, 2], x and y in frame pixels."""
+    labels: Tensor
+    """[B, N], codes of `records.Label`."""
+    masks: Tensor
+    """[B, 1, 4 * grid, 4 * grid] logits of earlier predictions."""
+    has_mask: Tensor
+    """[B], 1 where the mask counts, else 0."""
+
+    def empty(self) -> Tensor:
+        """[B, N], 1 where a slot must have no influence, else 0."""
+        return (self.labels == Label.EMPTY).to(self.coords.dtype)
 
 
 class FourierPositions(nn.Module):

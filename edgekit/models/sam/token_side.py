@@ -32,8 +32,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.models.sam.layers import LayerNorm2d
-from edgekit.models.sam.mask_decoder import MaskDecoder
-from edgekit.models.sam.prompt_encoder import PromptEncoder
+from edgekit.models.sam.mask_decoder import Details, MaskDecoder
+from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
 from edgekit.models.sam.token_attention import (
     MaskPrompt,
     image_to_tokens,
@@ -41,44 +41,37 @@ from edgekit.models.sam.token_attention import (
     tokens_to_shared_image,
 )
 from edgekit.models.sam.transformer import TwoWayBlock
-from edgekit.records import Label
 
 
-class TokenSideDecoder(nn.Module):
-    """`SamDecoder` with image-side work at batch 1, on that decoder's own submodules."""
+class TokenSide(nn.Module):
+    """`decode` with image-side work at batch 1, on a decoder's own submodules."""
 
     def __init__(self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder) -> None:
         super().__init__()
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
 
-    def forward(
-        self,
-        image_embeddings: Tensor,
-        point_coords: Tensor,
-        point_labels: Tensor,
-        mask_input: Tensor,
-        has_mask_input: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """As `SamDecoder.forward`."""
-        tokens, key_bias = self._tokens(point_coords, point_labels)
+    def decode(
+        self, image: Tensor, prompts: Prompts, details: Details | None = None
+    ) -> tuple[Tensor, ...]:
+        """As `decoder.decode`."""
+        tokens, key_bias = self._tokens(prompts)
         none = self.prompt_encoder.no_mask_embed.weight
-        image = image_embeddings.flatten(2).transpose(1, 2) + none
-        added = self._mask_prompt(mask_input, has_mask_input.reshape(-1, 1, 1))
-        tokens, mixed = self._transformed(tokens, image, added, key_bias)
-        heads = self.mask_decoder.output_hypernetworks_mlps
-        weights = torch.stack([head(tokens[:, 1 + i]) for i, head in enumerate(heads)], dim=2)
-        rows = _upscaled_rows(self.mask_decoder.output_upscaling, mixed)
-        masks = _interleaved(rows @ weights, self.prompt_encoder.grid)
-        return masks, self.mask_decoder.iou_prediction_head(tokens[:, 0])
+        shared = image.flatten(2).transpose(1, 2) + none
+        added = self._mask_prompt(prompts.masks, prompts.has_mask.reshape(-1, 1, 1))
+        tokens, mixed = self._transformed(tokens, shared, added, key_bias)
+        grid = self.prompt_encoder.grid
+        fine = None if details is None else (_nested(details[0], grid), _nested(details[1], grid))
+        rows = _upscaled_rows(self.mask_decoder.output_upscaling, mixed, fine)
+        weights = self.mask_decoder.mask_weights(tokens).transpose(1, 2)
+        return _interleaved(rows @ weights, grid), *self.mask_decoder.scores(tokens)
 
-    def _tokens(self, coords: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _tokens(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
         """[B, T, dim] and [B, 1, 1, T]: all tokens, and what hides the empty ones as keys."""
-        decoder = self.mask_decoder
-        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).unsqueeze(0)
-        own = own.expand(coords.shape[0], -1, -1)
-        tokens = torch.cat([own, self.prompt_encoder.points(coords, labels)], dim=1)
-        empty = (labels == Label.EMPTY).to(coords.dtype) * -1e4
+        sparse = self.prompt_encoder.points(prompts.coords, prompts.labels)
+        own = self.mask_decoder.own_tokens().unsqueeze(0).expand(sparse.shape[0], -1, -1)
+        tokens = torch.cat([own, sparse], dim=1)
+        empty = prompts.empty() * -1e4
         return tokens, F.pad(empty, (own.shape[1], 0)).unsqueeze(1).unsqueeze(1)
 
     def _mask_prompt(self, mask_input: Tensor, has: Tensor) -> MaskPrompt:
@@ -107,6 +100,22 @@ class TokenSideDecoder(nn.Module):
             transformer.final_attn_token_to_image, tokens + token_pe, image + image_pe, image
         )
         return transformer.norm_final_attn(tokens + look), image
+
+
+class TokenSideDecoder(TokenSide):
+    """`SamDecoder` in this form."""
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """As `SamDecoder.forward`."""
+        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+        return self.decode(image_embeddings, prompts)
 
 
 def _first_round(
@@ -151,15 +160,20 @@ def _later_round(
     return tokens, block.norm4(image + back)
 
 
-def _upscaled_rows(upscaling: nn.Sequential, image: Tensor) -> Tensor:
-    """[B, K, dim] -> [B, 16 * K, channels]: position, then row and column in each doubling."""
+def _upscaled_rows(upscaling: nn.Sequential, image: Tensor, details: Details | None) -> Tensor:
+    """[B, K, dim] -> [B, 16 * K, channels]: position, then row and column in each doubling.
+
+    Details come in the same order of rows: [1, 16 * K, channels] and [1, 4 * K, 2 * channels].
+    """
     first, norm, activation, second, last_activation = upscaling
     assert isinstance(first, nn.ConvTranspose2d)
     assert isinstance(norm, LayerNorm2d)
     assert isinstance(second, nn.ConvTranspose2d)
     rows = _doubled(first, image)
+    rows = rows if details is None else rows + details[1]
     rows = F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, 1e-6)
-    upscaled: Tensor = last_activation(_doubled(second, activation(rows)))
+    rows = _doubled(second, activation(rows))
+    upscaled: Tensor = last_activation(rows if details is None else rows + details[0])
     return upscaled
 
 
@@ -180,3 +194,14 @@ def _interleaved(rows: Tensor, grid: int) -> Tensor:
     x = x.reshape(-1, 2 * grid, 2, 2 * masks).transpose(1, 2)
     x = x.reshape(-1, 16 * grid * grid, masks).transpose(1, 2)
     return x.reshape(-1, masks, 4 * grid, 4 * grid)
+
+
+def _nested(details: Tensor, grid: int) -> Tensor:
+    """[1, C, n * grid, n * grid], n a power of 2, to rows [1, n^2 * K, C] of `_upscaled_rows`."""
+    (channels, side), count = details.shape[1:3], details.shape[2] ** 2
+    rows, inner = details.permute(0, 2, 3, 1), channels
+    while side > grid:
+        side //= 2
+        rows = rows.reshape(-1, 2, side, 2 * inner).transpose(1, 2)
+        inner *= 4
+    return rows.reshape(1, count, channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +52,10 @@ class Attention(nn.Module):
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
+MlpOf = Callable[[int, int], nn.Module]
+"""Makes an MLP from its width and the width inside; upstreams name its layers differently."""
+
+
 class TokenMlp(nn.Module):
     """Two linear layers with ReLU, under SAM's names `lin1` and `lin2`."""
 
@@ -67,14 +72,14 @@ class TokenMlp(nn.Module):
 class TwoWayBlock(nn.Module):
     """Self-attention of the tokens, tokens to image, MLP, image to tokens; post-norm."""
 
-    def __init__(self, dim: int, *, heads: int, hidden: int, first: bool) -> None:
+    def __init__(self, dim: int, *, heads: int, mlp: nn.Module, first: bool) -> None:
         super().__init__()
         self.first = first
         self.self_attn = Attention(dim, heads=heads)
         self.norm1 = nn.LayerNorm(dim)
         self.cross_attn_token_to_image = Attention(dim, heads=heads, downsample=2)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = TokenMlp(dim, hidden)
+        self.mlp = mlp
         self.norm3 = nn.LayerNorm(dim)
         self.norm4 = nn.LayerNorm(dim)
         self.cross_attn_image_to_token = Attention(dim, heads=heads, downsample=2)
@@ -101,11 +106,17 @@ class TwoWayTransformer(nn.Module):
     """Two blocks and a last look of the tokens at the image."""
 
     def __init__(
-        self, dim: int = 256, *, depth: int = 2, heads: int = 8, hidden: int = 2048
+        self,
+        dim: int = 256,
+        *,
+        depth: int = 2,
+        heads: int = 8,
+        hidden: int = 2048,
+        mlp: MlpOf = TokenMlp,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            TwoWayBlock(dim, heads=heads, hidden=hidden, first=i == 0) for i in range(depth)
+            TwoWayBlock(dim, heads=heads, mlp=mlp(dim, hidden), first=i == 0) for i in range(depth)
         )
         self.final_attn_token_to_image = Attention(dim, heads=heads, downsample=2)
         self.norm_final_attn = nn.LayerNorm(dim)

@@ -1,0 +1,123 @@
+"""The decoders of the SAM 2 line: SAM's, a token that says whether there is an object, details.
+
+Facts: facebookresearch/sam2 (arXiv 2408.00714). Predicted IoU is squashed to 0-1; upstream's
+object token comes first, here last, which attention does not notice. Names are upstream's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.models.sam.decoder import decode
+from edgekit.models.sam.layers import Mlp
+from edgekit.models.sam.mask_decoder import MaskDecoder
+from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
+from edgekit.models.sam.token_side import TokenSide, TokenSideDecoder
+
+
+class Sam2MaskDecoder(MaskDecoder):
+    """SAM's with an object score."""
+
+    def __init__(self, dim: int = 256) -> None:
+        super().__init__(dim, mlp=lambda width, hidden: Mlp((width, hidden, width)))
+        self.obj_score_token = nn.Embedding(1, dim)
+        self.pred_obj_score_head = Mlp((dim, dim, dim, 1))
+
+    def own_tokens(self) -> Tensor:
+        """[6, dim]: the IoU's token, then one per mask, then the object's."""
+        return torch.cat([super().own_tokens(), self.obj_score_token.weight])
+
+    def scores(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Predicted IoU [B, 4] in 0-1 and the object logit [B, 1], above 0 for an object."""
+        (iou,) = super().scores(tokens)
+        place = 1 + self.mask_tokens.num_embeddings
+        return torch.sigmoid(iou), self.pred_obj_score_head(tokens[:, place])
+
+
+class ObjectDecoder(nn.Module):
+    """`SamDecoder` with an object score: EfficientTAM's, which has no high-resolution features."""
+
+    def __init__(self, *, frame: int = 1024) -> None:
+        super().__init__()
+        self.sam_prompt_encoder = PromptEncoder(grid=frame // 16, frame=frame)
+        self.sam_mask_decoder = Sam2MaskDecoder()
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """As `SamDecoder.forward`, and object_scores [B, 1], logits."""
+        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+        return decode(self.sam_prompt_encoder, self.sam_mask_decoder, image_embeddings, prompts)
+
+    def exported_form(self) -> nn.Module:
+        """The same function with image-side work done once per call."""
+        return TokenSideDecoder(self.sam_prompt_encoder, self.sam_mask_decoder)
+
+
+class Sam2Decoder(nn.Module):
+    """`ObjectDecoder` with high-resolution features: SAM 2, 2.1 and EdgeTAM."""
+
+    def __init__(self, *, frame: int = 1024) -> None:
+        super().__init__()
+        self.sam_prompt_encoder = PromptEncoder(grid=frame // 16, frame=frame)
+        self.sam_mask_decoder = Sam2MaskDecoder()
+
+    def forward(  # noqa: PLR0913, PLR0917 (the graph contract)
+        self,
+        image_embeddings: Tensor,
+        high_res_features_0: Tensor,
+        high_res_features_1: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """As `ObjectDecoder.forward`.
+
+        Args:
+            image_embeddings: [1, 256, 64, 64], of one photo.
+            high_res_features_0: [1, 32, 256, 256], after the 1x1 convolution.
+            high_res_features_1: [1, 64, 128, 128], after the 1x1 convolution.
+            point_coords: [B, N, 2], x and y in the frame.
+            point_labels: [B, N], codes of `records.Label`.
+            mask_input: [B, 1, 256, 256] logits.
+            has_mask_input: [B], 1 or 0.
+
+        Returns:
+            low_res_masks [B, 4, 256, 256] logits, iou_predictions [B, 4], object_scores [B, 1].
+        """
+        return decode(
+            self.sam_prompt_encoder,
+            self.sam_mask_decoder,
+            image_embeddings,
+            Prompts(point_coords, point_labels, mask_input, has_mask_input),
+            (high_res_features_0, high_res_features_1),
+        )
+
+    def exported_form(self) -> nn.Module:
+        """The same function with image-side work done once per call."""
+        return Sam2TokenSide(self.sam_prompt_encoder, self.sam_mask_decoder)
+
+
+class Sam2TokenSide(TokenSide):
+    """`Sam2Decoder` in this form."""
+
+    def forward(  # noqa: PLR0913, PLR0917 (the graph contract)
+        self,
+        image_embeddings: Tensor,
+        high_res_features_0: Tensor,
+        high_res_features_1: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """As `Sam2Decoder.forward`."""
+        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+        return self.decode(image_embeddings, prompts, (high_res_features_0, high_res_features_1))
