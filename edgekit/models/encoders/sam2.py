@@ -19,8 +19,8 @@ class ImageEncoder(nn.Module):
         self.trunk = trunk
         self.neck = neck
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """`image` [B, 3, S, S] -> the neck's maps, from fine to coarse."""
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """`image` [B, 3, S, S] -> what the neck makes: one map, or several from fine to coarse."""
         return self.neck(self.trunk(image))  # type: ignore[no-any-return]
 
 

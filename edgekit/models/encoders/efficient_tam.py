@@ -1,0 +1,112 @@
+"""EfficientTAM's image encoder: a plain ViT, most of whose blocks see windows, and SAM's neck.
+
+EfficientTAM: Xiong et al., arXiv 2411.18933; windows after Li et al., arXiv 2203.16527. Names are
+those of yformer/EfficientTAM's whole model. Maps are [B, H, W, C] inside the trunk.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgekit.models.encoders.hiera import HieraBlock
+from edgekit.models.encoders.sam2 import ImageEncoder
+from edgekit.models.sam.layers import LayerNorm2d
+
+DEPTH = 12
+WINDOW = 14
+WHOLE_MAP = (2, 5, 8, 11)  # blocks without windows
+TABLE = 14  # side of the stored position table, of 224-pixel photos
+
+
+class PatchEmbed(nn.Module):
+    """16x16 patches: [B, 3, H, W] -> [B, H / 16, W / 16, C]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, channels, 16, stride=16)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Embed the photo."""
+        return self.proj(image).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+
+
+class WindowedVit(nn.Module):
+    """`image` [B, 3, S, S] -> [B, C, S / 16, S / 16]. Upstream has no norm after the blocks."""
+
+    def __init__(self, width: int, *, heads: int, frame: int) -> None:
+        super().__init__()
+        self.grid = frame // 16
+        self.patch_embed = PatchEmbed(width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TABLE * TABLE, width))
+        self.blocks = nn.ModuleList(
+            HieraBlock(width, width, heads=heads, window=None if i in WHOLE_MAP else WINDOW)
+            for i in range(DEPTH)
+        )
+        self._positions: Tensor | None = None
+
+    def positions(self) -> Tensor:
+        """[1, grid, grid, C]: the stored table, less its class token, stretched over the frame."""
+        if self._positions is not None:
+            return self._positions
+        table = torch.unflatten(self.pos_embed[:, 1:], 1, (TABLE, TABLE)).permute(0, 3, 1, 2)
+        size = (self.grid, self.grid)
+        return F.interpolate(table, size=size, mode="bicubic").permute(0, 2, 3, 1)
+
+    def bake(self) -> None:
+        """Keep the positions as a constant: call on a copy, before capture."""
+        positions = self.positions().detach().contiguous()
+        del self._positions
+        self.register_buffer("_positions", positions, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Embed and mix."""
+        x = self.patch_embed(image) + self.positions()
+        for block in self.blocks:
+            x = block(x)
+        return x.permute(0, 3, 1, 2)
+
+
+class Level(nn.Module):
+    """SAM's neck under EfficientTAM's names."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv_1x1 = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.norm_0 = LayerNorm2d(channels)
+        self.conv_3x3 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm_1 = LayerNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, H, W] -> [B, channels, H, W]."""
+        return self.norm_1(self.conv_3x3(self.norm_0(self.conv_1x1(x))))  # type: ignore[no-any-return]
+
+
+class Neck(nn.Module):
+    """The one level that there is."""
+
+    def __init__(self, in_channels: int, channels: int = 256) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList((Level(in_channels, channels),))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, H, W] -> [B, 256, H, W]."""
+        return self.convs[0](x)  # type: ignore[no-any-return]
+
+
+class EfficientTamEncoder(nn.Module):
+    """`image` [B, 3, S, S] -> `image_embeddings` [B, 256, S / 16, S / 16].
+
+    As in SAM 2 the no-memory embedding is added here: a single photo has no earlier frames.
+    """
+
+    def __init__(self, width: int, *, heads: int, frame: int = 1024) -> None:
+        super().__init__()
+        trunk = WindowedVit(width, heads=heads, frame=frame)
+        self.image_encoder = ImageEncoder(trunk, Neck(width))
+        self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, 256))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised, squashed photo to embeddings."""
+        return self.image_encoder(image) + self.no_mem_embed.reshape(1, -1, 1, 1)  # type: ignore[no-any-return]
