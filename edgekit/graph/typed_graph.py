@@ -8,18 +8,22 @@ from dataclasses import dataclass
 
 import onnx
 
+Shape = tuple[int | str | None, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedGraph:
-    """Nodes in order, and per tensor name: element type, rank, constancy, readers.
+    """Nodes in order, and per tensor name: element type, shape, rank, constancy, readers.
 
-    `readers` lists (node, operand position). Types and ranks come from ONNX shape inference; a
-    tensor that it cannot type is missing from the table.
+    `readers` lists (node, operand position). Types and shapes come from ONNX shape inference; a
+    tensor that it cannot type is missing from the table. In a shape, a string names a dynamic
+    dimension and None is one that nothing is known about.
     """
 
     opset: int
     nodes: tuple[onnx.NodeProto, ...]
     types: dict[str, int]
+    shapes: dict[str, Shape]
     ranks: dict[str, int]
     constants: frozenset[str]
     readers: dict[str, tuple[tuple[onnx.NodeProto, int], ...]]
@@ -45,20 +49,26 @@ def typed_graph(model: onnx.ModelProto) -> TypedGraph:
     for node in graph.node:
         for position, name in enumerate(node.input):
             readers[name].append((node, position))
+    shapes = {v.name: _shape(v) for v in values if v.type.tensor_type.HasField("shape")}
+    shapes |= {t.name: tuple(t.dims) for t in graph.initializer}
     return TypedGraph(
         opset=opset_of(model),
         nodes=tuple(graph.node),
         types={v.name: v.type.tensor_type.elem_type for v in values}
         | {t.name: t.data_type for t in graph.initializer},
-        ranks={
-            v.name: len(v.type.tensor_type.shape.dim)
-            for v in values
-            if v.type.tensor_type.HasField("shape")
-        },
+        shapes=shapes,
+        ranks={name: len(shape) for name, shape in shapes.items()},
         constants=frozenset(t.name for t in graph.initializer)
         | {n.output[0] for n in graph.node if n.op_type == "Constant"},
         readers={name: tuple(found) for name, found in readers.items()},
         outputs=frozenset(v.name for v in graph.output),
+    )
+
+
+def _shape(value: onnx.ValueInfoProto) -> Shape:
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+        for dim in value.type.tensor_type.shape.dim
     )
 
 
