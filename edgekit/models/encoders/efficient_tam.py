@@ -65,7 +65,7 @@ class WindowedVit(nn.Module):
         x = self.patch_embed(image) + self.positions()
         for block in self.blocks:
             x = block(x)
-        return x.permute(0, 3, 1, 2)
+        return x.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
 class Level(nn.Module):
