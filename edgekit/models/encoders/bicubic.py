@@ -1,0 +1,32 @@
+"""Bicubic resizing of maps whose size is known, as two products with constant matrices.
+
+The cubic Resize of ONNX is missing from or slow in several runtimes (Core ML before
+apple/coremltools#2818, TensorRT before 10). Resizing is linear and separable, so that for a fixed
+size it is a product from either side, which everything runs.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def bicubic_matrix(source: int, target: int) -> Tensor:
+    """[target, source]: `F.interpolate`'s bicubic weights (half-pixel centres, a = -0.75)."""
+    columns = torch.eye(source)[None, None]
+    return F.interpolate(columns, size=(target, source), mode="bicubic")[0, 0]
+
+
+class BicubicResize(nn.Module):
+    """[B, C, source, source] -> [B, C, target, target]."""
+
+    matrix: Tensor
+
+    def __init__(self, source: int, target: int) -> None:
+        super().__init__()
+        self.register_buffer("matrix", bicubic_matrix(source, target), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows, then columns."""
+        return self.matrix @ (x @ self.matrix.t())
