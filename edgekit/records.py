@@ -41,21 +41,26 @@ class Role(StrEnum):
     DECODER = "decoder"
 
 
-# The graph contract: tensor names in the order of the modules' arguments and results.
-INPUT_NAMES: dict[Role, tuple[str, ...]] = {
-    Role.ENCODER: ("image",),
-    Role.DECODER: (
-        "image_embeddings",
-        "point_coords",
-        "point_labels",
-        "mask_input",
-        "has_mask_input",
-    ),
-}
-OUTPUT_NAMES: dict[Role, tuple[str, ...]] = {
-    Role.ENCODER: ("image_embeddings",),
-    Role.DECODER: ("low_res_masks", "iou_predictions"),
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphContract:
+    """Tensor names of both graphs, in the order of the modules' arguments and results.
+
+    The encoder takes `image`; what it returns (`features`) are the decoder's first arguments,
+    before the `prompts`. The decoder returns `answers`. Features have batch 1: those of one photo
+    serve all of its prompts.
+    """
+
+    features: tuple[str, ...] = ("image_embeddings",)
+    prompts: tuple[str, ...] = ("point_coords", "point_labels", "mask_input", "has_mask_input")
+    answers: tuple[str, ...] = ("low_res_masks", "iou_predictions")
+
+    def inputs(self, role: Role) -> tuple[str, ...]:
+        """Names of the arguments of one role's module."""
+        return ("image",) if role == Role.ENCODER else (*self.features, *self.prompts)
+
+    def outputs(self, role: Role) -> tuple[str, ...]:
+        """Names of the results of one role's module."""
+        return self.features if role == Role.ENCODER else self.answers
 
 
 class Precision(StrEnum):
@@ -68,53 +73,110 @@ class Precision(StrEnum):
 # --- what a client has to do around the graphs --------------------------------------------------
 
 
+Resampling = Literal["bilinear", "bicubic", "float_antialiased", "float_bilinear"]
+"""How a photo is resized.
+
+"bilinear" and "bicubic": Pillow's filters on the uint8 photo, antialiased, rounded to uint8.
+"float_antialiased": antialiased bilinear on floats (torch `interpolate(antialias=True)`).
+"float_bilinear": bilinear on floats between the nearest two pixels, whatever the reduction.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """How a photo becomes the encoder's `image` [1, 3, frame, frame], float32, RGB.
 
-    Resize the uint8 photo so that its longest side is `frame` (PIL filter `resample`, antialiased;
-    the other side rounded by `rounding`), subtract `mean`, divide by `std` (both on the 0-255
-    scale), then pad with zeros at the right and the bottom.
+    `fit` "longest_side": resize so that the longest side is `frame`, the other rounded by
+    `rounding`, and pad with zeros at the right and the bottom after normalising; "squash": resize
+    to frame x frame, whatever the photo's aspect. Then subtract `mean` and divide by `std`, both on
+    the 0-255 scale.
     """
 
     frame: int
-    resample: Literal["bilinear", "bicubic"]
-    rounding: Literal["half_up", "truncate"]
+    resample: Resampling
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    fit: Literal["longest_side"] = "longest_side"
+    rounding: Literal["half_up", "truncate"] = "half_up"
+    fit: Literal["longest_side", "squash"] = "longest_side"
     colour_order: Literal["RGB"] = "RGB"
+
+
+PromptPart = Literal["background_point", "mask"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRule:
     """How photo coordinates become `point_coords` and `point_labels` of the decoder.
 
+    `frame` is the side of the frame that coordinates refer to, where it is not the encoder's.
     `coordinate_scale`: "per_axis" multiplies x by new_width / width and y by new_height / height
     (after rounding, so that the two differ slightly); "longest_side" uses frame / longest for both.
-    `padding_point`: when one point with label -1 is appended. Token order does not matter to the
-    decoder (attention over tokens knows no order); edgekit writes points, padding, box corners.
+    `padding_point`: when one point with label -1 is appended: "without_box" to points alone,
+    "always" to points and boxes (a mask alone has no token in either case), "fill" as many as make
+    `max_points`, at coordinate -1 of the frame. `max_points` counts points, and two for a box.
+    `refuses` are the parts that the family's decoder has not learned. Token order does not matter
+    to the decoder (attention over tokens knows no order); edgekit writes points, box corners,
+    padding.
     """
 
     coordinate_scale: Literal["per_axis", "longest_side"]
-    padding_point: Literal["without_box", "never"]
+    padding_point: Literal["without_box", "never", "always", "fill"]
+    frame: int | None = None
+    max_points: int | None = None
+    refuses: tuple[PromptPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StableMask:
+    """A mask that is preferred while it is stable.
+
+    Stability is the area of logit > `offset` over the area of logit > -`offset`, in low-res pixels
+    (1 where both are 0). Mask `index` is taken if it is at least `threshold`.
+    """
+
+    index: int
+    offset: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskChoice:
+    """Which of the decoder's masks are returned, and how they are scored.
+
+    `masks` are indices into `low_res_masks`; `keep` "all" returns them in this order, "best" only
+    the one scored highest. `unless_stable` comes before both. `stability_offset` replaces
+    `iou_predictions` by the masks' stability (see `StableMask`) at that offset.
+    """
+
+    masks: tuple[int, ...]
+    keep: Literal["all", "best"] = "all"
+    unless_stable: StableMask | None = None
+    stability_offset: float | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRule:
-    """How `low_res_masks` [B, 4, 256, 256] logits become masks at the photo's size.
+    """How `low_res_masks` [B, M, side, side] logits become masks at the photo's size.
 
-    `single` is the index used for one mask, `multimask` those returned when several are asked for.
-    `upscale`: "frame_then_photo" = bilinear to the frame, crop to the resized photo, bilinear to
-    the photo; "straight" = crop the low-res map to the photo's aspect (truncated), bilinear to the
-    photo. All bilinear with half-pixel centres (align_corners false). A pixel is in the mask if its
-    logit > `threshold`.
+    `single` answers a request for one mask, `multimask` one for several, `others` those that only
+    this family knows, by name. `upscale`: "frame_then_photo" = to the prompts' frame, crop to the
+    resized photo, to the photo; "straight" = crop the low-res map to the photo's aspect
+    (truncated), to the photo; "squashed" = the whole low-res map to the photo. All by `resample`
+    ("bicubic" is Keys' with a = -0.75), not antialiased, with half-pixel centres (align_corners
+    false). A pixel is in the mask if its logit is `inside` the `threshold`. Low-res logits are
+    returned, and taken as a prompt, limited to +-`clamp`; masks are made before that.
     """
 
-    single: int
-    multimask: tuple[int, ...]
-    upscale: Literal["frame_then_photo", "straight"]
+    single: MaskChoice
+    multimask: MaskChoice
+    upscale: Literal["frame_then_photo", "straight", "squashed"]
+    others: tuple[MaskChoice, ...] = ()
+    side: int = 256
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    inside: Literal["above", "at_or_above"] = "above"
     threshold: float = 0.0
+    clamp: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +186,11 @@ class ClientContract:
     preprocessing: Preprocessing
     prompts: PromptRule
     masks: MaskRule
+
+    @property
+    def prompt_frame(self) -> int:
+        """Side of the frame that prompts refer to and that masks are enlarged to."""
+        return self.prompts.frame or self.preprocessing.frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +239,7 @@ class ModelRow:
     unused_keys: tuple[str, ...]
     checkpoints: tuple[CheckpointFile, ...]
     client: ClientContract
+    graph: GraphContract = GraphContract()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +384,8 @@ class Graph:
     """What a backend converts: one captured program as a file. `path` is absolute.
 
     `format` "onnx": lowered to ONNX of that `opset`, `ops` are ONNX operators; "program": the
-    program itself in torch's own format (`<role>.pt2`), `ops` are aten operators.
+    program itself in torch's own format (`<role>.pt2`), `ops` are aten operators. `macs` are
+    multiply-accumulates per run (of the decoder: for one prompt of two points).
     """
 
     role: Role
@@ -327,19 +396,24 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
+    macs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What a runtime loads for one role: `entry` is the file to open, `files` all that belong."""
+    """What a runtime loads for one role: `entry` is the file to open, `files` all that belong.
+
+    `macs` as in `Graph`.
+    """
 
     role: Role
-    format: Literal["onnx", "openvino-ir"]
+    format: Literal["onnx", "openvino-ir", "tflite"]
     entry: str
     files: tuple[FileDigest, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
+    macs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

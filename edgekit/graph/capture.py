@@ -16,11 +16,12 @@ from edgekit.errors import GraphRejected
 from edgekit.graph.passes.bake_tables import bake_tables
 from edgekit.graph.passes.exported_form import exported_form
 from edgekit.graph.passes.fold_batch_norm import fold_batch_norm
-from edgekit.records import OUTPUT_NAMES, Role, TensorSpec
+from edgekit.records import GraphContract, Role, TensorSpec
+
+Features = tuple[TensorSpec, ...]
 
 PROMPTS = "prompts"
 POINTS = "points"
-EMBEDDING = (256, 64, 64)
 _MAX = {PROMPTS: 1024, POINTS: 64}
 # Example sizes must differ from 1 (which torch.export takes for static) and from every constant of
 # the decoder, so that no dimension is taken for another by accident.
@@ -37,8 +38,15 @@ class Program:
     outputs: tuple[TensorSpec, ...]
 
 
-def capture_encoder(encoder: nn.Module, *, frame: int = 1024) -> Program:
-    """Capture `image` [1, 3, frame, frame] -> `image_embeddings`, static, batch norm folded.
+def image_embeddings(channels: int = 256, height: int = 64, width: int = 64) -> Features:
+    """What the encoders of most families return, and nothing else."""
+    return (_float32("image_embeddings", (1, channels, height, width)),)
+
+
+def capture_encoder(
+    encoder: nn.Module, *, frame: int = 1024, contract: GraphContract | None = None
+) -> Program:
+    """Capture `image` [1, 3, frame, frame] -> the model's features, static, batch norm folded.
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
@@ -47,30 +55,34 @@ def capture_encoder(encoder: nn.Module, *, frame: int = 1024) -> Program:
     example = _example(inputs)
     ready = fold_batch_norm(bake_tables(encoder), example)
     exported = torch.export.export(ready, example, strict=False)
-    return _program(Role.ENCODER, exported, inputs=inputs)
+    return _program(Role.ENCODER, exported, inputs=inputs, contract=contract or GraphContract())
 
 
 def capture_decoder(
     decoder: nn.Module,
     *,
-    embedding: tuple[int, int, int] = EMBEDDING,
+    features: Features | None = None,
     slots: int | None = None,
+    contract: GraphContract | None = None,
 ) -> Program:
     """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
 
-    The image embedding keeps batch 1, whatever the number of prompts: image-side work of the
-    decoder is done once and broadcast. Masks are four times as wide as the embedding.
+    Features keep batch 1, whatever the number of prompts: image-side work of the decoder is done
+    once and broadcast. Masks are four times as wide as `image_embeddings`.
 
     Args:
         decoder: the module, left as it was.
-        embedding: channels, height and width of `image_embeddings`.
+        features: what the encoder returns (the outputs of its program); None stands for
+            `image_embeddings()`.
+        contract: the model's tensor names; None stands for those of most families.
         slots: for runtimes without dynamic shapes: one prompt with that many points, of which
             unused ones are `Label.EMPTY`.
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
     """
-    inputs = _decoder_inputs(embedding, slots)
+    contract = contract or GraphContract()
+    inputs = _decoder_inputs(features or image_embeddings(), contract, slots)
     dims = {name: Dim(name, min=1, max=most) for name, most in _MAX.items()}
     dynamic = tuple(
         {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
@@ -82,19 +94,22 @@ def capture_decoder(
         dynamic_shapes=dynamic,
         strict=False,
     )
-    return _program(Role.DECODER, exported, inputs=inputs)
+    return _program(Role.DECODER, exported, inputs=inputs, contract=contract)
 
 
-def _decoder_inputs(embedding: tuple[int, int, int], slots: int | None) -> tuple[TensorSpec, ...]:
-    height, width = (4 * side for side in embedding[1:])
+def _decoder_inputs(
+    features: Features, contract: GraphContract, slots: int | None
+) -> tuple[TensorSpec, ...]:
+    shapes = {spec.name: spec.shape for spec in features}
+    height, width = (4 * int(side) for side in shapes["image_embeddings"][2:])
     prompts, points = (PROMPTS, POINTS) if slots is None else (1, slots)
-    return (
-        _float32("image_embeddings", (1, *embedding)),
-        _float32("point_coords", (prompts, points, 2)),
-        _float32("point_labels", (prompts, points)),
-        _float32("mask_input", (prompts, 1, height, width)),
-        _float32("has_mask_input", (prompts,)),
-    )
+    shapes |= {
+        "point_coords": (prompts, points, 2),
+        "point_labels": (prompts, points),
+        "mask_input": (prompts, 1, height, width),
+        "has_mask_input": (prompts,),
+    }
+    return tuple(_float32(name, shapes[name]) for name in contract.inputs(Role.DECODER))
 
 
 def _float32(name: str, shape: tuple[int | str, ...]) -> TensorSpec:
@@ -114,8 +129,9 @@ def _program(
     exported: ExportedProgram,
     *,
     inputs: tuple[TensorSpec, ...],
+    contract: GraphContract,
 ) -> Program:
-    outputs = OUTPUT_NAMES[role]
+    outputs = contract.outputs(role)
     names = exported.graph_signature.user_inputs
     wanted = tuple(spec.name for spec in inputs)
     if names != wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.models.checkpoints.fit import Split
-from edgekit.records import INPUT_NAMES, OUTPUT_NAMES, Feeds, FloatArray, Role, Session
+from edgekit.records import Feeds, FloatArray, GraphContract, Role, Session
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 class TorchSession:
     """One module behind the `Session` protocol; float32 on the CPU."""
 
-    def __init__(self, module: nn.Module, role: Role) -> None:
+    def __init__(self, module: nn.Module, role: Role, contract: GraphContract) -> None:
         self._module = module
-        self._role = role
+        self._inputs = contract.inputs(role)
+        self._outputs = contract.outputs(role)
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run the module in inference mode."""
         import torch
 
         with torch.inference_mode():
-            result = self._module(
-                *(torch.from_numpy(feeds[name]) for name in INPUT_NAMES[self._role])
-            )
+            result = self._module(*(torch.from_numpy(feeds[name]) for name in self._inputs))
         tensors = result if isinstance(result, tuple) else (result,)
-        return {
-            name: tensor.numpy()
-            for name, tensor in zip(OUTPUT_NAMES[self._role], tensors, strict=True)
-        }
+        return {name: tensor.numpy() for name, tensor in zip(self._outputs, tensors, strict=True)}
 
 
 def reference_sessions(split: Split) -> tuple[Session, Session]:
     """Encoder and decoder sessions of the PyTorch reference."""
-    return TorchSession(split.encoder, Role.ENCODER), TorchSession(split.decoder, Role.DECODER)
+    encoder, decoder = (
+        TorchSession(split.module(role), role, split.row.graph)
+        for role in (Role.ENCODER, Role.DECODER)
+    )
+    return encoder, decoder

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgekit import store
 from edgekit.records import ClientContract, FloatArray, Session
+from edgekit.runtime.choice import chosen
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.preprocess import encoder_input
@@ -48,14 +49,21 @@ def write_golden(
     image = encoder_input(pixels, client.preprocessing)
     embeddings = encoder.run({"image": image})
     tensors: dict[str, FloatArray] = {"image": image, **embeddings}
-    prompts = _prompts(size)
-    for name, facts in prompts.items():
-        prompt = Prompt.checked(**facts, photo_size=size)
+    facts = _prompts(size)
+    prompts = {name: Prompt.checked(**given, photo_size=size) for name, given in facts.items()}
+    taken = {
+        name: prompt
+        for name, prompt in prompts.items()
+        if not prompt.parts.intersection(client.prompts.refuses)
+    }
+    for name, prompt in taken.items():
         feeds = decoder_feeds([prompt], size, client, slots=slots)
         result = decoder.run({**embeddings, **feeds})
         tensors |= _stages(name, feeds, result, size=size, client=client)
     np.savez_compressed(target / "tensors.npz", **tensors)  # type: ignore[arg-type]
-    store.write_atomic(target / "prompts.json", json.dumps(_guide(prompts), indent=2) + "\n")
+    store.write_atomic(
+        target / "prompts.json", json.dumps(_guide({n: facts[n] for n in taken}), indent=2) + "\n"
+    )
 
 
 def _prompts(
@@ -81,8 +89,8 @@ def _stages(
     size: tuple[int, int],
     client: ClientContract,
 ) -> dict[str, FloatArray]:
-    low_res = result["low_res_masks"][0]
-    mask = masks_from_logits(low_res[[client.masks.single]], size, client)
+    single, _ = chosen(client.masks.single, result["low_res_masks"], result["iou_predictions"])
+    mask = masks_from_logits(single[0], size, client)
     small = {key: feeds[key] for key in ("point_coords", "point_labels")}
     tensors = {**small, **result, "mask": mask.astype(np.float32)}
     return {f"{name}.{key}": value for key, value in tensors.items()}
@@ -93,9 +101,9 @@ def _guide(prompts: dict[str, dict[str, Sequence[float] | Sequence[Sequence[floa
         "photo": "photo.png, uint8 RGB",
         "tensors": {
             "image": "encoder input after resizing, normalising and padding",
-            "image_embeddings": "encoder output of the PyTorch reference",
+            "image_embeddings and its like": "encoder outputs of the PyTorch reference",
             "NAME.point_coords, NAME.point_labels": "decoder inputs; mask_input and "
-            "has_mask_input are zeros",
+            "has_mask_input, where there are such, are zeros",
             "NAME.low_res_masks, NAME.iou_predictions": "decoder outputs of the reference",
             "NAME.mask": "0 or 1, the single mask at the photo's size",
         },

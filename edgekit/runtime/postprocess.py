@@ -1,12 +1,13 @@
 """From the decoder's low-res logits to masks at the photo's size.
 
-Upstream's chain (bilinear to the frame, crop, bilinear to the photo) is linear and separable, so it
-is composed once per photo size into one matrix per axis. The same matrices serve every prompt.
+Upstream's chains (bilinear to the frame, crop, bilinear to the photo, for one) are linear and
+separable, so each is composed once per photo size into one matrix per axis. The same matrices serve
+every prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,25 +15,25 @@ import numpy as np
 
 from edgekit.records import BoolArray, ClientContract, FloatArray
 from edgekit.runtime.preprocess import resized_size
-from edgekit.runtime.resampling import Band, Matrix, banded, bilinear
+from edgekit.runtime.resampling import Band, Matrix, banded, bicubic, bilinear
 
-LOW_RES = 256
-"""Side of the decoder's masks, in pixels."""
+_INTERPOLATIONS = {"bilinear": bilinear, "bicubic": bicubic}
+_INSIDE = {"above": np.greater, "at_or_above": np.greater_equal}
 
 
 def upscale_logits(
     low_res: FloatArray, photo_size: tuple[int, int], client: ClientContract
 ) -> FloatArray:
-    """Logits [..., 256, 256] at the photo's size: float32 [..., H, W].
+    """Logits [..., side, side] at the photo's size: float32 [..., H, W].
 
     Equal to upstream's chain of `torch.nn.functional.interpolate` to 1e-5 of the logit range.
 
     Args:
         low_res: the decoder's `low_res_masks`, float32, any leading dimensions.
         photo_size: (height, width) in pixels.
-        client: the family's rules (`masks.upscale`, `preprocessing`).
+        client: the family's rules (`masks`, `preprocessing`).
     """
-    flat = low_res.reshape(-1, LOW_RES, LOW_RES)
+    flat = low_res.reshape(-1, *low_res.shape[-2:])
     out = np.empty((len(flat), *photo_size), dtype=np.float32)
     for logits, target in zip(flat, out, strict=True):
         for rows, values in _row_bands(logits, photo_size, client):
@@ -43,15 +44,17 @@ def upscale_logits(
 def masks_from_logits(
     low_res: FloatArray, photo_size: tuple[int, int], client: ClientContract
 ) -> BoolArray:
-    """Masks at the photo's size: bool [..., H, W] for low-res logits [..., 256, 256].
+    """Masks at the photo's size: bool [..., H, W] for low-res logits [..., side, side].
 
-    The same as `upscale_logits(...) > threshold`, without ever holding the enlarged logits.
+    The same as comparing `upscale_logits(...)` with the threshold, without ever holding the
+    enlarged logits.
     """
-    flat = low_res.reshape(-1, LOW_RES, LOW_RES)
+    flat = low_res.reshape(-1, *low_res.shape[-2:])
     out = np.empty((len(flat), *photo_size), dtype=np.bool_)
+    inside = _INSIDE[client.masks.inside]
     for logits, target in zip(flat, out, strict=True):
         for rows, values in _row_bands(logits, photo_size, client):
-            np.greater(values, client.masks.threshold, out=target[rows])
+            inside(values, client.masks.threshold, out=target[rows])
     return out.reshape(*low_res.shape[:-2], *photo_size)
 
 
@@ -68,7 +71,7 @@ class _Upscaling:
 def _row_bands(
     logits: FloatArray, photo_size: tuple[int, int], client: ClientContract
 ) -> Iterator[tuple[slice, FloatArray]]:
-    """The enlarged map [H, W] of one low-res map [256, 256], a band of rows at a time."""
+    """The enlarged map [H, W] of one low-res map [side, side], a band of rows at a time."""
     maps = _upscaling(photo_size, client)
     read = logits[: maps.source_rows]
     widened = np.empty((maps.source_rows, maps.width), dtype=np.float32)
@@ -91,29 +94,42 @@ def _upscaling(photo_size: tuple[int, int], client: ClientContract) -> _Upscalin
 
 
 def _composed(photo_size: tuple[int, int], client: ClientContract) -> tuple[Matrix, Matrix]:
-    """Matrices [H, 256] and [W, 256] that the family's rule `masks.upscale` amounts to."""
-    if client.masks.upscale == "straight":
-        vertical, horizontal = (
-            _straight(low, side)
-            for low, side in zip(_cropped_low_res(*photo_size), photo_size, strict=True)
-        )
-        return vertical, horizontal
-    frame = client.preprocessing.frame
-    resized = resized_size(*photo_size, client.preprocessing)
-    to_frame = bilinear(LOW_RES, frame)
-    vertical, horizontal = (
-        bilinear(crop, side) @ to_frame[:crop]
-        for crop, side in zip(resized, photo_size, strict=True)
-    )
+    """Matrices [H, side] and [W, side] that the family's rule `masks.upscale` amounts to."""
+    vertical, horizontal = _ROUTES[client.masks.upscale](photo_size, client)
     return vertical, horizontal
 
 
-def _cropped_low_res(height: int, width: int) -> tuple[int, int]:
-    """The low-res map without its padding, truncated (nanosam/utils/predictor.py, upscale_mask)."""
-    if width > height:
-        return int(LOW_RES * height / width), LOW_RES
-    return LOW_RES, int(LOW_RES * width / height)
+def _frame_then_photo(photo_size: tuple[int, int], client: ClientContract) -> list[Matrix]:
+    """To the prompts' frame, cropped to the resized photo, to the photo."""
+    interpolation = _INTERPOLATIONS[client.masks.resample]
+    frame = client.prompt_frame
+    to_frame = interpolation(client.masks.side, frame)
+    resized = resized_size(*photo_size, client.preprocessing, frame=frame)
+    return [
+        interpolation(crop, side) @ to_frame[:crop]
+        for crop, side in zip(resized, photo_size, strict=True)
+    ]
 
 
-def _straight(crop: int, side: int) -> Matrix:
-    return np.pad(bilinear(crop, side), ((0, 0), (0, LOW_RES - crop)))
+def _straight(photo_size: tuple[int, int], client: ClientContract) -> list[Matrix]:
+    """Without the padding, truncated, to the photo (nanosam/utils/predictor.py, upscale_mask)."""
+    low, longest = client.masks.side, max(photo_size)
+    interpolation = _INTERPOLATIONS[client.masks.resample]
+    crops = [int(low * side / longest) for side in photo_size]
+    return [
+        np.pad(interpolation(crop, side), ((0, 0), (0, low - crop)))
+        for crop, side in zip(crops, photo_size, strict=True)
+    ]
+
+
+def _squashed(photo_size: tuple[int, int], client: ClientContract) -> list[Matrix]:
+    """The whole map to the photo, which was squashed into a square as well."""
+    interpolation = _INTERPOLATIONS[client.masks.resample]
+    return [interpolation(client.masks.side, side) for side in photo_size]
+
+
+_ROUTES: dict[str, Callable[[tuple[int, int], ClientContract], list[Matrix]]] = {
+    "frame_then_photo": _frame_then_photo,
+    "straight": _straight,
+    "squashed": _squashed,
+}

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self, overload
 
+import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, Bundle, ClientContract, FloatArray, Role, Session
+from edgekit.runtime.choice import choice_of, chosen
 from edgekit.runtime.photo import PhotoLike, load_photo
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.preprocess import encoder_input
@@ -26,9 +28,9 @@ class Prediction(NamedTuple):
     masks: BoolArray
     """[M, H, W] at the photo's size."""
     scores: FloatArray
-    """[M], the decoder's own estimate of each mask's IoU. Not squashed into 0-1."""
+    """[M], the decoder's own estimate of each mask's IoU. Not every family's lie in 0-1."""
     low_res_logits: FloatArray
-    """[M, 256, 256]; one of them can be the `mask` of the next prompt."""
+    """[M, side, side]; one of them can be the `mask` of the next prompt."""
 
 
 class Predictions(Sequence[Prediction]):
@@ -42,10 +44,12 @@ class Predictions(Sequence[Prediction]):
         decoded: Sequence[tuple[FloatArray, FloatArray]],
         *,
         masks_from: Callable[[FloatArray], BoolArray],
+        clamp: float | None = None,
     ) -> None:
-        """`decoded` holds low-res logits [M, 256, 256] and scores [M] of each prompt."""
+        """`decoded` holds low-res logits [M, side, side] and scores [M] of each prompt."""
         self._decoded = decoded
         self._masks_from = masks_from
+        self._clamp = clamp
 
     def __len__(self) -> int:
         return len(self._decoded)
@@ -56,9 +60,10 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: slice) -> Predictions: ...
     def __getitem__(self, index: int | slice) -> Prediction | Predictions:
         if isinstance(index, slice):
-            return Predictions(self._decoded[index], masks_from=self._masks_from)
+            return Predictions(self._decoded[index], masks_from=self._masks_from, clamp=self._clamp)
         low_res, scores = self._decoded[index]
-        return Prediction(self._masks_from(low_res), scores, low_res)
+        returned = low_res if self._clamp is None else np.clip(low_res, -self._clamp, self._clamp)
+        return Prediction(self._masks_from(low_res), scores, returned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,7 +119,7 @@ class Predictor:
 
         Args:
             client: the family's rules around the graphs.
-            encoder: `image` in, features (`image_embeddings`) out.
+            encoder: `image` in, features (`image_embeddings` and a family's own) out.
             decoder: features and prompts in, `low_res_masks` and `iou_predictions` out.
             prompt_slots: for a decoder with fixed slots and batch 1; None for a dynamic one.
         """
@@ -162,18 +167,20 @@ class Predictor:
         *,
         box: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
-        multimask: bool = False,
+        multimask: bool | str = False,
     ) -> Prediction:
         """Segment one object, in SAM's calling convention and photo coordinates.
 
         Args:
             points: [N, 2] x, y. labels: [N], 1 foreground, 0 background.
             box: [4] x0, y0, x1, y1.
-            mask: [256, 256] low-res logits of an earlier prediction, to refine it.
-            multimask: return the family's several candidates instead of one mask.
+            mask: [side, side] low-res logits of an earlier prediction, to refine it.
+            multimask: return the family's several candidates instead of one mask, or one of the
+                sets of masks that only this family knows, by name (`client.masks.others`).
 
         Raises:
-            BadInput: no photo was set, or the prompt is wrong (see `Prompt.checked`).
+            BadInput: no photo was set, or the prompt is wrong (see `Prompt.checked`) or
+                one that this family does not take.
         """
         prompt = Prompt.checked(
             points=points, labels=labels, box=box, mask=mask, photo_size=self.photo_size
@@ -181,7 +188,7 @@ class Predictor:
         return self.predict_many([prompt], multimask=multimask)[0]
 
     def predict_many(
-        self, prompts: Sequence[Prompt], *, multimask: bool = False
+        self, prompts: Sequence[Prompt], *, multimask: bool | str = False
     ) -> Sequence[Prediction]:
         """Segment many objects of the photo, `CHUNK` at a time.
 
@@ -189,28 +196,29 @@ class Predictor:
         when it is taken from the sequence, so that memory does not grow with the photo.
 
         Raises:
-            BadInput: no photo was set, or a prompt lies outside it.
+            BadInput: no photo was set, a prompt lies outside it, or this family does not take it.
         """
         photo = self._encoded()
         for prompt in prompts:
             prompt.check_inside(photo.size)
+            prompt.check_taken(self.client)
         size = CHUNK if self._slots is None else 1
         chunks = [prompts[start : start + size] for start in range(0, len(prompts), size)]
         return Predictions(
             [pair for chunk in chunks for pair in self._decode(photo, chunk, multimask=multimask)],
             masks_from=lambda logits: masks_from_logits(logits, photo.size, self.client),
+            clamp=self.client.masks.clamp,
         )
 
     def _decode(
-        self, photo: _Encoded, prompts: Sequence[Prompt], *, multimask: bool
+        self, photo: _Encoded, prompts: Sequence[Prompt], *, multimask: bool | str
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Low-res logits [M, 256, 256] and scores [M] of the masks asked for, per prompt."""
+        """Low-res logits [M, side, side] and scores [M] of the masks asked for, per prompt."""
+        choice = choice_of(self.client.masks, multimask)
         feeds = decoder_feeds(prompts, photo.size, self.client, slots=self._slots)
         out = self._decoder.run({**photo.features, **feeds})
-        rule = self.client.masks
-        kept = list(rule.multimask if multimask else (rule.single,))
-        # Indexing with a list copies, so that the masks nobody asked for are let go.
-        return zip(out["low_res_masks"][:, kept], out["iou_predictions"][:, kept], strict=True)
+        low_res, scores = chosen(choice, out["low_res_masks"], out["iou_predictions"])
+        return zip(low_res, scores, strict=True)
 
     def _encoded(self) -> _Encoded:
         if self._photo is None:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
-from edgekit.records import ClientContract, FloatArray, Label
-from edgekit.runtime.postprocess import LOW_RES
+from edgekit.records import ClientContract, FloatArray, Label, PromptPart
 from edgekit.runtime.preprocess import resized_size
 
 Coordinates = npt.NDArray[np.float64]
@@ -19,14 +18,18 @@ Labels = npt.NDArray[np.int64]
 _POINTS = "points [N, 2] as x, y in photo pixels"
 _LABELS = "one label per point: 1 foreground, 0 background"
 _BOX = "a box x0, y0, x1, y1 in photo pixels with x0 < x1 and y0 < y1"
-_MASK = f"low-res logits [{LOW_RES}, {LOW_RES}], as predict() returned them"
+_MASK = "low-res logits [side, side], as predict() returned them"
+_PARTS: dict[PromptPart, str] = {
+    "background_point": "background points (label 0)",
+    "mask": "a mask as a prompt",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prompt:
     """One object to segment, in pixels of the photo (x right, y down). Made by `Prompt.checked`.
 
-    `points` [N, 2] and `labels` [N] (N may be 0), `box` [4] as x0, y0, x1, y1, `mask` [256, 256]
+    `points` [N, 2] and `labels` [N] (N may be 0), `box` [4] as x0, y0, x1, y1, `mask` [side, side]
     logits of an earlier prediction of the same object.
     """
 
@@ -51,7 +54,7 @@ class Prompt:
             points: [N, 2] x, y in photo pixels; None or empty for none.
             labels: [N], 1 foreground, 0 background; as many as points.
             box: [4] or [1, 4], x0, y0, x1, y1 in photo pixels.
-            mask: [256, 256] or [1, 256, 256] low-res logits.
+            mask: [side, side] or [1, side, side] low-res logits.
             photo_size: (height, width); None leaves the photo's bounds to the Predictor.
 
         Raises:
@@ -70,6 +73,41 @@ class Prompt:
         if photo_size is not None:
             prompt.check_inside(photo_size)
         return prompt
+
+    @property
+    def parts(self) -> set[PromptPart]:
+        """What it has of the parts that not every family takes."""
+        parts: set[PromptPart] = set()
+        if (self.labels == Label.BACKGROUND).any():
+            parts.add("background_point")
+        if self.mask is not None:
+            parts.add("mask")
+        return parts
+
+    def check_taken(self, client: ClientContract) -> None:
+        """Refuse what the family's decoder has not learned.
+
+        Raises:
+            BadInput: a part that the family refuses, too many points, a mask of the wrong size.
+        """
+        rule = client.prompts
+        if refused := self.parts.intersection(rule.refuses):
+            raise BadInput(
+                f"This model does not take {' or '.join(_PARTS[part] for part in refused)}.",
+                expected="foreground points or a box",
+            )
+        count = len(self.labels) + 2 * (self.box is not None)
+        if rule.max_points is not None and count > rule.max_points:
+            raise BadInput(
+                f"The prompt has {count} points (a box counts as two).",
+                expected=f"at most {rule.max_points}, which is what this model was trained with",
+            )
+        side = client.masks.side
+        if self.mask is not None and self.mask.shape != (side, side):
+            raise BadInput(
+                f"The mask cannot have the shape {list(self.mask.shape)}.",
+                expected=f"low-res logits [{side}, {side}], as predict() returned them",
+            )
 
     def check_inside(self, photo_size: tuple[int, int]) -> None:
         """Refuse coordinates that are not on a photo of (height, width) pixels.
@@ -106,68 +144,82 @@ def decoder_feeds(
     Args:
         prompts: at least one, inside the photo.
         photo_size: (height, width) in pixels.
-        client: the family's rules for coordinates and the padding point.
+        client: the family's rules for coordinates, padding points and masks.
         slots: the number of tokens of a decoder with fixed slots; None for a dynamic one.
 
     Returns:
-        point_coords [B, N, 2] in the encoder's frame, point_labels [B, N], mask_input
-        [B, 1, 256, 256] and has_mask_input [B], all float32.
+        point_coords [B, N, 2] in the prompts' frame, point_labels [B, N], and where the family
+        takes masks mask_input [B, 1, side, side] and has_mask_input [B], all float32.
 
     Raises:
         BadInput: a prompt needs more tokens than there are slots.
     """
-    tokens = [_tokens(prompt, client) for prompt in prompts]
     scale = _coordinate_scale(photo_size, client)
+    tokens = [_tokens(prompt, client, scale) for prompt in prompts]
     length = slots or max(1, *(len(labels) for _, labels in tokens))
     coords = np.zeros((len(prompts), length, 2), dtype=np.float32)
     codes = np.full((len(prompts), length), Label.EMPTY, dtype=np.float32)
     for row, (places, labels) in enumerate(tokens):
         if len(labels) > length:
             raise _too_long(needed=len(labels), slots=length)
-        coords[row, : len(labels)] = places * scale
+        coords[row, : len(labels)] = places
         codes[row, : len(labels)] = labels
-    mask_input, has_mask_input = _masks(prompts)
-    return {
-        "point_coords": coords,
-        "point_labels": codes,
-        "mask_input": mask_input,
-        "has_mask_input": has_mask_input,
-    }
+    feeds: dict[str, FloatArray] = {"point_coords": coords, "point_labels": codes}
+    if "mask" in client.prompts.refuses:
+        return feeds
+    return feeds | _masks(prompts, side=client.masks.side)
 
 
-def _tokens(prompt: Prompt, client: ClientContract) -> tuple[Coordinates, list[int]]:
-    """Places [N, 2] in photo pixels and label codes: points, padding point, box corners.
-
-    The padding point goes with points only: SAM pads where it embeds points, so that a mask alone
-    has no token at all (segment_anything/modeling/prompt_encoder.py).
-    """
+def _tokens(
+    prompt: Prompt, client: ClientContract, scale: Coordinates
+) -> tuple[Coordinates, list[int]]:
+    """Places [N, 2] in the prompts' frame and label codes: points, box corners, padding points."""
     places, labels = [prompt.points], prompt.labels.tolist()
     if prompt.box is not None:
         places.append(prompt.box.reshape(2, 2))
         labels += [Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]
-    elif labels and client.prompts.padding_point == "without_box":
-        places.append(np.zeros((1, 2)))
-        labels.append(Label.PADDING)
-    return np.concatenate(places), labels
+    padding = _padding(prompt, client)
+    placed = np.concatenate([*(place * scale for place in places), padding])
+    return placed, labels + [int(Label.PADDING)] * len(padding)
+
+
+def _padding(prompt: Prompt, client: ClientContract) -> Coordinates:
+    """Places [K, 2] of the padding points.
+
+    They go with points and boxes only: SAM pads where it embeds points, so that a mask alone has no
+    token at all (segment_anything/modeling/prompt_encoder.py).
+    """
+    rule = client.prompts
+    given = len(prompt.labels) + 2 * (prompt.box is not None)
+    if rule.padding_point == "fill" and rule.max_points is not None:
+        return np.full((max(rule.max_points - given, 0), 2), -1.0)
+    wanted = {
+        "never": False,
+        "without_box": prompt.box is None,
+        "always": True,
+        "fill": False,
+    }[rule.padding_point]
+    return np.zeros((1 if given and wanted else 0, 2))
 
 
 def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
-    """Factors for x and y from photo pixels to the frame."""
+    """Factors for x and y from photo pixels to the prompts' frame."""
     height, width = photo_size
+    frame = client.prompt_frame
     if client.prompts.coordinate_scale == "longest_side":
-        factor = client.preprocessing.frame / max(photo_size)
+        factor = frame / max(photo_size)
         return np.array([factor, factor])
-    new_height, new_width = resized_size(height, width, client.preprocessing)
+    new_height, new_width = resized_size(height, width, client.preprocessing, frame=frame)
     return np.array([new_width / width, new_height / height])
 
 
-def _masks(prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
-    masks = np.zeros((len(prompts), 1, LOW_RES, LOW_RES), dtype=np.float32)
+def _masks(prompts: Sequence[Prompt], *, side: int) -> dict[str, FloatArray]:
+    masks = np.zeros((len(prompts), 1, side, side), dtype=np.float32)
     given = np.zeros(len(prompts), dtype=np.float32)
     for row, prompt in enumerate(prompts):
         if prompt.mask is not None:
             masks[row, 0], given[row] = prompt.mask, 1
-    return masks, given
+    return {"mask_input": masks, "has_mask_input": given}
 
 
 def _too_long(*, needed: int, slots: int) -> BadInput:
@@ -227,6 +279,7 @@ def _box(box: npt.ArrayLike) -> Coordinates:
 
 def _mask(mask: npt.ArrayLike) -> FloatArray:
     logits = _numbers(mask, name="mask", expected=_MASK)
-    if logits.shape not in {(LOW_RES, LOW_RES), (1, LOW_RES, LOW_RES)}:
+    side = logits.shape[-1] if logits.ndim else 0
+    if side == 0 or logits.shape not in {(side, side), (1, side, side)}:
         raise _wrong_shape("mask", logits, _MASK)
-    return logits.reshape(LOW_RES, LOW_RES).astype(np.float32)
+    return logits.reshape(side, side).astype(np.float32)

@@ -60,8 +60,16 @@ def _build(folder: Path, row: ModelRow, source: WeightsSource, target: Target) -
     from edgekit.models.reference import reference_sessions
 
     split = load(row, source)
-    decoder_program = capture_decoder(split.decoder, slots=target.prompt_slots)
-    programs = (capture_encoder(split.encoder), decoder_program)
+    encoder_program = capture_encoder(
+        split.encoder, frame=row.client.preprocessing.frame, contract=row.graph
+    )
+    decoder_program = capture_decoder(
+        split.decoder,
+        features=encoder_program.outputs,
+        slots=target.prompt_slots,
+        contract=row.graph,
+    )
+    programs = (encoder_program, decoder_program)
     if backends.takes(target.runtime) == "program":
         graphs = tuple(save_program(program, folder=folder) for program in programs)
     else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekit.records import Artifact, ClientContract, Manifest, Role, Target
+from edgekit.records import Artifact, ClientContract, Manifest, MaskRule, Role, Target
 
 _LARGEST_FRAME = 4096  # 16x the pixels of SAM's 1024: beyond it a bundle only asks for memory
-_MASKS = 4  # low_res_masks has one single-mask and three multimask channels
+_MASKS = 5  # one single mask and three of several; SAM-HQ's own is the fifth
 
 
 def in_target(target: Target) -> Iterator[str]:
@@ -38,13 +38,31 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
 
 
 def _in_client(client: ClientContract) -> Iterator[str]:
-    if not 1 <= client.preprocessing.frame <= _LARGEST_FRAME:
-        yield f"client.preprocessing.frame: must be 1 to {_LARGEST_FRAME}"
+    for where, frame in (
+        ("preprocessing.frame", client.preprocessing.frame),
+        ("prompts.frame", client.prompt_frame),
+        ("masks.side", client.masks.side),
+    ):
+        if not 1 <= frame <= _LARGEST_FRAME:
+            yield f"client.{where}: must be 1 to {_LARGEST_FRAME}"
     if min(client.preprocessing.std) <= 0:
         yield "client.preprocessing.std: must be positive"
-    chosen = (client.masks.single, *client.masks.multimask)
-    if not client.masks.multimask or min(chosen) < 0 or max(chosen) >= _MASKS:
-        yield f"client.masks: indices must be 0 to {_MASKS - 1}"
+    rule = client.prompts
+    if rule.padding_point == "fill" and rule.max_points is None:
+        yield "client.prompts: padding to max_points needs max_points"
+    if rule.max_points is not None and rule.max_points < 1:
+        yield "client.prompts.max_points: must be at least 1"
+    yield from _in_masks(client.masks)
+
+
+def _in_masks(rule: MaskRule) -> Iterator[str]:
+    for choice in (rule.single, rule.multimask, *rule.others):
+        stable = [choice.unless_stable.index] if choice.unless_stable else []
+        indices = (*choice.masks, *stable)
+        if not choice.masks or min(indices) < 0 or max(indices) >= _MASKS:
+            yield f"client.masks: indices must be 0 to {_MASKS - 1}"
+    if len(rule.single.masks) != 1 and rule.single.keep == "all":
+        yield "client.masks.single: must choose one mask"
 
 
 def _in_artifact(artifact: Artifact) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 
 from edgekit.catalog import Instance, Photo, instance_mask
-from edgekit.records import BoolArray
+from edgekit.records import BoolArray, MaskRule
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
@@ -93,8 +93,7 @@ def _figures(
     both = [replace(point, box=box.box) for point, box in zip(points, boxes, strict=True)]
     single = predictor.predict_many([*points, *boxes, *both])
     several = predictor.predict_many(points, multimask=True)
-    rule = predictor.client.masks
-    three = [place for place, index in enumerate(rule.multimask) if index != rule.single]
+    three = _places_of_three(predictor.client.masks)
     count = len(annotated)
     for i, (instance, mask) in enumerate(annotated):
         candidates = several[i]
@@ -109,6 +108,14 @@ def _figures(
             chosen=ious[int(np.argmax(candidates.scores[three]))],
             box_point=mask_iou(single[2 * count + i].masks[0], mask),
         )
+
+
+def _places_of_three(rule: MaskRule) -> list[int]:
+    """Where a multimask prediction holds SAM's three: NanoSAM's has the single mask as well."""
+    if rule.multimask.keep == "best":
+        return [0]
+    single = set() if rule.single.keep == "best" else set(rule.single.masks)
+    return [place for place, index in enumerate(rule.multimask.masks) if index not in single]
 
 
 def _click(mask: BoolArray) -> tuple[int, int]:

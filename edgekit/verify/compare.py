@@ -65,7 +65,8 @@ def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) ->
     reference.set_image(pixels)
     seen: list[Evidence] = []
     expected: list[Prediction] = []
-    for trial in trials_of(subjects, seed=photo.id):
+    refused = reference.client.prompts.refuses
+    for trial in trials_of(subjects, seed=photo.id, refuses=refused):
         expected.append(_decoded(reference, trial, reference_so_far=expected))
         found = _decoded(candidate, trial, reference_so_far=expected)
         truth = subjects[trial.subject].truth

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgekit.catalog import Instance, Photo, instance_mask
 from edgekit.errors import BadInput
-from edgekit.records import BoolArray, Label
+from edgekit.records import BoolArray, Label, PromptPart
 from edgekit.verify.interior import interior_pixel
 
 Point = tuple[float, float]
@@ -107,8 +107,20 @@ def subjects_of(photo: Photo, *, height: int, width: int) -> tuple[Subject, ...]
     return subjects or tuple(_laid_out(row, height=height, width=width) for row in LAYOUT)
 
 
-def trials_of(subjects: tuple[Subject, ...], *, seed: str) -> tuple[Trial, ...]:
-    """The prompts of one photo; `seed` (the photo's id) decides which subject starts the deal."""
+_NEEDS: dict[PromptKind, PromptPart] = {
+    PromptKind.POINT_WITH_NEGATIVE: "background_point",
+    PromptKind.REFINEMENT: "mask",
+}
+
+
+def trials_of(
+    subjects: tuple[Subject, ...], *, seed: str, refuses: tuple[PromptPart, ...] = ()
+) -> tuple[Trial, ...]:
+    """The prompts of one photo.
+
+    `seed` (the photo's id) decides which subject starts the deal; kinds that need a part that the
+    family `refuses` are left out.
+    """
     trials: list[Trial] = []
     for index, subject in enumerate(subjects):
         trials.append(_trial(PromptKind.POINT, subject, index))
@@ -116,6 +128,8 @@ def trials_of(subjects: tuple[Subject, ...], *, seed: str) -> tuple[Trial, ...]:
     start = zlib.crc32(seed.encode())
     for turn, kind in enumerate(_DEALT):
         index = (start + turn) % len(subjects)
+        if _NEEDS.get(kind) in refuses:
+            continue
         if kind is PromptKind.POINT_WITH_NEGATIVE and subjects[index].negative is None:
             continue
         trials.append(_trial(kind, subjects[index], index))

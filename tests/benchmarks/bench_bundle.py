@@ -25,7 +25,7 @@ from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import Split, load
 from edgekit.models.reference import reference_sessions
 from edgekit.pipeline import ExportRequest, export
-from edgekit.records import INPUT_NAMES, Bundle, Feeds, Role
+from edgekit.records import Bundle, Feeds, Role
 
 
 def feeds_of(role: Role) -> Feeds:
@@ -48,7 +48,7 @@ def by_hand(split: Split, role: Role, folder: Path, threads: int) -> Callable[[]
     import torch
 
     path = folder / f"{role}.onnx"
-    example = tuple(torch.from_numpy(feeds_of(role)[name]) for name in INPUT_NAMES[role])
+    example = tuple(torch.from_numpy(feeds_of(role)[name]) for name in split.row.graph.inputs(role))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgekit.graph.capture import capture_decoder
+from edgekit.graph.capture import capture_decoder, image_embeddings
 from edgekit.graph.passes.exported_form import exported_form
 
 
@@ -22,7 +22,7 @@ class Swapped(nn.Module):
 
 def test_the_named_form_is_taken(small_decoder: nn.Module) -> None:
     assert exported_form(Swapped(small_decoder)) is small_decoder
-    program = capture_decoder(Swapped(small_decoder.train()), embedding=(4, 2, 2))
+    program = capture_decoder(Swapped(small_decoder.train()), features=image_embeddings(4, 2, 2))
     assert any(node.target is torch.ops.aten.gelu.default for node in program.exported.graph.nodes)
 
 

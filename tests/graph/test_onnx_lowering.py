@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edgekit.errors import GraphRejected
-from edgekit.graph.capture import Program, capture_decoder, capture_encoder
+from edgekit.graph.capture import Program, capture_decoder, capture_encoder, image_embeddings
 from edgekit.graph.lint import lint
 from edgekit.graph.onnx_lowering import lower_to_onnx
 from edgekit.models import registry
@@ -147,13 +147,13 @@ def test_no_trace_of_this_machine_is_left_in_the_file(decoder_graph: Graph) -> N
 
 @pytest.fixture(scope="module")
 def small_program(small_decoder: nn.Module) -> Program:
-    return capture_decoder(small_decoder, embedding=(4, 2, 2))
+    return capture_decoder(small_decoder, features=image_embeddings(4, 2, 2))
 
 
 def test_the_same_module_gives_the_same_bytes(
     small_decoder: nn.Module, small_program: Program, target: Target, tmp_path: Path
 ) -> None:
-    programs = small_program, capture_decoder(small_decoder, embedding=(4, 2, 2))
+    programs = small_program, capture_decoder(small_decoder, features=image_embeddings(4, 2, 2))
     first, second = (lower_to_onnx(program, target, folder=tmp_path) for program in programs)
     assert first == second
 

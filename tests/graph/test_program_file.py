@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edgekit.graph.capture import capture_decoder
+from edgekit.graph.capture import capture_decoder, image_embeddings
 from edgekit.graph.program_file import save_program
 from edgekit.records import Role
 from edgekit.store import sha256_of
 
 
 def test_a_saved_program_computes_the_same(small_decoder: nn.Module, tmp_path: Path) -> None:
-    program = capture_decoder(small_decoder, embedding=(4, 2, 2), slots=3)
+    program = capture_decoder(small_decoder, features=image_embeddings(4, 2, 2), slots=3)
     graph = save_program(program, folder=tmp_path)
     assert (graph.role, graph.format, graph.opset) == (Role.DECODER, "program", None)
     assert graph.path == tmp_path / "decoder.pt2"
@@ -31,6 +31,6 @@ def test_saving_repeats_byte_for_byte(small_decoder: nn.Module, tmp_path: Path) 
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
-        program = capture_decoder(small_decoder, embedding=(4, 2, 2), slots=3)
+        program = capture_decoder(small_decoder, features=image_embeddings(4, 2, 2), slots=3)
         digests.append(save_program(program, folder=folder).sha256)
     assert digests[0] == digests[1]

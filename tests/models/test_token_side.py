@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit.graph.capture import capture_decoder
+from edgekit.graph.capture import capture_decoder, image_embeddings
 from edgekit.models.sam import SamDecoder
 from edgekit.models.sam.token_side import TokenSideDecoder
 from edgekit.records import Label
@@ -89,7 +89,9 @@ def test_no_projection_runs_over_image_positions_of_every_prompt(decoder: SamDec
 
 
 def _image_projections(decoder: nn.Module) -> dict[str, list[str]]:
-    program = capture_decoder(copy.deepcopy(decoder).float(), embedding=(256, GRID, GRID))
+    program = capture_decoder(
+        copy.deepcopy(decoder).float(), features=image_embeddings(256, GRID, GRID)
+    )
     found: dict[str, list[str]] = {"shared": [], "per prompt": []}
     for node in program.exported.graph.nodes:
         if node.target is torch.ops.aten.linear.default:

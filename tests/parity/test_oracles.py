@@ -18,17 +18,28 @@ import numpy as np
 import pytest
 
 from edgekit.models import registry
-from edgekit.records import INPUT_NAMES, OUTPUT_NAMES, ModelRow, Role, WeightsSource
+from edgekit.records import GraphContract, ModelRow, Role, WeightsSource
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json")) if FOLDER.is_dir() else []
 # Upstream's names of variants to ours; anything else must have the same name.
-MODEL_OF = {"nanosam_resnet18": "nanosam", "mobilesam_vit_t": "mobilesam"}
+MODEL_OF = {
+    "nanosam_resnet18": "nanosam",
+    "mobilesam_vit_t": "mobilesam",
+}
+# Upstream's names of encoder outputs to those of the graph contract.
+FEATURE_OF = {
+    "image_embed": "image_embeddings",
+    "high_res0": "high_res_features_0",
+    "high_res1": "high_res_features_1",
+}
+# What an oracle's prompt says beside `multimask`, and our name of the set of masks it asks for.
+OTHER_MASKS = {"stab": "stability", "hq_only": "hq_only"}
 HAVE = {row.name for row in registry.models()}
 KNOWN = [name for name in NAMES if MODEL_OF.get(name, name) in HAVE]
 UNKNOWN = [name for name in NAMES if name not in KNOWN]
-PROMPTS = ("p1", "p2", "p3", "p4", "p5", "p6")
+PROMPTS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
 pytestmark = [pytest.mark.slow]
 
@@ -42,7 +53,7 @@ class Oracle:
     row: ModelRow
     photo: np.ndarray
     image: np.ndarray
-    embeddings: np.ndarray
+    features: dict[str, np.ndarray]
     decoder: object
 
     @property
@@ -73,8 +84,8 @@ def load(name: str) -> Oracle:
     encoder, decoder = reference_sessions(load_model(row, source))
     photo = load_photo(FOLDER / facts["photo"])
     image = encoder_input(photo, row.client.preprocessing)
-    embeddings = encoder.run({"image": image})["image_embeddings"]
-    return Oracle(facts, arrays, row, photo, image, embeddings, decoder)
+    features = encoder.run({"image": image})
+    return Oracle(facts, arrays, row, photo, image, features, decoder)
 
 
 @pytest.fixture(params=KNOWN or [None])
@@ -106,9 +117,14 @@ def test_preprocessed_photo_equals_upstreams(oracle: Oracle) -> None:
     assert gap <= level
 
 
-def test_embeddings_equal_upstreams(oracle: Oracle) -> None:
-    ours = sampled(oracle.embeddings, "embed.image_embed")
-    close(ours, oracle.arrays["embed.image_embed.sample"], oracle)
+@pytest.mark.parametrize("feature", FEATURE_OF)
+def test_features_equal_upstreams(oracle: Oracle, feature: str) -> None:
+    if f"embed.{feature}.sample" not in oracle.arrays:
+        pytest.skip(f"{oracle.facts['name']} has no {feature}")
+    ours = oracle.features[FEATURE_OF[feature]]
+    assert ours.shape == tuple(oracle.arrays[f"embed.{feature}.shape"])
+    tag = f"embed.{feature}"
+    close(sampled(ours, tag), oracle.arrays[f"{tag}.sample"], oracle)
 
 
 def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
@@ -119,7 +135,8 @@ def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
     if "mask_input" in facts:
         source = facts["mask_input"]
         step = oracle.arrays[f"{source}.low_res.step"]
-        earlier = oracle.arrays[f"{source}.low_res"].reshape(-1, 256, 256)[0] * np.float32(step)
+        side = oracle.row.client.masks.side
+        earlier = oracle.arrays[f"{source}.low_res"].reshape(-1, side, side)[0] * np.float32(step)
     prompt = Prompt.checked(
         points=facts.get("points"),
         labels=facts.get("labels"),
@@ -130,29 +147,45 @@ def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
     return decoder_feeds([prompt], oracle.photo.shape[:2], oracle.row.client, slots=None)
 
 
+@functools.lru_cache(maxsize=1)
+def decoded(oracle_name: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """The masks [n, side, side] that the family's rule picks for a prompt, and their scores [n]."""
+    from edgekit.runtime.choice import choice_of, chosen
+
+    oracle = load(oracle_name)
+    facts = oracle.facts["prompts"][key]
+    result = oracle.decoder.run({**oracle.features, **feeds(oracle, key)})
+    others = [name for said, name in OTHER_MASKS.items() if facts.get(said)]
+    choice = choice_of(oracle.row.client.masks, others[0] if others else facts["multimask"])
+    low_res, scores = chosen(choice, result["low_res_masks"], result["iou_predictions"])
+    return low_res[0], scores[0]
+
+
 @pytest.mark.parametrize("key", PROMPTS)
 def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> None:
-    from edgekit.runtime.postprocess import upscale_logits
+    from edgekit.runtime.postprocess import masks_from_logits, upscale_logits
 
     if key not in oracle.facts["prompts"]:
         pytest.skip(f"{oracle.facts['name']} has no prompt {key}")
-    result = oracle.decoder.run({"image_embeddings": oracle.embeddings, **feeds(oracle, key)})
-    masks = oracle.row.client.masks
-    returned = list(masks.multimask)
-    if len(oracle.arrays[f"{key}.iou"]) == 1:
-        returned = [masks.single]
-    scores = result["iou_predictions"][0, returned]
-    logits = result["low_res_masks"][0, returned][oracle.facts["kept_masks"][key]]
+    logits, scores = decoded(oracle.facts["name"], key)
+    kept, theirs = oracle.facts["kept_masks"][key], oracle.arrays[f"{key}.iou"]
+    if len(scores) != len(theirs):  # upstream returns all, our rule picks the one that is kept
+        theirs = theirs[kept]
+    else:
+        logits = logits[kept]
+    client = oracle.row.client
+    limit = client.masks.clamp or np.inf
+    returned = np.clip(logits, -limit, limit)
 
-    close(sampled(logits, f"{key}.low_res", 1024), oracle.arrays[f"{key}.low_res.sample"], oracle)
+    close(sampled(returned, f"{key}.low_res", 1024), oracle.arrays[f"{key}.low_res.sample"], oracle)
     worst = max(oracle.facts["tolerance"]["measured_float32_vs_float64"]["iou_abs"].values())
-    assert np.abs(scores - oracle.arrays[f"{key}.iou"]).max() <= max(1e-4, 5 * worst)
+    assert np.abs(scores - theirs).max() <= max(1e-4, 5 * worst)
 
-    upscaled = upscale_logits(logits, oracle.photo.shape[:2], oracle.row.client)
+    size = oracle.photo.shape[:2]
     shape = tuple(oracle.arrays[f"{key}.mask.shape"])
     bits = np.unpackbits(oracle.arrays[f"{key}.mask"])[: int(np.prod(shape))]
-    differ = (upscaled > masks.threshold) != bits.reshape(shape).astype(bool)
-    near = np.abs(upscaled) <= oracle.tolerance * float(
+    differ = masks_from_logits(logits, size, client) != bits.reshape(shape).astype(bool)
+    near = np.abs(upscale_logits(logits, size, client)) <= oracle.tolerance * float(
         oracle.arrays[f"{key}.low_res.maxabs"].max()
     )
     assert not (differ & ~near).any(), f"{(differ & ~near).sum()} pixels differ beyond tolerance"
@@ -182,5 +215,6 @@ def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:
 
 def test_names_of_the_graph_contract() -> None:
     """The contract that clients and oracles rely on; changing it breaks every bundle."""
-    assert INPUT_NAMES[Role.ENCODER] == ("image",)
-    assert OUTPUT_NAMES[Role.DECODER] == ("low_res_masks", "iou_predictions")
+    contract = GraphContract()
+    assert contract.inputs(Role.ENCODER) == ("image",)
+    assert contract.outputs(Role.DECODER) == ("low_res_masks", "iou_predictions")

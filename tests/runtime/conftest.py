@@ -11,6 +11,7 @@ from edgekit.records import (
     ClientContract,
     Feeds,
     FloatArray,
+    MaskChoice,
     MaskRule,
     Preprocessing,
     PromptRule,
@@ -19,20 +20,21 @@ from edgekit.records import (
 from edgekit.runtime import Predictor
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+ONE, THREE = MaskChoice(masks=(0,)), MaskChoice(masks=(1, 2, 3))
 
 SAM = ClientContract(
     preprocessing=Preprocessing(
         frame=1024, resample="bilinear", rounding="half_up", mean=MEAN, std=STD
     ),
     prompts=PromptRule(coordinate_scale="per_axis", padding_point="without_box"),
-    masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="frame_then_photo"),
+    masks=MaskRule(single=ONE, multimask=THREE, upscale="frame_then_photo"),
 )
 NANOSAM = ClientContract(
     preprocessing=Preprocessing(
         frame=1024, resample="bicubic", rounding="truncate", mean=MEAN, std=STD
     ),
     prompts=PromptRule(coordinate_scale="longest_side", padding_point="never"),
-    masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="straight"),
+    masks=MaskRule(single=ONE, multimask=THREE, upscale="straight"),
 )
 
 

@@ -10,7 +10,7 @@ HEAVY = ("torch", "onnx", "onnxscript", "onnxsim", "pydantic", "typer", "rich", 
 SEGMENT = """
 import sys
 import numpy as np
-from edgekit.records import ClientContract, MaskRule, Preprocessing, PromptRule
+from edgekit.records import ClientContract, MaskChoice, MaskRule, Preprocessing, PromptRule
 from edgekit.runtime import Predictor, draw
 
 class Session:
@@ -23,7 +23,9 @@ predictor = Predictor.from_sessions(
             frame=1024, resample="bicubic", rounding="truncate", mean=(0, 0, 0), std=(1, 1, 1)
         ),
         prompts=PromptRule(coordinate_scale="longest_side", padding_point="never"),
-        masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="straight"),
+        masks=MaskRule(
+        single=MaskChoice(masks=(0,)), multimask=MaskChoice(masks=(1,)), upscale="straight"
+    ),
     ),
     Session(image_embeddings=np.zeros(1)),
     Session(low_res_masks=np.ones((1, 4, 256, 256)), iou_predictions=np.ones((1, 4))),

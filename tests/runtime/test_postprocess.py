@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from edgekit.records import ClientContract, FloatArray
 from edgekit.runtime.postprocess import masks_from_logits, upscale_logits
 from edgekit.runtime.preprocess import resized_size
-from edgekit.runtime.resampling import banded, bilinear
+from edgekit.runtime.resampling import banded, bicubic, bilinear
 
 torch: Any = pytest.importorskip("torch")
 
@@ -48,6 +49,38 @@ def test_equal_to_torch(size: tuple[int, int], logits: FloatArray, client: Clien
     assert np.abs(ours - theirs).max() <= 1e-5 * np.ptp(logits)
 
 
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("side", [128, 256])
+@pytest.mark.parametrize("size", [(428, 640), (100, 37)])
+def test_a_squashed_frame_goes_straight_to_the_photo(
+    resample: str, side: int, size: tuple[int, int], logits: FloatArray, sam: ClientContract
+) -> None:
+    rule = replace(sam.masks, upscale="squashed", resample=resample, side=side)
+    low_res = np.ascontiguousarray(logits[:, :side, :side])
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(low_res)[None], size, mode=resample, align_corners=False
+    )
+    ours = upscale_logits(low_res, size, replace(sam, masks=rule))
+    assert np.abs(ours - theirs[0].numpy()).max() <= 1e-5 * np.ptp(logits)
+
+
+def test_masks_are_enlarged_to_the_prompts_frame(logits: FloatArray, sam: ClientContract) -> None:
+    """EfficientViT-SAM L: the encoder sees 512 pixels, masks go through 1024 all the same."""
+    small = replace(
+        sam,
+        preprocessing=replace(sam.preprocessing, frame=512),
+        prompts=replace(sam.prompts, frame=1024),
+    )
+    size = (428, 640)
+    assert np.array_equal(upscale_logits(logits, size, small), upscale_logits(logits, size, sam))
+
+
+def test_a_family_may_count_the_threshold_as_inside(sam: ClientContract) -> None:
+    rule = replace(sam.masks, inside="at_or_above")
+    zeros = np.zeros((256, 256), np.float32)
+    assert masks_from_logits(zeros, (50, 60), replace(sam, masks=rule)).all()
+
+
 def test_masks_are_the_logits_above_the_threshold(
     logits: FloatArray, client: ClientContract
 ) -> None:
@@ -73,9 +106,10 @@ def test_logits_need_not_be_contiguous(logits: FloatArray, client: ClientContrac
     assert np.array_equal(upscale_logits(turned, (30, 40), client), expected)
 
 
+@pytest.mark.parametrize("interpolation", [bilinear, bicubic])
 @pytest.mark.parametrize(("source", "size"), [(256, 1024), (256, 100), (685, 428), (1, 7), (5, 5)])
-def test_bands_hold_the_whole_matrix(source: int, size: int) -> None:
-    matrix = bilinear(source, size)
+def test_bands_hold_the_whole_matrix(interpolation: Any, source: int, size: int) -> None:
+    matrix = interpolation(source, size)
     rebuilt = np.zeros_like(matrix)
     for band in banded(matrix):
         rebuilt[band.rows, band.source] = band.weights

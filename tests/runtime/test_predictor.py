@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import BadInput
-from edgekit.records import ClientContract, Feeds, FloatArray, Rgb
+from edgekit.records import ClientContract, Feeds, FloatArray, MaskChoice, Rgb
 from edgekit.runtime import Prompt
 from edgekit.runtime import predictor as module
 
@@ -47,10 +47,44 @@ def test_multimask_takes_the_familys_indices(bench: Any) -> None:
 
 
 def test_the_family_says_which_masks(photo: Rgb, sam: ClientContract, make_bench: Any) -> None:
-    bench = make_bench(replace(sam, masks=replace(sam.masks, single=2, multimask=(3, 0))))
+    single, multimask = MaskChoice(masks=(2,)), MaskChoice(masks=(3, 0))
+    masks = replace(sam.masks, single=single, multimask=multimask)
+    bench = make_bench(replace(sam, masks=masks))
     bench.predictor.set_image(photo)
     assert bench.predictor.predict([[20, 15]], [1]).scores.tolist() == [514.0]
     assert bench.predictor.predict([[20, 15]], [1], multimask=True).scores.tolist() == [515, 512]
+
+
+def test_a_family_may_have_masks_of_its_own(
+    photo: Rgb, sam: ClientContract, make_bench: Any
+) -> None:
+    every = MaskChoice(name="every", masks=(0, 1, 2, 3))
+    bench = make_bench(replace(sam, masks=replace(sam.masks, others=(every,))))
+    bench.predictor.set_image(photo)
+    assert len(bench.predictor.predict([[20, 15]], [1], multimask="every").scores) == 4
+    with pytest.raises(BadInput, match=r"(?s)no set of masks named 'all'.*'every'"):
+        bench.predictor.predict([[20, 15]], [1], multimask="all")
+
+
+def test_returned_logits_are_clamped_after_the_masks(
+    photo: Rgb, sam: ClientContract, make_bench: Any
+) -> None:
+    clamped = make_bench(replace(sam, masks=replace(sam.masks, clamp=32.0)))
+    free = make_bench(sam)
+    for bench in (clamped, free):
+        bench.predictor.set_image(photo)
+    limited, whole = (b.predictor.predict([[20, 15]], [1]) for b in (clamped, free))
+    assert np.array_equal(limited.low_res_logits, np.clip(whole.low_res_logits, -32, 32))
+    assert np.array_equal(limited.masks, whole.masks)
+
+
+def test_a_prompt_the_family_does_not_take(
+    photo: Rgb, sam: ClientContract, make_bench: Any
+) -> None:
+    bench = make_bench(replace(sam, prompts=replace(sam.prompts, refuses=("background_point",))))
+    bench.predictor.set_image(photo)
+    with pytest.raises(BadInput, match="does not take background points"):
+        bench.predictor.predict([[20, 15]], [0])
 
 
 def test_low_res_logits_refine_the_next_prompt(bench: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from edgekit.errors import BadInput
-from edgekit.records import ClientContract, Rgb
+from edgekit.records import ClientContract, Preprocessing, Resampling, Rgb
 from edgekit.runtime.preprocess import encoder_input, resized_size
 
 
@@ -49,6 +51,40 @@ def test_portrait_is_padded_at_the_right(photo: Rgb, client: ClientContract) -> 
     image = encoder_input(np.ascontiguousarray(np.rot90(photo)), client.preprocessing)
     assert not image[..., 768:].any()
     assert image[..., 1023, :768].any()
+
+
+def squashed(client: ClientContract, resample: Resampling, frame: int) -> Preprocessing:
+    return replace(client.preprocessing, fit="squash", resample=resample, frame=frame)
+
+
+@pytest.mark.parametrize(
+    ("resample", "antialias"), [("float_antialiased", True), ("float_bilinear", False)]
+)
+@pytest.mark.parametrize("frame", [16, 64])
+def test_squashing_equals_torch(
+    resample: Resampling, antialias: bool, frame: int, photo: Rgb, sam: ClientContract
+) -> None:
+    """On floats in 0-1, as upstream's transforms have them; 16 reduces, 64 enlarges."""
+    torch = pytest.importorskip("torch")
+    rule = squashed(sam, resample, frame)
+    unit = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    resized = torch.nn.functional.interpolate(
+        unit, (frame, frame), mode="bilinear", align_corners=False, antialias=antialias
+    )
+    mean, std = (torch.tensor(t).reshape(1, 3, 1, 1) / 255 for t in (rule.mean, rule.std))
+    image = encoder_input(photo, rule)
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, ((resized - mean) / std).numpy(), atol=2e-5)
+
+
+def test_a_squashed_photo_fills_its_frame(sam: ClientContract) -> None:
+    assert resized_size(428, 640, squashed(sam, "float_antialiased", 512)) == (512, 512)
+
+
+def test_another_frame(sam: ClientContract) -> None:
+    small = replace(sam.preprocessing, frame=512)
+    assert resized_size(428, 640, small) == (342, 512)
+    assert resized_size(428, 640, small, frame=1024) == (685, 1024)
 
 
 def test_a_photo_too_narrow(client: ClientContract) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_nothing_given(given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(1024, 1024), (256, 255), (2, 256, 256), (1, 1, 256, 256), (65536,)]
+    "shape", [(256, 255), (), (0, 0), (2, 256, 256), (1, 1, 256, 256), (65536,)]
 )
 def test_mask_shape(shape: tuple[int, ...]) -> None:
     refuse("mask cannot have the shape", **INSIDE, mask=np.zeros(shape))
@@ -160,6 +161,67 @@ def test_nanosam_measures_the_longest_side(nanosam: ClientContract) -> None:
 
 def test_a_mask_alone_has_no_token(client: ClientContract) -> None:
     assert tokens(client, mask=LOW_RES) == near((0, 0, Label.EMPTY))
+
+
+def ruled(client: ClientContract, **changes: Any) -> ClientContract:
+    return replace(client, prompts=replace(client.prompts, **changes))
+
+
+def test_sam2_always_pads(sam: ClientContract) -> None:
+    client = ruled(sam, padding_point="always")
+    corners = (9 * X, 166 * Y, 2), (131 * X, 394 * Y, 3)
+    padding = (0, 0, Label.PADDING)
+    assert tokens(client, **INSIDE) == near((361 * X, 262 * Y, 1), padding)
+    assert tokens(client, box=[9, 166, 131, 394]) == near(*corners, padding)
+    assert tokens(client, mask=LOW_RES) == near((0, 0, Label.EMPTY))
+
+
+def test_efficientsam_fills_up_outside_the_frame(sam: ClientContract) -> None:
+    client = ruled(sam, padding_point="fill", max_points=4)
+    padding = (-1, -1, Label.PADDING)
+    assert tokens(client, **INSIDE) == near((361 * X, 262 * Y, 1), *[padding] * 3)
+    points, labels = [[1, 1]] * 4, [1] * 4
+    assert Label.PADDING not in [token[2] for token in tokens(client, points=points, labels=labels)]
+
+
+def test_a_squashed_photo_has_a_factor_per_axis(sam: ClientContract) -> None:
+    squash = replace(sam, preprocessing=replace(sam.preprocessing, fit="squash", frame=512))
+    assert tokens(squash, **INSIDE)[0] == near((361 * 512 / 640, 262 * 512 / 428, 1))[0]
+
+
+def test_prompts_may_have_another_frame_than_the_encoder(sam: ClientContract) -> None:
+    small = replace(sam, preprocessing=replace(sam.preprocessing, frame=512))
+    assert tokens(ruled(small, frame=1024), **INSIDE) == tokens(sam, **INSIDE)
+
+
+def test_a_decoder_without_masks_is_not_fed_any(sam: ClientContract) -> None:
+    feeds = decoder_feeds([Prompt.checked(**INSIDE)], SIZE, ruled(sam, refuses=("mask",)))
+    assert sorted(feeds) == ["point_coords", "point_labels"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"points": [[1, 1]], "labels": [0]}, "does not take background points"),
+        ({"points": [[1, 1]], "labels": [1], "mask": LOW_RES}, "does not take a mask"),
+        ({"points": [[1, 1]] * 3, "labels": [1] * 3}, "has 3 points"),
+        ({"points": [[1, 1]], "labels": [1], "box": [1, 1, 2, 2]}, "has 3 points"),
+    ],
+)
+def test_what_a_family_has_not_learned(
+    given: dict[str, Any], message: str, sam: ClientContract
+) -> None:
+    strict = ruled(sam, refuses=("background_point", "mask"), max_points=2)
+    prompt = Prompt.checked(**given)
+    prompt.check_taken(sam)
+    with pytest.raises(BadInput, match=message):
+        prompt.check_taken(strict)
+
+
+def test_a_mask_of_another_familys_size(sam: ClientContract) -> None:
+    prompt = Prompt.checked(mask=LOW_RES)
+    with pytest.raises(BadInput, match=r"\[128, 128\]"):
+        prompt.check_taken(replace(sam, masks=replace(sam.masks, side=128)))
 
 
 def test_unlike_prompts_share_a_batch(sam: ClientContract) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from edgekit.catalog import Instance, Photo, PhotoSet, RunLengths
-from edgekit.records import ClientContract, Label, MaskRule, Preprocessing, PromptRule
+from edgekit.records import ClientContract, Label, MaskChoice, MaskRule, Preprocessing, PromptRule
 from edgekit.runtime import Predictor
 
 WIDTH, HEIGHT = 160, 120
@@ -21,7 +21,11 @@ CLIENT = ClientContract(
         frame=FRAME, resample="bilinear", rounding="half_up", mean=(0, 0, 0), std=(1, 1, 1)
     ),
     prompts=PromptRule(coordinate_scale="per_axis", padding_point="without_box"),
-    masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="frame_then_photo"),
+    masks=MaskRule(
+        single=MaskChoice(masks=(0,)),
+        multimask=MaskChoice(masks=(1, 2, 3)),
+        upscale="frame_then_photo",
+    ),
 )
 
 Change = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]

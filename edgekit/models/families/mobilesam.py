@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit.records import (
     CheckpointFile,
     ClientContract,
+    MaskChoice,
     MaskRule,
     ModelRow,
     Preprocessing,
@@ -26,7 +27,11 @@ SAM_CLIENT = ClientContract(
         std=(58.395, 57.12, 57.375),
     ),
     prompts=PromptRule(coordinate_scale="per_axis", padding_point="without_box"),
-    masks=MaskRule(single=0, multimask=(1, 2, 3), upscale="frame_then_photo"),
+    masks=MaskRule(
+        single=MaskChoice(masks=(0,)),
+        multimask=MaskChoice(masks=(1, 2, 3)),
+        upscale="frame_then_photo",
+    ),
 )
 
 MOBILE_SAM_FILE = CheckpointFile(

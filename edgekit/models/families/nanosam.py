@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import MOBILE_SAM_FILE, SAM_CLIENT
-from edgekit.records import CheckpointFile, ClientContract, MaskRule, ModelRow, PromptRule
+from edgekit.records import (
+    CheckpointFile,
+    ClientContract,
+    MaskChoice,
+    MaskRule,
+    ModelRow,
+    PromptRule,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +25,11 @@ if TYPE_CHECKING:
 CLIENT = ClientContract(
     preprocessing=replace(SAM_CLIENT.preprocessing, resample="bicubic", rounding="truncate"),
     prompts=PromptRule(coordinate_scale="longest_side", padding_point="never"),
-    masks=MaskRule(single=0, multimask=(0, 1, 2, 3), upscale="straight"),
+    masks=MaskRule(
+        single=MaskChoice(masks=(0,)),
+        multimask=MaskChoice(masks=(0, 1, 2, 3)),
+        upscale="straight",
+    ),
 )
 
 ROWS = (

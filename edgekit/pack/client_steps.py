@@ -1,0 +1,134 @@
+"""The client's rules in words: what a port to another language has to do, step by step."""
+
+from __future__ import annotations
+
+from edgekit.records import (
+    ClientContract,
+    Label,
+    MaskChoice,
+    MaskRule,
+    Preprocessing,
+    PromptRule,
+    Resampling,
+)
+
+_RESAMPLING: dict[Resampling, str] = {
+    "bilinear": "bilinear, antialiased as in Pillow, rounded to 8 bits",
+    "bicubic": "bicubic, antialiased as in Pillow, rounded to 8 bits",
+    "float_antialiased": "bilinear, antialiased as in Pillow, on floats: nothing is rounded",
+    "float_bilinear": "bilinear between the nearest pixels, not antialiased, on floats",
+}
+_ROUNDING = {"half_up": "int(x + 0.5)", "truncate": "int(x), truncated"}
+_PADDING = {
+    "without_box": f"Without a box, append one point with label {Label.PADDING}.",
+    "never": "No padding point is ever added.",
+    "always": f"To points and boxes append one point with label {Label.PADDING}.",
+}
+_REFUSED = {
+    "background_point": "Background points are not supported.",
+    "mask": "A mask as a prompt is not supported.",
+}
+
+
+def client_steps(client: ClientContract) -> list[str]:
+    """Numbered sentences, in the order in which a client works."""
+    pre, prompts, masks = client.preprocessing, client.prompts, client.masks
+    steps = [
+        _resizing(pre),
+        _normalising(pre),
+        "Run the encoder once per photo.",
+        _prompting(client),
+        _decoding(prompts),
+        f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
+        + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
+        _enlarging(client),
+    ]
+    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+
+
+def _resizing(rule: Preprocessing) -> str:
+    how = _RESAMPLING[rule.resample]
+    if rule.fit == "squash":
+        return (
+            f"Resize the {rule.colour_order} photo to {rule.frame} x {rule.frame}, whatever its "
+            f"aspect ({how})."
+        )
+    return (
+        f"Resize the {rule.colour_order} photo ({how}) so that the longest side is {rule.frame}, "
+        f"the other rounded by {_ROUNDING[rule.rounding]}."
+    )
+
+
+def _normalising(rule: Preprocessing) -> str:
+    padding = ", zeros at the right and the bottom" if rule.fit == "longest_side" else ""
+    return (
+        f"Subtract {list(rule.mean)}, divide by {list(rule.std)} (0-255 scale), lay out as "
+        f"[1, 3, {rule.frame}, {rule.frame}]{padding}."
+    )
+
+
+def _prompting(client: ClientContract) -> str:
+    rule, frame = client.prompts, client.prompt_frame
+    scale = (
+        f"x by new width / width, y by new height / height in a frame of {frame}"
+        if rule.coordinate_scale == "per_axis"
+        else f"x and y by {frame} / longest side"
+    )
+    padding = _PADDING.get(
+        rule.padding_point,
+        f"Fill up to {rule.max_points} points with label {Label.PADDING} at (-1, -1) in the frame.",
+    )
+    refused = "".join(f" {_REFUSED[part]}" for part in rule.refuses)
+    limit = f" At most {rule.max_points} points." if rule.max_points else ""
+    return (
+        f"Scale prompts: {scale}. A box is two points with labels {Label.BOX_TOP_LEFT} and "
+        f"{Label.BOX_BOTTOM_RIGHT}; foreground {Label.FOREGROUND}, background {Label.BACKGROUND}. "
+        f"{padding} Unused slots: label {Label.EMPTY}.{limit}{refused}"
+    )
+
+
+def _decoding(rule: PromptRule) -> str:
+    if "mask" in rule.refuses:
+        return "Run the decoder on the encoder's outputs and the prompts."
+    return (
+        "Run the decoder on the encoder's outputs and the prompts; without an earlier mask, "
+        "`mask_input` and `has_mask_input` are zeros."
+    )
+
+
+def _choice(choice: MaskChoice) -> str:
+    listed = " and ".join([", ".join(map(str, choice.masks[:-1])), str(choice.masks[-1])])
+    named = listed if len(choice.masks) > 1 else str(choice.masks[0])
+    words = f"mask {named}" if len(choice.masks) == 1 else f"masks {named}"
+    if choice.keep == "best":
+        words = f"the best-scored of {words}"
+    if first := choice.unless_stable:
+        words = (
+            f"mask {first.index} if it is stable (area of logits > {first.offset:g} at least "
+            f"{first.threshold:g} of the area of logits > {-first.offset:g}), else {words}"
+        )
+    if choice.stability_offset is not None:
+        offset = choice.stability_offset
+        words += f", scored by area of logits > {offset:g} over area of logits > {-offset:g}"
+    return words
+
+
+def _enlarging(client: ClientContract) -> str:
+    rule, frame, how = client.masks, client.prompt_frame, client.masks.resample
+    route = {
+        "frame_then_photo": f"{how} to {frame} x {frame}, crop to the resized photo, {how} to the "
+        "photo",
+        "straight": f"crop to the photo's aspect (truncated), {how} to the photo",
+        "squashed": f"{how} to the photo",
+    }[rule.upscale]
+    sign = ">" if rule.inside == "above" else ">="
+    return (
+        f"Enlarge the {rule.side} x {rule.side} logits: {route} (half-pixel centres, not "
+        f"antialiased); keep logits {sign} {rule.threshold:g}.{_limit(rule)}"
+    )
+
+
+def _limit(rule: MaskRule) -> str:
+    if rule.clamp is None:
+        return ""
+    return f" Limit logits that become a mask prompt to +-{rule.clamp:g}."
