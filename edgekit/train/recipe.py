@@ -100,9 +100,10 @@ _WHOLE = Phase(
 _PHASES = (_POINT, _SMALL, _LARGE, _WHOLE)
 
 _BOXES = (0.5, 0.27, 0.1, 0.13)
+_MORE_BOXES = (0.57, 0.2, 0.1, 0.13)
 _COARSE = Phase(
     name="coarse",
-    until=0.5,
+    until=0.4,
     menu=((0.1, _W256), (0.15, _W384), (0.1, _W512), (0.3, _QUARTER), (0.35, _HALF)),
     style=SceneStyle(pasted=0.5),
     loss=LossMix(balance=0.3, gamma=0.5),
@@ -112,14 +113,22 @@ _COARSE = Phase(
 _FINE = Phase(
     name="fine",
     until=0.85,
-    menu=((0.1, _W384), (0.15, _W512), (0.1, _QUARTER), (0.45, _HALF), (0.2, _FRAME)),
-    style=SceneStyle(pasted=0.4),
+    menu=(
+        (0.25, _W256),
+        (0.2, _W384),
+        (0.15, _W512),
+        (0.1, _QUARTER),
+        (0.2, _HALF),
+        (0.1, _FRAME),
+    ),
+    style=SceneStyle(pasted=0.5),
     loss=LossMix(balance=0.15, gamma=1.0),
-    mix=_BOXES,
-    corrections=0.15,
+    mix=_MORE_BOXES,
+    corrections=0.1,
 )
-_REFINING = (_COARSE, _FINE, replace(_WHOLE, mix=_BOXES))
-"""For a student that points already: mostly whole frames, coarse ones first; more boxes."""
+_REFINING = (_COARSE, _FINE, replace(_WHOLE, mix=_MORE_BOXES))
+"""For a student that points already: coarse whole frames first, for large objects; then windows,
+for those of medium size, which are most; more boxes than for a beginner."""
 
 
 def windows_recipe(steps: int, *, refines: bool = False) -> Recipe:
