@@ -98,8 +98,8 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         report.warning(warning)
     with report.stage("weights"):
         source = locate(row, request.weights, progress=report.progress)
-    if source.warning:
-        report.warning(source.warning)
+    for warning in filter(None, (row.warning, source.warning)):
+        report.warning(warning)
     with report.stage("graphs"):
         graphs = lower_graphs(row, source, target)
     with report.stage(f"files for {target.runtime}"):

@@ -225,6 +225,7 @@ class ModelRow:
     """One line of the registry. `builder` is "module:function", imported only when needed.
 
     `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
+    `warning` is what a user must not overlook (for example: a licence that restricts the use).
     """
 
     name: str
@@ -240,6 +241,7 @@ class ModelRow:
     checkpoints: tuple[CheckpointFile, ...]
     client: ClientContract
     graph: GraphContract = GraphContract()
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
