@@ -58,6 +58,7 @@ def _build(folder: Path, row: ModelRow, source: WeightsSource, target: Target) -
     from edgekit.graph.program_file import save_program
     from edgekit.models.checkpoints.fit import load
     from edgekit.models.reference import reference_sessions
+    from edgekit.precision.macs import macs_by_node
 
     split = load(row, source)
     encoder_program = capture_encoder(
@@ -74,7 +75,11 @@ def _build(folder: Path, row: ModelRow, source: WeightsSource, target: Target) -
         graphs = tuple(save_program(program, folder=folder) for program in programs)
     else:
         graphs = tuple(lower_to_onnx(program, target, folder=folder) for program in programs)
-    store.write_records(folder / _LISTING, graphs)
+    counted = tuple(
+        replace(graph, macs=sum(macs_by_node(program).values()))
+        for graph, program in zip(graphs, programs, strict=True)
+    )
+    store.write_records(folder / _LISTING, counted)
     encoder, decoder = reference_sessions(split)
     photo = catalog.image_set().photos[0].path
     write_golden(
