@@ -30,15 +30,14 @@ from edgekit.precision.operators import maker
 from edgekit.precision.plan import block_names
 from edgekit.precision.walk import Walk
 from edgekit.records import ClientContract, Feeds, FloatArray, Role
+from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
-from edgekit.runtime.preprocess import encoder_input
-from edgekit.runtime.prompts import Prompt, decoder_feeds
-from edgekit.verify.prompts import Trial, subjects_of, trials_of
+from edgekit.verify.prompts import subjects_of, trials_of
 
 BINS = 4096
 """Of a histogram over [-limit, limit]; `limit` is a power of two."""
 
-SAMPLED = 2**18
+SAMPLED = 2**16
 """Values of one result that are counted."""
 
 Histogram = npt.NDArray[np.float64]
@@ -118,39 +117,32 @@ def measure(
             expected="real photos: edgekit never calibrates on random data",
         )
     watched = _Watched(encoder), _Watched(decoder)
+    predictor = Predictor.from_sessions(client, *watched)
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
-        prompts += _measure_photo(photo, *watched, client=client)
+        prompts += _prompted(predictor, photo)
         if on_photo:
             on_photo(done, len(photos.photos))
     first, second = (each.ranges() for each in watched)
     return Calibration(encoder=first, decoder=second, prompts=prompts)
 
 
-def _measure_photo(
-    photo: Photo, encoder: _Watched, decoder: _Watched, *, client: ClientContract
-) -> int:
-    """The number of prompts that the photo was given."""
+def _prompted(predictor: Predictor, photo: Photo) -> int:
+    """Give the photo its prompts, each kind; their number."""
     pixels = load_photo(photo.path)
-    size = (pixels.shape[0], pixels.shape[1])
-    embeddings = encoder.run({"image": encoder_input(pixels, client.preprocessing)}, photo)
-    trials = trials_of(subjects_of(photo, height=size[0], width=size[1]), seed=photo.id)
+    predictor.set_image(pixels)
+    subjects = subjects_of(photo, height=pixels.shape[0], width=pixels.shape[1])
     logits: list[FloatArray] = []
-    for trial in trials:
-        feeds = decoder_feeds([_prompt(trial, logits, size)], size, client, slots=None)
-        result = decoder.run({**embeddings, **feeds}, photo)
-        logits.append(result["low_res_masks"][0, client.masks.single])
-    return len(trials)
-
-
-def _prompt(trial: Trial, logits: list[FloatArray], size: tuple[int, int]) -> Prompt:
-    return Prompt.checked(
-        points=trial.points or None,
-        labels=trial.labels or None,
-        box=trial.box,
-        mask=None if trial.mask_from is None else logits[trial.mask_from],
-        photo_size=size,
-    )
+    for trial in trials_of(subjects, seed=photo.id):
+        prediction = predictor.predict(
+            points=trial.points or None,
+            labels=trial.labels or None,
+            box=trial.box,
+            mask=None if trial.mask_from is None else logits[trial.mask_from],
+            multimask=trial.multimask,
+        )
+        logits.append(prediction.low_res_logits[0])
+    return len(logits)
 
 
 class _Watched:
@@ -161,10 +153,8 @@ class _Watched:
         self._blocks = block_names(program)
         self._tallies: dict[str, _Tally] = {}
         self._walk = Walk(program, self._count)
-        self._photo = ""
 
-    def run(self, feeds: Feeds, photo: Photo) -> dict[str, FloatArray]:
-        self._photo = photo.id
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         return self._walk.run(feeds)
 
     def ranges(self) -> Ranges:
@@ -178,7 +168,7 @@ class _Watched:
             raise BadInput(
                 f"The {self._program.role}'s node {node.name}"
                 + (f" (in {block})" if block else "")
-                + f" gives NaN or infinity in float32 on {self._photo}.",
+                + " gives NaN or infinity in float32.",
                 expected="finite values: ranges of others say nothing about a precision",
                 next_step="check the weights: edgekit verify the same model for x86-fp32",
             )

@@ -11,7 +11,7 @@ from torch.export.graph_signature import InputKind
 
 from edgekit.graph.capture import Program
 from edgekit.precision.operators import computes
-from edgekit.records import INPUT_NAMES, OUTPUT_NAMES, Feeds, FloatArray
+from edgekit.records import Feeds, FloatArray
 
 OnResult = Callable[[fx.Node, Tensor], Tensor]
 """Gets a node and its result; what it returns goes on in its place."""
@@ -25,20 +25,19 @@ class Walk:
 
     def __init__(self, program: Program, on_result: OnResult) -> None:
         """`on_result` is called for each input of the graph and each node that computes."""
-        self._role = program.role
+        self._inputs = [spec.name for spec in program.inputs]
+        self._outputs = [spec.name for spec in program.outputs]
         self._interpreter = _Interpreter(program, on_result)
         self._arguments = _arguments(program)
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run once; any size of a dynamic dimension."""
-        given = iter([torch.from_numpy(feeds[name]) for name in INPUT_NAMES[self._role]])
+        given = iter([torch.from_numpy(feeds[name]) for name in self._inputs])
         with torch.inference_mode():
             values = [next(given) if value is None else value for value in self._arguments]
             results = self._interpreter.run(*values)
-        return {
-            name: result.numpy()
-            for name, result in zip(OUTPUT_NAMES[self._role], results, strict=True)
-        }
+        arrays = (result.numpy() for result in results)
+        return dict(zip(self._outputs, arrays, strict=True))
 
 
 class _Interpreter(fx.Interpreter):
