@@ -1,7 +1,8 @@
 """What an edge compiler will not take, as a table of rules over the ONNX graph.
 
 Each rule carries its reason: the compiler that refuses and the thread where users met it. The rules
-hold for every target, so that one lowering serves all runtimes; a target adds `forbidden_ops`.
+hold for every target, so that one lowering serves all runtimes. A target adds `forbidden_ops`, and
+its runtime what each version imports (`operators/`) and how it reads INT8 (`symmetric_int8`).
 
 Accepted on purpose: int64 tensors made by Shape and moved by Gather, Slice, Concat, Squeeze and
 Unsqueeze whose only use is the shape operand of Expand, Reshape, ConstantOfShape, Slice, Split or
@@ -20,6 +21,8 @@ import onnx
 from onnx import TensorProto
 
 from edgekit.errors import GraphRejected
+from edgekit.graph import symmetric_int8
+from edgekit.graph.operators import OperatorTable, breaches, tables_for
 from edgekit.graph.typed_graph import TypedGraph, typed_graph
 from edgekit.records import Target
 
@@ -55,7 +58,7 @@ class Rule:
 
 
 def lint(model: onnx.ModelProto, target: Target) -> tuple[Finding, ...]:
-    """All breaches of the rules and of the target's own forbidden operators, in rule order."""
+    """All breaches of the rules, of the runtime's operator tables and of the target's own list."""
     graph = typed_graph(model)
     found = [
         Finding(rule=rule.id, node=_place(node, detail), reason=rule.reason)
@@ -71,7 +74,25 @@ def lint(model: onnx.ModelProto, target: Target) -> tuple[Finding, ...]:
         for node in graph.nodes
         if node.op_type in target.forbidden_ops
     ]
+    tables = tables_for(target)
+    found += [finding for table in tables for finding in _untaken(graph, table)]
+    if any(table.quantization == "symmetric_int8" for table in tables):
+        found += [
+            Finding(rule="symmetric-int8", node=_place(node, ""), reason=problem)
+            for node, problem in symmetric_int8.breaches(graph)
+        ]
     return tuple(found)
+
+
+def _untaken(graph: TypedGraph, table: OperatorTable) -> Iterator[Finding]:
+    """What one version of the runtime would refuse."""
+    version = f"{table.runtime}-{table.version}"
+    if graph.opset > table.newest_opset:
+        yield Finding(
+            rule=version, node=f"opset {graph.opset}", reason=f"newer than {table.newest_opset}"
+        )
+    for node, problem in breaches(graph, table):
+        yield Finding(rule=version, node=_place(node, ""), reason=f"{problem} ({table.source})")
 
 
 def reject_findings(findings: Iterable[Finding], *, graph: str) -> None:

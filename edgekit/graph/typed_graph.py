@@ -6,14 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 Shape = tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedGraph:
-    """Nodes in order, and per tensor name: element type, shape, rank, constancy, readers.
+    """Nodes in order, and per tensor name: element type, shape, rank, constant value, readers.
 
     `readers` lists (node, operand position). Types and shapes come from ONNX shape inference; a
     tensor that it cannot type is missing from the table. In a shape, a string names a dynamic
@@ -25,7 +27,7 @@ class TypedGraph:
     types: dict[str, int]
     shapes: dict[str, Shape]
     ranks: dict[str, int]
-    constants: frozenset[str]
+    constants: dict[str, np.ndarray]
     readers: dict[str, tuple[tuple[onnx.NodeProto, int], ...]]
     outputs: frozenset[str]
 
@@ -58,10 +60,19 @@ def typed_graph(model: onnx.ModelProto) -> TypedGraph:
         | {t.name: t.data_type for t in graph.initializer},
         shapes=shapes,
         ranks={name: len(shape) for name, shape in shapes.items()},
-        constants=frozenset(t.name for t in graph.initializer)
-        | {n.output[0] for n in graph.node if n.op_type == "Constant"},
+        constants={t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        | {n.output[0]: _value(n) for n in graph.node if n.op_type == "Constant"},
         readers={name: tuple(found) for name, found in readers.items()},
         outputs=frozenset(v.name for v in graph.output),
+    )
+
+
+def _value(constant: onnx.NodeProto) -> np.ndarray:
+    (value,) = (onnx.helper.get_attribute_value(a) for a in constant.attribute)
+    return (
+        numpy_helper.to_array(value)
+        if isinstance(value, onnx.TensorProto)
+        else np.asarray(value)  # value_int, value_floats and their like
     )
 
 

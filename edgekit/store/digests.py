@@ -32,7 +32,7 @@ def content_key(*parts: str) -> str:
 
 
 def code_digest(*packages: str) -> str:
-    """A digest of edgekit's own source, so that a cached stage does not outlive its code.
+    """A digest of edgekit's own source and tables: a cached stage must not outlive its code.
 
     Args:
         packages: subpackages or modules of edgekit ("graph", "models.sam", "records").
@@ -51,7 +51,7 @@ def code_digest(*packages: str) -> str:
 def _sources(package: str) -> list[Path]:
     place = _PACKAGE.joinpath(*package.split("."))
     module = place.with_suffix(".py")
-    found = [module] if module.is_file() else list(place.rglob("*.py"))
+    found = [module] if module.is_file() else [*place.rglob("*.py"), *place.rglob("*.toml")]
     if not found:
         raise ValueError(f"edgekit has no package {package!r}")
     return found

@@ -46,7 +46,6 @@ class _Draft:
     """What the rewrites may ask about the graph, and the constants that they add to it."""
 
     graph: TypedGraph
-    values: dict[str, np.ndarray]
     added: list[TensorProto] = field(default_factory=list)
 
     def constant(self, node: NodeProto, role: str, value: np.ndarray) -> str:
@@ -62,7 +61,7 @@ def opset_13(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         GraphRejected: an operator has no counterpart, or is used in a way that has none.
     """
-    draft = _Draft(graph=typed_graph(model), values=_constants(model.graph))
+    draft = _Draft(graph=typed_graph(model))
     nodes = [new for node in model.graph.node for new in _rewritten(node, draft)]
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -74,17 +73,6 @@ def opset_13(model: onnx.ModelProto) -> onnx.ModelProto:
     result.graph.initializer.extend(draft.added)
     del result.graph.value_info[:]
     return result
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    tensors = {tensor.name: tensor for tensor in graph.initializer} | {
-        node.output[0]: attribute.t
-        for node in graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
-    return {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
 
 
 def _rewritten(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
@@ -146,7 +134,7 @@ def _axes(node: NodeProto, operand: int, draft: _Draft) -> list[int] | None:
     """The axes that an operand holds, or None without one."""
     if len(node.input) <= operand or not node.input[operand]:
         return None
-    if (axes := draft.values.get(node.input[operand])) is None:
+    if (axes := draft.graph.constants.get(node.input[operand])) is None:
         raise _no_counterpart(node, "its axes are computed")
     return [int(axis) for axis in axes.ravel()]
 
@@ -169,7 +157,7 @@ def _reduction(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
 
 def _reshape(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
     """`allowzero` (14) only matters to a shape with a zero in it."""
-    shape = draft.values.get(node.input[1])
+    shape = draft.graph.constants.get(node.input[1])
     zeros_count = shape is None or 0 in shape
     yield _without(node, {"allowzero": 0 if zeros_count else _attribute(node, "allowzero", 0)})
 
@@ -204,7 +192,7 @@ def _pad(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
     result = NodeProto()
     result.CopyFrom(node)
     if (axes := _axes(node, 3, draft)) is not None:
-        pads = draft.values.get(node.input[1])
+        pads = draft.graph.constants.get(node.input[1])
         if pads is None:
             raise _no_counterpart(node, "it names axes and its pads are computed")
         full = np.zeros((2, _rank(node, draft)), np.int64)
