@@ -225,7 +225,10 @@ class ModelRow:
     """One line of the registry. `builder` is "module:function", imported only when needed.
 
     `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
-    `warning` is what a user must not overlook (for example: a licence that restricts the use).
+    `unused_keys` are beginnings of names that its files hold and that no graph needs. `graph` names
+    the tensors of both graphs. `widths` "from_checkpoint": every width is read off the file, so
+    that pruned models load. `warning` is what a user must not overlook (for example: a licence that
+    restricts the use).
     """
 
     name: str
@@ -241,6 +244,7 @@ class ModelRow:
     checkpoints: tuple[CheckpointFile, ...]
     client: ClientContract
     graph: GraphContract = GraphContract()
+    widths: Literal["fixed", "from_checkpoint"] = "fixed"
     warning: str | None = None
 
 
@@ -277,10 +281,11 @@ class WeightsSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What `verify` demands of mask IoU against the PyTorch reference."""
+    """What `verify` demands of mask IoU against the PyTorch reference; `p5_iou`: 5th percentile."""
 
     mean_iou: float
     min_iou: float
+    p5_iou: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,6 +462,23 @@ class Session(Protocol):
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run once. Shapes as in the graph contract (`TensorSpec`s of the artifact)."""
         ...
+
+
+How = Literal["native", "emulated", "not run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How a runtime's artifacts run on this machine: natively, by a stand-in, or not at all.
+
+    `reason` says why it is not `native`.
+    """
+
+    how: How
+    reason: str | None = None
+
+
+NATIVE = Execution(how="native")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING
 from edgekit.errors import CheckpointMismatch
 from edgekit.models.checkpoints.read import read_tensors
 from edgekit.models.checkpoints.recognise import family_of
+from edgekit.models.checkpoints.renaming import upstream_names
 from edgekit.models.seeded import seeded_tensor
 from edgekit.records import ModelRow, Role, WeightsSource
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_DECODER = ("prompt_encoder.", "mask_decoder.")
 _ENCODER = "image_encoder."
 _LISTED = 6  # keys of each kind that a message names
 
@@ -35,10 +36,20 @@ class Split:
         return self.encoder if role == Role.ENCODER else self.decoder
 
 
-def build(row: ModelRow) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with PyTorch's own initialisation."""
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with PyTorch's own initialisation.
+
+    Args:
+        row: the model.
+        shapes: of the checkpoint's tensors by upstream's names, for the rows whose widths are read
+            off the file; None leaves those to the builder.
+    """
     module, _, function = row.builder.partition(":")
-    encoder, decoder = getattr(importlib.import_module(module), function)()
+    builder = getattr(importlib.import_module(module), function)
+    encoder, decoder = builder(shapes) if row.widths == "from_checkpoint" else builder()
     return encoder, decoder
 
 
@@ -48,88 +59,114 @@ def load(row: ModelRow, source: WeightsSource) -> Split:
     Raises:
         CheckpointMismatch: missing, unexpected, mis-shaped or non-finite tensors.
     """
-    encoder, decoder = build(row)
     if source.kind == "seeded":
+        encoder, decoder = build(row)
         _fill_seeded(encoder, row.encoder_prefix, source.seed or 0)
         _fill_seeded(decoder, "", source.seed or 0)
-    else:
-        files = [_canonical(read_tensors(Path(file.path)), row) for file in source.files]
-        names = " + ".join(Path(file.path).name for file in source.files)
-        _fill(encoder, _ENCODER, _choose(files, encoder, _ENCODER), row, names)
-        _fill(decoder, "", _choose(files, decoder, ""), row, names)
+        return Split(row=row, source=source, encoder=encoder, decoder=decoder)
+    files = [_upstream(read_tensors(Path(file.path)), row) for file in source.files]
+    shapes = {name: tuple(t.shape) for tensors in files for name, t in tensors.items()}
+    encoder, decoder = build(row, shapes)
+    names = " + ".join(Path(file.path).name for file in source.files)
+    _fill(encoder, decoder, files, row, names)
     return Split(row=row, source=source, encoder=encoder, decoder=decoder)
 
 
 def _fill_seeded(module: nn.Module, prefix: str, seed: int) -> None:
+    """One tensor at a time: all of ViT-H's at once would take another 2.5 GB."""
     import torch
 
-    module.load_state_dict(
-        {
-            name: torch.from_numpy(seeded_tensor(prefix + name, tuple(tensor.shape), seed))
-            if tensor.is_floating_point()
-            else torch.ones_like(tensor)
-            for name, tensor in module.state_dict().items()
-        }
-    )
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point():
+            values = seeded_tensor(prefix + name, tuple(tensor.shape), seed)
+            tensor.copy_(torch.from_numpy(values))
+        else:
+            tensor.fill_(1)
 
 
-def _canonical(tensors: dict[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
-    """Encoder keys under `image_encoder.` whatever upstream writes before them."""
-    own = (*_DECODER, _ENCODER)
+def _upstream(tensors: dict[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
+    """Under upstream's names, without what the definition has no place for."""
+    names = upstream_names(tensors)
     return {
-        name if row.encoder_prefix or name.startswith(own) else _ENCODER + name: tensor
+        names[name]: tensor
         for name, tensor in tensors.items()
-        if not name.startswith(row.unused_keys) and not name.endswith("attention_bias_idxs")
+        if not names[name].startswith(row.unused_keys) and not name.endswith("attention_bias_idxs")
     }
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of one module; an empty prefix stands for the decoder's."""
-    if prefix:
-        return {k: v for k, v in tensors.items() if k.startswith(prefix)}
-    return {k: v for k, v in tensors.items() if k.startswith(_DECODER)}
+def _fill(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    files: list[dict[str, Tensor]],
+    row: ModelRow,
+    names: str,
+) -> None:
+    wanted = {
+        **{row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()},
+        **decoder.state_dict(),
+    }
+    read = files
+    files = [_aligned(tensors, wanted) for tensors in files]
+    parts = [
+        _choose(files, {row.encoder_prefix + name for name in encoder.state_dict()}),
+        _choose(files, set(decoder.state_dict())),
+    ]
+    found = {name: t for part in parts for name, t in part.items() if name in wanted}
+    problems = _problems(found, wanted, strangers=_strangers(files, parts, wanted))
+    if any(problems.values()):
+        keys = [name for tensors in read for name in tensors]
+        raise _mismatch(row, names, problems, family_of(keys))
+    _refuse_non_finite(found, names)
+    for name, tensor in wanted.items():
+        tensor.copy_(found[name])
 
 
-def _choose(files: list[dict[str, Tensor]], module: nn.Module, prefix: str) -> dict[str, Tensor]:
+def _aligned(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Files of an encoder alone differ in whether they say so before every name."""
+    return {_aligned_name(name, wanted): tensor for name, tensor in tensors.items()}
+
+
+def _aligned_name(name: str, wanted: Mapping[str, Tensor]) -> str:
+    spellings = (name, _ENCODER + name, name.removeprefix(_ENCODER))
+    return next((spelling for spelling in spellings if spelling in wanted), name)
+
+
+def _choose(files: list[dict[str, Tensor]], wanted: set[str]) -> dict[str, Tensor]:
     """The first file that holds this module whole, or everything, to be reported as it is.
 
     NanoSAM needs this: its decoder comes in MobileSAM's file, beside another encoder.
     """
-    wanted = {prefix + name for name in module.state_dict()}
-    for tensors in files:
-        part = _part(tensors, prefix)
-        if wanted <= part.keys():
-            return part if len(files) > 1 else tensors
-    return {name: tensor for tensors in files for name, tensor in tensors.items()}
+    merged = {name: tensor for tensors in files for name, tensor in tensors.items()}
+    whole = next((tensors for tensors in files if wanted <= tensors.keys()), merged)
+    own = set(map(_part, wanted))
+    return {name: tensor for name, tensor in whole.items() if _part(name) in own}
 
 
-def _fill(
-    module: nn.Module, prefix: str, tensors: dict[str, Tensor], row: ModelRow, names: str
-) -> None:
-    wanted = {prefix + name: tensor for name, tensor in module.state_dict().items()}
-    part = _part(tensors, prefix)
-    known = (_ENCODER, *_DECODER)
-    strangers = [name for name in tensors if not name.startswith(known)]
-    problems = {
-        "missing": sorted(wanted.keys() - part.keys()),
-        "unexpected": sorted((part.keys() - wanted.keys()) | set(strangers)),
+def _part(name: str) -> str:
+    """`mask_decoder` of `mask_decoder.iou_token.weight`."""
+    return name.partition(".")[0]
+
+
+def _strangers(
+    files: list[dict[str, Tensor]], parts: list[dict[str, Tensor]], wanted: Mapping[str, Tensor]
+) -> set[str]:
+    """Names without a place: in a single file all of them, else those of the parts taken."""
+    seen = files if len(files) == 1 else parts
+    return {name for tensors in seen for name in tensors} - wanted.keys()
+
+
+def _problems(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, strangers: set[str]
+) -> dict[str, list[str]]:
+    return {
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unexpected": sorted(strangers),
         "mis-shaped": sorted(
-            f"{name} {list(part[name].shape)} instead of {list(tensor.shape)}"
+            f"{name} {list(found[name].shape)} instead of {list(tensor.shape)}"
             for name, tensor in wanted.items()
-            if name in part and part[name].shape != tensor.shape
+            if name in found and found[name].shape != tensor.shape
         ),
     }
-    if any(problems.values()):
-        raise _mismatch(row, names, problems, family_of(_upstream(tensors, row)))
-    _refuse_non_finite(part, names)
-    module.load_state_dict({name.removeprefix(prefix): part[name].float() for name in wanted})
-
-
-def _upstream(tensors: dict[str, Tensor], row: ModelRow) -> list[str]:
-    """Keys as the file had them: the family is told by those."""
-    if row.encoder_prefix:
-        return list(tensors)
-    return [*tensors, *(name.removeprefix(_ENCODER) for name in tensors)]
 
 
 def _refuse_non_finite(tensors: dict[str, Tensor], names: str) -> None:

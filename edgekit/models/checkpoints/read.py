@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,31 +55,60 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, not read: a ViT-H is 2.5 GB, and the model that it fills as many.
+        content = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
     except pickle.UnpicklingError as error:
-        raise CheckpointMismatch(
-            f"{path.name} holds more than tensors: reading it would run code from the file.",
-            expected="a state dict (tensors and names only)",
-            next_step="save it with torch.save(model.state_dict(), ...) where you trust the file",
-        ) from error
+        return _read_pickled_module(path, error)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         raise _damaged(path) from error
     return _state_dict(content, path)
 
 
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """Unwrap `{"model": {...}}` and the like."""
-    import torch
+def _read_pickled_module(path: Path, refusal: pickle.UnpicklingError) -> dict[str, Tensor]:
+    """For what torch's own safe loader refuses: whole modules, read without their code."""
+    from edgekit.models.checkpoints.pickled_module import read_pickled, tensors_of
 
+    try:
+        tensors = dict(tensors_of(_unwrapped(read_pickled(path))))
+    except Exception as error:  # whatever a damaged or hostile pickle can provoke
+        raise _damaged(path) from error
+    if not tensors:
+        raise CheckpointMismatch(
+            f"{path.name} holds more than tensors: reading it would run code from the file.",
+            expected="a state dict (tensors and names only), or a pickled module with its tensors",
+            next_step="save it with torch.save(model.state_dict(), ...) where you trust the file",
+        ) from refusal
+    return tensors
+
+
+def _unwrapped(content: object) -> object:
+    """Without the nests that upstream projects put around the model, such as `{"model": ...}`."""
     for nest in _NESTS:
-        if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
+        if isinstance(content, Mapping) and content.get(nest) is not None:
             content = content[nest]
-    if not isinstance(content, Mapping):
-        raise _damaged(path)
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    return content
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors; those of a file that has several parts are joined."""
+    content = _unwrapped(content)
+    tensors = dict(_named(content)) if isinstance(content, Mapping) else {}
     if not tensors:
         raise _damaged(path)
     return tensors
+
+
+def _named(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """MobileSAMv2's decoder is `{"PromtEncoder": {...}, "MaskDecoder": {...}}`."""
+    import torch
+
+    for name, value in content.items():
+        if isinstance(value, torch.Tensor):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, Mapping) and not prefix:
+            yield from _named(value, f"{name}.")
 
 
 def _damaged(path: Path) -> CheckpointMismatch:

@@ -1,0 +1,68 @@
+"""Names of other publishers to upstream's, which are the ones our definitions have.
+
+Two exist beside upstream's own: transformers (SlimSAM-uniform is published so, and SAM's
+re-uploads) and MobileSAMv2's decoder file with its own spelling of the two parts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_TRANSFORMERS_MARK = "vision_encoder."
+
+Rules = tuple[tuple[re.Pattern[str], str], ...]
+
+
+def _rules(*pairs: tuple[str, str]) -> Rules:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
+
+
+_MOBILESAM_V2 = _rules(
+    (r"^PromtEncoder\.", "prompt_encoder."),
+    (r"^MaskDecoder\.", "mask_decoder."),
+)
+
+# Every rule is tried in this order; names are those of transformers 5 (`SamModel`).
+_TRANSFORMERS = _rules(
+    (r"^vision_encoder\.layers\.", "image_encoder.blocks."),
+    (r"^vision_encoder\.", "image_encoder."),
+    (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
+    (r"\.neck\.conv1\.", ".neck.0."),
+    (r"\.neck\.layer_norm1\.", ".neck.1."),
+    (r"\.neck\.conv2\.", ".neck.2."),
+    (r"\.neck\.layer_norm2\.", ".neck.3."),
+    # The matrix of the Fourier features is shared; a file holds it under either name, or both.
+    (
+        r"^(shared_image_embedding|prompt_encoder\.shared_embedding)\.positional_embedding$",
+        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    ),
+    (r"\.point_embed\.", ".point_embeddings."),
+    (r"\.mask_embed\.conv1\.", ".mask_downscaling.0."),
+    (r"\.mask_embed\.layer_norm1\.", ".mask_downscaling.1."),
+    (r"\.mask_embed\.conv2\.", ".mask_downscaling.3."),
+    (r"\.mask_embed\.layer_norm2\.", ".mask_downscaling.4."),
+    (r"\.mask_embed\.conv3\.", ".mask_downscaling.6."),
+    (r"\.upscale_conv1\.", ".output_upscaling.0."),
+    (r"\.upscale_layer_norm\.", ".output_upscaling.1."),
+    (r"\.upscale_conv2\.", ".output_upscaling.3."),
+    (r"(_mlps\.\d|iou_prediction_head)\.layers\.0\.", r"\1.layers.1."),
+    (r"(_mlps\.\d|iou_prediction_head)\.proj_in\.", r"\1.layers.0."),
+    (r"(_mlps\.\d|iou_prediction_head)\.proj_out\.", r"\1.layers.2."),
+    (r"\.layer_norm_final_attn\.", ".norm_final_attn."),
+    (r"\.layer_norm(\d)\.", r".norm\1."),
+)
+
+
+def upstream_names(names: Iterable[str]) -> dict[str, str]:
+    """The file's names to upstream's; most files hold upstream's already."""
+    listed = tuple(names)
+    transformers = any(name.startswith(_TRANSFORMERS_MARK) for name in listed)
+    rules = _TRANSFORMERS if transformers else _MOBILESAM_V2
+    return {name: _renamed(name, rules) for name in listed}
+
+
+def _renamed(name: str, rules: Rules) -> str:
+    for pattern, replacement in rules:
+        name = pattern.sub(replacement, name)
+    return name

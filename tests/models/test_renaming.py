@@ -1,0 +1,56 @@
+"""Other publishers' names to upstream's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgekit.models.checkpoints.renaming import upstream_names
+
+SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
+
+
+def test_transformers_names() -> None:
+    given = {
+        "shared_image_embedding.positional_embedding": (
+            "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+        ),
+        "vision_encoder.layers.3.layer_norm1.weight": "image_encoder.blocks.3.norm1.weight",
+        "vision_encoder.neck.layer_norm2.bias": "image_encoder.neck.3.bias",
+        "mask_decoder.iou_prediction_head.proj_in.bias": (
+            "mask_decoder.iou_prediction_head.layers.0.bias"
+        ),
+        "mask_decoder.iou_prediction_head.layers.0.bias": (
+            "mask_decoder.iou_prediction_head.layers.1.bias"
+        ),
+        "mask_decoder.transformer.layers.1.layer_norm4.bias": (
+            "mask_decoder.transformer.layers.1.norm4.bias"
+        ),
+    }
+    assert upstream_names(given) == given
+
+
+def test_upstreams_own_names_stay() -> None:
+    names = ["mask_decoder.iou_prediction_head.layers.0.bias", "image_encoder.blocks.0.norm1.bias"]
+    assert list(upstream_names(names).values()) == names
+
+
+def test_mobilesam_v2_spells_its_parts_otherwise() -> None:
+    assert upstream_names(
+        ["PromtEncoder.no_mask_embed.weight", "MaskDecoder.iou_token.weight"]
+    ) == {
+        "PromtEncoder.no_mask_embed.weight": "prompt_encoder.no_mask_embed.weight",
+        "MaskDecoder.iou_token.weight": "mask_decoder.iou_token.weight",
+    }
+
+
+@pytest.mark.skipif(not SPECS.is_dir(), reason=f"no tensor specs in {SPECS}")
+def test_a_whole_model_of_transformers_has_sams_names_and_shapes() -> None:
+    theirs, sams = (
+        {key: tuple(shape) for key, shape, _ in json.loads(path.read_text())["state_dict"]}
+        for path in (SPECS / "hf_SamModel.json", SPECS / "sam_vit_b.json")
+    )
+    names = upstream_names(theirs)
+    assert {names[key]: shape for key, shape in theirs.items()} == sams
