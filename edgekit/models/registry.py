@@ -8,10 +8,28 @@ from __future__ import annotations
 import difflib
 
 from edgekit.errors import UnknownName
-from edgekit.models.families import mobilesam, nanosam
+from edgekit.models.families import (
+    edgesam,
+    edgetam,
+    efficienttam,
+    efficientvit_sam,
+    mobilesam,
+    nanosam,
+    repvit_sam,
+    sam2,
+)
 from edgekit.records import ModelRow
 
-_ROWS: tuple[ModelRow, ...] = (*nanosam.ROWS, *mobilesam.ROWS)
+_ROWS: tuple[ModelRow, ...] = (
+    *nanosam.ROWS,
+    *mobilesam.ROWS,
+    *edgesam.ROWS,
+    *repvit_sam.ROWS,
+    *efficientvit_sam.ROWS,
+    *sam2.ROWS,
+    *edgetam.ROWS,
+    *efficienttam.ROWS,
+)
 
 
 def models() -> tuple[ModelRow, ...]:

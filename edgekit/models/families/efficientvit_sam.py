@@ -1,0 +1,132 @@
+"""EfficientViT-SAM: five EfficientViT encoders under SAM's decoder. arXiv 2402.05008.
+
+Facts: mit-han-lab/efficientvit. The L variants see photos of 512 pixels, but their prompts and
+masks live in SAM's frame of 1024. Epsilon of every norm is 1e-6, the decoder's included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.records import CheckpointFile, ClientContract, ModelRow
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.models.encoders.efficientvit import EfficientVitSize
+
+CLIENT_512 = replace(
+    SAM_CLIENT,
+    preprocessing=replace(SAM_CLIENT.preprocessing, frame=512),
+    prompts=replace(SAM_CLIENT.prompts, frame=1024),
+)
+
+
+def _row(variant: str, *, parameters: int, sha256: str, client: ClientContract) -> ModelRow:
+    filename = f"efficientvit_sam_{variant}.pt"
+    return ModelRow(
+        name=f"efficientvit_sam_{variant}",
+        family="efficientvit-sam",
+        variant=variant,
+        title=f"EfficientViT-SAM-{variant.upper()}",
+        paper="https://arxiv.org/abs/2402.05008",
+        licence="Apache-2.0",
+        parameters=parameters,
+        builder=f"edgekit.models.families.efficientvit_sam:build_{variant}",
+        encoder_prefix="image_encoder.",
+        unused_keys=(),
+        checkpoints=(
+            CheckpointFile(
+                filename=filename,
+                url=f"https://huggingface.co/mit-han-lab/efficientvit-sam/resolve/main/{filename}",
+                sha256=sha256,
+                bytes=None,
+                licence="Apache-2.0",
+            ),
+        ),
+        client=client,
+    )
+
+
+ROWS = (
+    _row(
+        "l0",
+        parameters=34_792_784,
+        sha256="c4f994b01a16d48bcf2fbbb089448cfbf58fae5811edfa8113c953b8b8cc64b8",
+        client=CLIENT_512,
+    ),
+    _row(
+        "l1",
+        parameters=47_650_128,
+        sha256="fa151df2b9b96896accd505470755cdd293a4c50cdabac95478f3fbd86d9152b",
+        client=CLIENT_512,
+    ),
+    _row(
+        "l2",
+        parameters=61_328_592,
+        sha256="d4bfd842224cbb99de09acc3325e81ac5b7e8725c8fbdab152305e5d934bfe4a",
+        client=CLIENT_512,
+    ),
+    _row(
+        "xl0",
+        parameters=116_957_904,
+        sha256="9bc2f87bd23d6e6d1f7b5beff910f98835c7c333fac73e695bac0bec685968f8",
+        client=SAM_CLIENT,
+    ),
+    _row(
+        "xl1",
+        parameters=203_346_128,
+        sha256="10f42277679427c1183dcff19758e536aa86bcc4304e4b387ff48865784be05c",
+        client=SAM_CLIENT,
+    ),
+)
+
+
+def build_l0() -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode."""
+    from edgekit.models.encoders.efficientvit import L0
+
+    return _build(L0)
+
+
+def build_l1() -> tuple[nn.Module, nn.Module]:
+    """As `build_l0`."""
+    from edgekit.models.encoders.efficientvit import L1
+
+    return _build(L1)
+
+
+def build_l2() -> tuple[nn.Module, nn.Module]:
+    """As `build_l0`."""
+    from edgekit.models.encoders.efficientvit import L2
+
+    return _build(L2)
+
+
+def build_xl0() -> tuple[nn.Module, nn.Module]:
+    """As `build_l0`."""
+    from edgekit.models.encoders.efficientvit import XL0
+
+    return _build(XL0)
+
+
+def build_xl1() -> tuple[nn.Module, nn.Module]:
+    """As `build_l0`."""
+    from edgekit.models.encoders.efficientvit import XL1
+
+    return _build(XL1)
+
+
+def _build(size: EfficientVitSize) -> tuple[nn.Module, nn.Module]:
+    from torch import nn
+
+    from edgekit.models.encoders.efficientvit import EPSILON, EfficientVitEncoder
+    from edgekit.models.sam import SamDecoder
+
+    decoder = SamDecoder()
+    for module in decoder.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = EPSILON
+    return EfficientVitEncoder(size).eval(), decoder.eval()
