@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from edgekit import catalog, store
+from edgekit import backends, catalog, store
 from edgekit.bench import compare
 from edgekit.doctor import preflight, read_machine
 from edgekit.errors import UnknownName
@@ -19,7 +19,7 @@ from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import Bundle, Gate, Target, WeightsSource
 from edgekit.runtime import Predictor
-from edgekit.stages.artifacts import PRECISIONS, make_artifacts, ready_backend
+from edgekit.stages.artifacts import make_artifacts, ready_backend
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.graphs import lower_graphs
 from edgekit.stages.measurement import (
@@ -33,10 +33,9 @@ from edgekit.stages.measurement import (
     read_bundles,
 )
 from edgekit.stages.reference import reference_predictor, reference_weights
-from edgekit.verify import Verdict, verify_predictors
+from edgekit.verify import Verdict, not_run, verify_predictors
 
 __all__ = [
-    "PRECISIONS",
     "Bench",
     "BenchRequest",
     "ExportRequest",
@@ -183,13 +182,16 @@ def _verdict(
     gate: Gate,
     report: Report,
 ) -> Verdict:
+    execution = backends.backend(bundle.manifest.target.runtime).execution()
+    if execution.how == "not run":
+        return not_run(execution.reason or "no stand-in", gate=gate)
     with report.stage("verify"):
         return verify_predictors(
             Predictor(bundle),
             reference_predictor(bundle.manifest.model, source),
             photos,
             gate=gate,
-            how="native",
+            execution=execution,
             on_photo=report.progress,
         )
 

@@ -13,7 +13,6 @@ import pytest
 
 from edgekit import backends, catalog
 from edgekit.models import registry
-from edgekit.pipeline import PRECISIONS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -33,11 +32,10 @@ def targets_table() -> str:
     rows = ["| target | device | runtime | precision | gate: mean / min IoU | state |"]
     rows += ["|---|---|---|---|---|---|"]
     for target in catalog.targets():
-        ready = target.precision in PRECISIONS and backends.BACKENDS[target.runtime].module
         gate = f"{target.gate.mean_iou} / {target.gate.min_iou}"
         rows.append(
             f"| `{target.name}` | {target.device} | {target.runtime} | {target.precision} | {gate} "
-            f"| {'ready' if ready else 'not yet'} |"
+            f"| {'not yet' if backends.not_yet(target) else 'ready'} |"
         )
     return "\n".join(rows)
 

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from edgekit.backends.installed import missing_runtime
 from edgekit.errors import NotYet
-from edgekit.records import Artifact, Graph, GraphFormat, Probe, Session, Target
+from edgekit.records import Artifact, Execution, Graph, GraphFormat, Precision, Probe, Session, Target
 
 
 class Backend(Protocol):
@@ -21,6 +21,10 @@ class Backend(Protocol):
 
     def probe(self) -> Probe:
         """Whether the runtime is installed here, its version, and if not, why."""
+        ...
+
+    def execution(self) -> Execution:
+        """How `open_artifact`'s sessions run here: by the runtime itself, or by a stand-in."""
         ...
 
     def lower(self, graph: Graph, target: Target, folder: Path) -> Artifact:
@@ -52,18 +56,25 @@ class Backend(Protocol):
 class BackendRow:
     """One line of the table: the module to import, or the reason why there is none yet.
 
-    `takes` is the format of the graphs that its `lower` converts.
+    `takes` is the format of the graphs that its `lower` converts; `precisions` are those that
+    edgekit can make for it so far, `oldest_opset` bounds the ONNX that it can write for it.
     """
 
     module: str | None = None
     takes: GraphFormat = "onnx"
+    precisions: tuple[Precision, ...] = (Precision.FP32,)
+    oldest_opset: int = 1
     not_yet: str | None = None
 
 
 BACKENDS: dict[str, BackendRow] = {
     "onnxruntime": BackendRow(module="edgekit.backends.onnxruntime"),
-    "openvino": BackendRow(module="edgekit.backends.openvino"),
-    "tensorrt": BackendRow(not_yet="it takes FP16 and INT8 written into the graph"),
+    "openvino": BackendRow(
+        module="edgekit.backends.openvino", precisions=(Precision.FP32, Precision.BF16)
+    ),
+    "tensorrt": BackendRow(
+        module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=18
+    ),
     "coreml": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
     "litert": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
 }
@@ -85,6 +96,18 @@ def backend(name: str) -> Backend:
 def takes(name: str) -> GraphFormat:
     """The format of the graphs that this runtime's backend converts."""
     return BACKENDS[name].takes
+
+
+def not_yet(target: Target) -> str | None:
+    """Why edgekit cannot export for this target so far, whatever is installed; None if it can."""
+    row = BACKENDS[target.runtime]
+    if row.module is None:
+        return row.not_yet
+    if target.precision not in row.precisions:
+        return f"edgekit cannot make {target.precision} for {target.runtime} yet"
+    if target.opset < row.oldest_opset:
+        return f"{target.runtime} of opset {target.opset} needs a lowering of its own"
+    return None
 
 
 def probe(name: str) -> Probe:

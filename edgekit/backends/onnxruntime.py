@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edgekit.backends.feeds import checked_feeds
 from edgekit.backends.installed import probe_package, require_runtime
-from edgekit.errors import BundleCorrupt
+from edgekit.backends.ort_session import OrtSession
 from edgekit.records import (
+    NATIVE,
     Artifact,
-    Feeds,
-    FloatArray,
+    Execution,
     Graph,
     Probe,
     Session,
     Target,
-    TensorSpec,
 )
 from edgekit.store import digest_file
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
 
 _PACKAGE = "onnxruntime"
 
@@ -30,6 +24,11 @@ _PACKAGE = "onnxruntime"
 def probe() -> Probe:
     """Whether ONNX Runtime is installed."""
     return probe_package(_PACKAGE)
+
+
+def execution() -> Execution:
+    """It is the target's own runtime."""
+    return NATIVE
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
@@ -52,38 +51,5 @@ def open_artifact(
     artifact: Artifact, folder: Path, target: Target, *, threads: int | None
 ) -> Session:
     """Load `<role>.onnx` with all graph optimizations; `target.options` are session entries."""
-    installed = require_runtime(_PACKAGE, target)
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3  # errors; its warnings are about its own optimizer
-    for key, value in target.options.items():
-        options.add_session_config_entry(key, value)
-    try:
-        session = ort.InferenceSession(
-            folder / artifact.entry, options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # pybind classes that share no other base
-        raise BundleCorrupt(
-            f"ONNX Runtime {installed} cannot load {artifact.entry}: {_first_line(error)}",
-            next_step="export the bundle again",
-        ) from error
-    return _OrtSession(session, artifact.inputs)
-
-
-class _OrtSession:
-    def __init__(self, session: ort.InferenceSession, inputs: tuple[TensorSpec, ...]) -> None:
-        self._session = session
-        self._inputs = inputs
-        self._outputs = [value.name for value in session.get_outputs()]
-
-    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run; the arrays returned are the runtime's own, fresh for each call."""
-        results = self._session.run(self._outputs, checked_feeds(feeds, self._inputs))
-        return dict(zip(self._outputs, results, strict=True))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    require_runtime(_PACKAGE, target)
+    return OrtSession(folder / artifact.entry, artifact, threads=threads, entries=target.options)

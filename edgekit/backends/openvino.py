@@ -12,7 +12,9 @@ from edgekit.backends.feeds import checked_feeds
 from edgekit.backends.installed import probe_package, require_runtime
 from edgekit.errors import BundleCorrupt, GraphRejected
 from edgekit.records import (
+    NATIVE,
     Artifact,
+    Execution,
     Feeds,
     FloatArray,
     Graph,
@@ -34,6 +36,11 @@ _NOT_OPERATORS = {"Constant", "Parameter", "Result"}
 def probe() -> Probe:
     """Whether OpenVINO is installed."""
     return probe_package(_PACKAGE)
+
+
+def execution() -> Execution:
+    """It is the target's own runtime."""
+    return NATIVE
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:

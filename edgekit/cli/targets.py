@@ -40,13 +40,9 @@ def _described(target: Target) -> dict[str, object]:
 def _status(target: Target) -> tuple[str, str]:
     """Whether edgekit can export for this target on this machine, in a word and in a sentence."""
     from edgekit import backends
-    from edgekit.pipeline import PRECISIONS
 
-    row = backends.BACKENDS.get(target.runtime)
-    if row is None or row.module is None:
-        return "not yet", backends.probe(target.runtime).reason or ""
-    if target.precision not in PRECISIONS:
-        return "not yet", f"edgekit cannot make {target.precision} yet"
+    if reason := backends.not_yet(target):
+        return "not yet", reason
     found = backends.probe(target.runtime)
     if not found.available:
         return f"needs edgekit[{target.runtime}]", found.reason or ""

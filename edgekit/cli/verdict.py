@@ -9,6 +9,7 @@ from edgekit.cli.console import console, table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgekit.records import Gate
     from edgekit.verify.verdict import PromptResult, Summary, Verdict
 
 _FIGURES = ("prompts", "mean IoU", "5th pct.", "min IoU", "flips", "cosine", "max error")
@@ -29,7 +30,9 @@ def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
         _print_figures(verdict, verdict.overall, printer)
     if verdict.overall and not verdict.passed:
         _print_worst(verdict.worst(), printer)
-    gate = f"gate: mean IoU >= {verdict.gate.mean_iou:g}, minimum >= {verdict.gate.min_iou:g}"
+    gate = f"gate: {gate_in_words(verdict.gate)}"
+    if verdict.reason and verdict.how == "emulated":
+        printer.print(f"Emulated: {verdict.reason}", markup=False)
     if verdict.passed:
         printer.print(f"[bold green]PASSED[/] ({verdict.how}; {gate})")
         return
@@ -37,6 +40,12 @@ def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
     printer.print(f"[bold red]{outcome}[/] ({verdict.how}; {gate})")
     for failure in verdict.failures:
         printer.print(f"  - {failure}", markup=False)
+
+
+def gate_in_words(gate: Gate) -> str:
+    """What a gate demands, one line."""
+    p5 = f", 5th percentile >= {gate.p5_iou:g}" if gate.p5_iou else ""
+    return f"mean IoU >= {gate.mean_iou:g}{p5}, minimum >= {gate.min_iou:g}"
 
 
 def _print_figures(verdict: Verdict, overall: Summary, printer: Console) -> None:

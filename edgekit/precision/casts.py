@@ -1,7 +1,8 @@
 """Apply a plan of FP32 and FP16 nodes: casts in the captured program, so that types say it all.
 
 A strongly typed graph is what TensorRT 11 takes (its precision flags are gone) and what no other
-compiler can read in its own way. The graph's inputs and outputs stay float32, which is the contract.
+compiler can read in its own way. The graph's inputs and outputs stay float32, as the contract has
+it.
 
 The ExportedProgram is edited, not exported again: torch.export refuses to trace the decoder's
 dynamic reshapes a second time (a guard over min(256, ...) of its strides).
@@ -114,5 +115,3 @@ def _copied(exported: ExportedProgram) -> ExportedProgram:
         constants=exported.constants,
         verifiers=exported.verifiers,
     )
-
-

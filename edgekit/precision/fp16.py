@@ -70,12 +70,11 @@ def planned_with(program: Program, islands: dict[str, str]) -> PartPlan:
     settled: dict[str, Decision] = {}
 
     def decide(node: fx.Node) -> Decision:
+        decision: Decision = (Precision.FP16, None)
         if node.name in islands:
-            decision = Precision.FP32, islands[node.name]
+            decision = (Precision.FP32, islands[node.name])
         elif node.target in EXACT:
-            decision = settled.get(maker(next(floating_inputs(node))).name, (Precision.FP16, None))
-        else:
-            decision = Precision.FP16, None
+            decision = settled.get(maker(next(floating_inputs(node))).name, decision)
         settled[node.name] = decision
         return decision
 
@@ -188,4 +187,4 @@ class _Judge:
         signature = exported.graph_signature
         names = signature.inputs_to_parameters | signature.inputs_to_buffers
         held = {**exported.state_dict, **exported.constants}.get(names.get(maker(node).name, ""))
-        return float(held.square().mean().sqrt()) if isinstance(held, Tensor) else 0.0
+        return float(held.detach().square().mean().sqrt()) if isinstance(held, Tensor) else 0.0

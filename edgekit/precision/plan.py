@@ -73,6 +73,8 @@ def _block_of_module(node: fx.Node) -> str:
     if not stack:
         return ""
     path, kind = stack[-1]
+    if path.startswith("_empty_nn_module_stack"):  # torch's word for none
+        return ""
     layer = str(kind).startswith("torch.nn.modules.") and ".container." not in str(kind)
     return path.rpartition(".")[0] if layer else str(path)
 

@@ -7,11 +7,8 @@ from pathlib import Path
 
 from edgekit import backends, store
 from edgekit.errors import NotYet
-from edgekit.records import Artifact, Precision, Target
+from edgekit.records import Artifact, Target
 from edgekit.stages.graphs import LoweredGraphs
-
-PRECISIONS = (Precision.FP32,)
-"""What can be made so far; a profile that asks for more says `not yet`."""
 
 _LISTING = "artifacts.json"
 
@@ -32,10 +29,10 @@ def ready_backend(target: Target) -> backends.Backend:
         RuntimeMissing: the runtime is not installed.
     """
     backend = backends.backend(target.runtime)
-    if target.precision not in PRECISIONS:
+    if reason := backends.not_yet(target):
         raise NotYet(
-            f"Target {target.name} asks for {target.precision}, which edgekit cannot make yet.",
-            expected=f"a target of precision {', '.join(PRECISIONS)}",
+            f"Target {target.name} cannot be exported to: {reason}.",
+            expected="a target that `edgekit targets` calls ready",
             next_step="edgekit targets",
         )
     return backend

@@ -114,7 +114,6 @@ def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str
                 reference_predictor(bundle.manifest.model, reference_weights(bundle, ())),
                 few,
                 gate=bundle.manifest.target.gate,
-                how="native",
             )
             assert verdict.overall is not None
             found[bundle.path.name] = verdict.overall.mean_iou

@@ -12,8 +12,9 @@ _MASKS = 5  # one single mask and three of several; SAM-HQ's own is the fifth
 
 def in_target(target: Target) -> Iterator[str]:
     """What is wrong with a profile, one line each."""
-    if not 0 <= target.gate.min_iou <= target.gate.mean_iou <= 1:
-        yield "gate: 0 <= min_iou <= mean_iou <= 1 does not hold"
+    gate = target.gate
+    if not (0 <= gate.min_iou <= gate.mean_iou <= 1 and 0 <= gate.p5_iou <= gate.mean_iou):
+        yield "gate: 0 <= min_iou <= mean_iou <= 1 and 0 <= p5_iou <= mean_iou do not hold"
     if target.prompt_slots is not None and target.prompt_slots < 1:
         yield "prompt_slots: must be at least 1"
     if target.opset < 1:

@@ -9,12 +9,12 @@ import numpy as np
 
 from edgekit.catalog import Photo, PhotoSet
 from edgekit.errors import BadInput
-from edgekit.records import BoolArray, ClientContract, Gate
+from edgekit.records import NATIVE, BoolArray, ClientContract, Execution, Gate
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verify.metrics import logit_cosine, mask_iou, max_abs_error
 from edgekit.verify.prompts import Trial, subjects_of, trials_of
-from edgekit.verify.verdict import Evidence, How, PromptResult, Verdict, judged
+from edgekit.verify.verdict import Evidence, PromptResult, Verdict, judged
 
 OnPhoto = Callable[[int, int], None]
 
@@ -28,13 +28,13 @@ def verify_predictors(
     photos: PhotoSet,
     *,
     gate: Gate,
-    how: How,
+    execution: Execution = NATIVE,
     on_photo: OnPhoto | None = None,
 ) -> Verdict:
     """Compare `candidate` with `reference` on every photo and judge the masks by `gate`.
 
     Both predictors do their own preprocessing and postprocessing, as a client would. `on_photo` is
-    called with (done, total) after each photo.
+    called with (done, total) after each photo. `execution` says how the candidate is run.
 
     Raises:
         BadInput: there is no photo, or one cannot be read.
@@ -53,8 +53,8 @@ def verify_predictors(
         worst = sorted(worst + seen, key=lambda evidence: evidence.result.iou)[:KEPT]
         if on_photo:
             on_photo(done, len(photos.photos))
-    verdict = judged(results, gate=gate, how=how, photos=len(photos.photos))
-    return replace(verdict, evidence=tuple(worst))
+    verdict = judged(results, gate=gate, how=execution.how, photos=len(photos.photos))
+    return replace(verdict, reason=execution.reason, evidence=tuple(worst))
 
 
 def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) -> list[Evidence]:

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from edgekit.records import BoolArray, ClientContract, FloatArray, Gate
+from edgekit.records import BoolArray, ClientContract, FloatArray, Gate, How
 from edgekit.verify.prompts import PromptKind, Trial
-
-How = Literal["native", "emulated", "not run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +154,8 @@ def _failures(
     # Negated on purpose: a NaN in a figure or in the gate compares false, and must fail.
     if not overall.mean_iou >= gate.mean_iou:
         failures.append(f"mean IoU {overall.mean_iou:.5f} is below {gate.mean_iou:g}")
+    if not overall.p5_iou >= gate.p5_iou:
+        failures.append(f"5th percentile {overall.p5_iou:.5f} is below {gate.p5_iou:g}")
     if not overall.min_iou >= gate.min_iou:
         failures.append(f"minimum IoU {overall.min_iou:.5f} is below {gate.min_iou:g}")
     return tuple(failures)

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput
-from edgekit.records import Gate
+from edgekit.records import Execution, Gate
 from edgekit.verify import PromptKind, to_json, verify_predictors
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
@@ -17,7 +17,7 @@ def judge(predictor, photos):
 
     def run(change=None, *, reference_change=None, gate=GATE):
         candidate, reference = predictor(change), predictor(reference_change)
-        return verify_predictors(candidate, reference, photos, gate=gate, how="native")
+        return verify_predictors(candidate, reference, photos, gate=gate)
 
     return run
 
@@ -104,7 +104,7 @@ def test_multimask_is_compared_on_the_index_that_the_reference_chose(judge):
 
 def test_a_refinement_gives_both_sides_the_logits_of_the_reference(predictor, photos):
     candidate, reference = predictor(shifted_logits(-5)), predictor()
-    verify_predictors(candidate, reference, photos, gate=GATE, how="native")
+    verify_predictors(candidate, reference, photos, gate=GATE)
     masks = [
         [call["mask_input"] for call in side._decoder.calls if call["has_mask_input"].any()]
         for side in (candidate, reference)
@@ -133,7 +133,7 @@ def test_progress_is_told_after_each_photo(predictor, photos):
         predictor(),
         photos,
         gate=GATE,
-        how="emulated",
+        execution=Execution(how="emulated", reason="a stand-in"),
         on_photo=lambda done, total: told.append((done, total)),
     )
     assert told == [(1, 2), (2, 2)]
@@ -141,18 +141,14 @@ def test_progress_is_told_after_each_photo(predictor, photos):
 
 def test_no_photos_is_an_error_and_not_a_pass(predictor):
     with pytest.raises(BadInput, match="no photo"):
-        verify_predictors(
-            predictor(), predictor(), PhotoSet(name="none", photos=()), gate=GATE, how="native"
-        )
+        verify_predictors(predictor(), predictor(), PhotoSet(name="none", photos=()), gate=GATE)
 
 
 def test_an_unreadable_photo_is_named(predictor, photo):
     broken = photo("broken")
     broken.path.write_text("not a picture")
     with pytest.raises(BadInput, match=r"broken\.png"):
-        verify_predictors(
-            predictor(), predictor(), PhotoSet(name="x", photos=(broken,)), gate=GATE, how="native"
-        )
+        verify_predictors(predictor(), predictor(), PhotoSet(name="x", photos=(broken,)), gate=GATE)
 
 
 def shifted_logits(by, *, mask=None):

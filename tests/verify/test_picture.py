@@ -21,7 +21,7 @@ def poisoned(out):
 def drawn(predictor, photos):
     def run(change=None):
         candidate, reference = predictor(change), predictor()
-        verdict = verify_predictors(candidate, reference, photos, gate=GATE, how="native")
+        verdict = verify_predictors(candidate, reference, photos, gate=GATE)
         return np.asarray(comparison_picture(verdict))
 
     return run
@@ -47,7 +47,7 @@ def test_nan_logits_can_be_drawn(drawn):
 
 
 def test_rows_are_the_worst_prompts_and_no_more(predictor, photos):
-    verdict = verify_predictors(predictor(shrunk), predictor(), photos, gate=GATE, how="native")
+    verdict = verify_predictors(predictor(shrunk), predictor(), photos, gate=GATE)
     assert [kept.result for kept in verdict.evidence] == list(verdict.worst(4))
 
 
