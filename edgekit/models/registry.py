@@ -11,21 +11,33 @@ from edgekit.errors import UnknownName
 from edgekit.models.families import (
     edgesam,
     edgetam,
+    efficientsam,
     efficienttam,
     efficientvit_sam,
     mobilesam,
+    mobilesamv2,
     nanosam,
     repvit_sam,
+    sam,
     sam2,
+    slimsam,
+    supersam,
+    tinysam,
 )
 from edgekit.records import ModelRow
 
 _ROWS: tuple[ModelRow, ...] = (
     *nanosam.ROWS,
     *mobilesam.ROWS,
+    *mobilesamv2.ROWS,
+    *tinysam.ROWS,
+    *sam.ROWS,
+    *slimsam.ROWS,
+    *supersam.ROWS,
     *edgesam.ROWS,
     *repvit_sam.ROWS,
     *efficientvit_sam.ROWS,
+    *efficientsam.ROWS,
     *sam2.ROWS,
     *edgetam.ROWS,
     *efficienttam.ROWS,

@@ -44,11 +44,8 @@ class FourierPositions(nn.Module):
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
-class PromptEncoder(nn.Module):
-    """SAM's prompt encoder for batches of unlike prompts.
-
-    Labels are compared, never used as indices: a Gather or OneHot on them does not build in
-    TensorRT (nanosam#16). Upstream's per-label loop gives the same sums.
+class Positions(nn.Module):
+    """Where prompts and image tokens are, in one encoding.
 
     Args:
         dim: channels of tokens and maps.
@@ -60,6 +57,38 @@ class PromptEncoder(nn.Module):
         super().__init__()
         self.grid, self.frame = grid, frame
         self.pe_layer = FourierPositions(dim // 2)
+        self._positions: Tensor | None = None
+
+    def placed(self, coords: Tensor) -> Tensor:
+        """[B, N, 2] in frame pixels -> [B, N, dim]; the half pixel to the centre is added here."""
+        return self.pe_layer((coords + 0.5) / self.frame)  # type: ignore[no-any-return]
+
+    def image_positions(self) -> Tensor:
+        """Positional encoding of every image token, [1, grid * grid, dim], row by row."""
+        if self._positions is not None:
+            return self._positions
+        device = self.pe_layer.positional_encoding_gaussian_matrix.device
+        centres = (torch.arange(self.grid, device=device) + 0.5) / self.grid
+        y, x = torch.meshgrid(centres, centres, indexing="ij")
+        positions: Tensor = self.pe_layer(torch.stack([x, y], dim=-1).flatten(0, 1).unsqueeze(0))
+        return positions
+
+    def bake(self) -> None:
+        """Keep the image positions as a constant: call on a copy, before capture."""
+        positions = self.image_positions().detach()
+        del self._positions
+        self.register_buffer("_positions", positions, persistent=False)
+
+
+class PromptEncoder(Positions):
+    """SAM's prompt encoder for batches of unlike prompts.
+
+    Labels are compared, never used as indices: a Gather or OneHot on them does not build in
+    TensorRT (nanosam#16). Upstream's per-label loop gives the same sums.
+    """
+
+    def __init__(self, *, dim: int = 256, grid: int = 64, frame: int = 1024) -> None:
+        super().__init__(dim=dim, grid=grid, frame=frame)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, dim)
         self.mask_downscaling = nn.Sequential(
@@ -72,21 +101,19 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(16, dim, 1),
         )
         self.no_mask_embed = nn.Embedding(1, dim)
-        self._positions: Tensor | None = None
 
     def points(self, coords: Tensor, labels: Tensor) -> Tensor:
         """Sparse tokens.
 
         Args:
-            coords: [B, N, 2] in frame pixels; the half pixel to the centre is added here.
+            coords: [B, N, 2] in frame pixels.
             labels: [B, N], codes of `records.Label`.
 
         Returns:
             [B, N, dim]. The rows of EMPTY slots are finite and must be masked by the caller.
         """
         label = labels.unsqueeze(-1)
-        placed = (label >= Label.BACKGROUND).to(coords.dtype)
-        tokens: Tensor = self.pe_layer((coords + 0.5) / self.frame) * placed
+        tokens = self.placed(coords) * (label >= Label.BACKGROUND).to(coords.dtype)
         tokens = tokens + self.not_a_point_embed.weight * (label == Label.PADDING).to(coords.dtype)
         for code, embedding in enumerate(self.point_embeddings):
             tokens = tokens + embedding.weight * (label == code).to(coords.dtype)  # type: ignore[operator]
@@ -105,20 +132,3 @@ class PromptEncoder(nn.Module):
         has = has_mask_input.reshape(-1, 1, 1, 1)
         none = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
         return has * self.mask_downscaling(mask_input) + (1 - has) * none  # type: ignore[no-any-return]
-
-    def image_positions(self) -> Tensor:
-        """Positional encoding of every image token, [1, grid * grid, dim], row by row."""
-        if self._positions is not None:
-            return self._positions
-        centres = (
-            torch.arange(self.grid, device=self.no_mask_embed.weight.device) + 0.5
-        ) / self.grid
-        y, x = torch.meshgrid(centres, centres, indexing="ij")
-        positions: Tensor = self.pe_layer(torch.stack([x, y], dim=-1).flatten(0, 1).unsqueeze(0))
-        return positions
-
-    def bake(self) -> None:
-        """Keep the image positions as a constant: call on a copy, before capture."""
-        positions = self.image_positions().detach()
-        del self._positions
-        self.register_buffer("_positions", positions, persistent=False)

@@ -88,18 +88,20 @@ class TwoWayBlock(nn.Module):
         self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor, key_bias: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One round; shapes as in `TwoWayTransformer.forward`."""
-        if self.first:  # the first layer has neither positions nor a residual here
-            tokens = self.self_attn(tokens, tokens, tokens, key_bias)
-        else:
-            q = tokens + token_pe
-            tokens = tokens + self.self_attn(q, q, tokens, key_bias)
-        tokens = self.norm1(tokens)
+        tokens = self.norm1(self.among_tokens(tokens, token_pe, key_bias))
         keys = image + image_pe
         tokens = tokens + self.cross_attn_token_to_image(tokens + token_pe, keys, image)
         tokens = self.norm2(tokens)
         tokens = self.norm3(tokens + self.mlp(tokens))
         back = self.cross_attn_image_to_token(keys, tokens + token_pe, tokens, key_bias)
         return tokens, self.norm4(image + back)
+
+    def among_tokens(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
+        """Self-attention of the tokens."""
+        if self.first:  # the first layer has neither positions nor a residual here
+            return self.self_attn(tokens, tokens, tokens, key_bias)  # type: ignore[no-any-return]
+        q = tokens + token_pe
+        return tokens + self.self_attn(q, q, tokens, key_bias)  # type: ignore[no-any-return]
 
 
 class TwoWayTransformer(nn.Module):
@@ -113,10 +115,11 @@ class TwoWayTransformer(nn.Module):
         heads: int = 8,
         hidden: int = 2048,
         mlp: MlpOf = TokenMlp,
+        block: type[TwoWayBlock] = TwoWayBlock,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            TwoWayBlock(dim, heads=heads, mlp=mlp(dim, hidden), first=i == 0) for i in range(depth)
+            block(dim, heads=heads, mlp=mlp(dim, hidden), first=i == 0) for i in range(depth)
         )
         self.final_attn_token_to_image = Attention(dim, heads=heads, downsample=2)
         self.norm_final_attn = nn.LayerNorm(dim)
