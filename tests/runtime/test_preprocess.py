@@ -83,7 +83,9 @@ def test_enlarging_equals_torch_to_the_bit(photo: Rgb, sam: ClientContract) -> N
     rule = squashed(sam, "float_antialiased", 96)
     unit = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     resized = torch.nn.functional.interpolate(unit, (96, 96), mode="bilinear", antialias=True)
-    mean, std = (torch.tensor(t).reshape(1, 3, 1, 1) / 255 for t in (rule.mean, rule.std))
+    mean, std = (
+        torch.tensor([v / 255 for v in t]).reshape(1, 3, 1, 1) for t in (rule.mean, rule.std)
+    )
     differing = encoder_input(photo, rule) != ((resized - mean) / std).numpy()
     assert differing.mean() <= 1e-3
 
