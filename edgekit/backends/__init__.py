@@ -13,7 +13,16 @@ from typing import Protocol, cast
 
 from edgekit.backends.installed import missing_runtime
 from edgekit.errors import NotYet
-from edgekit.records import Artifact, Execution, Graph, GraphFormat, Precision, Probe, Session, Target
+from edgekit.records import (
+    Artifact,
+    Execution,
+    Graph,
+    GraphFormat,
+    Precision,
+    Probe,
+    Session,
+    Target,
+)
 
 
 class Backend(Protocol):
@@ -76,7 +85,7 @@ BACKENDS: dict[str, BackendRow] = {
         module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=18
     ),
     "coreml": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
-    "litert": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
+    "litert": BackendRow(takes="program", module="edgekit.backends.litert"),
 }
 
 

@@ -26,7 +26,8 @@ def preflight(target: Target, out: Path) -> tuple[str, ...]:
         RuntimeMissing: a package is missing, out of bounds, or known to be bad.
         BadInput: the disk is full.
     """
-    for extra in {"export", target.runtime} - _LOWERED_WITHOUT:
+    # "-export" has what only converts, where a runtime has such packages.
+    for extra in {"export", target.runtime, f"{target.runtime}-export"} - _LOWERED_WITHOUT:
         for package in packages_of(extra):
             if package.problem:
                 raise RuntimeMissing(

@@ -1,0 +1,86 @@
+"""Captured program to `.tflite`, checked by reading the file back."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edgekit.backends.installed import require_runtime
+from edgekit.backends.litert.flatbuffer import TfliteFile, read_tflite
+from edgekit.backends.litert.opening import PACKAGE
+from edgekit.errors import GraphRejected, RuntimeMissing
+from edgekit.records import Artifact, Graph, Target, TensorSpec
+from edgekit.store import digest_file
+
+MAX_RANK = 4
+"""Of any tensor: LiteRT's GPU delegate and most of XNNPACK's operators stop there."""
+
+_CONVERTER = "litert-torch"
+
+
+def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
+    """Convert the program to `<role>.tflite`; operators and shapes are read back from the file.
+
+    Layout stays that of the graph contract (`image` is [1, 3, S, S]).
+    """
+    require_runtime(PACKAGE, target)
+    converter = _require_converter()
+    from edgekit.backends.litert.conversion import tflite_from_program
+
+    path = folder / f"{graph.role}.tflite"
+    try:
+        path.write_bytes(tflite_from_program(graph))
+    except Exception as error:  # MLIR's diagnostics come as whatever class is at hand
+        raise GraphRejected(
+            f"{_CONVERTER} {converter} cannot convert the {graph.role} program: {_cause(error)}",
+            expected="a static program of operators that it lowers",
+        ) from error
+    written = read_tflite(path)
+    _require_interface(written, graph)
+    return Artifact(
+        role=graph.role,
+        format="tflite",
+        entry=path.name,
+        files=(digest_file(path, folder),),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        ops=written.ops,
+    )
+
+
+def _require_converter() -> str:
+    """The converter's version: a package of its own, which devices do without."""
+    try:
+        return version(_CONVERTER)
+    except PackageNotFoundError as error:
+        raise RuntimeMissing(
+            f"LiteRT's converter, {_CONVERTER}, is not installed.",
+            next_step="pip install 'edgekit[litert-export]'",
+        ) from error
+
+
+def _require_interface(written: TfliteFile, graph: Graph) -> None:
+    for found, wanted in ((written.inputs, graph.inputs), (written.outputs, graph.outputs)):
+        if found != tuple(sorted(wanted, key=_name)):
+            raise GraphRejected(
+                f"{_CONVERTER} made {_listed(found)} of the {graph.role}'s tensors.",
+                expected=_listed(wanted),
+            )
+    if written.max_rank > MAX_RANK:
+        raise GraphRejected(
+            f"{_CONVERTER} wrote a tensor of rank {written.max_rank} into the {graph.role}.",
+            expected=f"at most rank {MAX_RANK}, which LiteRT's delegates take",
+        )
+
+
+def _name(spec: TensorSpec) -> str:
+    return spec.name
+
+
+def _listed(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)
+
+
+def _cause(error: Exception) -> str:
+    """The first line, without the operands that MLIR prints after it."""
+    return str(error).strip().partition("\n")[0][:300]
