@@ -27,6 +27,9 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.json")) if FOLDER.is_dir() e
 MODEL_OF = {
     "nanosam_resnet18": "nanosam",
     "mobilesam_vit_t": "mobilesam",
+    "tinysam_vit_t": "tinysam",
+    "slimsam_vit_p50": "slimsam_50",
+    "slimsam_vit_p77": "slimsam_77",
 }
 # Upstream's names of encoder outputs to those of the graph contract.
 FEATURE_OF = {
@@ -147,14 +150,20 @@ def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
     return decoder_feeds([prompt], oracle.photo.shape[:2], oracle.row.client, slots=None)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=len(PROMPTS))
+def answers(oracle_name: str, key: str) -> dict[str, np.ndarray]:
+    """All that the decoder says to a prompt."""
+    oracle = load(oracle_name)
+    return oracle.decoder.run({**oracle.features, **feeds(oracle, key)})
+
+
 def decoded(oracle_name: str, key: str) -> tuple[np.ndarray, np.ndarray]:
     """The masks [n, side, side] that the family's rule picks for a prompt, and their scores [n]."""
     from edgekit.runtime.choice import choice_of, chosen
 
     oracle = load(oracle_name)
     facts = oracle.facts["prompts"][key]
-    result = oracle.decoder.run({**oracle.features, **feeds(oracle, key)})
+    result = answers(oracle_name, key)
     others = [name for said, name in OTHER_MASKS.items() if facts.get(said)]
     choice = choice_of(oracle.row.client.masks, others[0] if others else facts["multimask"])
     low_res, scores = chosen(choice, result["low_res_masks"], result["iou_predictions"])
@@ -189,6 +198,14 @@ def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> No
         oracle.arrays[f"{key}.low_res.maxabs"].max()
     )
     assert not (differ & ~near).any(), f"{(differ & ~near).sum()} pixels differ beyond tolerance"
+
+
+@pytest.mark.parametrize("key", PROMPTS)
+def test_object_scores_equal_upstreams(oracle: Oracle, key: str) -> None:
+    if f"{key}.object_score" not in oracle.arrays:
+        pytest.skip(f"{oracle.facts['name']} has no object score for {key}")
+    ours = answers(oracle.facts["name"], key)["object_scores"]
+    close(ours.reshape(-1), oracle.arrays[f"{key}.object_score"].reshape(-1), oracle)
 
 
 def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:
