@@ -22,9 +22,14 @@ from edgekit.errors import GraphRejected
 from edgekit.graph.capture import Program
 from edgekit.graph.lint import lint, reject_findings
 from edgekit.graph.passes.constant_reshape import constant_reshape
+from edgekit.graph.passes.opset_13 import OPSET as OPSET_13
+from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.graph.typed_graph import opset_of
 from edgekit.records import Graph, Target, TensorSpec
 from edgekit.store import sha256_of
+
+NEWEST_OPSET = 20
+"""What graphs for older runtimes are rewritten from: it has Gelu and LayerNormalization whole."""
 
 # Turning MatMul + Add into Gemm wraps every linear layer of rank 3 in Reshapes with computed
 # shapes; runtimes fuse the pair by themselves.
@@ -44,9 +49,12 @@ def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> Graph:
             found operators or types that the target's compiler does not take (all are listed).
         onnx.checker.ValidationError: the exporter wrote an invalid model.
     """
-    model = _simplified(constant_reshape(_exported(program, target.opset)))
+    asked = NEWEST_OPSET if target.opset == OPSET_13 else target.opset
+    model = _simplified(constant_reshape(_exported(program, asked)))
     _settle_interface(model, program)
     _forget_origins(model)
+    if target.opset == OPSET_13:
+        model = opset_13(model)
     _require_opset(model, target)
     reject_findings(lint(model, target), graph=program.role)
     onnx.checker.check_model(model, full_check=True)

@@ -14,10 +14,12 @@ import pytest
 import torch
 from torch import nn
 
+from edgekit import catalog
 from edgekit.errors import GraphRejected
 from edgekit.graph.capture import Program, capture_decoder, capture_encoder, image_embeddings
 from edgekit.graph.lint import lint
 from edgekit.graph.onnx_lowering import lower_to_onnx
+from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import load
@@ -156,6 +158,34 @@ def test_the_same_module_gives_the_same_bytes(
     programs = small_program, capture_decoder(small_decoder, features=image_embeddings(4, 2, 2))
     first, second = (lower_to_onnx(program, target, folder=tmp_path) for program in programs)
     assert first == second
+
+
+def test_opset_13_of_the_decoder_equals_opset_20_and_passes_for_tensorrt_8_2(
+    decoder_graph: Graph, decoder_session: onnxruntime.InferenceSession
+) -> None:
+    older = opset_13(onnx.load(decoder_graph.path))
+    onnx.checker.check_model(older, full_check=True)
+    assert lint(older, catalog.target("jetson-nano-fp16")) == ()
+    session = onnxruntime.InferenceSession(older.SerializeToString())
+    for prompts, points in ((1, 1), (3, 5)):
+        feeds = _feeds(prompts, points)
+        for got, want in zip(
+            session.run(None, feeds), decoder_session.run(None, feeds), strict=True
+        ):
+            _assert_equal(got, torch.from_numpy(want))
+
+
+def test_a_target_of_opset_13_gets_it(
+    small_program: Program, target: Target, tmp_path: Path
+) -> None:
+    """From the same program: torch's exporter itself does not go below 18."""
+    newer, older = (
+        lower_to_onnx(small_program, own, folder=tmp_path)
+        for own in (target, catalog.target("jetson-nano-fp16"))
+    )
+    assert (newer.opset, older.opset) == (20, 13)
+    assert newer.ops.get("Gelu") == older.ops.get("Erf") == 1
+    assert "Gelu" not in older.ops
 
 
 def test_another_opset_than_the_targets_is_rejected(
