@@ -32,6 +32,7 @@ from edgekit.stages.measurement import (
     peaks,
     read_bundles,
 )
+from edgekit.stages.precision import make_plan, uncalibrated
 from edgekit.stages.reference import reference_predictor, reference_weights
 from edgekit.verify import Verdict, not_run, verify_predictors
 
@@ -62,11 +63,15 @@ class Report(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """One model for one target; `weights` empty means the default order of `locate`."""
+    """One model for one target; `weights` empty means the default order of `locate`.
+
+    `calibration` names an image set, a folder or a COCO JSON; None takes edgekit's own.
+    """
 
     model: str
     target: str
     weights: tuple[str, ...] = ()
+    calibration: str | None = None
     out: Path = Path("dist")
     force: bool = False
     verify: bool = True
@@ -91,6 +96,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
     """
     row, target = registry.model(request.model), catalog.target(request.target)
     backend = ready_backend(target)
+    calibration = catalog.calibration_set(request.calibration)
     final = request.out / f"{row.name}-{target.name}"
     store.require_replaceable(final, replace=request.force)
     for warning in preflight(target, request.out):
@@ -99,15 +105,18 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         source = locate(row, request.weights, progress=report.progress)
     for warning in filter(None, (row.warning, source.warning)):
         report.warning(warning)
+    with report.stage("precision"):
+        plan = make_plan(row, source, target, calibration, on_photo=report.progress)
     with report.stage("graphs"):
-        graphs = lower_graphs(row, source, target)
+        graphs = lower_graphs(row, source, target, plan)
     with report.stage(f"files for {target.runtime}"):
         files = make_artifacts(graphs, target, backend)
     with report.stage("bundle"):
         bundle = make_bundle(final, target, graphs=graphs, files=files, replace=request.force)
     if not request.verify:
         return Exported(bundle=bundle, verdict=None)
-    verdict = _verdict(bundle, source, catalog.image_set(), gate=target.gate, report=report)
+    photos = uncalibrated(bundle, catalog.image_set())
+    verdict = _verdict(bundle, source, photos, gate=target.gate, report=report)
     return Exported(bundle=bundle, verdict=verdict)
 
 
@@ -133,7 +142,7 @@ def verify(
         WeightsUnavailable, BadInput: the reference's weights are not at hand, or are others.
     """
     bundle = store.read_bundle(path)
-    photo_set = catalog.photos_from(photos) if photos else catalog.image_set()
+    photo_set = _photos_to_verify(bundle, photos, report=report)
     with report.stage("weights"):
         source = reference_weights(bundle, weights, progress=report.progress)
     gate = _gate(bundle.manifest.target)
@@ -194,6 +203,18 @@ def _verdict(
             execution=execution,
             on_photo=report.progress,
         )
+
+
+def _photos_to_verify(bundle: Bundle, photos: Path | None, *, report: Report) -> catalog.PhotoSet:
+    if photos is None:
+        return uncalibrated(bundle, catalog.image_set())
+    chosen = catalog.photos_from(photos)
+    if seen := len(chosen.photos) - len(uncalibrated(bundle, chosen).photos):
+        report.warning(
+            f"{seen} of the {len(chosen.photos)} photos are among those that the bundle was "
+            "calibrated on: masks may look better than on others."
+        )
+    return chosen
 
 
 def _gate(target: Target) -> Gate:

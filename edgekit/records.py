@@ -355,10 +355,14 @@ class PartPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationRecord:
-    """Which photos the ranges were measured on. `sha256` is that of all photos' digests."""
+    """What the ranges were measured on: `photos` are SHA-256 of the files.
+
+    `sha256` is the fingerprint of everything that decides the ranges: weights, photos and their
+    annotations, edgekit's code, tools.
+    """
 
     name: str
-    photos: int
+    photos: tuple[str, ...]
     prompts: int
     sha256: str
 
@@ -425,7 +429,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`manifest.json` of a bundle: everything a C++, Swift or Python client needs."""
+    """`manifest.json` of a bundle: everything a C++, Swift or Python client needs.
+
+    `plan` is the precision plan (`precision.json`), where the target's precision needs one.
+    """
 
     model: str
     family: str
@@ -438,6 +445,8 @@ class Manifest:
     weights: WeightsSource
     artifacts: tuple[Artifact, ...]
     golden: tuple[FileDigest, ...]
+    plan: FileDigest | None = None
+    calibration: CalibrationRecord | None = None
     tools: dict[str, str]
     edgekit: str
     created: str

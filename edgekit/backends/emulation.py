@@ -50,7 +50,7 @@ def rounding_twin(path: Path) -> bytes:
     model = onnx.load(path)
     halves = _half_tensors(model)
     if not halves:
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
     del model.graph.value_info[:]
     for tensor in model.graph.initializer:
         _widen(tensor)
@@ -59,7 +59,7 @@ def rounding_twin(path: Path) -> bytes:
     for node in nodes:
         model.graph.node.extend(_rounded(node, halves))
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _half_tensors(model: onnx.ModelProto) -> frozenset[str]:

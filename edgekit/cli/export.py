@@ -23,6 +23,14 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ],
     *,
     weights: Weights = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration",
+            metavar="NAME|DIR",
+            help="Photos to measure ranges on: an image set, a folder or a COCO JSON.",
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="The folder in which <model>-<target> is made.")
     ] = Path("dist"),
@@ -44,6 +52,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             model=model,
             target=profile(name).name,
             weights=tuple(weights or ()),
+            calibration=calibration,
             out=out,
             force=force,
             verify=not no_verify,

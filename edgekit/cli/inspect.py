@@ -18,13 +18,24 @@ TOP_OPS = 8
 
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    *,
+    precision: Annotated[
+        bool, typer.Option("--precision", help="Show what each block computes in, and why.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the manifest (or the plan) as JSON.")
+    ] = False,
 ) -> None:
     """Show BUNDLE's tensors, operators, precision and provenance."""
     from edgekit.cli.console import console, print_json
+    from edgekit.cli.precision_table import show_precision
     from edgekit.store import read_bundle
 
-    manifest = read_bundle(bundle).manifest
+    opened = read_bundle(bundle)
+    manifest = opened.manifest
+    if precision:
+        show_precision(opened, as_json=as_json)
+        return
     if as_json:
         print_json(asdict(manifest))
         return

@@ -1,4 +1,4 @@
-"""The precision plan: its lines from a program, its shares, its file.
+"""The lines of a precision plan from a program, and whether the two fit.
 
 A node's name is that which torch.export gave it; the same model, torch and edgekit give the same
 names, so a plan can be read, edited and applied again.
@@ -6,22 +6,16 @@ names, so a plan can be read, edited and applied again.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from pathlib import Path
 
 from torch import fx
 
-from edgekit import store
 from edgekit.errors import BadInput
 from edgekit.graph.capture import Program
 from edgekit.precision.macs import macs_by_node
 from edgekit.precision.operators import computes, maker
-from edgekit.records import NodePlan, PartPlan, Precision, PrecisionPlan
-
-PLAN_FILE = "precision.json"
+from edgekit.records import NodePlan, PartPlan, Precision
 
 Decision = tuple[Precision, str | None]
 """A precision, and the reason where it is not the one asked for."""
@@ -113,19 +107,3 @@ def require_known_nodes(part: PartPlan, program: Program) -> None:
 def _few(names: set[str], most: int = 5) -> str:
     listed = ", ".join(sorted(names)[:most])
     return f"{listed} and {len(names) - most} more" if len(names) > most else listed
-
-
-def mac_shares(part: PartPlan) -> dict[Precision, float]:
-    """The share of the part's MACs in each precision that occurs; they sum to 1."""
-    total = sum(line.macs for line in part.nodes)
-    sums: Counter[Precision] = Counter()
-    for line in part.nodes:
-        sums[line.precision] += line.macs
-    return {precision: macs / total if total else 0.0 for precision, macs in sorted(sums.items())}
-
-
-def write_plan(folder: Path, plan: PrecisionPlan) -> Path:
-    """Write `precision.json` into a folder."""
-    path = folder / PLAN_FILE
-    store.write_atomic(path, json.dumps(asdict(plan), indent=1, allow_nan=False) + "\n")
-    return path

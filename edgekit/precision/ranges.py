@@ -22,7 +22,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx
 
-from edgekit import store
 from edgekit.catalog import Photo, PhotoSet
 from edgekit.errors import BadInput
 from edgekit.graph.capture import Program
@@ -104,9 +103,12 @@ def measure(
     *,
     photos: PhotoSet,
     client: ClientContract,
+    prompt_slots: int | None = None,
     on_photo: OnPhoto | None = None,
 ) -> Calibration:
     """Run both programs over the photos and keep each node's range.
+
+    `prompt_slots` are the decoder's, where it has a fixed number of them.
 
     Raises:
         BadInput: there is no photo or one cannot be read, or a node gives NaN or infinity.
@@ -117,7 +119,7 @@ def measure(
             expected="real photos: edgekit never calibrates on random data",
         )
     watched = _Watched(encoder), _Watched(decoder)
-    predictor = Predictor.from_sessions(client, *watched)
+    predictor = Predictor.from_sessions(client, *watched, prompt_slots=prompt_slots)
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
         prompts += _prompted(predictor, photo)
@@ -265,14 +267,4 @@ def _read(role: Role, stored: Mapping[str, npt.NDArray[np.float64]]) -> Ranges:
             )
             for name, moments, histogram in rows
         },
-    )
-
-
-def photos_digest(photos: PhotoSet) -> str:
-    """One digest of all photos and of what is annotated on them, which decides the prompts."""
-    return store.content_key(
-        *(
-            f"{photo.id} {store.sha256_of(photo.path)} {photo.instances!r}"
-            for photo in photos.photos
-        )
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 from edgekit import store
-from edgekit.pack import bundle_readme, make_manifest
+from edgekit.pack import bundle_readme, make_manifest, write_plan
 from edgekit.records import Bundle, Target
 from edgekit.stages.artifacts import RuntimeFiles
 from edgekit.stages.graphs import LoweredGraphs
@@ -30,6 +31,12 @@ def make_bundle(
         manifest = make_manifest(
             graphs.row, target, graphs.source, artifacts=files.artifacts, golden=golden
         )
+        if plan := graphs.plan:
+            manifest = dataclasses.replace(
+                manifest,
+                plan=store.digest_file(write_plan(folder, plan), folder),
+                calibration=plan.calibration,
+            )
         store.write_manifest(folder, manifest)
         store.write_atomic(folder / "README.md", bundle_readme(manifest))
     return store.read_bundle(final)

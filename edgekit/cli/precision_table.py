@@ -1,0 +1,104 @@
+"""A precision plan as a table: one line per block, the totals below."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.records import Bundle, NodePlan, PartPlan, Precision, PrecisionPlan
+
+REASONS = 2
+"""Different reasons that a block's line has room for."""
+
+
+def show_precision(bundle: Bundle, *, as_json: bool) -> None:
+    """Print the plan of a bundle, or why it has none."""
+    import typer
+
+    from edgekit.cli.console import console, print_json
+    from edgekit.pack import read_plan
+
+    target = bundle.manifest.target
+    if bundle.manifest.plan is None:
+        if as_json:
+            print_json(None)
+            return
+        typer.echo(f"{target.name}: {_without_plan(target.precision)}")
+        return
+    plan = read_plan(bundle.path)
+    if as_json:
+        print_json(asdict(plan))
+        return
+    printer = console()
+    for part in plan.parts:
+        printer.print(_part_table(part))
+        printer.print(f"{part.role}: {_shares(part.nodes)}\n", markup=False)
+    printer.print(_origin(plan), markup=False)
+
+
+def _without_plan(precision: Precision) -> str:
+    if precision == "fp32":
+        return "everything computes in FP32, as PyTorch does; there is no plan."
+    return f"the runtime computes in {precision} by its own rules; there is no plan."
+
+
+def _part_table(part: PartPlan) -> object:
+    from edgekit.cli.console import table
+
+    figures = ("nodes", "of MACs")
+    shown = table("block", *figures, "precision", "exceptions", title=f"{part.role}", right=figures)
+    total = sum(line.macs for line in part.nodes) or 1
+    for block, lines in _by_block(part).items():
+        share = sum(line.macs for line in lines) / total
+        shown.add_row(
+            block or "-", str(len(lines)), f"{share:.1%}", _precisions(lines), _exceptions(lines)
+        )
+    return shown
+
+
+def _by_block(part: PartPlan) -> dict[str, list[NodePlan]]:
+    blocks: dict[str, list[NodePlan]] = {}
+    for line in part.nodes:
+        blocks.setdefault(line.block, []).append(line)
+    return blocks
+
+
+def _precisions(lines: Sequence[NodePlan]) -> str:
+    """ "fp16", or "fp16 12, fp32 3" of nodes."""
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.precision] = counts.get(line.precision, 0) + 1
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{precision} {count}" for precision, count in counts.items())
+
+
+def _exceptions(lines: Sequence[NodePlan]) -> str:
+    reasons: dict[str, list[str]] = {}
+    for line in lines:
+        if line.reason:
+            reasons.setdefault(line.reason, []).append(line.node)
+    told = [f"{', '.join(nodes)}: {reason}" for reason, nodes in list(reasons.items())[:REASONS]]
+    rest = len(reasons) - REASONS
+    return "\n".join([*told, *([f"and {rest} more reasons"] if rest > 0 else [])])
+
+
+def _shares(lines: tuple[NodePlan, ...]) -> str:
+    from edgekit.pack import mac_shares
+
+    shares = ", ".join(f"{share:.2%} {name}" for name, share in mac_shares(lines).items())
+    return f"{len(lines)} nodes, {sum(line.macs for line in lines) / 1e9:.2f} GMAC: {shares}"
+
+
+def _origin(plan: PrecisionPlan) -> str:
+    decided = f"asked: {plan.asked}; decided by: {plan.recipe}"
+    if plan.calibration is None:
+        return decided
+    measured = plan.calibration
+    return (
+        f"{decided}; ranges of {len(measured.photos)} photos ({measured.name}) "
+        f"and {measured.prompts} prompts"
+    )

@@ -1,0 +1,164 @@
+"""Weights and photos to a precision plan: ranges once per weights and set, then the decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import catalog, store
+from edgekit.pack import read_plan, tool_versions, write_plan
+from edgekit.records import (
+    Bundle,
+    CalibrationRecord,
+    Execution,
+    ModelRow,
+    PartPlan,
+    Precision,
+    PrecisionPlan,
+    Role,
+    Target,
+    WeightsSource,
+)
+from edgekit.stages.programs import CapturedModel, captured
+
+if TYPE_CHECKING:
+    from edgekit.precision.ranges import Calibration
+    from edgekit.precision.search import Islands
+    from edgekit.verify import Verdict
+
+JUDGED_PHOTOS = 2
+"""Calibration photos that the masks of a plan are judged on before it is lowered."""
+
+# What decides the ranges, and what decides from them.
+_MEASURING = ("models", "graph", "runtime", "verify.prompts", "precision.ranges", "precision.walk")
+_DECIDING = ("precision", "records", "verify", "stages.precision")
+
+
+def make_plan(
+    row: ModelRow,
+    source: WeightsSource,
+    target: Target,
+    photos: catalog.PhotoSet,
+    *,
+    on_photo: store.Progress | None = None,
+) -> PrecisionPlan | None:
+    """The plan for a target, or None where the runtime computes in one precision throughout.
+
+    Raises:
+        BadInput: no photo, one that cannot be read, or ranges that are not finite.
+        GraphRejected: no plan meets the gate.
+    """
+    if target.precision is not Precision.FP16:
+        return None
+    record = _record(row, source, target, photos)
+    key = store.content_key(
+        "plan", store.code_digest(*_DECIDING), record.sha256, target.precision, str(target.gate)
+    )
+
+    def build(folder: Path) -> None:
+        model = captured(row, source, target.prompt_slots)
+        calibration = calibrated(model, target, photos, record=record, on_photo=on_photo)
+        plan = _fp16_plan(model, target, calibration, photos)
+        write_plan(folder, replace(plan, calibration=_told(record, calibration)))
+
+    return read_plan(store.cached_dir(key, build))
+
+
+def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
+    """The photos that a bundle was not calibrated on, by their digests."""
+    calibration = bundle.manifest.calibration
+    seen = frozenset(calibration.photos) if calibration else frozenset()
+    left = tuple(photo for photo in photos.photos if store.sha256_of(photo.path) not in seen)
+    return replace(photos, photos=left)
+
+
+def calibrated(
+    model: CapturedModel,
+    target: Target,
+    photos: catalog.PhotoSet,
+    *,
+    record: CalibrationRecord,
+    on_photo: store.Progress | None = None,
+) -> Calibration:
+    """The ranges of all nodes on these photos, measured now or found in the cache."""
+    from edgekit.precision.ranges import measure, read_calibration, write_calibration
+
+    def build(folder: Path) -> None:
+        measured = measure(
+            model.encoder,
+            model.decoder,
+            photos=photos,
+            client=model.split.row.client,
+            prompt_slots=target.prompt_slots,
+            on_photo=on_photo,
+        )
+        write_calibration(folder, measured)
+
+    return read_calibration(store.cached_dir(f"ranges-{record.sha256[:32]}", build))
+
+
+def _record(
+    row: ModelRow, source: WeightsSource, target: Target, photos: catalog.PhotoSet
+) -> CalibrationRecord:
+    digests = tuple(store.sha256_of(photo.path) for photo in photos.photos)
+    fingerprint = store.content_key(
+        "ranges",
+        store.code_digest(*_MEASURING),
+        row.name,
+        *(file.sha256 for file in source.files),
+        str(source.seed),
+        str(target.prompt_slots),
+        *digests,
+        *(f"{photo.id} {photo.instances!r}" for photo in photos.photos),
+        str(sorted(tool_versions().items())),
+    )
+    return CalibrationRecord(name=photos.name, photos=digests, prompts=0, sha256=fingerprint)
+
+
+def _told(record: CalibrationRecord, calibration: Calibration) -> CalibrationRecord:
+    """With a name that does not tell how the maker's disk is laid out."""
+    return replace(record, name=Path(record.name).name, prompts=calibration.prompts)
+
+
+def _fp16_plan(
+    model: CapturedModel, target: Target, calibration: Calibration, photos: catalog.PhotoSet
+) -> PrecisionPlan:
+    from edgekit.precision.fp16 import islands_of, planned_with
+    from edgekit.precision.search import mend
+
+    programs = (model.encoder, model.decoder)
+    measured = {p.role: islands_of(p, calibration.ranges(p.role)) for p in programs}
+
+    def parts(islands: Islands) -> tuple[PartPlan, ...]:
+        return tuple(planned_with(program, islands[program.role]) for program in programs)
+
+    def judge(islands: Islands) -> Verdict:
+        return _judged(model, target, parts(islands), photos)
+
+    islands = mend(programs, measured, judge)
+    recipe = "ranges" if islands == measured else "ranges, then search"
+    return PrecisionPlan(asked=Precision.FP16, recipe=recipe, parts=parts(islands))
+
+
+def _judged(
+    model: CapturedModel, target: Target, parts: tuple[PartPlan, ...], photos: catalog.PhotoSet
+) -> Verdict:
+    """The masks of a plan, emulated in PyTorch, against the reference's."""
+    from edgekit.models.reference import reference_sessions
+    from edgekit.precision.casts import apply_casts
+    from edgekit.precision.emulate import emulated_session
+    from edgekit.runtime import Predictor
+    from edgekit.verify import verify_predictors
+
+    client = model.split.row.client
+    few = replace(photos, photos=photos.photos[:JUDGED_PHOTOS])
+    programs = {Role.ENCODER: model.encoder, Role.DECODER: model.decoder}
+    sessions = (emulated_session(apply_casts(programs[part.role], part)) for part in parts)
+    return verify_predictors(
+        Predictor.from_sessions(client, *sessions, prompt_slots=target.prompt_slots),
+        Predictor.from_sessions(client, *reference_sessions(model.split)),
+        few,
+        gate=target.gate,
+        execution=Execution(how="emulated", reason="planning"),
+    )

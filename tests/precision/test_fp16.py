@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.backends.emulation import rounding_twin
+from edgekit.graph.capture import capture_encoder
+from edgekit.precision.casts import apply_casts
+from edgekit.precision.emulate import emulated_session
+from edgekit.precision.fp16 import islands_of, planned_with
+from edgekit.precision.walk import Walk
+from edgekit.records import Gate, Role
+from edgekit.verify import verify_predictors
+
+GATE = Gate(mean_iou=0.995, p5_iou=0.98, min_iou=0.99)
+OVERFLOWING = 1e6
+"""Scale of the first layer at which its results exceed 65504."""
+
+
+def islands(model, calibration) -> dict[Role, dict[str, str]]:
+    return {role: islands_of(model.program(role), calibration.ranges(role)) for role in Role}
+
+
+def emulated(model, islands):
+    programs = [model.program(role) for role in Role]
+    sessions = [
+        emulated_session(apply_casts(p, planned_with(p, islands[p.role]))) for p in programs
+    ]
+    return model.predictor(*sessions)
+
+
+def reference(model):
+    return model.predictor(*(Walk(model.program(role), lambda _, result: result) for role in Role))
+
+
+def test_plain_fp16_breaks_an_overflowing_model_and_the_plan_mends_it(tiny, photos) -> None:
+    model = tiny(OVERFLOWING)
+    plain = verify_predictors(
+        emulated(model, {role: {} for role in Role}), reference(model), photos, gate=GATE
+    )
+    assert not plain.passed
+    assert plain.overall.mean_iou == 0
+    assert "NaN or infinite" in plain.failures[0]
+    planned = islands(model, model.calibrated(photos))
+    mended = verify_predictors(emulated(model, planned), reference(model), photos, gate=GATE)
+    assert mended.overall.min_iou >= 0.99
+    assert mended.passed
+
+
+def test_islands_are_where_the_range_is_too_large_and_nowhere_else(tiny, photos) -> None:
+    model = tiny(OVERFLOWING)
+    found = islands_of(model.encoder, model.calibrated(photos).encoder)
+    assert set(found) == {"conv2d", "relu", "conv2d_1", "layer_norm"}
+    assert all("exceeds FP16" in reason for reason in found.values())
+
+
+def test_a_tame_encoder_has_no_island(tiny, calibration) -> None:
+    assert islands_of(tiny().encoder, calibration.encoder) == {}
+
+
+def test_large_angles_stay_in_fp32_with_what_feeds_them(tiny, calibration) -> None:
+    found = islands_of(tiny().decoder, calibration.decoder)
+    assert {"sin", "cos", "mul_1", "matmul", "sub", "mul", "div", "add"} <= set(found)
+    assert "estimated error" in found["sin"]
+    assert found["matmul"].startswith("feeds sin: ")
+    assert not {"conv_transpose2d", "linear", "matmul_1"} & set(found)
+
+
+def test_squares_that_overflow_inside_a_norm(tiny, calibration) -> None:
+    """Its input is far from 65504, the square of it is not."""
+    ranges = calibration.encoder
+    wide = replace(ranges.by_name["conv2d_1"], low=-250.0, high=250.0)
+    found = islands_of(
+        tiny().encoder, replace(ranges, by_name={**ranges.by_name, "conv2d_1": wide})
+    )
+    assert found == {"layer_norm": "squares up to 6.2e+04 exceed FP16"}
+
+
+def test_underflow(tiny, calibration) -> None:
+    ranges = calibration.encoder
+    faint = replace(ranges.by_name["conv2d_1"], low=-1e-5, high=1e-5, mean=0.0, std=2e-6)
+    found = islands_of(
+        tiny().encoder, replace(ranges, by_name={**ranges.by_name, "conv2d_1": faint})
+    )
+    assert "underflow" in found["conv2d_1"]
+
+
+class LongSoftmax(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(image.flatten(2), dim=-1).reshape(1, 3, 64, 64)
+
+
+def test_a_softmax_over_more_terms_than_fp16_counts(tiny, photos) -> None:
+    program = capture_encoder(LongSoftmax(), frame=64)
+    model = tiny()
+    ranges = replace(model.calibrated(photos).encoder)
+    found = islands_of(
+        program, replace(ranges, by_name={**ranges.by_name, "softmax": ranges.by_name["relu"]})
+    )
+    assert found["softmax"] == "sum of 4096 terms, FP16 counts to 2048"
+
+
+def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) -> None:
+    """Two roundings of the same plan, one before lowering, one after."""
+    import onnxruntime as ort
+
+    encoder = tiny().encoder
+    applied = apply_casts(encoder, planned_with(encoder, {"layer_norm": "x"}))
+    _, path = lowered(applied)
+    image = np.random.default_rng(0).standard_normal((1, 3, 256, 256), np.float32)
+    first = emulated_session(applied).run({"image": image})["image_embeddings"]
+    session = ort.InferenceSession(rounding_twin(path), providers=["CPUExecutionProvider"])
+    (second,) = session.run(None, {"image": image})
+    exact = Walk(encoder, lambda _, result: result).run({"image": image})["image_embeddings"]
+    error = np.abs(first - exact).max()
+    assert error > 0
+    assert np.abs(first - second).max() <= error
+    assert second == pytest.approx(exact, abs=2 * error)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.catalog import PhotoSet
+from edgekit.errors import BadInput
+from edgekit.precision import ranges
+from edgekit.precision.ranges import BINS, read_calibration, write_calibration
+from edgekit.records import Role
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input
+from edgekit.verify.prompts import subjects_of, trials_of
+
+
+def test_ranges_are_those_of_the_values(tiny, photos, calibration) -> None:
+    model = tiny()
+    values = []
+    with torch.inference_mode():
+        for photo in photos.photos:
+            image = encoder_input(load_photo(photo.path), model.client.preprocessing)
+            values.append(model.encoder.exported.module()(torch.from_numpy(image)).numpy())
+    outputs = np.stack(values)
+    found = calibration.encoder.by_name["conv2d_2"]
+    assert found.low == pytest.approx(outputs.min(), rel=1e-5)
+    assert found.high == pytest.approx(outputs.max(), rel=1e-5)
+    assert found.mean == pytest.approx(outputs.mean(), abs=1e-3)
+    assert found.std == pytest.approx(outputs.std(), rel=1e-3)
+
+
+def test_every_node_that_computes_and_every_input_has_a_range(tiny, calibration) -> None:
+    assert set(calibration.encoder.by_name) == {
+        "image", "conv2d", "relu", "conv2d_1", "layer_norm", "conv2d_2",
+    }  # fmt: skip
+    inputs = {spec.name for spec in tiny().decoder.inputs}
+    assert inputs <= set(calibration.decoder.by_name)
+
+
+def test_a_moved_tensor_has_the_range_of_what_made_it(tiny, calibration) -> None:
+    graph = tiny().encoder.exported.graph
+    moved = next(node for node in graph.nodes if "permute" in node.name)
+    assert calibration.encoder.of(moved) is calibration.encoder.by_name["conv2d_1"]
+
+
+def test_the_decoder_saw_prompts_of_every_kind(photos, calibration) -> None:
+    expected = 0
+    for photo in photos.photos:
+        height, width = load_photo(photo.path).shape[:2]
+        expected += len(trials_of(subjects_of(photo, height=height, width=width), seed=photo.id))
+    assert calibration.prompts == expected
+    seen = calibration.decoder.by_name
+    assert seen["point_labels"].low == 0
+    assert seen["point_labels"].high == 3
+    assert seen["has_mask_input"].high == 1
+    assert seen["mask_input"].abs_max > 0
+
+
+def test_a_histogram_grows_without_losing_a_value() -> None:
+    tally = ranges._Tally()
+    for scale in (1e-3, 1.0, 70.0, 0.5):
+        values = torch.linspace(-scale, scale, 999)
+        tally.add(values, -scale, scale)
+    found = tally.range()
+    assert found.limit == 128
+    assert found.histogram.size == BINS
+    assert found.histogram.sum() == 4 * 999
+    centre = found.histogram[BINS // 2 - 1 : BINS // 2 + 1].sum()
+    assert centre >= 999  # all of the first lie in the bins around zero
+
+
+def test_one_histogram_per_node_whatever_the_number_of_photos(tiny, photos, calibration) -> None:
+    more = tiny().calibrated(replace(photos, photos=photos.photos * 2))
+    for name, found in more.encoder.by_name.items():
+        assert found.histogram.shape == calibration.encoder.by_name[name].histogram.shape
+        assert found.histogram.sum() == 2 * calibration.encoder.by_name[name].histogram.sum()
+        assert found.std == pytest.approx(calibration.encoder.by_name[name].std, rel=1e-6)
+
+
+def test_what_is_written_is_read(calibration, tmp_path) -> None:
+    write_calibration(tmp_path, calibration)
+    again = read_calibration(tmp_path)
+    assert again.prompts == calibration.prompts
+    for role in Role:
+        for name, found in calibration.ranges(role).by_name.items():
+            same = again.ranges(role).by_name[name]
+            assert (same.low, same.high, same.std) == (found.low, found.high, found.std)
+            np.testing.assert_array_equal(same.histogram, found.histogram)
+
+
+def test_no_photos_is_an_error_and_never_random_data(tiny) -> None:
+    with pytest.raises(BadInput, match="never calibrates on random data"):
+        tiny().calibrated(PhotoSet(name="empty", photos=()))
+
+
+@pytest.mark.parametrize("scale", [float("nan"), 1e38])
+def test_ranges_that_are_not_finite_name_the_node(tiny, photos, scale: float) -> None:
+    with pytest.raises(BadInput, match=r"encoder's node conv2d\w* .*NaN or infinity"):
+        tiny(scale).calibrated(photos)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from edgekit.errors import GraphRejected
+from edgekit.precision.search import Islands, blocks_of, mend
+from edgekit.records import Gate, Role
+from edgekit.verify import Summary, Verdict
+
+NONE: Islands = {Role.ENCODER: {}, Role.DECODER: {}}
+
+
+def judge_that_needs(*needed: str, ceiling: float = 1.0):
+    """Masks lose 0.1 IoU for each of these nodes that is not an island."""
+    asked: list[Islands] = []
+
+    def judge(islands: Islands) -> Verdict:
+        asked.append(islands)
+        named = {name for nodes in islands.values() for name in nodes}
+        iou = ceiling - 0.1 * sum(name not in named for name in needed)
+        passed = iou >= 0.99
+        overall = Summary(
+            kind="all", prompts=1, mean_iou=iou, p5_iou=iou, min_iou=iou, min_logit_cosine=None,
+            max_logit_error=None, flip_share=None, reference_truth=None, candidate_truth=None,
+        )  # fmt: skip
+        return Verdict(
+            passed=passed,
+            how="emulated",
+            gate=Gate(mean_iou=0.99, min_iou=0),
+            photos=1,
+            failures=() if passed else (f"mean IoU {iou}",),
+            overall=overall,
+        )
+
+    judge.asked = asked
+    return judge
+
+
+def programs(tiny):
+    return [tiny().program(role) for role in Role]
+
+
+def test_nothing_is_moved_where_the_gate_holds(tiny) -> None:
+    judge = judge_that_needs()
+    assert mend(programs(tiny), NONE, judge) == NONE
+    assert len(judge.asked) == 1
+
+
+def test_the_block_at_fault_is_found_and_says_what_it_gave(tiny) -> None:
+    found = mend(programs(tiny), NONE, judge_that_needs("conv2d_1"))
+    assert found == {Role.ENCODER: {"conv2d_1": "search: +0.100 IoU"}, Role.DECODER: {}}
+
+
+def test_two_blocks_of_different_programs(tiny) -> None:
+    found = mend(programs(tiny), NONE, judge_that_needs("conv2d_2", "conv_transpose2d"))
+    assert "conv2d_2" in found[Role.ENCODER]
+    assert "conv_transpose2d" in found[Role.DECODER]
+    assert "conv2d" not in found[Role.ENCODER]
+
+
+def test_islands_from_ranges_keep_their_reasons(tiny) -> None:
+    given = {Role.ENCODER: {"conv2d": "range 9.1e4 exceeds FP16"}, Role.DECODER: {}}
+    found = mend(programs(tiny), given, judge_that_needs("conv2d", "layer_norm"))
+    assert found[Role.ENCODER]["conv2d"] == "range 9.1e4 exceeds FP16"
+    assert found[Role.ENCODER]["layer_norm"] == "search: +0.100 IoU"
+
+
+def test_a_gate_that_fp32_fails_is_an_error_and_no_plan(tiny) -> None:
+    with pytest.raises(GraphRejected, match="FP32 too"):
+        mend(programs(tiny), NONE, judge_that_needs(ceiling=0.5))
+
+
+def test_blocks_cover_every_node_once(tiny) -> None:
+    blocks = blocks_of(programs(tiny), NONE)
+    nodes = [(block.role, node) for block in blocks for node in block.nodes]
+    assert len(nodes) == len(set(nodes))
+    assert (Role.ENCODER, "conv2d_1") in nodes
