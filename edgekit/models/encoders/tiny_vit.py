@@ -195,4 +195,9 @@ class TinyVitEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Normalised, padded photo to embeddings."""
-        return self.neck(self.layers(self.patch_embed(image)))  # type: ignore[no-any-return]
+        return self.with_early(image)[0]
+
+    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The embeddings, and the second stage's output [B, 64, 64, 160] for Light HQ-SAM."""
+        early = self.layers[:2](self.patch_embed(image))
+        return self.neck(self.layers[2:](early)), early.permute(0, 2, 3, 1)

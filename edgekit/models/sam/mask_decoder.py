@@ -78,7 +78,16 @@ class MaskDecoder(nn.Module):
         Returns:
             Logits [B, 4, 4H, 4W] and `scores`: predicted IoU [B, 4] first.
         """
-        height, width = image.shape[-2:]
+        tokens, mixed = self.mixed(image, image_pe, prompts, empty)
+        upscaled = self.upscaled(mixed, details)
+        masks: Tensor = self.mask_weights(tokens) @ upscaled.flatten(2)
+        masks = torch.unflatten(masks, 2, upscaled.shape[2:])
+        return masks, *self.scores(tokens)
+
+    def mixed(
+        self, image: Tensor, image_pe: Tensor, prompts: Tensor, empty: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All tokens [B, T, dim] and the image [B, dim, H, W] after they have seen each other."""
         own = self.own_tokens().unsqueeze(0).expand(prompts.shape[0], -1, -1)
         tokens = torch.cat([own, prompts], dim=1)
         # exp(-1e4) is exactly 0 in float32 and -1e4 is finite in float16; -inf is neither safe in
@@ -87,7 +96,4 @@ class MaskDecoder(nn.Module):
         tokens, mixed = self.transformer(
             tokens, image.flatten(2).transpose(1, 2), image_pe, bias.unsqueeze(1).unsqueeze(1)
         )
-        upscaled = self.upscaled(mixed.transpose(1, 2).unflatten(2, (height, width)), details)
-        masks: Tensor = self.mask_weights(tokens) @ upscaled.flatten(2)
-        masks = torch.unflatten(masks, 2, (4 * height, 4 * width))
-        return masks, *self.scores(tokens)
+        return tokens, torch.unflatten(mixed.transpose(1, 2), 2, image.shape[2:])

@@ -55,6 +55,15 @@ class TokenSide(nn.Module):
         self, image: Tensor, prompts: Prompts, details: Details | None = None
     ) -> tuple[Tensor, ...]:
         """As `decoder.decode`."""
+        tokens, rows = self._upscaled(image, prompts, details)
+        weights = self.mask_decoder.mask_weights(tokens).transpose(1, 2)
+        masks = interleaved(rows @ weights, self.prompt_encoder.grid)
+        return masks, *self.mask_decoder.scores(tokens)
+
+    def _upscaled(
+        self, image: Tensor, prompts: Prompts, details: Details | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens [B, T, dim] and the upscaled image as rows [B, 16 * K, channels]."""
         tokens, key_bias = self._tokens(prompts)
         none = self.prompt_encoder.no_mask_embed.weight
         shared = image.flatten(2).transpose(1, 2) + none
@@ -62,9 +71,7 @@ class TokenSide(nn.Module):
         tokens, mixed = self._transformed(tokens, shared, added, key_bias)
         grid = self.prompt_encoder.grid
         fine = None if details is None else (_nested(details[0], grid), _nested(details[1], grid))
-        rows = _upscaled_rows(self.mask_decoder.output_upscaling, mixed, fine)
-        weights = self.mask_decoder.mask_weights(tokens).transpose(1, 2)
-        return _interleaved(rows @ weights, grid), *self.mask_decoder.scores(tokens)
+        return tokens, _upscaled_rows(self.mask_decoder.output_upscaling, mixed, fine)
 
     def _tokens(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
         """[B, T, dim] and [B, 1, 1, T]: all tokens, and what hides the empty ones as keys."""
@@ -184,7 +191,7 @@ def _doubled(layer: nn.ConvTranspose2d, rows: Tensor) -> Tensor:
     return (rows @ weight).reshape(-1, 4 * rows.shape[1], layer.out_channels) + layer.bias
 
 
-def _interleaved(rows: Tensor, grid: int) -> Tensor:
+def interleaved(rows: Tensor, grid: int) -> Tensor:
     """[B, 16 * grid * grid, M] in the order of `_upscaled_rows` -> [B, M, 4 * grid, 4 * grid].
 
     One permute of rank 8, done in three of rank 3 and 4, which every compiler takes.

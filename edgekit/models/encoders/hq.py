@@ -1,0 +1,60 @@
+"""SAM-HQ's encoder graph: an image encoder, and what the fine mask needs of the photo.
+
+Facts: SysCV/sam-hq (arXiv 2306.01567). Upstream's mask decoder compresses an early map of the
+encoder and the embeddings for each prompt again; both depend on the photo alone, so that they are
+done here, once. Names are those of upstream's whole model.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from edgekit.models.sam.layers import LayerNorm2d
+
+
+class EarlyEncoder(Protocol):
+    """An image encoder that also tells what it knew early on."""
+
+    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings [B, 256, H, W] and an early map [B, H, W, C]."""
+        ...
+
+
+class PhotoFeatures(nn.Module):
+    """The mask decoder's layers that see nothing but the photo, under upstream's names."""
+
+    def __init__(self, early_width: int, dim: int = 256) -> None:
+        super().__init__()
+        self.compress_vit_feat = _quadrupled(early_width, dim, dim // 8)
+        self.embedding_encoder = _quadrupled(dim, dim // 4, dim // 8)
+
+    def forward(self, embeddings: Tensor, early: Tensor) -> Tensor:
+        """[B, dim, H, W] and [B, H, W, C] -> [B, dim / 8, 4H, 4W]."""
+        compressed = self.compress_vit_feat(early.permute(0, 3, 1, 2))
+        return self.embedding_encoder(embeddings) + compressed  # type: ignore[no-any-return]
+
+
+def _quadrupled(in_channels: int, hidden: int, channels: int) -> nn.Sequential:
+    """[B, in, H, W] -> [B, channels, 4H, 4W]."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, hidden, 2, stride=2),
+        LayerNorm2d(hidden),
+        nn.GELU(),
+        nn.ConvTranspose2d(hidden, channels, 2, stride=2),
+    )
+
+
+class HqEncoder(nn.Module):
+    """`image` -> `image_embeddings` [B, 256, 64, 64] and `hq_features` [B, 32, 256, 256]."""
+
+    def __init__(self, image_encoder: EarlyEncoder, *, early_width: int) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.mask_decoder = PhotoFeatures(early_width)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised, padded photo to both."""
+        embeddings, early = self.image_encoder.with_early(image)
+        return embeddings, self.mask_decoder(embeddings, early)

@@ -1,0 +1,155 @@
+"""SAM-HQ's decoder: SAM's, and one more token that draws a finer mask.
+
+Facts: SysCV/sam-hq (Ke et al., arXiv 2306.01567). The fine mask is added to SAM's own as logits.
+Upstream adds it to the mask that it returns; here every one of SAM's four has it added, so that the
+client picks as in any family, and the fine mask alone comes fifth. What depends on the photo alone,
+`compress_vit_feat` and `embedding_encoder`, is in the encoder graph (encoders/hq.py).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgekit.models.sam.layers import LayerNorm2d, Mlp
+from edgekit.models.sam.mask_decoder import MaskDecoder
+from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
+from edgekit.models.sam.token_side import TokenSide, interleaved
+
+
+class HqMaskDecoder(MaskDecoder):
+    """SAM's with a token, an MLP and two convolutions for the fine mask."""
+
+    def __init__(self, dim: int = 256) -> None:
+        super().__init__(dim)
+        channels = dim // 8
+        self.hf_token = nn.Embedding(1, dim)
+        self.hf_mlp = Mlp((dim, dim, dim, channels))
+        self.embedding_maskfeature = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            LayerNorm2d(2 * channels),
+            nn.GELU(),
+            nn.Conv2d(2 * channels, channels, 3, padding=1),
+        )
+
+    def own_tokens(self) -> Tensor:
+        """[6, dim]: the IoU's token, then one per mask, then the fine mask's."""
+        return torch.cat([super().own_tokens(), self.hf_token.weight])
+
+    def fine_weights(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, dim] to what the fine mask takes of its features, [B, 1, dim / 8]."""
+        place = 1 + self.mask_tokens.num_embeddings
+        return self.hf_mlp(tokens[:, place]).unsqueeze(1)  # type: ignore[no-any-return]
+
+    def answers(self, tokens: Tensor, masks: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks [B, 4, 4H, 4W] and the fine one [B, 1, 4H, 4W] to both results.
+
+        The fine mask's score is that of the best of masks 1 to 3: upstream returns it in their
+        place, and has no score of its own for it.
+        """
+        (iou,) = self.scores(tokens)
+        best = iou[:, 1:].amax(dim=1, keepdim=True)
+        return torch.cat([masks + fine, fine], dim=1), torch.cat([iou, best], dim=1)
+
+
+class HqDecoder(nn.Module):
+    """`SamDecoder` with a fine mask."""
+
+    def __init__(self, *, frame: int = 1024, grid: int = 64) -> None:
+        super().__init__()
+        self.prompt_encoder = PromptEncoder(grid=grid, frame=frame)
+        self.mask_decoder = HqMaskDecoder()
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        hq_features: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks for B prompts.
+
+        Args:
+            image_embeddings: [1, 256, 64, 64], of one photo.
+            hq_features: [1, 32, 256, 256], of the same photo.
+            point_coords: [B, N, 2], x and y in the 1024 frame.
+            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence at all.
+            mask_input: [B, 1, 256, 256] logits.
+            has_mask_input: [B], 1 or 0.
+
+        Returns:
+            low_res_masks [B, 5, 256, 256] logits, SAM's four with the fine mask added and the fine
+            mask alone, and iou_predictions [B, 5].
+        """
+        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+        encoder, decoder = self.prompt_encoder, self.mask_decoder
+        tokens, mixed = decoder.mixed(
+            image_embeddings + encoder.dense(prompts.masks, prompts.has_mask),
+            encoder.image_positions(),
+            encoder.points(prompts.coords, prompts.labels),
+            prompts.empty(),
+        )
+        upscaled = decoder.upscaled(mixed, None)
+        features = decoder.embedding_maskfeature(upscaled) + hq_features
+        size = upscaled.shape[2:]
+        masks = torch.unflatten(decoder.mask_weights(tokens) @ upscaled.flatten(2), 2, size)
+        fine = torch.unflatten(decoder.fine_weights(tokens) @ features.flatten(2), 2, size)
+        return decoder.answers(tokens, masks, fine)
+
+    def exported_form(self) -> nn.Module:
+        """The same function with image-side work done once per call."""
+        return HqTokenSide(self.prompt_encoder, self.mask_decoder)
+
+
+class HqTokenSide(TokenSide):
+    """`HqDecoder` in this form.
+
+    The fine mask takes one number per pixel from what the last 3x3 convolution computes, so that
+    the 32 channels are summed first and the convolution has one output: 1 / 32 of its work.
+    """
+
+    mask_decoder: HqMaskDecoder
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        hq_features: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """As `HqDecoder.forward`."""
+        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+        decoder, grid = self.mask_decoder, self.prompt_encoder.grid
+        tokens, rows = self._upscaled(image_embeddings, prompts)
+        masks = interleaved(rows @ decoder.mask_weights(tokens).transpose(1, 2), grid)
+        weights = decoder.fine_weights(tokens)
+        first, norm, activation, last = decoder.embedding_maskfeature
+        hidden = activation(norm(first(interleaved(rows, grid))))
+        own = torch.unflatten(weights @ hq_features.flatten(2), 2, hq_features.shape[2:])
+        return decoder.answers(tokens, masks, own + _convolved_sum(last, hidden, weights))
+
+
+def _convolved_sum(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
+    """`weights` [B, 1, out] times conv(x): [B, in, H, W] -> [B, 1, H, W], for a 3x3 convolution.
+
+    One product makes nine maps, one per tap; they are shifted and added.
+    """
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.bias is not None
+    height, width = x.shape[2:]
+    taps = conv.weight.permute(2, 3, 0, 1).flatten(0, 1)  # [9, out, in]
+    kernels = (weights.unsqueeze(1) @ taps).squeeze(2)  # [B, 9, in]
+    maps = torch.unflatten(kernels @ x.flatten(2), 2, (height, width))
+    maps = F.pad(maps, (1, 1, 1, 1))
+    shifted = [
+        maps[:, 3 * row + column, row : row + height, column : column + width]
+        for row in range(3)
+        for column in range(3)
+    ]
+    level = (weights @ conv.bias).unsqueeze(-1).unsqueeze(-1)
+    return torch.stack(shifted).sum(dim=0).unsqueeze(1) + level
