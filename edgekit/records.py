@@ -397,6 +397,8 @@ class Graph:
     `format` "onnx": lowered to ONNX of that `opset`, `ops` are ONNX operators; "program": the
     program itself in torch's own format (`<role>.pt2`), `ops` are aten operators. `macs` are
     multiply-accumulates per run (of the decoder: for one prompt of two points).
+    `plan` is set where the backend's converter applies it; the program is in float32 then.
+    `title` and `licence` are the model's, for formats that have room for them.
     """
 
     role: Role
@@ -408,17 +410,20 @@ class Graph:
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
     macs: int | None = None
+    plan: PartPlan | None = None
+    title: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What a runtime loads for one role: `entry` is the file to open, `files` all that belong.
+    """What a runtime loads for one role: `entry` is what to open, `files` all that belong to it.
 
-    `macs` as in `Graph`.
+    `entry` is one of the files, or the folder that they lie in. `macs` as in `Graph`.
     """
 
     role: Role
-    format: Literal["onnx", "openvino-ir", "tflite"]
+    format: Literal["onnx", "openvino-ir", "mlpackage", "tflite"]
     entry: str
     files: tuple[FileDigest, ...]
     inputs: tuple[TensorSpec, ...]

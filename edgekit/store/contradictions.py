@@ -67,8 +67,15 @@ def _in_masks(rule: MaskRule) -> Iterator[str]:
 
 
 def _in_artifact(artifact: Artifact) -> Iterator[str]:
-    if artifact.entry not in {file.path for file in artifact.files}:
-        yield f"artifacts.{artifact.role}.entry: is not one of its files"
+    paths = {file.path for file in artifact.files}
+    if artifact.entry not in paths | {_folder_of(paths)}:
+        yield f"artifacts.{artifact.role}.entry: is not one of its files, nor the folder of all"
     for tensor in (*artifact.inputs, *artifact.outputs):
         if any(isinstance(size, int) and size < 1 for size in tensor.shape):
             yield f"artifacts.{artifact.role}: tensor {tensor.name} has a size below 1"
+
+
+def _folder_of(paths: set[str]) -> str | None:
+    """The first folder of all the paths, if they share one."""
+    folders = {path.partition("/")[0] for path in paths}
+    return folders.pop() if len(folders) == 1 else None
