@@ -82,7 +82,7 @@ BACKENDS: dict[str, BackendRow] = {
         module="edgekit.backends.openvino", precisions=(Precision.FP32, Precision.BF16)
     ),
     "tensorrt": BackendRow(
-        module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=18
+        module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13
     ),
     "coreml": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
     "litert": BackendRow(takes="program", module="edgekit.backends.litert"),

@@ -27,11 +27,8 @@ _STAND_IN = "onnxruntime"
 
 
 def probe() -> Probe:
-    """Whether typed ONNX can be shipped and emulated: TensorRT itself is the device's affair."""
-    found = probe_package(_STAND_IN)
-    if not found.available:
-        return found
-    return Probe(available=True, version=f"emulated by {_STAND_IN} {found.version}")
+    """Whether typed ONNX can be emulated, by which stand-in: TensorRT is the device's affair."""
+    return probe_package(_STAND_IN)
 
 
 def execution() -> Execution:
