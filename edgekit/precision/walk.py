@@ -43,6 +43,7 @@ class Walk:
 class _Interpreter(fx.Interpreter):
     def __init__(self, program: Program, on_result: OnResult) -> None:
         super().__init__(program.exported.graph_module)
+        self.extra_traceback = False  # it would be added to the message of a user's error
         self._inputs = frozenset(spec.name for spec in program.inputs)
         self._on_result = on_result
 

@@ -21,6 +21,8 @@ from edgekit.records import ClientContract, Role
 from edgekit.runtime import Predictor
 
 FRAME, CHANNELS = 256, 8
+LEVEL = 0.5
+"""Added to all logits: masks of a few scattered pixels would say little about precision."""
 
 
 class TinyEncoder(nn.Module):
@@ -46,7 +48,7 @@ class TinyDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("frequencies", 2 * torch.randn(2, CHANNELS // 2))
+        self.register_buffer("frequencies", 4 * torch.randn(2, CHANNELS // 2))
         self.mix = nn.Linear(CHANNELS, 4 * CHANNELS)
         self.upscale = nn.ConvTranspose2d(CHANNELS, CHANNELS, 4, stride=4)
         self.score = nn.Linear(CHANNELS, 4)
@@ -64,7 +66,7 @@ class TinyDecoder(nn.Module):
         token = (tokens * (point_labels >= 0).to(tokens.dtype).unsqueeze(-1)).sum(1)
         weights = F.relu(self.mix(token)).unflatten(-1, (4, CHANNELS))
         masks = weights @ self.upscale(image_embeddings).flatten(2)
-        masks = masks.unflatten(2, (FRAME, FRAME))
+        masks = masks.unflatten(2, (FRAME, FRAME)) + LEVEL
         return masks + mask_input * has_mask_input.reshape(-1, 1, 1, 1), self.score(token)
 
 
@@ -107,8 +109,8 @@ def tiny() -> Callable[[float], Tiny]:
 
 @pytest.fixture(scope="session")
 def photos() -> PhotoSet:
-    """Two of the bundled photos."""
-    return replace(image_set(), name="two", photos=image_set().photos[:2])
+    """One of the bundled photos."""
+    return replace(image_set(), name="one", photos=image_set().photos[:1])
 
 
 @pytest.fixture(scope="session")

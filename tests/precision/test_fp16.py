@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from edgekit.backends.emulation import rounding_twin
@@ -117,5 +116,5 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
     exact = Walk(encoder, lambda _, result: result).run({"image": image})["image_embeddings"]
     error = np.abs(first - exact).max()
     assert error > 0
-    assert np.abs(first - second).max() <= error
-    assert second == pytest.approx(exact, abs=2 * error)
+    np.testing.assert_allclose(second, first, rtol=0, atol=error)
+    assert np.abs(second - exact).max() > 0
