@@ -50,6 +50,8 @@ def lower_graphs(
         str(target.prompt_slots),
         str(target.opset),
         str(sorted(target.forbidden_ops)),
+        target.runtime,
+        target.runtime_versions,  # decide which operator tables the lint reads
         repr(plan),
         str(sorted(tool_versions().items())),
     )
