@@ -132,12 +132,14 @@ def _aligned_name(name: str, wanted: Mapping[str, Tensor]) -> str:
 
 
 def _choose(files: list[dict[str, Tensor]], wanted: set[str]) -> dict[str, Tensor]:
-    """The first file that holds this module whole, or everything, to be reported as it is.
+    """The file that holds this module whole, or everything, to be reported as it is.
 
-    NanoSAM needs this: its decoder comes in MobileSAM's file, beside another encoder.
+    NanoSAM needs this: its decoder comes in MobileSAM's file, beside another encoder. Of several
+    the one with the fewest tensors is meant: MobileSAMv2 has a file for its decoder alone, and
+    takes its encoder from MobileSAM's, which has a decoder too.
     """
     merged = {name: tensor for tensors in files for name, tensor in tensors.items()}
-    whole = next((tensors for tensors in files if wanted <= tensors.keys()), merged)
+    whole = min((t for t in files if wanted <= t.keys()), key=len, default=merged)
     own = set(map(_part, wanted))
     return {name: tensor for name, tensor in whole.items() if _part(name) in own}
 

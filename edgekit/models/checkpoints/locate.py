@@ -69,6 +69,12 @@ def _default(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
 
 
 def _official(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
+    if not row.checkpoints:
+        raise WeightsUnavailable(
+            f"Nobody has published weights of {row.title}.",
+            expected="a checkpoint of your own under SAM's names",
+            next_step="--weights PATH, or --weights seeded for size and speed work",
+        )
     files = [store.download(file, progress=progress) for file in row.checkpoints]
     return WeightsSource(
         kind="official", licence=row.licence, files=tuple(store.digest_file(f) for f in files)

@@ -18,9 +18,10 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
     return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
 
 
-_MOBILESAM_V2 = _rules(
-    (r"^PromtEncoder\.", "prompt_encoder."),
+_SPELLINGS = _rules(
+    (r"^PromtEncoder\.", "prompt_encoder."),  # MobileSAMv2's decoder file
     (r"^MaskDecoder\.", "mask_decoder."),
+    (r"^image_encoder\.module\.", "image_encoder."),  # SlimSAM's, saved under DataParallel
 )
 
 # Every rule is tried in this order; names are those of transformers 5 (`SamModel`).
@@ -58,7 +59,7 @@ def upstream_names(names: Iterable[str]) -> dict[str, str]:
     """The file's names to upstream's; most files hold upstream's already."""
     listed = tuple(names)
     transformers = any(name.startswith(_TRANSFORMERS_MARK) for name in listed)
-    rules = _TRANSFORMERS if transformers else _MOBILESAM_V2
+    rules = _TRANSFORMERS if transformers else _SPELLINGS
     return {name: _renamed(name, rules) for name in listed}
 
 

@@ -1,0 +1,58 @@
+"""The size of a pruned SAM ViT, read off the shapes of its tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from edgekit.errors import CheckpointMismatch
+from edgekit.models.encoders.sam_vit import WINDOW, VitBlockSize, VitSize
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_PREFIX = "image_encoder."
+_BLOCK = re.compile(r"^image_encoder\.blocks\.(\d+)\.")
+
+
+def size_from_shapes(shapes: Shapes) -> VitSize:
+    """Width, depth, heads and which blocks are global, of tensors under SAM's names.
+
+    A block's table of relative positions tells the channels of a head and, by its length, whether
+    the block sees a window (2 * 14 - 1 rows) or the whole map.
+
+    Raises:
+        CheckpointMismatch: there is no such encoder among the tensors, or it is not whole.
+    """
+    depth = len({found[1] for found in map(_BLOCK.match, shapes) if found})
+    try:
+        _, grid, _, width = shapes[f"{_PREFIX}pos_embed"]
+        return VitSize(
+            width=width,
+            grid=grid,
+            blocks=tuple(_block(shapes, f"{_PREFIX}blocks.{i}.") for i in range(depth)),
+            global_blocks=tuple(i for i in range(depth) if _is_global(shapes, i)),
+        )
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointMismatch(
+            f"The widths of a SAM ViT cannot be read off these tensors ({error}).",
+            expected="image_encoder.pos_embed and image_encoder.blocks.0, 1, ... under SAM's names",
+            next_step="edgekit detect FILE says what the file holds",
+        ) from error
+
+
+def _block(shapes: Shapes, prefix: str) -> VitBlockSize:
+    split = f"{prefix}attn.q.weight" in shapes
+    head_dim = shapes[f"{prefix}attn.rel_pos_h"][1]
+    inner = shapes[f"{prefix}attn.{'q' if split else 'qkv'}.weight"][0] // (1 if split else 3)
+    heads = inner // head_dim
+    return VitBlockSize(
+        heads=heads,
+        head_dim=head_dim,
+        value_dim=shapes[f"{prefix}attn.proj.weight"][1] // heads,
+        hidden=shapes[f"{prefix}mlp.lin1.weight"][0],
+        split=split,
+    )
+
+
+def _is_global(shapes: Shapes, block: int) -> bool:
+    return shapes[f"{_PREFIX}blocks.{block}.attn.rel_pos_h"][0] != 2 * WINDOW - 1

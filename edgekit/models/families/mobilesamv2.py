@@ -1,0 +1,72 @@
+"""MobileSAMv2: three encoders under a decoder distilled for boxes. arXiv 2312.09579.
+
+Facts: ChaoningZhang/MobileSAM, folder MobileSAMv2. The decoder's architecture and predictor are
+SAM's; its file has two parts with names of their own. The EfficientViT encoder is that of
+EfficientViT-SAM-L2, fed with the 1024 frame and halving it itself. The object detector that
+upstream takes its boxes from is not part of the model: any boxes do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.models.families import efficientvit_sam, mobilesam, sam
+from edgekit.records import CheckpointFile, ModelRow
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DECODER_FILE = CheckpointFile(
+    filename="Prompt_guided_Mask_Decoder.pt",
+    url=(
+        "https://github.com/ChaoningZhang/MobileSAM/raw/master/MobileSAMv2/PromptGuidedDecoder/"
+        "Prompt_guided_Mask_Decoder.pt"
+    ),
+    sha256=None,
+    bytes=None,
+    licence="Apache-2.0",
+    supplies=("prompt_encoder.", "mask_decoder."),
+)
+
+
+def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
+    return ModelRow(
+        name=f"mobilesamv2_{variant}",
+        family="mobilesamv2",
+        variant=variant,
+        title=f"MobileSAMv2 ({title})",
+        paper="https://arxiv.org/abs/2312.09579",
+        licence="Apache-2.0",
+        parameters=encoder.parameters,
+        builder=f"edgekit.models.families.mobilesamv2:build_{variant}",
+        encoder_prefix="image_encoder.",
+        unused_keys=mobilesam.ROWS[0].unused_keys,
+        checkpoints=(DECODER_FILE, *encoder.checkpoints),
+        client=mobilesam.SAM_CLIENT,
+    )
+
+
+ROWS = (
+    _row("vit_t", mobilesam.ROWS[0], title="TinyViT-5M"),
+    _row("efficientvit_l2", efficientvit_sam.ROWS[2], title="EfficientViT-L2"),
+    _row("vit_h", sam.VIT_H, title="ViT-H"),
+)
+
+
+def build_vit_t() -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode."""
+    return mobilesam.build()
+
+
+def build_efficientvit_l2() -> tuple[nn.Module, nn.Module]:
+    """As `build_vit_t`."""
+    from edgekit.models.encoders.efficientvit import L2
+    from edgekit.models.encoders.efficientvit_halving import HalvingEfficientVitEncoder
+    from edgekit.models.sam import SamDecoder
+
+    return HalvingEfficientVitEncoder(L2).eval(), SamDecoder().eval()
+
+
+def build_vit_h() -> tuple[nn.Module, nn.Module]:
+    """As `build_vit_t`."""
+    return sam.build_h()

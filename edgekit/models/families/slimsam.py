@@ -1,0 +1,111 @@
+"""SlimSAM: SAM ViT-B, pruned. arXiv 2312.05284.
+
+Facts: czg1225/SlimSAM. "Uniform" prunes every layer alike and is published with SAM's names and
+with those of transformers. "Global" leaves each layer a width of its own and is published as a
+pickled module whose q, k and v are three layers: its widths are read off the file. Seeded weights
+of the global models take the uniform widths, since nobody lists theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.records import CheckpointFile, ModelRow
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.models.encoders.sam_vit import VitSize
+
+_HUB = "https://huggingface.co/Zigeng"
+
+
+def _row(percent: int, *, parameters: int, uniform: bool) -> ModelRow:
+    kind = "uniform" if uniform else "global"
+    return ModelRow(
+        name=f"slimsam_{percent}" if uniform else f"slimsam_global_{percent}",
+        family="slimsam",
+        variant=f"{kind} {percent} %",
+        title=f"SlimSAM ({kind} pruning, {percent} %)",
+        paper="https://arxiv.org/abs/2312.05284",
+        licence="Apache-2.0",
+        parameters=parameters,
+        builder=f"edgekit.models.families.slimsam:build_{'' if uniform else 'global_'}{percent}",
+        encoder_prefix="image_encoder.",
+        unused_keys=(),
+        checkpoints=(_uniform_file(percent) if uniform else _global_file(percent),),
+        client=SAM_CLIENT,
+        widths="fixed" if uniform else "from_checkpoint",
+    )
+
+
+def _uniform_file(percent: int) -> CheckpointFile:
+    """No digest is known: the file is asked for, not fetched."""
+    return CheckpointFile(
+        filename="model.safetensors",
+        url=f"{_HUB}/SlimSAM-uniform-{percent}/resolve/main/model.safetensors",
+        sha256=None,
+        bytes=None,
+        licence="Apache-2.0",
+    )
+
+
+def _global_file(percent: int) -> CheckpointFile:
+    return CheckpointFile(
+        filename=f"SlimSAM-{percent}.pth",
+        url="https://github.com/czg1225/SlimSAM",  # which links to a shared drive
+        sha256=None,
+        bytes=None,
+        licence="Apache-2.0",
+    )
+
+
+ROWS = (
+    _row(50, parameters=27_961_776, uniform=True),
+    _row(77, parameters=9_723_528, uniform=True),
+    _row(50, parameters=27_961_776, uniform=False),
+    _row(77, parameters=9_723_528, uniform=False),
+)
+
+
+def build_50() -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode."""
+    from edgekit.models.families.sam import built
+
+    return built(_size(50))
+
+
+def build_77() -> tuple[nn.Module, nn.Module]:
+    """As `build_50`."""
+    from edgekit.models.families.sam import built
+
+    return built(_size(77))
+
+
+def build_global_50(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
+    """As `build_50`, every width read off the checkpoint's tensors where there are any."""
+    return _built_global(shapes, 50)
+
+
+def build_global_77(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
+    """As `build_global_50`."""
+    return _built_global(shapes, 77)
+
+
+def _size(percent: int) -> VitSize:
+    from edgekit.models.encoders.sam_vit import uniform
+
+    width, hidden = {50: (384, 1536), 77: (168, 696)}[percent]
+    return uniform(width=width, depth=12, heads=12, hidden=hidden, global_blocks=(2, 5, 8, 11))
+
+
+def _built_global(
+    shapes: Mapping[str, tuple[int, ...]] | None, percent: int
+) -> tuple[nn.Module, nn.Module]:
+    from edgekit.models.encoders.sam_vit import split
+    from edgekit.models.encoders.sam_vit_widths import size_from_shapes
+    from edgekit.models.families.sam import built
+
+    return built(size_from_shapes(shapes) if shapes else split(_size(percent)))

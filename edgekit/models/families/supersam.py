@@ -1,0 +1,45 @@
+"""SuperSAM: subnetworks of SAM ViT-B with fewer layers and narrower MLPs. arXiv 2501.08504.
+
+Neither code nor weights are public. Known is the search space (layers dropped, MLPs sliced), which
+is SAM's ViT with a width per layer: a checkpoint with SAM's names loads, its widths are read off
+its tensors. Seeded weights take eight layers with half the MLP, to measure with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.records import ModelRow
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ROWS = (
+    ModelRow(
+        name="supersam",
+        family="supersam",
+        variant="subnetwork",
+        title="SuperSAM (a subnetwork of SAM ViT-B; from the paper, no weights are public)",
+        paper="https://arxiv.org/abs/2501.08504",
+        licence="none published",
+        parameters=46_483_504,
+        builder="edgekit.models.families.supersam:build",
+        encoder_prefix="image_encoder.",
+        unused_keys=(),
+        checkpoints=(),
+        client=SAM_CLIENT,
+        widths="from_checkpoint",
+    ),
+)
+
+
+def build(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode."""
+    from edgekit.models.encoders.sam_vit import uniform
+    from edgekit.models.encoders.sam_vit_widths import size_from_shapes
+    from edgekit.models.families.sam import built
+
+    sliced = uniform(width=768, depth=8, heads=12, hidden=1536, global_blocks=(1, 3, 5, 7))
+    return built(size_from_shapes(shapes) if shapes else sliced)

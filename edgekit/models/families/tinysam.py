@@ -1,0 +1,37 @@
+"""TinySAM: MobileSAM's network, distilled in another way. arXiv 2312.13789.
+
+Facts: xinghaochen/TinySAM. Its predictor knows no single mask: it always returns the three, and its
+examples take the one scored highest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgekit.models.families import mobilesam
+from edgekit.records import CheckpointFile, MaskChoice
+
+CLIENT = replace(
+    mobilesam.SAM_CLIENT,
+    masks=replace(mobilesam.SAM_CLIENT.masks, single=MaskChoice(masks=(1, 2, 3), keep="best")),
+)
+
+ROWS = (
+    replace(
+        mobilesam.ROWS[0],
+        name="tinysam",
+        family="tinysam",
+        title="TinySAM (TinyViT-5M)",
+        paper="https://arxiv.org/abs/2312.13789",
+        checkpoints=(
+            CheckpointFile(
+                filename="tinysam_42.3.pth",
+                url="https://github.com/xinghaochen/TinySAM/releases/download/3.0/tinysam_42.3.pth",
+                sha256="4b8edcf93af46e2a658ae455574de62873778a5cc3fd8e8adf094dcdfa957cf2",
+                bytes=None,
+                licence="Apache-2.0",
+            ),
+        ),
+        client=CLIENT,
+    ),
+)
