@@ -66,12 +66,14 @@ class BackendRow:
     """One line of the table: the module to import, or the reason why there is none yet.
 
     `takes` is the format of the graphs that its `lower` converts; `precisions` are those that
-    edgekit can make for it so far, `oldest_opset` bounds the ONNX that it can write for it.
+    edgekit can make for it so far, `planned` those that are decided node by node (others it applies
+    throughout), `oldest_opset` bounds the ONNX that it can write for it.
     """
 
     module: str | None = None
     takes: GraphFormat = "onnx"
     precisions: tuple[Precision, ...] = (Precision.FP32,)
+    planned: tuple[Precision, ...] = (Precision.FP16, Precision.INT8)
     oldest_opset: int = 1
     not_yet: str | None = None
 
@@ -85,7 +87,12 @@ BACKENDS: dict[str, BackendRow] = {
         module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13
     ),
     "coreml": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
-    "litert": BackendRow(takes="program", module="edgekit.backends.litert"),
+    "litert": BackendRow(
+        module="edgekit.backends.litert",
+        takes="program",
+        precisions=(Precision.FP32, Precision.FP16),
+        planned=(Precision.INT8,),
+    ),
 }
 
 
@@ -105,6 +112,11 @@ def backend(name: str) -> Backend:
 def takes(name: str) -> GraphFormat:
     """The format of the graphs that this runtime's backend converts."""
     return BACKENDS[name].takes
+
+
+def planned(target: Target) -> bool:
+    """Whether the target's precision is decided node by node."""
+    return target.precision in BACKENDS[target.runtime].planned
 
 
 def not_yet(target: Target) -> str | None:

@@ -46,6 +46,7 @@ def make_artifacts(
         "artifacts",
         store.code_digest("backends", "records"),
         *(graph.sha256 for graph in graphs.graphs),
+        target.precision,
         target.runtime,
         target.runtime_versions,
         str(backend.probe().version),

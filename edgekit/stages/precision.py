@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import catalog, store
+from edgekit import backends, catalog, store
 from edgekit.pack import read_plan, tool_versions, write_plan
 from edgekit.records import (
     Bundle,
@@ -49,7 +49,7 @@ def make_plan(
         BadInput: no photo, one that cannot be read, or ranges that are not finite.
         GraphRejected: no plan meets the gate.
     """
-    if target.precision is not Precision.FP16:
+    if target.precision is not Precision.FP16 or not backends.planned(target):
         return None
     record = _record(row, source, target, photos)
     key = store.content_key(

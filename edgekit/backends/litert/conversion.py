@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from edgekit.backends.litert.float16_weights import with_float16_weights
 from edgekit.backends.native_output import silent_stderr
-from edgekit.records import Graph
+from edgekit.records import Graph, Precision
 
 aten = torch.ops.aten
 
 
-def tflite_from_program(graph: Graph) -> bytes:
+def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
     """Convert a static program. The same program and converter give the same bytes.
 
     Raises:
@@ -36,7 +37,8 @@ def tflite_from_program(graph: Graph) -> bytes:
         model = litert_torch.convert(
             _Named(program, outputs), sample_kwargs=feeds, runtime_constant_folding=True
         )
-        return bytes(model.model_content())
+        content = bytes(model.model_content())
+        return with_float16_weights(content) if precision is Precision.FP16 else content
 
 
 class _Named(nn.Module):

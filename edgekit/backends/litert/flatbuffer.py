@@ -13,9 +13,6 @@ from typing import Any
 
 from edgekit.records import TensorSpec
 
-MAX_BUILTIN_IN_BYTE = 127
-"""Operators beyond are written in a second field, added when one byte was full."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TfliteFile:
@@ -72,5 +69,5 @@ def _operators(model: Any, *, names: dict[int, str]) -> dict[str, int]:
 
 
 def _builtin(code: Any) -> int:
-    short = int(code.DeprecatedBuiltinCode())
-    return short if short < MAX_BUILTIN_IN_BYTE else int(code.BuiltinCode())
+    """The first field is one byte; a second was added when it was full, and writers fill either."""
+    return max(int(code.DeprecatedBuiltinCode()), int(code.BuiltinCode()))

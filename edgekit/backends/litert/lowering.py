@@ -29,7 +29,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
 
     path = folder / f"{graph.role}.tflite"
     try:
-        path.write_bytes(tflite_from_program(graph))
+        path.write_bytes(tflite_from_program(graph, target.precision))
     except Exception as error:  # MLIR's diagnostics come as whatever class is at hand
         raise GraphRejected(
             f"{_CONVERTER} {converter} cannot convert the {graph.role} program: {_cause(error)}",
