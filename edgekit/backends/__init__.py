@@ -68,6 +68,8 @@ class BackendRow:
     `takes` is the format of the graphs that its `lower` converts; `precisions` are those that
     edgekit can make for it so far, `planned` those that are decided node by node (others it applies
     throughout), `oldest_opset` bounds the ONNX that it can write for it.
+    `applies_plan`: it is given a float32 program with its precision plan, not one that has it in
+    its types.
     """
 
     module: str | None = None
@@ -75,6 +77,7 @@ class BackendRow:
     precisions: tuple[Precision, ...] = (Precision.FP32,)
     planned: tuple[Precision, ...] = (Precision.FP16, Precision.INT8)
     oldest_opset: int = 1
+    applies_plan: bool = False
     not_yet: str | None = None
 
 
@@ -86,7 +89,12 @@ BACKENDS: dict[str, BackendRow] = {
     "tensorrt": BackendRow(
         module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13
     ),
-    "coreml": BackendRow(takes="program", not_yet="it takes a fixed number of prompt slots"),
+    "coreml": BackendRow(
+        module="edgekit.backends.coreml",
+        takes="program",
+        precisions=(Precision.FP32, Precision.FP16),
+        applies_plan=True,
+    ),
     "litert": BackendRow(
         module="edgekit.backends.litert",
         takes="program",
@@ -112,6 +120,11 @@ def backend(name: str) -> Backend:
 def takes(name: str) -> GraphFormat:
     """The format of the graphs that this runtime's backend converts."""
     return BACKENDS[name].takes
+
+
+def applies_plan(name: str) -> bool:
+    """Whether this runtime's backend wants the precision plan beside a float32 program."""
+    return BACKENDS[name].applies_plan
 
 
 def planned(target: Target) -> bool:

@@ -8,6 +8,7 @@ own tests stand for the pair of versions.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ def quiet_coremltools() -> Iterator[ModuleType]:
         try:
             import coremltools
 
-            yield coremltools
+            with contextlib.redirect_stderr(io.StringIO()):  # progress bars
+                yield coremltools
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)

@@ -63,7 +63,7 @@ def execute(program: MilProgram, feeds: Mapping[str, Tensor]) -> dict[str, Tenso
             for name in step.last_uses:
                 del tensors[name]
             tensors |= results
-    return {name: tensors[name] for name in program.outputs}
+    return {output.name: tensors[output.name] for output in program.outputs}
 
 
 def _results(step: Step, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

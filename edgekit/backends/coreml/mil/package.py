@@ -53,9 +53,9 @@ class Step:
 class MilProgram:
     """The function `main` of a package, constants expanded and in float32 where they are fp16."""
 
-    inputs: tuple[str, ...]
+    inputs: tuple[Declared, ...]
     steps: tuple[Step, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[Declared, ...]
 
 
 def read_package(path: Path) -> MilProgram:
@@ -76,13 +76,14 @@ def read_package(path: Path) -> MilProgram:
         )
     main = program.functions["main"]
     operations = [op for op in main.operations if not _is_constant(op)]
-    outputs = tuple(var.name for var in main.outputs)
     return MilProgram(
-        inputs=tuple(main.inputs), steps=tuple(_steps(operations, outputs)), outputs=outputs
+        inputs=tuple(_declared(var) for var in main.inputs.values()),
+        steps=tuple(_steps(operations, {var.name for var in main.outputs})),
+        outputs=tuple(_declared(var) for var in main.outputs),
     )
 
 
-def _steps(operations: list[Operation], outputs: tuple[str, ...]) -> Iterator[Step]:
+def _steps(operations: list[Operation], outputs: set[str]) -> Iterator[Step]:
     sources = [_sources(op) for op in operations]
     last_step = {name: i for i, given in enumerate(sources) for name in _wires(given)}
     for index, (op, given) in enumerate(zip(operations, sources, strict=True)):

@@ -1,0 +1,46 @@
+"""What a package says about itself: Xcode shows it, and it outlives the bundle around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit import __version__
+from edgekit.records import Graph, Role
+
+if TYPE_CHECKING:
+    from coremltools.proto.Model_pb2 import Model
+
+_SUMMARY = {
+    Role.ENCODER: "Image encoder: run once per photo.",
+    Role.DECODER: "Prompt decoder: run once per prompt, on the encoder's results.",
+}
+
+TENSORS = {
+    "image": "The photo, resized so that its longest side is the frame, RGB, normalised with the "
+    "mean and standard deviation of manifest.json, then padded with zeros at the right and bottom. "
+    "A tensor and not an image, because Core ML's image inputs have one scale for all three "
+    "channels, and because their padding would be a colour, which is not zero after normalisation. "
+    "From a CVPixelBuffer: resize (vImageScale, or CILanczosScaleTransform), then fill an "
+    "MLMultiArray of this shape plane by plane, red first. Run it with MLModel.prediction: a "
+    "VNCoreMLRequest takes image inputs only.",
+    "image_embeddings": "Features of the photo, from the encoder to every call of the decoder.",
+    "point_coords": "x, y per slot, in pixels of the encoder's frame.",
+    "point_labels": "Per slot: 1 foreground, 0 background, 2 and 3 the corners of a box, -1 the "
+    "padding point, -2 an empty slot, which has no influence.",
+    "mask_input": "Logits of an earlier mask of the same object; zeros where there is none.",
+    "has_mask_input": "1 if mask_input counts, else 0.",
+    "low_res_masks": "Logits per mask; upscale, then above the threshold is inside.",
+    "iou_predictions": "The decoder's own estimate of each mask's IoU.",
+}
+"""By name of the graph contract; families that have more tensors leave those undescribed."""
+
+
+def describe(specification: Model, graph: Graph) -> None:
+    """Fill in author, licence, version, summary, and what each input and output is."""
+    about = specification.description
+    about.metadata.author = f"{graph.title or graph.role}, converted by edgekit {__version__}"
+    about.metadata.license = graph.licence
+    about.metadata.versionString = __version__
+    about.metadata.shortDescription = _SUMMARY[graph.role]
+    for feature in (*about.input, *about.output):
+        feature.shortDescription = TENSORS.get(feature.name, "")

@@ -1,0 +1,84 @@
+"""A captured program to `<role>.mlpackage`, checked by reading it back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.backends.installed import require_runtime
+from edgekit.errors import GraphRejected
+from edgekit.records import Artifact, Graph, Target, TensorSpec
+from edgekit.store import digest_file
+
+if TYPE_CHECKING:
+    from edgekit.backends.coreml.mil.package import Declared, MilProgram
+
+PACKAGE = "coremltools"
+MAX_RANK = 5
+"""Core ML's runtime takes no more (apple/coremltools#1723, #2291); its converter does not mind."""
+
+
+def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
+    """Convert, read back, and check interface and ranks.
+
+    Raises:
+        RuntimeMissing: coremltools is not installed, or of another version.
+        GraphRejected: coremltools cannot convert the program, or what it made cannot be loaded.
+    """
+    installed = require_runtime(PACKAGE, target)
+    from edgekit.backends.coreml.conversion import write_package
+    from edgekit.backends.coreml.mil.package import read_package
+
+    path = folder / f"{graph.role}.mlpackage"
+    try:
+        write_package(graph, target, path)
+    except Exception as error:  # whatever the converter met: it has no class of its own
+        raise GraphRejected(
+            f"coremltools {installed} cannot convert the {graph.role}: {_first_line(error)}",
+            expected="a static program of operators that it knows",
+        ) from error
+    written = read_package(path)
+    _require_interface(written, graph)
+    _require_ranks(written)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return Artifact(
+        role=graph.role,
+        format="mlpackage",
+        entry=path.name,
+        files=tuple(digest_file(file, folder) for file in files),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        ops=dict(sorted(Counter(step.operator for step in written.steps).items())),
+    )
+
+
+def _require_interface(written: MilProgram, graph: Graph) -> None:
+    for made, wanted in ((written.inputs, graph.inputs), (written.outputs, graph.outputs)):
+        specs = tuple(_spec(tensor) for tensor in made)
+        if specs != wanted:
+            raise GraphRejected(f"coremltools made {_listed(specs)}.", expected=_listed(wanted))
+
+
+def _spec(tensor: Declared) -> TensorSpec:
+    dtype = {"fp32": "float32", "fp16": "float16"}.get(tensor.dtype, tensor.dtype)
+    shape = tuple("?" if size is None else size for size in tensor.shape)
+    return TensorSpec(name=tensor.name, dtype=dtype, shape=shape)
+
+
+def _listed(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in specs)
+
+
+def _require_ranks(written: MilProgram) -> None:
+    for step in written.steps:
+        for tensor in step.outputs:
+            if len(tensor.shape) > MAX_RANK:
+                raise GraphRejected(
+                    f"{step.operator} {step.name} makes a tensor of rank {len(tensor.shape)}.",
+                    expected=f"ranks of at most {MAX_RANK}, which is what Core ML runs",
+                )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
