@@ -36,6 +36,7 @@ def compare(
     *,
     threads: int,
     rounds: int,
+    tasks: Sequence[Task] = tuple(Task),
     on_call: OnCall | None = None,
 ) -> tuple[Figures, ...]:
     """Time every contestant at every task, interleaved.
@@ -45,6 +46,7 @@ def compare(
         photo: the file that tasks work on.
         threads: CPU threads of each.
         rounds: counted calls per task.
+        tasks: what is timed.
         on_call: called with (done, total) after each call.
 
     Returns:
@@ -57,8 +59,8 @@ def compare(
             )
             for contestant in contestants
         ]
-        total = len(runs) * len(Task) * (rounds + WARM_UP)
-        for done, (run, task, turn) in enumerate(_turns(runs, rounds + WARM_UP), start=1):
+        total = len(runs) * len(tasks) * (rounds + WARM_UP)
+        for done, (run, task, turn) in enumerate(_turns(runs, tasks, rounds + WARM_UP), start=1):
             _call(run, task, turn)
             if on_call:
                 on_call(done, total)
@@ -76,8 +78,10 @@ def _loaded(run: _Run) -> _Run:
     return run
 
 
-def _turns(runs: Sequence[_Run], rounds: int) -> Iterator[tuple[_Run, Task, int]]:
-    for task in Task:
+def _turns(
+    runs: Sequence[_Run], tasks: Sequence[Task], rounds: int
+) -> Iterator[tuple[_Run, Task, int]]:
+    for task in tasks:
         for turn in range(rounds):
             for run in runs:
                 yield run, task, turn
