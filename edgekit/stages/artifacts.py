@@ -45,7 +45,7 @@ def make_artifacts(
     key = store.content_key(
         "artifacts",
         store.code_digest("backends", "records"),
-        *(graph.sha256 for graph in graphs.graphs),
+        *(f"{g.sha256} {g.plan} {g.title} {g.licence}" for g in graphs.graphs),
         target.precision,
         target.runtime,
         target.runtime_versions,

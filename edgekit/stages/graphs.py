@@ -57,7 +57,17 @@ def lower_graphs(
     )
     folder = store.cached_dir(key, lambda folder: _build(folder, row, source, target, plan))
     graphs = store.read_records(folder / _LISTING, Graph)
-    placed = tuple(replace(graph, path=folder / graph.path.name) for graph in graphs)
+    kept = plan if backends.applies_plan(target.runtime) else None
+    placed = tuple(
+        replace(
+            graph,
+            path=folder / graph.path.name,
+            plan=kept.part(graph.role) if kept else None,
+            title=row.title,
+            licence=source.licence,
+        )
+        for graph in graphs
+    )
     return LoweredGraphs(row=row, source=source, plan=plan, folder=folder, graphs=placed)
 
 
@@ -77,7 +87,7 @@ def _build(
     model = captured(row, source, target.prompt_slots)
     programs = [model.encoder, model.decoder]
     work = [sum(macs_by_node(program).values()) for program in programs]
-    if plan:
+    if plan and not backends.applies_plan(target.runtime):
         programs = [apply_casts(program, plan.part(program.role)) for program in programs]
     if backends.takes(target.runtime) == "program":
         graphs = [save_program(program, folder=folder) for program in programs]
