@@ -237,8 +237,12 @@ def main(arguments: "list[str] | None" = None) -> None:
 
 
 def _built(given: argparse.Namespace) -> str:
-    import tensorrt
-
+    try:
+        import tensorrt
+    except ImportError as error:
+        raise Failed(
+            f"no Python bindings of TensorRT: {error}. On a Jetson: apt install python3-libnvinfer"
+        ) from error
     nodes: tuple[str, ...] = ()
     if given.fp32_nodes:
         with open(given.fp32_nodes) as file:
