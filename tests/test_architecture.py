@@ -16,6 +16,7 @@ HEAVY = {
     "onnxsim": {"graph"},
     "onnxruntime": {"backends"},
     "openvino": {"backends"},
+    "tensorrt": {"backends"},
     "typer": {"cli"},
     "rich": {"cli"},
     "pooch": {"store"},
