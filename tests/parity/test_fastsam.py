@@ -1,0 +1,151 @@
+"""FastSAM's oracles in `EDGEKIT_ORACLES`: network, letterbox, suppression, prompts."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.runtime.detections import DetectionRule, Masks, detect
+from edgekit.runtime.fastsam import FastSamPredictor
+from edgekit.runtime.letterbox import Placement, letterboxed, placed
+from edgekit.runtime.photo import load_photo
+
+torch = pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
+NAMES = sorted(path.stem for path in FOLDER.glob("fastsam_*.json")) if FOLDER.is_dir() else []
+RAW = {
+    "raw_boxes": "boxes",
+    "raw_score": "scores",
+    "raw_coef": "coefficients",
+    "proto": "prototypes",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """One oracle with our network run on it."""
+
+    facts: dict
+    arrays: dict[str, np.ndarray]
+    photo: np.ndarray
+    place: Placement
+    image: np.ndarray
+    raw: dict[str, np.ndarray]
+
+    @property
+    def tolerance(self) -> float:
+        return float(self.facts["tolerance"]["suggested_relative_to_max"])
+
+
+class Answer:
+    """A session that says what the network said."""
+
+    def __init__(self, raw: dict[str, np.ndarray]) -> None:
+        self.raw = raw
+
+    def run(self, _feeds: dict) -> dict[str, np.ndarray]:
+        return self.raw
+
+
+@functools.lru_cache(maxsize=1)
+def load(name: str) -> Oracle:
+    from edgekit.models.encoders.yolov8_seg import EXTRA, SMALL, YoloV8Seg
+    from edgekit.models.seeded import seeded_tensor
+
+    facts = json.loads((FOLDER / f"{name}.json").read_text())
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    network = YoloV8Seg({"s": SMALL, "x": EXTRA}[facts["variant"]]).eval()
+    for key, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            values = seeded_tensor(key, tuple(tensor.shape), facts["seed"])
+            tensor.copy_(torch.from_numpy(values))
+    photo = load_photo(FOLDER / facts["photo"])
+    place = placed(photo.shape[:2], facts["input_size"], square=False)
+    image = letterboxed(photo, place)
+    with torch.inference_mode():
+        outputs = network(torch.from_numpy(image))
+    raw = {key: out.numpy() for key, out in zip(RAW.values(), outputs, strict=True)}
+    return Oracle(facts, arrays, photo, place, image, raw)
+
+
+@pytest.fixture(params=NAMES or [None])
+def oracle(request: pytest.FixtureRequest) -> Oracle:
+    if request.param is None:
+        pytest.skip(f"no oracle of FastSAM in {FOLDER}; set EDGEKIT_ORACLES")
+    return load(request.param)
+
+
+def sampled(array: np.ndarray, tag: str) -> np.ndarray:
+    import hashlib
+
+    size, count = array.size, 4096
+    if size > count:
+        start = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "little") % size
+        indices = (start + np.arange(count, dtype=np.int64) * 2654435761) % size
+        return array.reshape(-1)[indices]
+    return array.reshape(-1)
+
+
+def masks_of(oracle: Oracle, key: str) -> np.ndarray:
+    shape = tuple(oracle.arrays[f"{key}.shape"])
+    bits = np.unpackbits(oracle.arrays[key])[: int(np.prod(shape))]
+    return bits.reshape(shape).astype(bool)
+
+
+def test_the_letterboxed_photo_is_opencvs_to_the_bit(oracle: Oracle) -> None:
+    assert tuple(oracle.arrays["input.shape"]) == oracle.image.shape
+    assert np.array_equal(sampled(oracle.image, "input"), oracle.arrays["input.sample"])
+
+
+@pytest.mark.parametrize("theirs", RAW)
+def test_raw_outputs_equal_upstreams(oracle: Oracle, theirs: str) -> None:
+    ours = oracle.raw[RAW[theirs]]
+    assert ours.shape == tuple(oracle.arrays[f"embed.{theirs}.shape"])
+    expected = oracle.arrays[f"embed.{theirs}.sample"]
+    gap = np.abs(sampled(ours, f"embed.{theirs}") - expected).max()
+    assert gap <= oracle.tolerance * np.abs(expected).max()
+
+
+def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:
+    """Scores nearly tie, so boxes are matched by place, not by rank."""
+    found = detect(oracle.raw, oracle.place, DetectionRule())
+    theirs = oracle.arrays["nms.boxes"][: int(oracle.arrays["nms.count"][0])]
+    assert len(found.boxes) == len(theirs)
+    gaps = np.abs(found.boxes[:, None] - theirs[None, :, :4]).max(axis=2)
+    # Which of two candidates with equal scores suppresses the other is a coin toss.
+    matched = gaps.min(axis=1) <= 0.05
+    assert matched.mean() >= 0.97, f"{(~matched).sum()} of {len(matched)} boxes are others"
+    nearest = gaps.argmin(axis=1)
+    scores = np.abs(found.scores - theirs[nearest, 4])[matched]
+    assert scores.max() <= oracle.tolerance
+
+
+def test_masks_of_the_first_boxes_equal_upstreams(oracle: Oracle) -> None:
+    found = detect(oracle.raw, oracle.place, DetectionRule())
+    masks, theirs = Masks(found), masks_of(oracle, "nms.masks8")
+    boxes = oracle.arrays["nms.boxes"]
+    for index in range(len(theirs)):
+        ours = int(np.abs(found.boxes - boxes[index, :4]).max(axis=1).argmin())
+        differing = (masks[ours] != theirs[index]).sum()
+        assert differing <= 2 + 0.001 * theirs[index].sum()
+
+
+@pytest.mark.parametrize("key", ["p1", "p2", "p3"])
+def test_prompted_masks_equal_upstreams(oracle: Oracle, key: str) -> None:
+    predictor = FastSamPredictor(Answer(oracle.raw), square=False)
+    predictor.set_image(oracle.photo)
+    facts = oracle.facts["prompts"][key]
+    chosen = predictor.predict(facts.get("points"), facts.get("labels"), box=facts.get("box"))
+    theirs = masks_of(oracle, f"{key}.mask")[0]
+    assert (chosen.mask != theirs).sum() <= 2 + 0.001 * theirs.sum()
