@@ -391,6 +391,18 @@ GraphFormat = Literal["onnx", "program"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryNeed:
+    """An estimate in bytes: all weights, and the most of activations that is alive at once.
+
+    `sizes` are those of the dynamic dimensions that it was made for.
+    """
+
+    weights: int
+    activations: int
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """What a backend converts: one captured program as a file. `path` is absolute.
 
@@ -410,6 +422,7 @@ class Graph:
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
     macs: int | None = None
+    memory: MemoryNeed | None = None
     plan: PartPlan | None = None
     title: str = ""
     licence: str = ""
@@ -430,6 +443,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
     macs: int | None = None
+    memory: MemoryNeed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
