@@ -191,7 +191,8 @@ def _verdict(
     gate: Gate,
     report: Report,
 ) -> Verdict:
-    execution = backends.backend(bundle.manifest.target.runtime).execution()
+    target = bundle.manifest.target
+    execution = backends.backend(target.runtime).execution(target)
     if execution.how == "not run":
         return not_run(execution.reason or "no stand-in", gate=gate)
     with report.stage("verify"):

@@ -32,8 +32,8 @@ class Backend(Protocol):
         """Whether the runtime is installed here, its version, and if not, why."""
         ...
 
-    def execution(self) -> Execution:
-        """How `open_artifact`'s sessions run here: by the runtime itself, or by a stand-in."""
+    def execution(self, target: Target) -> Execution:
+        """How this target's sessions run here: as on the device, or by a stand-in."""
         ...
 
     def lower(self, graph: Graph, target: Target, folder: Path) -> Artifact:

@@ -38,7 +38,7 @@ def probe() -> Probe:
     return probe_package(_PACKAGE)
 
 
-def execution() -> Execution:
+def execution(_: Target) -> Execution:
     """It is the target's own runtime."""
     return NATIVE
 

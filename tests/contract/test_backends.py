@@ -209,7 +209,7 @@ def test_probe_reports_the_installed_version(case: Case) -> None:
 
 @every_backend
 def test_a_stand_in_says_that_it_is_one(case: Case) -> None:
-    execution = case.backend.execution()
+    execution = case.backend.execution(case.target)
     assert execution.how == ("emulated" if case.name in EMULATED else "native")
     assert (execution.reason is None) == (execution.how == "native")
 

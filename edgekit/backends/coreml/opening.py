@@ -38,7 +38,7 @@ def probe() -> Probe:
     return probe_package(PACKAGE)
 
 
-def execution() -> Execution:
+def execution(_: Target) -> Execution:
     """Native on macOS."""
     if _has_core_ml():
         return NATIVE

@@ -21,6 +21,7 @@ from edgekit.records import (
     Execution,
     Feeds,
     FloatArray,
+    Precision,
     Probe,
     Session,
     Target,
@@ -39,8 +40,14 @@ def probe() -> Probe:
     return probe_package(_package())
 
 
-def execution() -> Execution:
-    """It is the target's own runtime, on whatever CPU is here."""
+def execution(target: Target) -> Execution:
+    """The runtime is the target's own; for FP16 its CPU stands in for a phone's GPU."""
+    if target.precision is Precision.FP16:
+        return Execution(
+            how="emulated",
+            reason="LiteRT ran the file's float16 weights on the CPU, which computes in float32; a "
+            "phone's GPU delegate computes in float16",
+        )
     return NATIVE
 
 

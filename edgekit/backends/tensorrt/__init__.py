@@ -31,7 +31,7 @@ def probe() -> Probe:
     return probe_package(_STAND_IN)
 
 
-def execution() -> Execution:
+def execution(_: Target) -> Execution:
     """Emulated: engines are built on the device."""
     return Execution(
         how="emulated",
