@@ -142,7 +142,8 @@ def _on_photo(boxes: FloatArray, place: Placement) -> FloatArray:
     spare = [(c - p * place.gain) / 2 for c, p in zip(place.canvas, place.photo, strict=True)]
     top, left = (round(side - 0.1) for side in spare)
     moved = (boxes - np.array([left, top, left, top])) / place.gain
-    return np.clip(moved, 0, [width, height, width, height]).astype(np.float32)
+    limited: FloatArray = np.clip(moved, 0, [width, height, width, height]).astype(np.float32)
+    return limited
 
 
 def _without_padding(prototypes: FloatArray, place: Placement) -> FloatArray:
@@ -151,4 +152,4 @@ def _without_padding(prototypes: FloatArray, place: Placement) -> FloatArray:
     gain = min(s / p for s, p in zip(size, place.photo, strict=True))
     top, left = ((s - p * gain) / 2 for s, p in zip(size, place.photo, strict=True))
     rows, columns = (slice(int(a), int(s - a)) for a, s in ((top, size[0]), (left, size[1])))
-    return prototypes[:, rows, columns]  # type: ignore[no-any-return]
+    return prototypes[:, rows, columns]
