@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from edgekit.bench.worker import Worker, WorkerFailed
 
 WARM_UP = 2
 """Calls of each task that are not counted; the first one is told apart."""
+
+PATIENCE_S = 45
+"""A task that takes longer, over all contestants, gets no more rounds than `FEWEST`."""
+FEWEST = 3
 
 OnCall = Callable[[int, int], None]
 
@@ -45,9 +50,9 @@ def compare(
         contestants: at least one.
         photo: the file that tasks work on.
         threads: CPU threads of each.
-        rounds: counted calls per task.
+        rounds: counted calls per task, at most.
         tasks: what is timed.
-        on_call: called with (done, total) after each call.
+        on_call: called with (done, total) after each round.
 
     Returns:
         Figures in the order of the contestants; one that fails has its reason and no times.
@@ -59,11 +64,11 @@ def compare(
             )
             for contestant in contestants
         ]
-        total = len(runs) * len(tasks) * (rounds + WARM_UP)
-        for done, (run, task, turn) in enumerate(_turns(runs, tasks, rounds + WARM_UP), start=1):
-            _call(run, task, turn)
+        for task, turn in _turns(tasks, rounds):
+            for run in runs:
+                _call(run, task, turn)
             if on_call:
-                on_call(done, total)
+                on_call(tasks.index(task) * rounds + min(turn + 1, rounds), len(tasks) * rounds)
         for run in runs:
             if run.failure is None:
                 run.peak = run.worker.peak_bytes()
@@ -78,13 +83,15 @@ def _loaded(run: _Run) -> _Run:
     return run
 
 
-def _turns(
-    runs: Sequence[_Run], tasks: Sequence[Task], rounds: int
-) -> Iterator[tuple[_Run, Task, int]]:
+def _turns(tasks: Sequence[Task], rounds: int) -> Iterator[tuple[Task, int]]:
+    """Each task's rounds, fewer of a task that takes long."""
     for task in tasks:
-        for turn in range(rounds):
-            for run in runs:
-                yield run, task, turn
+        start = time.monotonic()
+        for turn in range(WARM_UP + rounds):
+            enough = turn >= WARM_UP + FEWEST
+            if enough and time.monotonic() - start > PATIENCE_S:
+                break
+            yield task, turn
 
 
 def _call(run: _Run, task: Task, turn: int) -> None:

@@ -33,7 +33,9 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="CPU threads. Default: all cores.")
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Counted calls per task.")] = 15,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Counted calls per task, at most.")
+    ] = 15,
     photo: Annotated[
         Path | None, typer.Option("--photo", help="What to segment. Default: a bundled photo.")
     ] = None,

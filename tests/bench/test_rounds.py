@@ -62,6 +62,12 @@ def test_contestants_take_turns(run):
     assert encoder == ["quick", "slow"] * (3 + rounds.WARM_UP)
 
 
+def test_a_slow_task_gets_few_rounds(run, monkeypatch):
+    monkeypatch.setattr(rounds, "PATIENCE_S", -1)
+    (slow,) = run("slow", count=50)
+    assert {timing.runs for timing in slow.timings} == {rounds.FEWEST}
+
+
 def test_figures_leave_the_warm_up_out(run):
     quick, slow = run("quick", "slow")
     assert quick.timing(Task.ENCODER).runs == 3
