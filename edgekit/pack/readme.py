@@ -5,6 +5,19 @@ from __future__ import annotations
 from edgekit.pack.client_steps import client_steps
 from edgekit.records import Artifact, Manifest, TensorSpec
 
+# By runtime: what its user has to do on the device.
+_BEFORE_THE_FIRST_RUN = {
+    "tensorrt": (
+        "## On the device, once",
+        "",
+        "    ./build.sh",
+        "",
+        "builds one engine per part with trtexec, for this GPU and this TensorRT, and writes",
+        "beside it where it comes from. Until then there is only the typed ONNX to build from.",
+        "",
+    )
+}
+
 
 def bundle_readme(manifest: Manifest) -> str:
     """Markdown for whoever opens the folder without knowing edgekit."""
@@ -27,6 +40,7 @@ def bundle_readme(manifest: Manifest) -> str:
             "    predictor.set_image('photo.jpg')",
             "    masks, scores, logits = predictor.predict(points=[[320, 240]], labels=[1])",
             "",
+            *_BEFORE_THE_FIRST_RUN.get(manifest.target.runtime, ()),
             "## Any other language",
             "",
             *client_steps(manifest.client),
@@ -47,6 +61,13 @@ def _tensors(artifact: Artifact) -> list[str]:
     rows = [f"- `{artifact.entry}` ({artifact.role}, {size:.1f} MB)"]
     rows += [f"  - in  `{_spec(spec)}`" for spec in artifact.inputs]
     rows += [f"  - out `{_spec(spec)}`" for spec in artifact.outputs]
+    if need := artifact.memory:
+        at = ", ".join(f"{size} {name}" for name, size in need.sizes.items())
+        rows.append(
+            f"  - memory about {need.weights / 1e6:.0f} MB of weights and "
+            f"{need.activations / 1e6:.0f} MB of activations{f' at {at}' if at else ''}, "
+            "before a compiler fuses anything"
+        )
     return rows
 
 

@@ -55,7 +55,7 @@ def make_artifacts(
 
     def build(folder: Path) -> None:
         artifacts = tuple(
-            replace(backend.lower(graph, target, folder), macs=graph.macs)
+            replace(backend.lower(graph, target, folder), macs=graph.macs, memory=graph.memory)
             for graph in graphs.graphs
         )
         store.write_records(folder / _LISTING, artifacts)

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgekit import backends, catalog, store
 from edgekit.pack import tool_versions, write_golden
 from edgekit.records import Graph, ModelRow, PrecisionPlan, Target, WeightsSource
+from edgekit.stages.memory import need_of, require_memory
 from edgekit.stages.programs import captured
 
 _LISTING = "graphs.json"
@@ -38,7 +39,7 @@ def lower_graphs(
     Raises:
         BadInput: the plan was made for other programs.
         CheckpointMismatch: the weights do not fit.
-        GraphRejected: a graph breaks a rule of the target.
+        GraphRejected: a graph breaks a rule of the target, or both together do not fit its memory.
     """
     key = store.content_key(
         "graphs",
@@ -52,11 +53,13 @@ def lower_graphs(
         str(sorted(target.forbidden_ops)),
         target.runtime,
         target.runtime_versions,  # decide which operator tables the lint reads
+        str(sorted(target.options.items())),  # and these, for which sizes memory is estimated
         repr(plan),
         str(sorted(tool_versions().items())),
     )
     folder = store.cached_dir(key, lambda folder: _build(folder, row, source, target, plan))
     graphs = store.read_records(folder / _LISTING, Graph)
+    require_memory(graphs, target)
     kept = plan if backends.applies_plan(target.runtime) else None
     placed = tuple(
         replace(
@@ -93,7 +96,10 @@ def _build(
         graphs = [save_program(program, folder=folder) for program in programs]
     else:
         graphs = [lower_to_onnx(program, target, folder=folder) for program in programs]
-    counted = tuple(replace(g, macs=macs) for g, macs in zip(graphs, work, strict=True))
+    counted = tuple(
+        replace(g, macs=macs, memory=need_of(g, target))
+        for g, macs in zip(graphs, work, strict=True)
+    )
     store.write_records(folder / _LISTING, counted)
     encoder, decoder = reference_sessions(model.split)
     photo = catalog.image_set().photos[0].path

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.errors import BadInput
+from edgekit.catalog.limits import WORKSPACE, rising_numbers
 from edgekit.records import Artifact, Target, TensorSpec
 
 Bounds = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """The smallest, the usual (that kernels are chosen for) and the largest shape of an input."""
-
-WORKSPACE = "workspace_mb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +42,7 @@ def recipe_for(artifact: Artifact, target: Target, folder: Path) -> Recipe:
     """
     return Recipe(
         part=artifact.role,
-        workspace_mb=_numbers(target, WORKSPACE, 1)[0],
+        workspace_mb=rising_numbers(target, WORKSPACE, 1)[0],
         shapes={
             spec.name: _bounds(spec, target)
             for spec in artifact.inputs
@@ -58,22 +55,10 @@ def recipe_for(artifact: Artifact, target: Target, folder: Path) -> Recipe:
 def _bounds(spec: TensorSpec, target: Target) -> Bounds:
     """Each dynamic dimension is the name of an option: "smallest usual largest"."""
     smallest, usual, largest = (
-        tuple(d if isinstance(d, int) else _numbers(target, d, 3)[which] for d in spec.shape)
+        tuple(d if isinstance(d, int) else rising_numbers(target, d, 3)[which] for d in spec.shape)
         for which in range(3)
     )
     return smallest, usual, largest
-
-
-def _numbers(target: Target, option: str, count: int) -> tuple[int, ...]:
-    text = target.options.get(option, "")
-    numbers = [int(word) for word in text.split() if re.fullmatch("[1-9][0-9]{0,6}", word)]
-    if len(numbers) != count or len(text.split()) != count or numbers != sorted(numbers):
-        raise BadInput(
-            f"Target {target.name}: options.{option} is {text!r}.",
-            expected=f"{count} whole number(s) from 1 up, in rising order",
-            next_step=f"set it in targets/{target.name}.toml",
-        )
-    return tuple(numbers)
 
 
 def _fp32_nodes(file: Path) -> tuple[str, ...]:

@@ -232,7 +232,7 @@ def test_without_trtexec_it_says_so(bundle: Path) -> None:
     assert "set TRTEXEC=" in done.stderr
 
 
-@pytest.mark.parametrize("name", [t.name for t in catalog.targets() if t.runtime == "tensorrt"])
+@pytest.mark.parametrize("name", ["jetson-nano-fp16", "jetson-fp16", "rtx3090-fp16"])
 def test_the_script_of_every_target_is_sound(bundle: Path, name: str) -> None:
     _write(bundle, catalog.target(name), decoder="island")
     subprocess.run(["bash", "-n", bundle / "build.sh"], check=True)

@@ -1,0 +1,55 @@
+"""Whether what was lowered fits the device, told before a builder spends minutes on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.catalog.limits import WORKSPACE, rising_numbers
+from edgekit.errors import GraphRejected
+from edgekit.records import Graph, MemoryNeed, Target
+
+_MB = 1e6
+
+
+def need_of(graph: Graph, target: Target) -> MemoryNeed | None:
+    """The estimate of one graph at the largest sizes that the target's options allow.
+
+    None for a graph that is not ONNX, or whose target leaves the sizes open.
+
+    Raises:
+        BadInput: an option is not of its form.
+    """
+    dims = {dim for spec in graph.inputs for dim in spec.shape if isinstance(dim, str)}
+    if graph.format != "onnx" or not dims <= target.options.keys():
+        return None
+    sizes = {dim: rising_numbers(target, dim, 3)[-1] for dim in sorted(dims)}
+    return _estimate(graph.path, sizes)
+
+
+def _estimate(path: Path, sizes: dict[str, int]) -> MemoryNeed:
+    import onnx
+
+    from edgekit.graph.memory import memory_need
+
+    return memory_need(onnx.load(path), sizes)
+
+
+def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
+    """Refuse what cannot fit: both parts loaded, and the scratch memory of one being built.
+
+    Raises:
+        GraphRejected: the estimate is above the target's `memory_mb`.
+    """
+    needs = [graph.memory for graph in graphs if graph.memory]
+    workspace = rising_numbers(target, WORKSPACE, 1)[0] if WORKSPACE in target.options else 0
+    tensors = sum(need.weights + need.activations for need in needs) / _MB
+    if tensors + workspace > target.memory_mb:
+        sizes = {name: size for need in needs for name, size in need.sizes.items()}
+        shown = ", ".join(f"{size} {name}" for name, size in sizes.items())
+        raise GraphRejected(
+            f"Encoder and decoder take about {tensors:.0f} MB at {shown or 'their fixed sizes'}, "
+            f"and the builder up to {workspace} MB more; {target.name} has {target.memory_mb} MB.",
+            expected=f"at most {target.memory_mb} MB together",
+            next_step=f"lower {' or '.join([*sizes, WORKSPACE])} in targets/{target.name}.toml,"
+            " or take a smaller model (edgekit models)",
+        )
