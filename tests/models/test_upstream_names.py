@@ -1,0 +1,50 @@
+"""Every definition has upstream's tensors, no more, no less, and the size that its row states."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgekit.models import registry
+from edgekit.records import ModelRow
+
+torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
+
+SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
+ROWS = {row.name: row for row in registry.models()}
+LISTED = [name for name in ROWS if (SPECS / f"{name}.json").is_file()]
+
+
+def tensors(row: ModelRow) -> dict[str, torch.Tensor]:
+    """Under upstream's names, without memory behind them."""
+    from edgekit.models.checkpoints.fit import build
+
+    with torch.device("meta"):
+        encoder, decoder = build(row)
+    named = {row.encoder_prefix + name: t for name, t in encoder.state_dict().items()}
+    return named | decoder.state_dict()
+
+
+@pytest.mark.skipif(not LISTED, reason=f"no tensor specs in {SPECS}")
+@pytest.mark.parametrize("name", LISTED)
+def test_names_and_shapes_are_upstreams(name: str) -> None:
+    row = ROWS[name]
+    spec = json.loads((SPECS / f"{name}.json").read_text())
+    assert row.parameters == spec["num_params"]
+    theirs = {
+        key: tuple(shape)
+        for key, shape, _ in spec["state_dict"]
+        if not key.startswith(row.unused_keys)
+    }
+    assert {key: tuple(tensor.shape) for key, tensor in tensors(row).items()} == theirs
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS.values() if row.licence.startswith(("S-Lab", "AGPL"))],
+    ids=lambda row: row.name,
+)
+def test_a_licence_that_restricts_the_use_warns(name: str) -> None:
+    assert "licen" in (ROWS[name].warning or "").lower()
