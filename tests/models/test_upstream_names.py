@@ -42,9 +42,7 @@ def test_names_and_shapes_are_upstreams(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "row",
-    [row for row in ROWS.values() if row.licence.startswith(("S-Lab", "AGPL"))],
-    ids=lambda row: row.name,
+    "name", [name for name, row in ROWS.items() if row.licence.startswith(("S-Lab", "AGPL"))]
 )
 def test_a_licence_that_restricts_the_use_warns(name: str) -> None:
     assert "licen" in (ROWS[name].warning or "").lower()
