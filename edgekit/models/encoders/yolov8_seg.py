@@ -139,7 +139,7 @@ class Head(nn.Module):
     def __init__(self, widths: Sequence[int], *, bins: int) -> None:
         super().__init__()
         fine = widths[0]
-        box, mask = max(16, fine // 4, 4 * 16), max(COEFFICIENTS, fine // 4)
+        box, mask = max(16, fine // 4, 4 * bins), max(COEFFICIENTS, fine // 4)
         self.cv2 = nn.ModuleList(_branch(width, box, 4 * bins) for width in widths)
         self.cv3 = nn.ModuleList(_branch(width, fine, 1) for width in widths)
         self.dfl = Bins(bins)

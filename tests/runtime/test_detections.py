@@ -1,0 +1,137 @@
+"""Candidates to objects: what is suppressed, what snaps to the border, what masks look like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgekit.errors import BadInput
+from edgekit.runtime.detections import DetectionRule, Detections, Masks, detect
+from edgekit.runtime.fastsam import FastSamPredictor
+from edgekit.runtime.letterbox import Placement
+
+SIDE = 256
+PLACE = Placement(photo=(SIDE, SIDE), resized=(SIDE, SIDE), corner=(0, 0), canvas=(SIDE, SIDE))
+RULE = DetectionRule()
+
+
+def raw(*candidates: tuple[tuple[float, float, float, float], float]) -> dict[str, np.ndarray]:
+    """Outputs for (corners, score); every object's mask fills its box."""
+    count = len(candidates)
+    corners = np.array([corner for corner, _ in candidates], np.float32).reshape(-1, 4)
+    centre, size = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
+    coefficients = np.zeros((1, 32, count), np.float32)
+    coefficients[:, 0] = 1
+    return {
+        "boxes": np.concatenate([centre, size], axis=1).T[None],
+        "scores": np.array([[[score for _, score in candidates]]], np.float32),
+        "coefficients": coefficients,
+        "prototypes": np.ones((1, 32, SIDE // 4, SIDE // 4), np.float32),
+    }
+
+
+BIG, SMALL, FAR = (40.0, 40.0, 200.0, 200.0), (60.0, 60.0, 100.0, 100.0), (120.0, 30.0, 180.0, 90.0)
+
+
+def found(*candidates: tuple[tuple[float, float, float, float], float]) -> Detections:
+    return detect(raw(*candidates), PLACE, RULE)
+
+
+def test_weak_candidates_and_doubles_go_the_best_comes_first() -> None:
+    double = (41.0, 40.0, 200.0, 200.0)
+    objects = found((BIG, 0.5), (double, 0.9), (SMALL, 0.7), (FAR, 0.4))
+    assert np.array_equal(objects.boxes, np.array([double, SMALL], np.float32))
+    assert objects.scores.tolist() == pytest.approx([0.9, 0.7])
+
+
+def test_at_most_so_many() -> None:
+    boxes = [((30.0 + 9 * i, 30, 36 + 9 * i, 60), 0.9 - 0.01 * i) for i in range(10)]
+    few = detect(raw(*boxes), PLACE, replace(RULE, most=3))
+    assert few.boxes[:, 0].tolist() == [30, 39, 48]
+
+
+def test_edges_near_the_border_lie_on_it() -> None:
+    objects = found(((19, 21, 100, 237), 0.9))
+    assert objects.boxes.tolist() == [[0, 21, 100, SIDE]]
+
+
+def test_nearly_everything_is_everything() -> None:
+    objects = found(((19, 19, 250, 240), 0.9), ((0, 0, 235, 256), 0.8))
+    assert objects.boxes.tolist() == [[0, 0, SIDE, SIDE], [0, 0, SIDE, SIDE]]
+
+
+def test_nothing_found() -> None:
+    assert len(Masks(found((BIG, 0.1)))) == 0
+
+
+def test_boxes_are_mapped_back_to_the_photo() -> None:
+    place = Placement(photo=(50, 100), resized=(128, 256), corner=(64, 0), canvas=(256, 256))
+    objects = detect(raw(((51.0, 89.4, 102.2, 140.6), 0.9)), place, RULE)
+    assert np.allclose(objects.boxes, [[20, 10, 40, 30]], atol=0.1)
+    mask = Masks(objects)[0]
+    assert mask.shape == (50, 100)
+    assert mask[10:30, 20:40].all()
+    assert mask.sum() == 400
+
+
+class Network:
+    def __init__(self, answer: dict[str, np.ndarray]) -> None:
+        self.answer = answer
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert feeds["image"].shape == (1, 3, 1024, 1024)
+        return self.answer
+
+
+def predictor(*candidates: tuple[tuple[float, float, float, float], float]) -> FastSamPredictor:
+    """On a black photo of 1024 x 1024, so that input and photo pixels are the same."""
+    made = FastSamPredictor(Network(raw(*candidates)))
+    made.set_image(np.zeros((1024, 1024, 3), np.uint8))
+    return made
+
+
+def area(box: tuple[float, float, float, float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def test_a_point_means_every_object_around_it() -> None:
+    chosen = predictor((BIG, 0.9), (SMALL, 0.8), (FAR, 0.7)).predict([(80, 80)], [1])
+    assert chosen.mask.sum() == area(BIG)
+    assert chosen.score == pytest.approx(0.9)
+
+
+def test_a_background_point_takes_the_smaller_object_away() -> None:
+    chosen = predictor((BIG, 0.9), (SMALL, 0.8)).predict([(50, 50), (80, 80)], [1, 0])
+    assert not chosen.mask.any()  # both lie in the big one, whose last point is background
+    chosen = predictor((BIG, 0.9), (FAR, 0.8)).predict([(50, 50), (130, 35)], [1, 0])
+    assert chosen.mask.sum() == area(BIG) - 60 * 50  # what FAR and BIG share is gone
+
+
+def test_a_box_means_the_object_that_fits_best() -> None:
+    chosen = predictor((BIG, 0.9), (SMALL, 0.8)).predict(box=(58, 58, 101, 101))
+    assert chosen.mask.sum() == area(SMALL)
+    assert chosen.score == pytest.approx(0.8)
+
+
+def test_a_miss_is_an_empty_mask() -> None:
+    chosen = predictor((BIG, 0.9)).predict([(900, 900)], [1])
+    assert (chosen.mask.any(), chosen.score) == (False, 0.0)
+    assert not predictor((BIG, 0.1)).predict(box=(0, 0, 9, 9)).mask.any()
+
+
+def test_everything_is_made_one_mask_at_a_time() -> None:
+    masks, scores = predictor((BIG, 0.9), (SMALL, 0.8)).everything()
+    assert [int(mask.sum()) for mask in masks] == [area(BIG), area(SMALL)]
+    assert scores.tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_points_and_a_box_at_once_are_refused() -> None:
+    with pytest.raises(BadInput, match="points or a box"):
+        predictor((BIG, 0.9)).predict([(80, 80)], [1], box=BIG)
+
+
+def test_a_prompt_before_the_photo_is_refused() -> None:
+    with pytest.raises(BadInput, match="No photo is set"):
+        FastSamPredictor(Network({})).predict([(1, 1)], [1])
