@@ -429,10 +429,26 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRecord:
+    """An engine built on one machine from one artifact, and what it fits.
+
+    `source_sha256` is that of the artifact's entry. `driver` is the newest CUDA that it serves.
+    """
+
+    file: FileDigest
+    source_sha256: str
+    tensorrt: str
+    gpu: str
+    compute_capability: str
+    driver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """What a runtime loads for one role: `entry` is what to open, `files` all that belong to it.
 
-    `entry` is one of the files, or the folder that they lie in. `macs` as in `Graph`.
+    `entry` is one of the files, or the folder that they lie in. `macs` as in `Graph`. `engine` is
+    what TensorRT built from it last; not one of the files, since it changes with the machine.
     """
 
     role: Role
@@ -444,6 +460,12 @@ class Artifact:
     ops: dict[str, int]
     macs: int | None = None
     memory: MemoryNeed | None = None
+    engine: EngineRecord | None = None
+
+    @property
+    def contents(self) -> tuple[FileDigest, ...]:
+        """Its files, and the engine's if there is one."""
+        return self.files if self.engine is None else (*self.files, self.engine.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ def make_bundle(
         BadInput: `final` exists and `replace` is false, or cannot be written.
     """
     with store.atomic_dir(final, replace=replace) as folder:
-        for file in (file for artifact in files.artifacts for file in artifact.files):
+        for file in (file for artifact in files.artifacts for file in artifact.contents):
             (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(files.folder / file.path, folder / file.path)
         shutil.copytree(graphs.folder / "golden", folder / "golden")

@@ -102,7 +102,7 @@ def _refuse_other_schema(path: Path, text: bytes) -> None:
 
 
 def _problems_with_files(path: Path, manifest: Manifest, *, digests: bool) -> Iterator[str]:
-    listed = [file for artifact in manifest.artifacts for file in artifact.files]
+    listed = [file for artifact in manifest.artifacts for file in artifact.contents]
     for file in (*listed, *manifest.golden, *([manifest.plan] if manifest.plan else [])):
         if problem := _problem_with_path(path, file) or _change_of(path, file, digests=digests):
             yield f"{printable(file.path)} {problem}"

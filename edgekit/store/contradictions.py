@@ -32,7 +32,7 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
         yield "artifacts: one encoder and one decoder are needed"
     for artifact in manifest.artifacts:
         yield from _in_artifact(artifact)
-    listed = [file for artifact in manifest.artifacts for file in artifact.files]
+    listed = [file for artifact in manifest.artifacts for file in artifact.contents]
     paths = [file.path for file in (*listed, *manifest.golden)]
     if len(set(paths)) < len(paths):  # or one large file could be hashed a million times
         yield "artifacts, golden: a file is listed twice"
