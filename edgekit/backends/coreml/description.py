@@ -24,6 +24,9 @@ TENSORS = {
     "MLMultiArray of this shape plane by plane, red first. Run it with MLModel.prediction: a "
     "VNCoreMLRequest takes image inputs only.",
     "image_embeddings": "Features of the photo, from the encoder to every call of the decoder.",
+    "high_res_features_0": "Features of the photo at a quarter of the frame; as image_embeddings.",
+    "high_res_features_1": "Features of the photo at an eighth of the frame; as image_embeddings.",
+    "hq_features": "Features of the photo for the high-quality mask; as image_embeddings.",
     "point_coords": "x, y per slot, in pixels of the encoder's frame.",
     "point_labels": "Per slot: 1 foreground, 0 background, 2 and 3 the corners of a box, -1 the "
     "padding point, -2 an empty slot, which has no influence.",
@@ -31,8 +34,9 @@ TENSORS = {
     "has_mask_input": "1 if mask_input counts, else 0.",
     "low_res_masks": "Logits per mask; upscale, then above the threshold is inside.",
     "iou_predictions": "The decoder's own estimate of each mask's IoU.",
+    "object_scores": "Above 0 where the prompt is on an object at all.",
 }
-"""By name of the graph contract; families that have more tensors leave those undescribed."""
+"""By name of the graph contract."""
 
 
 def describe(specification: Model, graph: Graph) -> None:

@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from edgekit.backends.coreml.mil.package import Declared, MilProgram
 
 PACKAGE = "coremltools"
-MAX_RANK = 5
-"""Core ML's runtime takes no more (apple/coremltools#1723, #2291); its converter does not mind."""
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
-    """Convert, read back, and check interface and ranks.
+    """Convert, read back, and check the interface.
 
     Raises:
         RuntimeMissing: coremltools is not installed, or of another version.
-        GraphRejected: coremltools cannot convert the program, or what it made cannot be loaded.
+        GraphRejected: coremltools cannot convert the program (it refuses ranks above 5, which Core
+            ML cannot run), or made another interface.
     """
     installed = require_runtime(PACKAGE, target)
     from edgekit.backends.coreml.conversion import write_package
@@ -40,7 +39,6 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         ) from error
     written = read_package(path)
     _require_interface(written, graph)
-    _require_ranks(written)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return Artifact(
         role=graph.role,
@@ -68,16 +66,6 @@ def _spec(tensor: Declared) -> TensorSpec:
 
 def _listed(specs: tuple[TensorSpec, ...]) -> str:
     return ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in specs)
-
-
-def _require_ranks(written: MilProgram) -> None:
-    for step in written.steps:
-        for tensor in step.outputs:
-            if len(tensor.shape) > MAX_RANK:
-                raise GraphRejected(
-                    f"{step.operator} {step.name} makes a tensor of rank {len(tensor.shape)}.",
-                    expected=f"ranks of at most {MAX_RANK}, which is what Core ML runs",
-                )
 
 
 def _first_line(error: Exception) -> str:
