@@ -289,11 +289,30 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Recipe:
+    """Where a target's runtime wants integer codes; what is not named here stays float.
+
+    `activations`: "uint8" with a zero point, or "int8" symmetric. `weighted` are the aten operators
+    whose input and weight are coded (weights: int8, symmetric, per channel); `reads` those without
+    weights whose input is coded too, so that what comes before puts out codes. `sums`: of a
+    residual addition both inputs are coded, only the shortcut (the other one is summed inside the
+    convolution), or none. `roles` are the graphs that INT8 makes faster there.
+    """
+
+    activations: Literal["uint8", "int8"]
+    weighted: tuple[str, ...] = ("conv2d", "linear")
+    reads: tuple[str, ...] = ()
+    sums: Literal["both", "shortcut", "none"] = "none"
+    roles: tuple[Role, ...] = (Role.ENCODER,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A device profile: one TOML file in `targets/`.
 
     `prompt_slots` None means dynamic batch and points. `forbidden_ops` maps an ONNX operator to the
-    reason why this target cannot take it. `options` are the runtime's own compile options.
+    reason why this target cannot take it. `options` are the runtime's own compile options. `int8`
+    is there where `precision` is.
     """
 
     name: str
@@ -307,6 +326,7 @@ class Target:
     prompt_slots: int | None = None
     forbidden_ops: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    int8: Int8Recipe | None = None
 
 
 # --- precision -----------------------------------------------------------------------------------
@@ -332,7 +352,8 @@ class NodePlan:
     `node` is its name in the program, `operator` the aten operator, `block` the dotted path of the
     module that it came from. `macs` are multiply-accumulates per run (for one prompt with two
     points, in the decoder). `reason` says why it is not in the precision that was asked for.
-    `inputs` and `weight` are set for INT8 nodes: one code per activation input, and the weight's.
+    `inputs` and `weight` are set for INT8 nodes: one code per activation input (None for one that
+    is read in float), and the weight's.
     """
 
     node: str
@@ -341,7 +362,7 @@ class NodePlan:
     macs: int
     precision: Precision
     reason: str | None = None
-    inputs: tuple[Quantization, ...] = ()
+    inputs: tuple[Quantization | None, ...] = ()
     weight: Quantization | None = None
 
 

@@ -82,9 +82,12 @@ class BackendRow:
 
 
 BACKENDS: dict[str, BackendRow] = {
-    "onnxruntime": BackendRow(module="edgekit.backends.onnxruntime"),
+    "onnxruntime": BackendRow(
+        module="edgekit.backends.onnxruntime", precisions=(Precision.FP32, Precision.INT8)
+    ),
     "openvino": BackendRow(
-        module="edgekit.backends.openvino", precisions=(Precision.FP32, Precision.BF16)
+        module="edgekit.backends.openvino",
+        precisions=(Precision.FP32, Precision.BF16, Precision.INT8),
     ),
     "tensorrt": BackendRow(
         module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit import backends, catalog, store
 from edgekit.pack import tool_versions, write_golden
-from edgekit.records import Graph, ModelRow, PrecisionPlan, Target, WeightsSource
+from edgekit.records import Graph, ModelRow, Precision, PrecisionPlan, Target, WeightsSource
 from edgekit.stages.memory import need_of, require_memory
 from edgekit.stages.programs import captured
+
+if TYPE_CHECKING:
+    from edgekit.graph.capture import Program
 
 _LISTING = "graphs.json"
 # Everything whose change can change a graph or a golden tensor.
@@ -84,14 +88,13 @@ def _build(
     from edgekit.graph.onnx_lowering import lower_to_onnx
     from edgekit.graph.program_file import save_program
     from edgekit.models.reference import reference_sessions
-    from edgekit.precision.casts import apply_casts
     from edgekit.precision.macs import macs_by_node
 
     model = captured(row, source, target.prompt_slots)
     programs = [model.encoder, model.decoder]
     work = [sum(macs_by_node(program).values()) for program in programs]
     if plan and not backends.applies_plan(target.runtime):
-        programs = [apply_casts(program, plan.part(program.role)) for program in programs]
+        programs = [_with_plan(program, plan, target) for program in programs]
     if backends.takes(target.runtime) == "program":
         graphs = [save_program(program, folder=folder) for program in programs]
     else:
@@ -111,3 +114,15 @@ def _build(
         decoder=decoder,
         slots=target.prompt_slots,
     )
+
+
+def _with_plan(program: Program, plan: PrecisionPlan, target: Target) -> Program:
+    """The program with the plan in its types: casts, or integer codes."""
+    part = plan.part(program.role)
+    if plan.asked is Precision.INT8:
+        from edgekit.precision.quantizer import apply_int8
+
+        return apply_int8(program, part, fold=backends.takes(target.runtime) == "onnx")
+    from edgekit.precision.casts import apply_casts
+
+    return apply_casts(program, part)

@@ -49,17 +49,23 @@ def make_plan(
         BadInput: no photo, one that cannot be read, or ranges that are not finite.
         GraphRejected: no plan meets the gate.
     """
-    if target.precision is not Precision.FP16 or not backends.planned(target):
+    if not backends.planned(target):
         return None
     record = _record(row, source, target, photos)
     key = store.content_key(
-        "plan", store.code_digest(*_DECIDING), record.sha256, target.precision, str(target.gate)
+        "plan",
+        store.code_digest(*_DECIDING),
+        record.sha256,
+        target.precision,
+        str(target.gate),
+        str(target.int8),
     )
 
     def build(folder: Path) -> None:
         model = captured(row, source, target.prompt_slots)
         calibration = calibrated(model, target, photos, record=record, on_photo=on_photo)
-        plan = _fp16_plan(model, target, calibration, photos)
+        make = _int8_plan if target.int8 else _fp16_plan
+        plan = make(model, target, calibration, photos)
         write_plan(folder, replace(plan, calibration=_told(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
@@ -139,6 +145,19 @@ def _fp16_plan(
     islands = mend(programs, measured, judge)
     recipe = "ranges" if islands == measured else "ranges, then search"
     return PrecisionPlan(asked=Precision.FP16, recipe=recipe, parts=parts(islands))
+
+
+def _int8_plan(
+    model: CapturedModel, target: Target, calibration: Calibration, _: catalog.PhotoSet
+) -> PrecisionPlan:
+    from edgekit.precision.int8 import plan_int8
+
+    assert target.int8 is not None  # a profile of precision int8 has it
+    parts = tuple(
+        plan_int8(program, calibration.ranges(program.role), target.int8)
+        for program in (model.encoder, model.decoder)
+    )
+    return PrecisionPlan(asked=Precision.INT8, recipe=f"int8 of {target.name}", parts=parts)
 
 
 def _judged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekit.records import Artifact, ClientContract, Manifest, MaskRule, Role, Target
+from edgekit.records import Artifact, ClientContract, Manifest, MaskRule, Precision, Role, Target
 
 _LARGEST_FRAME = 4096  # 16x the pixels of SAM's 1024: beyond it a bundle only asks for memory
 _MASKS = 5  # one single mask and three of several; SAM-HQ's own is the fifth
@@ -15,6 +15,8 @@ def in_target(target: Target) -> Iterator[str]:
     gate = target.gate
     if not (0 <= gate.min_iou <= gate.mean_iou <= 1 and 0 <= gate.p5_iou <= gate.mean_iou):
         yield "gate: 0 <= min_iou <= mean_iou <= 1 and 0 <= p5_iou <= mean_iou do not hold"
+    if (target.precision is Precision.INT8) != (target.int8 is not None):
+        yield "int8: the table belongs to precision int8, which needs it"
     if target.prompt_slots is not None and target.prompt_slots < 1:
         yield "prompt_slots: must be at least 1"
     if target.opset < 1:
