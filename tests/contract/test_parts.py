@@ -1,0 +1,155 @@
+"""Small seeded encoder and decoder through every backend that converts programs itself.
+
+The reference is the plain definition in PyTorch, run with no empty slot at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit import backends
+from edgekit.backends import BACKENDS
+from edgekit.records import Gate, Graph, Label, Precision, Session, Target
+
+torch = pytest.importorskip("torch", reason="programs come from torch")
+pytestmark = pytest.mark.slow
+
+GRID, SLOTS = 4, 8
+FRAME = 16 * GRID
+# Share of the largest value by which FP32 results may differ.
+LARGEST_ERROR = {"coreml": 1e-5, "litert": 1e-5}
+KINDS = {
+    "point": ([(31, 18)], [1]),
+    "point, padded": ([(31, 18), (0, 0)], [1, -1]),
+    "point + negative": ([(31, 18), (60, 5)], [1, 0]),
+    "box": ([(10, 12), (50, 60)], [2, 3]),
+    "box + point": ([(31, 18), (10, 12), (50, 60)], [1, 2, 3]),
+    "every slot": ([(7 * i, 60 - 7 * i) for i in range(SLOTS)], [1, 0, 1, 0, 1, 0, 2, 3]),
+    "mask alone": ([], []),
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Sessions of a backend, and the modules that they must equal."""
+
+    name: str
+    encoder: Session
+    decoder: Session
+    reference: tuple[torch.nn.Module, torch.nn.Module]
+
+
+@pytest.fixture(scope="module")
+def modules() -> tuple[torch.nn.Module, torch.nn.Module]:
+    from edgekit.models.encoders.resnet18 import ResNet18Encoder
+    from edgekit.models.sam import SamDecoder
+
+    pair = (ResNet18Encoder(grid=GRID).eval(), SamDecoder(frame=FRAME, grid=GRID).eval())
+    for module in pair:
+        _seed(module)
+    return pair
+
+
+def _seed(module: torch.nn.Module) -> None:
+    from edgekit.models.seeded import seeded_tensor
+
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.from_numpy(seeded_tensor(name, tuple(tensor.shape), 0)))
+
+
+@pytest.fixture(
+    scope="module", params=[name for name, row in BACKENDS.items() if row.takes == "program"]
+)
+def parts(
+    request: pytest.FixtureRequest, modules, tmp_path_factory: pytest.TempPathFactory
+) -> Parts:
+    from edgekit.graph.capture import capture_decoder, capture_encoder
+    from edgekit.graph.program_file import save_program
+
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    if missing := backends.probe(name).reason:
+        pytest.skip(missing)
+    encoder = capture_encoder(modules[0], frame=FRAME)
+    decoder = capture_decoder(modules[1], features=encoder.outputs, slots=SLOTS)
+    sessions = [
+        _session(save_program(program, folder=folder), name, folder)
+        for program in (encoder, decoder)
+    ]
+    return Parts(name, *sessions, reference=modules)
+
+
+def _session(graph: Graph, name: str, folder: Path) -> Session:
+    target = Target(
+        name="bench",
+        device="a test",
+        runtime=name,
+        runtime_versions=">=1",
+        precision=Precision.FP32,
+        opset=20,
+        memory_mb=1024,
+        gate=Gate(mean_iou=0.999, min_iou=0.99),
+        prompt_slots=SLOTS,
+    )
+    artifact = backends.backend(name).lower(graph, target, folder)
+    return backends.backend(name).open_artifact(artifact, folder, target, threads=1)
+
+
+def _noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def _error(got: np.ndarray, expected: torch.Tensor) -> float:
+    """The largest difference, as a share of the largest value."""
+    wanted = expected.numpy()
+    assert got.shape == wanted.shape
+    return float(np.abs(got - wanted).max() / np.abs(wanted).max())
+
+
+def test_the_encoder_equals_the_module(parts: Parts) -> None:
+    """With a strided max pool, GELU, and a transposed convolution with output padding."""
+    image = _noise(1, 1, 3, FRAME, FRAME)
+    with torch.inference_mode():
+        expected = parts.reference[0](torch.from_numpy(image))
+    got = parts.encoder.run({"image": image})["image_embeddings"]
+    assert _error(got, expected) <= LARGEST_ERROR[parts.name]
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_decoder_equals_the_module_without_empty_slots(
+    parts: Parts, kind: str, with_mask: bool
+) -> None:
+    if not KINDS[kind][0] and not with_mask:
+        pytest.skip("a prompt without points is a mask")
+    feeds = _feeds(kind, with_mask=with_mask)
+    tokens = len(KINDS[kind][0])
+    short = {
+        name: array[:, :tokens] if name.startswith("point") else array
+        for name, array in feeds.items()
+    }
+    with torch.inference_mode():
+        masks, scores = parts.reference[1](*(torch.from_numpy(a) for a in short.values()))
+    got = parts.decoder.run(feeds)
+    assert _error(got["low_res_masks"], masks) <= LARGEST_ERROR[parts.name]
+    assert _error(got["iou_predictions"], scores) <= LARGEST_ERROR[parts.name]
+
+
+def _feeds(kind: str, *, with_mask: bool) -> dict[str, np.ndarray]:
+    places, labels = KINDS[kind]
+    coords = np.full((1, SLOTS, 2), 33, np.float32)  # must not matter where slots are empty
+    codes = np.full((1, SLOTS), Label.EMPTY, np.float32)
+    coords[0, : len(places)] = np.reshape(places, (-1, 2))
+    codes[0, : len(labels)] = labels
+    side = 4 * GRID
+    return {
+        "image_embeddings": _noise(2, 1, 256, GRID, GRID),
+        "point_coords": coords,
+        "point_labels": codes,
+        "mask_input": 8 * _noise(3, 1, 1, side, side) * with_mask,
+        "has_mask_input": np.array([float(with_mask)], np.float32),
+    }
