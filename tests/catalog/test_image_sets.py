@@ -11,6 +11,7 @@ from PIL import Image
 from edgekit.catalog import (
     Photo,
     PhotoSet,
+    calibration_set,
     image_set,
     image_sets,
     instance_mask,
@@ -42,7 +43,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_default_set(default: PhotoSet) -> None:
-    assert image_sets() == ("default",)
+    assert image_sets() == ("default", "half")
     assert 12 <= len(default.photos) <= 16
     assert all(photo.path.is_file() and photo.instances for photo in default.photos)
     assert all("/by/2.0/" in (photo.licence or "") for photo in default.photos)
@@ -118,6 +119,55 @@ def test_table_that_does_not_read(copied: Path) -> None:
     table.write_text(table.read_text() + "\n[extra]\n")
     with pytest.raises(BadInput, match=r"default\.toml: extra: unknown key"):
         image_set()
+
+
+def test_half_of_the_default_set_is_calibrated_on(default: PhotoSet) -> None:
+    half = calibration_set()
+    assert half == image_set("half") == calibration_set("half")
+    assert half.photos == default.photos[::2]
+
+
+def test_a_set_may_be_a_folder_or_a_coco_file(copied: Path) -> None:
+    table = copied / "own.toml"
+    table.write_text('name = "own"\npath = "default"\ntake = 4\n')
+    assert [photo.instances for photo in image_set("own").photos] == [()] * 4
+    table.write_text('name = "own"\npath = "default/instances.json"\ntake = 4\n')
+    assert all(photo.instances for photo in image_set("own").photos)
+    assert len(image_set("own").photos) == 4
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('set = "default"\ntake = 17', "asks for 17 photos and has 16"),
+        ('path = "nowhere"', "no such file or folder"),
+        ('set = "defualt"', "did you mean default"),
+        ('set = "default"\ntake = 0', "take: must be at least 1"),
+        ('set = "default"\npath = "default"', "one of photos, set and path"),
+        ("take = 3", "one of photos, set and path"),
+        ('set = "own"', "is the table itself"),
+    ],
+)
+def test_a_table_that_cannot_be_meant(copied: Path, lines: str, problem: str) -> None:
+    (copied / "own.toml").write_text(f'name = "own"\n{lines}\n')
+    with pytest.raises(BadInput, match=problem):
+        calibration_set("own")
+
+
+def test_photos_of_the_users_own_to_calibrate_on(tmp_path: Path) -> None:
+    for index in range(100):
+        (tmp_path / f"{index:03}.jpg").write_bytes(b"")
+    found = calibration_set(str(tmp_path))
+    assert len(found.photos) == 64
+    assert found.photos[0].id == "000.jpg"
+    assert found.photos[-1].id == "098.jpg"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no photos in"):
+        calibration_set(str(tmp_path / "empty"))
+    with pytest.raises(UnknownName, match="did you mean half"):
+        calibration_set("halv")
+    with pytest.raises(BadInput, match="no such file or folder"):
+        calibration_set("somewhere/else")
 
 
 def test_unknown_set() -> None:

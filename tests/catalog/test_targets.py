@@ -140,6 +140,7 @@ def test_own_profile_is_read(board: Path) -> None:
         ("opset = 20", "opset = 2026-11-20", "board.toml: opset: "),
         ("min_iou = 0.99", "min_iou = nan", "board.toml: gate.min_iou: "),
         ("min_iou = 0.99", "min_iou = 0.9999", "min_iou <= mean_iou"),
+        ("min_iou = 0.99", "min_iou = 0.99, p5_iou = 0.9999", "p5_iou <= mean_iou"),
         ("mean_iou = 0.999", "mean_iou = 99.9", "mean_iou <= 1"),
         ('"fp32"', '"fp64"', "board.toml: precision: "),
         ('"openvino"', '"openvivo"', "'openvivo' is none of onnxruntime, openvino"),

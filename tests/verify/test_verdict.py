@@ -42,6 +42,13 @@ def test_the_gate_includes_its_own_values():
     assert not judged([result(0.89)], gate=GATE, how="native", photos=1).passed
 
 
+def test_the_gate_may_bound_the_fifth_percentile():
+    results = [result(0.8), *[result(1.0)] * 9]  # 5th percentile: 0.89
+    gate = Gate(mean_iou=0.9, p5_iou=0.95, min_iou=0.5)
+    verdict = judged(results, gate=gate, how="native", photos=1)
+    assert verdict.failures == ("5th percentile 0.89000 is below 0.95",)
+
+
 def test_figures_per_kind_and_over_all():
     results = [result(index / 100) for index in range(101)]
     results += [result(1.0, kind=PromptKind.MULTIMASK, flipped=flip) for flip in (True, False)]
