@@ -10,6 +10,7 @@ import torch
 
 from edgekit.errors import CheckpointMismatch
 from edgekit.graph.passes.bake_tables import bake_tables
+from edgekit.models.encoders import sam_vit
 from edgekit.models.encoders.sam_vit import (
     RelativeAttention,
     SamVitEncoder,
@@ -82,6 +83,18 @@ def test_baking_changes_nothing_and_leaves_no_gather() -> None:
     assert not [t for t in targets if "index" in t or "einsum" in t]
     values = [node.meta["val"] for node in nodes]
     assert max(v.ndim for v in values if isinstance(v, torch.Tensor)) <= 4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_queries_may_attend_a_few_rows_at_a_time(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention = randomised(RelativeAttention(6, BLOCK, side=5))
+    x = torch.randn(2, 25, 6)
+    at_once = attention(x)
+    monkeypatch.setattr(sam_vit, "MAX_ROWS", rows)
+    torch.testing.assert_close(attention(x), at_once)
 
 
 @torch.no_grad()
