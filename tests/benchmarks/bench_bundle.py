@@ -4,6 +4,7 @@ All contestants take turns in one process, so that a busy machine slows them ali
 ratios. "By hand" is `torch.onnx.export` of the reference modules, run in ONNX Runtime.
 
     python tests/benchmarks/bench_bundle.py nanosam x86-fp32 [--threads 2] [--rounds 9]
+        [--role encoder]
 """
 
 from __future__ import annotations
@@ -25,30 +26,37 @@ from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import Split, load
 from edgekit.models.reference import reference_sessions
 from edgekit.pipeline import ExportRequest, export
-from edgekit.records import Bundle, Feeds, Role
+from edgekit.records import Artifact, Bundle, Feeds, Label, Role
 
 
-def feeds_of(role: Role) -> Feeds:
+def feeds_of(artifact: Artifact) -> Feeds:
     """Noise of the right shapes; for the decoder, one box."""
     noise = np.random.default_rng(0)
-    if role == Role.ENCODER:
-        return {"image": noise.standard_normal((1, 3, 1024, 1024), dtype=np.float32)}
-    return {
-        "image_embeddings": noise.standard_normal((1, 256, 64, 64), dtype=np.float32),
-        "point_coords": np.array([[[200, 220], [700, 800]]], np.float32),
-        "point_labels": np.array([[2, 3]], np.float32),
-        "mask_input": np.zeros((1, 1, 256, 256), np.float32),
-        "has_mask_input": np.zeros(1, np.float32),
+    feeds = {
+        # Dynamic are the prompts, axis 0, and the points, axis 1: one and two.
+        spec.name: noise.standard_normal(
+            [size if isinstance(size, int) else 1 + axis for axis, size in enumerate(spec.shape)],
+            dtype=np.float32,
+        )
+        for spec in artifact.inputs
     }
+    if artifact.role == Role.DECODER:
+        feeds["point_coords"][0, :2] = [[200, 220], [700, 800]]
+        feeds["point_labels"][:] = Label.EMPTY
+        feeds["point_labels"][0, :2] = [Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]
+    if "mask_input" in feeds:
+        feeds["has_mask_input"][:] = 0
+    return feeds
 
 
-def by_hand(split: Split, role: Role, folder: Path, threads: int) -> Callable[[], object]:
+def by_hand(split: Split, artifact: Artifact, folder: Path, threads: int) -> Callable[[], object]:
     """What a user types today."""
     import onnxruntime as ort
     import torch
 
+    role, feeds = artifact.role, feeds_of(artifact)
     path = folder / f"{role}.onnx"
-    example = tuple(torch.from_numpy(feeds_of(role)[name]) for name in split.row.graph.inputs(role))
+    example = tuple(torch.from_numpy(feeds[name]) for name in split.row.graph.inputs(role))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -67,14 +75,13 @@ def contestants(
     split: Split, bundle: Bundle, role: Role, folder: Path, threads: int
 ) -> dict[str, Callable[[], object]]:
     """Name to a call that runs once."""
-    target, feeds = bundle.manifest.target, feeds_of(role)
-    shipped = backend(target.runtime).open_artifact(
-        bundle.artifact(role), bundle.path, target, threads=threads
-    )
+    target, artifact = bundle.manifest.target, bundle.artifact(role)
+    feeds = feeds_of(artifact)
+    shipped = backend(target.runtime).open_artifact(artifact, bundle.path, target, threads=threads)
     eager = reference_sessions(split)[0 if role == Role.ENCODER else 1]
     return {
         "bundle": lambda: shipped.run(feeds),
-        "by hand": by_hand(split, role, folder, threads),
+        "by hand": by_hand(split, artifact, folder, threads),
         "eager": lambda: eager.run(feeds),
     }
 
@@ -88,6 +95,7 @@ def main() -> None:
     parser.add_argument("target")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--role", type=Role, choices=list(Role), help="default: both")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     row = registry.model(options.model)
@@ -101,7 +109,7 @@ def main() -> None:
             verify=False,
         )
         bundle = export(request, report=PlainReport()).bundle
-        for role in Role:
+        for role in [options.role] if options.role else list(Role):
             runners = contestants(split, bundle, role, Path(scratch), options.threads)
             seconds: dict[str, list[float]] = {name: [] for name in runners}
             for turn in range(options.rounds + 2):
