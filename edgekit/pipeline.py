@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edgekit import backends, catalog, store
 from edgekit.bench import compare
@@ -65,13 +65,16 @@ class Report(Protocol):
 class ExportRequest:
     """One model for one target; `weights` empty means the default order of `locate`.
 
-    `calibration` names an image set, a folder or a COCO JSON; None takes edgekit's own.
+    `calibration` names an image set, a folder or a COCO JSON; None takes edgekit's own. `precision`
+    "auto" moves blocks of an INT8 recipe back to float until the gate holds. `force` replaces a
+    bundle, and ships INT8 that is slower than float.
     """
 
     model: str
     target: str
     weights: tuple[str, ...] = ()
     calibration: str | None = None
+    precision: Literal["recipe", "auto"] = "recipe"
     out: Path = Path("dist")
     force: bool = False
     verify: bool = True
@@ -106,7 +109,14 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
     for warning in filter(None, (row.warning, source.warning)):
         report.warning(warning)
     with report.stage("precision"):
-        plan = make_plan(row, source, target, calibration, on_photo=report.progress)
+        plan = make_plan(
+            row,
+            source,
+            target,
+            calibration,
+            search=request.precision == "auto",
+            on_photo=report.progress,
+        )
     with report.stage("graphs"):
         graphs = lower_graphs(row, source, target, plan)
     with report.stage(f"files for {target.runtime}"):

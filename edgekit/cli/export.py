@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from edgekit.pipeline import Exported, ExportRequest
 
     Outcome: TypeAlias = Exported | EdgekitError
+
+
+class Precisions(StrEnum):
+    """How an INT8 plan is made."""
+
+    RECIPE = "recipe"
+    AUTO = "auto"
 
 
 def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -31,10 +39,20 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="Photos to measure ranges on: an image set, a folder or a COCO JSON.",
         ),
     ] = None,
+    precision: Annotated[
+        Precisions,
+        typer.Option(
+            "--precision",
+            help="INT8 by the target's recipe, or with blocks back in float until the gate holds.",
+        ),
+    ] = Precisions.RECIPE,
     out: Annotated[
         Path, typer.Option("--out", help="The folder in which <model>-<target> is made.")
     ] = Path("dist"),
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace an existing bundle; ship INT8 slower than float."),
+    ] = False,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Leave out the comparison with PyTorch.")
     ] = False,
@@ -53,6 +71,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             target=profile(name).name,
             weights=tuple(weights or ()),
             calibration=calibration,
+            precision=precision.value,
             out=out,
             force=force,
             verify=not no_verify,

@@ -13,7 +13,7 @@ than coding the inputs of convolutions alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor, fx
 
@@ -70,6 +70,18 @@ def plan_int8(
 
     part = planned(program, decide)
     return PartPlan(role=part.role, nodes=tuple(coder.coded(nodes[n.node], n) for n in part.nodes))
+
+
+def coded_operands(
+    node: fx.Node, line: NodePlan, *, is_constant: Callable[[fx.Node], bool]
+) -> dict[fx.Node, Quantization]:
+    """Which of the node's operands the line codes, and how; `is_constant` tells weights."""
+    operands = list(floating_inputs(node))
+    activations = [operand for operand in operands if not is_constant(operand)]
+    coded = dict(zip(activations, line.inputs, strict=False))
+    if line.weight is not None:
+        coded[next(filter(is_constant, operands))] = line.weight
+    return {operand: code for operand, code in coded.items() if code is not None}
 
 
 class _Coder:

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from edgekit.errors import BadInput
 from edgekit.graph.capture import Program
-from edgekit.precision.operators import floating_inputs
+from edgekit.precision.int8 import coded_operands
 from edgekit.precision.plan import require_known_nodes
 from edgekit.precision.quiet import quiet
 from edgekit.records import NodePlan, PartPlan, Precision, Quantization
@@ -82,13 +82,8 @@ class _PlanQuantizer(Quantizer):  # type: ignore[misc]
 
 def _specs(node: fx.Node, line: NodePlan) -> dict[fx.Node, QuantizationSpec]:
     """A specification for every operand that the line codes; weights are tensors of the module."""
-    operands = list(floating_inputs(node))
-    activations = [operand for operand in operands if operand.op != "get_attr"]
-    weights = [operand for operand in operands if operand.op == "get_attr"]
-    coded = list(zip(activations, line.inputs, strict=False))
-    if line.weight is not None:
-        coded.append((weights[0], line.weight))
-    return {operand: _spec(code) for operand, code in coded if code is not None}
+    coded = coded_operands(node, line, is_constant=lambda operand: operand.op == "get_attr")
+    return {operand: _spec(code) for operand, code in coded.items()}
 
 
 def _spec(code: Quantization) -> QuantizationSpec:

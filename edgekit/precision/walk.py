@@ -16,6 +16,9 @@ from edgekit.records import Feeds, FloatArray
 OnResult = Callable[[fx.Node, Tensor], Tensor]
 """Gets a node and its result; what it returns goes on in its place."""
 
+OnOperands = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
+"""Gets a node and the values of its arguments; it computes with what is returned."""
+
 
 class Walk:
     """A program behind the `Session` protocol; float32 on the CPU, no graph optimisation.
@@ -23,11 +26,13 @@ class Walk:
     Each tensor is freed after its last use, so that peak memory is that of the widest place.
     """
 
-    def __init__(self, program: Program, on_result: OnResult) -> None:
+    def __init__(
+        self, program: Program, on_result: OnResult, *, on_operands: OnOperands | None = None
+    ) -> None:
         """`on_result` is called for each input of the graph and each node that computes."""
         self._inputs = [spec.name for spec in program.inputs]
         self._outputs = [spec.name for spec in program.outputs]
-        self._interpreter = _Interpreter(program, on_result)
+        self._interpreter = _Interpreter(program, on_result, on_operands)
         self._arguments = _arguments(program)
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
@@ -41,11 +46,18 @@ class Walk:
 
 
 class _Interpreter(fx.Interpreter):
-    def __init__(self, program: Program, on_result: OnResult) -> None:
+    def __init__(
+        self, program: Program, on_result: OnResult, on_operands: OnOperands | None
+    ) -> None:
         super().__init__(program.exported.graph_module)
         self.extra_traceback = False  # it would be added to the message of a user's error
         self._inputs = frozenset(spec.name for spec in program.inputs)
         self._on_result = on_result
+        self._on_operands = on_operands
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = super().fetch_args_kwargs_from_env(n)
+        return (self._on_operands(n, args) if self._on_operands else args), kwargs
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)

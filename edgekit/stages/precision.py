@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from edgekit.records import (
     WeightsSource,
 )
 from edgekit.stages.programs import CapturedModel, captured
+from edgekit.stages.remembered import Remembered
 
 if TYPE_CHECKING:
     from edgekit.precision.ranges import Calibration
@@ -41,9 +43,13 @@ def make_plan(
     target: Target,
     photos: catalog.PhotoSet,
     *,
+    search: bool = False,
     on_photo: store.Progress | None = None,
 ) -> PrecisionPlan | None:
     """The plan for a target, or None where the runtime computes in one precision throughout.
+
+    `search`: where the INT8 recipe fails the gate on calibration photos, move blocks back to float.
+    (FP16 is always mended so.)
 
     Raises:
         BadInput: no photo, one that cannot be read, or ranges that are not finite.
@@ -59,13 +65,16 @@ def make_plan(
         target.precision,
         str(target.gate),
         str(target.int8),
+        str(search),
     )
 
     def build(folder: Path) -> None:
         model = captured(row, source, target.prompt_slots)
         calibration = calibrated(model, target, photos, record=record, on_photo=on_photo)
-        make = _int8_plan if target.int8 else _fp16_plan
-        plan = make(model, target, calibration, photos)
+        if target.int8:
+            plan = _int8_plan(model, target, calibration, photos if search else None)
+        else:
+            plan = _fp16_plan(model, target, calibration, photos)
         write_plan(folder, replace(plan, calibration=_told(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
@@ -148,16 +157,64 @@ def _fp16_plan(
 
 
 def _int8_plan(
-    model: CapturedModel, target: Target, calibration: Calibration, _: catalog.PhotoSet
+    model: CapturedModel,
+    target: Target,
+    calibration: Calibration,
+    photos: catalog.PhotoSet | None,
 ) -> PrecisionPlan:
+    """By the recipe; with photos, relaxed until their masks meet the gate."""
     from edgekit.precision.int8 import plan_int8
+    from edgekit.precision.int8_search import Returned, relax
 
-    assert target.int8 is not None  # a profile of precision int8 has it
-    parts = tuple(
-        plan_int8(program, calibration.ranges(program.role), target.int8)
-        for program in (model.encoder, model.decoder)
-    )
-    return PrecisionPlan(asked=Precision.INT8, recipe=f"int8 of {target.name}", parts=parts)
+    recipe = target.int8
+    assert recipe is not None  # a profile of precision int8 has it
+    encoder, decoder = (calibration.ranges(role) for role in Role)
+    still = plan_int8(model.decoder, decoder, recipe)
+
+    def part(returned: Returned) -> PartPlan:
+        return plan_int8(model.encoder, encoder, recipe, returned=returned)
+
+    returned: Returned = {}
+    if photos:
+        judge = _int8_judge(model, target, photos)
+        returned = relax(part({}), lambda returned: judge((part(returned), still)))
+    name = f"int8 of {target.name}" + (", then search" if returned else "")
+    return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=(part(returned), still))
+
+
+def _int8_judge(
+    model: CapturedModel, target: Target, photos: catalog.PhotoSet
+) -> Callable[[tuple[PartPlan, PartPlan]], Verdict]:
+    """The masks of a plan, with codes rounded in PyTorch, against the reference's."""
+    from edgekit.models.reference import reference_sessions
+    from edgekit.precision.coded_walk import coded_walk
+    from edgekit.runtime import Predictor
+    from edgekit.verify import verify_predictors
+
+    client = model.split.row.client
+    few = replace(photos, photos=photos.photos[:JUDGED_PHOTOS])
+    encoder, decoder = reference_sessions(model.split)
+    reference = Predictor.from_sessions(client, Remembered(encoder), Remembered(decoder))
+
+    def judge(parts: tuple[PartPlan, PartPlan]) -> Verdict:
+        first, second = parts
+        coded = (
+            coded_walk(model.encoder, first) if _has_codes(first) else encoder,
+            coded_walk(model.decoder, second) if _has_codes(second) else decoder,
+        )
+        return verify_predictors(
+            Predictor.from_sessions(client, *coded, prompt_slots=target.prompt_slots),
+            reference,
+            few,
+            gate=target.gate,
+            execution=Execution(how="emulated", reason="planning"),
+        )
+
+    return judge
+
+
+def _has_codes(part: PartPlan) -> bool:
+    return any(line.precision is Precision.INT8 for line in part.nodes)
 
 
 def _judged(

@@ -1,0 +1,259 @@
+"""INT8 on a residual network in miniature: what is coded, with what, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from edgekit.catalog import target, targets
+from edgekit.errors import BadInput
+from edgekit.graph.capture import Program, capture_encoder
+from edgekit.graph.onnx_lowering import lower_to_onnx
+from edgekit.precision.coded_walk import coded_walk
+from edgekit.precision.codes import activation_code, weight_code
+from edgekit.precision.divergence import first_divergence
+from edgekit.precision.int8 import plan_int8
+from edgekit.precision.quantizer import apply_int8
+from edgekit.precision.ranges import Range, Ranges
+from edgekit.precision.walk import Walk
+from edgekit.records import Int8Recipe, PartPlan, Precision, Role
+
+FRAME, CHANNELS = 128, 16
+UINT8 = Int8Recipe(activations="uint8", reads=("gelu", "max_pool2d"), sums="both")
+INT8 = Int8Recipe(
+    activations="int8", weighted=("conv2d", "conv_transpose2d", "linear"), sums="shortcut"
+)
+
+
+class Residual(nn.Module):
+    """NanoSAM's operators: [1, 3, 128, 128] -> [1, 16, 64, 64]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, CHANNELS, 3, 2, 1)
+        self.first = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.second = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.up = nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
+        self.head = nn.Conv2d(CHANNELS, CHANNELS, 1)
+        self.positions = nn.Parameter(torch.randn(1, CHANNELS, 64, 64))
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.stem(image)), 2)
+        x = F.relu(self.second(F.relu(self.first(x))) + x)
+        return self.head(F.gelu(self.up(x))) + self.positions
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return capture_encoder(Residual().eval(), frame=FRAME)
+
+
+@pytest.fixture(scope="module")
+def image() -> dict[str, np.ndarray]:
+    noise = np.random.default_rng(0)
+    return {"image": noise.standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)}
+
+
+@pytest.fixture(scope="module")
+def ranges(program: Program, image) -> Ranges:
+    found: dict[str, Range] = {}
+
+    def note(node, result: Tensor) -> Tensor:
+        found[node.name] = range_of(result)
+        return result
+
+    Walk(program, note).run(image)
+    return Ranges(role=Role.ENCODER, by_name=found)
+
+
+def range_of(values: Tensor) -> Range:
+    low, high = (float(edge) for edge in torch.aminmax(values))
+    mean, std = float(values.mean()), float(values.std())
+    return Range(low=low, high=high, mean=mean, std=std, limit=1.0, histogram=np.zeros(4096))
+
+
+def lines(part: PartPlan) -> dict[str, Precision]:
+    return {line.node: line.precision for line in part.nodes}
+
+
+def decibels(exact: np.ndarray, coded: np.ndarray) -> float:
+    return float(10 * np.log10((exact**2).sum() / (((exact - coded) ** 2).sum() + 1e-12)))
+
+
+# --- codes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", [UINT8, INT8])
+def test_zero_is_a_code_of_its_own(recipe: Int8Recipe) -> None:
+    code = activation_code(range_of(torch.tensor([-0.17, 0.0, 6.3])), recipe, name="x")
+    assert 0 <= code.zero_point[0] <= 255
+    steps = 6.3 / code.scale[0] + code.zero_point[0]
+    assert steps == pytest.approx(255 if recipe is UINT8 else 127, abs=0.6)
+
+
+def test_a_range_that_is_all_positive_starts_at_zero() -> None:
+    code = activation_code(range_of(torch.tensor([3.0, 5.1])), UINT8, name="x")
+    assert (code.scale[0], code.zero_point[0]) == (pytest.approx(5.1 / 255), 0)
+
+
+@pytest.mark.parametrize("edge", [float("nan"), float("inf")])
+def test_a_range_that_is_not_finite_has_no_code(edge: float) -> None:
+    broken = replace(range_of(torch.tensor([0.0, 1.0])), high=edge)
+    with pytest.raises(BadInput, match=r"range of relu_3 is 0\.0 to (nan|inf)"):
+        activation_code(broken, UINT8, name="relu_3")
+
+
+def test_each_output_channel_has_its_scale() -> None:
+    weight = torch.tensor([[1.0, -2.54], [0.0, 0.0], [0.127, 0.1]])
+    assert weight_code(weight, 0).scale == pytest.approx((0.02, 1e-9, 0.001))
+    assert len(weight_code(torch.ones(8, 4, 2, 2), 1).scale) == 4
+
+
+# --- plan ----------------------------------------------------------------------------------------
+
+
+def test_what_is_coded_by_a_recipe_of_cpus(program: Program, ranges: Ranges) -> None:
+    part = plan_int8(program, ranges, UINT8)
+    float_nodes = {line.node: line.reason for line in part.nodes if line.precision != "int8"}
+    assert float_nodes == {
+        "relu": "exact in any precision",
+        "relu_1": "exact in any precision",
+        "relu_2": "exact in any precision",
+        "conv_transpose2d": "recipe: not made faster by codes",
+        "conv2d_3": "recipe: the output's head stays float",
+    }
+
+
+def test_a_shortcut_is_coded_and_what_the_convolution_absorbs_is_not(
+    program: Program, ranges: Ranges
+) -> None:
+    part = plan_int8(program, ranges, INT8)
+    shortcut = next(line for line in part.nodes if line.node == "add")
+    assert [code and code.dtype for code in shortcut.inputs] == [None, "int8"]
+    assert lines(part)["conv_transpose2d"] is Precision.INT8
+    assert lines(part)["max_pool2d"] is Precision.FP32
+
+
+def test_a_role_that_the_recipe_leaves_out_stays_float(program: Program, ranges: Ranges) -> None:
+    part = plan_int8(program, ranges, replace(UINT8, roles=(Role.DECODER,)))
+    assert set(lines(part).values()) == {Precision.FP32}
+    assert {line.reason for line in part.nodes} == {"recipe: the encoder is not faster in INT8"}
+    assert apply_int8(program, part) is program
+
+
+def test_returned_nodes_carry_their_reason(program: Program, ranges: Ranges) -> None:
+    part = plan_int8(program, ranges, UINT8, returned={"conv2d_1": "search: +0.021 IoU"})
+    line = next(line for line in part.nodes if line.node == "conv2d_1")
+    assert (line.precision, line.reason) == (Precision.FP32, "search: +0.021 IoU")
+    assert not line.inputs
+    with pytest.raises(BadInput, match="no nodes conv2d_99"):
+        plan_int8(program, ranges, UINT8, returned={"conv2d_99": ""})
+
+
+def test_every_int8_target_has_a_recipe_and_no_other() -> None:
+    assert {t.name for t in targets() if t.int8} == {
+        t.name for t in targets() if t.precision is Precision.INT8
+    }
+    assert "jetson-nano-int8" not in {t.name for t in targets()}
+
+
+# --- applied -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", [UINT8, INT8])
+def test_the_program_computes_what_the_plan_says(
+    program: Program, ranges: Ranges, image, recipe: Int8Recipe
+) -> None:
+    part = plan_int8(program, ranges, recipe)
+    exact = Walk(program, lambda _, result: result).run(image)["image_embeddings"]
+    planned = coded_walk(program, part).run(image)["image_embeddings"]
+    with torch.inference_mode():
+        applied = apply_int8(program, part).exported.module()(torch.from_numpy(image["image"]))
+    assert decibels(exact, planned) == pytest.approx(40, abs=12)
+    assert decibels(planned, applied.numpy()) > 55  # a step or two, rounded the other way
+
+
+@pytest.mark.parametrize("name", ["x86-int8", "jetson-int8"])
+def test_scales_read_back_from_the_onnx_are_the_plans(
+    program: Program, ranges: Ranges, tmp_path, name: str
+) -> None:
+    profile = target(name)
+    part = plan_int8(program, ranges, profile.int8)
+    graph = lower_to_onnx(apply_int8(program, part), profile, folder=tmp_path)  # lint included
+    model = onnx.load(graph.path).graph
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.initializer}
+    written = {
+        round(float(held[node.input[1]]), 9)
+        for node in model.node
+        if node.op_type == "QuantizeLinear"
+    }
+    codes = [code for line in part.nodes for code in line.inputs if code]
+    assert written == {round(float(np.float32(code.scale[0])), 9) for code in codes}
+    stored = [
+        held[n.input[0]]
+        for n in model.node
+        if n.op_type == "DequantizeLinear" and n.input[0] in held
+    ]
+    assert len(stored) == sum(line.weight is not None for line in part.nodes)
+    assert {array.dtype for array in stored} == {np.dtype(np.int8)}
+    zeros = {int(held[n.input[2]].max()) for n in model.node if n.op_type == "QuantizeLinear"}
+    assert (zeros == {0}) == (profile.int8.activations == "int8")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_runtimes_give_what_the_plan_says(
+    program: Program, ranges: Ranges, image, tmp_path, runtime: str
+) -> None:
+    from edgekit import backends
+
+    name = {"onnxruntime": "x86-ort-int8", "openvino": "x86-int8"}[runtime]
+    part = plan_int8(program, ranges, UINT8)
+    graph = lower_to_onnx(apply_int8(program, part), target(name), folder=tmp_path)
+    backend = backends.backend(runtime)
+    (tmp_path / "files").mkdir()
+    artifact = backend.lower(graph, target(name), tmp_path / "files")
+    session = backend.open_artifact(artifact, tmp_path / "files", target(name), threads=1)
+    planned = coded_walk(program, part).run(image)["image_embeddings"]
+    assert decibels(planned, session.run(image)["image_embeddings"]) > 40
+    stored = sum(file.bytes for file in artifact.files if not file.path.endswith(".xml"))
+    assert stored < 0.5 * 4 * sum(p.numel() for p in program.exported.state_dict.values())
+
+
+def test_a_plan_of_another_program_is_refused(program: Program, ranges: Ranges) -> None:
+    part = plan_int8(program, ranges, UINT8)
+    strange = replace(part, nodes=(*part.nodes, replace(part.nodes[0], node="conv2d_99")))
+    for apply in (apply_int8, coded_walk):
+        with pytest.raises(BadInput, match="conv2d_99"):
+            apply(program, strange)
+
+
+def test_codes_for_a_graph_of_dynamic_shapes_are_refused(tiny, calibration) -> None:
+    part = plan_int8(tiny().decoder, calibration.decoder, replace(UINT8, roles=(Role.DECODER,)))
+    with pytest.raises(BadInput, match="number of prompts is not fixed"):
+        apply_int8(tiny().decoder, part)
+
+
+# --- divergence ----------------------------------------------------------------------------------
+
+
+def test_nothing_diverges_in_a_sound_plan(program: Program, ranges: Ranges, image) -> None:
+    assert first_divergence(program, plan_int8(program, ranges, UINT8), ranges, image) is None
+
+
+def test_a_range_that_is_far_too_long_is_named(program: Program, ranges: Ranges, image) -> None:
+    wide = replace(ranges.by_name["max_pool2d"], high=500.0)
+    stretched = replace(ranges, by_name={**ranges.by_name, "max_pool2d": wide})
+    part = plan_int8(program, stretched, UINT8)
+    found = first_divergence(program, part, stretched, image)
+    assert found is not None
+    assert found.node == "conv2d_1"
+    assert "range: max_pool2d spans" in found.cause
