@@ -207,17 +207,25 @@ def test_an_operator_that_the_target_forbids_is_rejected(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", [row.name for row in registry.models()])
+def smallest_of_each_family() -> list[str]:
+    """One model per file in `models/families`: larger ones differ in sizes only."""
+    rows = sorted(registry.models(), key=lambda row: row.parameters, reverse=True)
+    return sorted({row.builder.partition(":")[0]: row.name for row in rows}.values())
+
+
+@pytest.mark.parametrize("name", smallest_of_each_family())
 def test_each_encoder_equals_torch(name: str, target: Target, tmp_path: Path) -> None:
     row = registry.model(name)
     encoder = load(row, locate(row, ("seeded",))).encoder
     frame = row.client.preprocessing.frame
     image = np.random.default_rng(0).standard_normal((1, 3, frame, frame), np.float32)
 
-    graph = lower_to_onnx(capture_encoder(encoder, frame=frame), target, folder=tmp_path)
+    program = capture_encoder(encoder, frame=frame, contract=row.graph)
+    graph = lower_to_onnx(program, target, folder=tmp_path)
 
     assert not {"BatchNormalization", "Shape", "Gather"} & graph.ops.keys()
     with torch.no_grad():
-        expected = encoder(torch.from_numpy(image))
-    (got,) = _session(graph).run(None, {"image": image})
-    _assert_equal(got, expected)
+        made = encoder(torch.from_numpy(image))
+    got = _session(graph).run(None, {"image": image})
+    for ours, theirs in zip(got, made if isinstance(made, tuple) else (made,), strict=True):
+        _assert_equal(ours, theirs)

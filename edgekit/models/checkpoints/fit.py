@@ -187,7 +187,7 @@ def _mismatch(
         if keys:
             more = f", and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
             lines.append(f"  {len(keys)} {kind}: {', '.join(keys[:_LISTED])}{more}")
-    if family and row.family not in family.lower().replace("-", ""):
+    if family and row.family not in family.lower().replace("-", "").replace(" ", ""):
         lines.append(f"  Its keys look like {family}.")
     return CheckpointMismatch(
         "\n".join(lines),

@@ -11,11 +11,8 @@ from collections.abc import Iterable
 _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("HQ-SAM 2", ("sam_mask_decoder.hf_token",)),
     ("EdgeTAM", ("spatial_perceiver.", "image_encoder.trunk.")),
-    (
-        "EfficientTAM",
-        ("image_encoder.trunk.pos_embed", "image_encoder.trunk.blocks.0.attn.rel_pos"),
-    ),
-    ("SAM 2 or EfficientTAM", ("sam_mask_decoder.", "image_encoder.trunk.")),
+    ("EfficientTAM", ("sam_mask_decoder.", "image_encoder.neck.convs.0.conv_1x1.")),
+    ("SAM 2 or SAM 2.1", ("sam_mask_decoder.", "image_encoder.trunk.pos_embed_window")),
     ("SAM (transformers names)", ("shared_image_embedding.", "vision_encoder.")),
     ("SAM 3 (transformers names)", ("vision_encoder.", "text_encoder.")),
     ("Light HQ-SAM", ("mask_decoder.hf_token", "image_encoder.patch_embed.seq.")),
