@@ -1,19 +1,23 @@
 """TensorRT: the artifact is typed ONNX, from which an engine is built on the device itself.
 
 An engine fits the GPU and the version that it was built on, so a bundle ships what every 10.x and
-11.x builds from: ONNX whose types say the precision of each operator. Where there is no TensorRT,
-a session is an emulation of that file.
+11.x builds from: ONNX whose types say the precision of each operator, and a build.sh. Where
+TensorRT and a GPU are at hand the engine is built at once, and it is what a session runs. Where
+they are not, a session is an emulation of the file.
 """
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit.backends.installed import probe_package
 from edgekit.backends.ort_session import OrtSession, unreadable
+from edgekit.backends.tensorrt.installation import Installation, find_installation
 from edgekit.errors import RuntimeMissing
 from edgekit.records import (
+    NATIVE,
     Artifact,
     Execution,
     Graph,
@@ -27,24 +31,35 @@ _STAND_IN = "onnxruntime"
 
 
 def probe() -> Probe:
-    """Whether typed ONNX can be emulated, by which stand-in: TensorRT is the device's affair."""
+    """TensorRT and the GPU that it runs on, or the stand-in."""
+    here = find_installation()
+    if isinstance(here, Installation):
+        return Probe(available=True, version=f"{here.version} on {here.gpu['gpu']}")
     return probe_package(_STAND_IN)
 
 
-def execution(_: Target) -> Execution:
-    """Emulated: engines are built on the device."""
+def execution() -> Execution:
+    """Native where TensorRT and a GPU are; emulated elsewhere."""
+    here = find_installation()
+    if isinstance(here, Installation):
+        return NATIVE
     return Execution(
         how="emulated",
-        reason="TensorRT engines are built on the device; here the typed ONNX ran on the CPU, each "
+        reason=f"{here}: engines are built on the device; here the typed ONNX ran on the CPU, each "
         "result rounded to its type",
     )
 
 
-def lower(graph: Graph, target: Target, folder: Path) -> Artifact:  # noqa: ARG001 - the Protocol's
-    """Copy the typed graph to `<role>.onnx`."""
+def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
+    """Copy the typed graph to `<role>.onnx`, and build the engine if that is possible here.
+
+    Raises:
+        BadInput: an option of the target is missing or not of its form.
+        GraphRejected: TensorRT does not take the graph.
+    """
     path = folder / f"{graph.role}.onnx"
     shutil.copyfile(graph.path, path)
-    return Artifact(
+    artifact = Artifact(
         role=graph.role,
         format="onnx",
         entry=path.name,
@@ -53,16 +68,27 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:  # noqa: ARG0
         outputs=graph.outputs,
         ops=graph.ops,
     )
+    here = find_installation()
+    if isinstance(here, Installation) and here.serves(target):
+        return replace(artifact, engine=here.build(artifact, target, folder))
+    return artifact
 
 
 def open_artifact(
     artifact: Artifact,
     folder: Path,
-    target: Target,  # noqa: ARG001 - its options are the engine's
+    target: Target,  # noqa: ARG001 - its options are the builder's
     *,
     threads: int | None,
 ) -> Session:
-    """Emulate `<role>.onnx` (see `emulation`)."""
+    """Load the engine where TensorRT and a GPU are, else emulate `<role>.onnx` (`emulation`).
+
+    Raises:
+        RuntimeMissing: there is no engine yet, or none for this machine; how to build it is said.
+    """
+    here = find_installation()
+    if isinstance(here, Installation):
+        return here.open(artifact, folder)
     if not probe().available:
         raise RuntimeMissing(
             "TensorRT artifacts are emulated by onnxruntime, which is not installed.",

@@ -157,8 +157,8 @@ def _write(path: str, content: Any) -> None:
 
 
 def record(onnx: str, engine: str, tensorrt: str) -> "dict[str, object]":
-    """Where an engine comes from and what it fits; written beside it as `<engine>.json`."""
-    facts: dict[str, object] = {
+    """Where an engine comes from and what it fits: `engine` of its artifact in the manifest."""
+    source: dict[str, object] = {
         "file": {
             "path": os.path.basename(engine),
             "sha256": _sha256(engine),
@@ -167,9 +167,25 @@ def record(onnx: str, engine: str, tensorrt: str) -> "dict[str, object]":
         "source_sha256": _sha256(onnx),
         "tensorrt": tensorrt,
     }
-    facts.update(gpu())
-    _write(engine + ".json", (json.dumps(facts, indent=2) + "\n").encode())
-    return facts
+    source.update(gpu())
+    return source
+
+
+def enter_in_manifest(onnx: str, facts: "dict[str, object]") -> None:
+    """Put an engine's record into the `manifest.json` beside its ONNX.
+
+    Raises:
+        Failed: there is none.
+    """
+    path = os.path.join(os.path.dirname(onnx), "manifest.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            manifest = json.load(file)
+    except (OSError, ValueError) as error:
+        raise Failed(f"the bundle's manifest cannot be read: {error}") from error
+    (artifact,) = [a for a in manifest["artifacts"] if a["entry"] == os.path.basename(onnx)]
+    artifact["engine"] = facts
+    _write(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _sha256(path: str) -> str:
@@ -218,7 +234,7 @@ def gpu(library: str = "libcuda.so.1") -> "dict[str, str]":
 
 
 def main(arguments: "list[str] | None" = None) -> None:
-    """Build and record, or record what trtexec built."""
+    """Build and record, or only record what trtexec built."""
     parser = argparse.ArgumentParser(description="Build a TensorRT engine from typed ONNX.")
     parser.add_argument("--onnx", required=True)
     parser.add_argument("--engine", required=True)
@@ -231,7 +247,7 @@ def main(arguments: "list[str] | None" = None) -> None:
     given = parser.parse_args(arguments)
     try:
         built_by = given.built_by or _built(given)
-        record(given.onnx, given.engine, built_by)
+        enter_in_manifest(given.onnx, record(given.onnx, given.engine, built_by))
     except Failed as error:
         sys.exit(f"build_engine.py: {error}")
 

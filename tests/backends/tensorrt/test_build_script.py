@@ -14,7 +14,8 @@ import pytest
 from edgekit import catalog
 from edgekit.backends.companions import write_companions
 from edgekit.errors import BadInput
-from edgekit.records import Artifact, Role, Target, TensorSpec
+from edgekit.records import Artifact, EngineRecord, Role, Target, TensorSpec
+from edgekit.store import digest_file, record_from_json, sha256_of
 
 TRTEXEC = """#!/usr/bin/env python3
 import json, os, sys
@@ -77,10 +78,12 @@ def _write(folder: Path, target: Target, *, decoder: str = "plain") -> None:
         _artifact(folder, Role.DECODER, inputs=(embeddings, coords, masks), kind=decoder),
     )
     write_companions(parts, target, folder)
+    listed = [{"role": part.role, "entry": part.entry, "engine": None} for part in parts]
+    (folder / "manifest.json").write_text(json.dumps({"title": "Å", "artifacts": listed}))
 
 
 def _build(
-    folder: Path, version: str, **environment: str
+    folder: Path, version: str, *, driver: Path | None = None, **environment: str
 ) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
     """Run build.sh from elsewhere; what it said and the calls of trtexec."""
     tools = folder.parent / "tools"
@@ -98,6 +101,7 @@ def _build(
             "PYTHONPATH": str(tools),
             "VERSION": version,
             "CALLS": str(calls),
+            **({"LD_LIBRARY_PATH": str(driver.parent)} if driver else {}),
             **environment,
         },
         capture_output=True,
@@ -105,22 +109,6 @@ def _build(
         check=False,
     )
     return done, [json.loads(line) for line in calls.read_text().splitlines()]
-
-
-def _gpu_library(folder: Path) -> dict[str, str]:
-    """A driver of the test's own, where the loader finds it."""
-    source = folder.parent / "driver.c"
-    source.write_text(
-        "#include <string.h>\n"
-        "int cuInit(int f) { return 0; }\n"
-        "int cuDeviceGet(int *d, int n) { *d = n; return 0; }\n"
-        'int cuDeviceGetName(char *s, int n, int d) { strncpy(s, "Orin", n); return 0; }\n'
-        "int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : 7; return 0; }\n"
-        "int cuDriverGetVersion(int *v) { *v = 12060; return 0; }\n"
-    )
-    library = folder.parent / "libcuda.so.1"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
-    return {"LD_LIBRARY_PATH": str(library.parent)}
 
 
 PROFILE_16 = [
@@ -131,9 +119,11 @@ PROFILE_16 = [
 
 
 @pytest.mark.parametrize("version", ["100300", "101601", "110400"])
-def test_strongly_typed_engines_on_10_and_11(bundle: Path, version: str) -> None:
+def test_strongly_typed_engines_on_10_and_11(
+    bundle: Path, driver_library: Path, version: str
+) -> None:
     _write(bundle, catalog.target("jetson-fp16"), decoder="island")
-    done, calls = _build(bundle, version, **_gpu_library(bundle))
+    done, calls = _build(bundle, version, driver=driver_library)
     assert done.returncode == 0, done.stderr
     shared = ["--stronglyTyped", "--memPoolSize=workspace:1024", "--timingCacheFile=timing.cache"]
     assert calls == [
@@ -150,21 +140,26 @@ def test_strongly_typed_engines_on_10_and_11(bundle: Path, version: str) -> None
     assert not list(bundle.glob("*.part"))
 
 
-def test_the_engines_provenance_is_written_beside_it(bundle: Path) -> None:
+def test_the_engines_provenance_goes_into_the_manifest(bundle: Path, driver_library: Path) -> None:
     _write(bundle, catalog.target("jetson-fp16"))
-    _build(bundle, "100300", **_gpu_library(bundle))
-    facts = json.loads((bundle / "encoder.engine.json").read_text())
-    assert facts["tensorrt"] == "10.3.0"
-    assert (facts["gpu"], facts["compute_capability"]) == ("Orin", "8.7")
-    assert facts["driver"] == "CUDA 12.6"
-    assert facts["file"]["path"] == "encoder.engine"
-    assert facts["file"]["bytes"] == len(b"an engine")
-    assert len(facts["source_sha256"]) == 64
+    _build(bundle, "100300", driver=driver_library)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["title"] == "Å"
+    for artifact in manifest["artifacts"]:
+        engine = record_from_json(EngineRecord, json.dumps(artifact["engine"]).encode())
+        assert engine == EngineRecord(
+            file=digest_file(bundle / f"{artifact['role']}.engine", bundle),
+            source_sha256=sha256_of(bundle / artifact["entry"]),
+            tensorrt="10.3.0",
+            gpu="Orin",
+            compute_capability="8.7",
+            driver="CUDA 12.6",
+        )
 
 
-def test_a_part_without_islands_on_8_2(bundle: Path) -> None:
+def test_a_part_without_islands_on_8_2(bundle: Path, driver_library: Path) -> None:
     _write(bundle, catalog.target("jetson-nano-fp16"))
-    done, calls = _build(bundle, "8201", **_gpu_library(bundle))
+    done, calls = _build(bundle, "8201", driver=driver_library)
     assert done.returncode == 0, done.stderr
     assert calls[1] == [
         "--onnx=decoder.onnx",
@@ -180,12 +175,12 @@ def test_a_part_without_islands_on_8_2(bundle: Path) -> None:
     ]
 
 
-def test_islands_on_8_2_go_through_the_bindings(bundle: Path) -> None:
+def test_islands_on_8_2_go_through_the_bindings(bundle: Path, driver_library: Path) -> None:
     """trtexec 8.2 has no --layerPrecisions; without the bindings the build must fail, not guess."""
     _write(bundle, catalog.target("jetson-nano-fp16"), decoder="island")
     listed = (bundle / "decoder.fp32-nodes.txt").read_text().split()
     assert listed == ["node_e"], "casts are obeyed anyhow"
-    done, calls = _build(bundle, "8201", **_gpu_library(bundle))
+    done, calls = _build(bundle, "8201", driver=driver_library)
     assert [call[0] for call in calls] == ["--onnx=encoder.onnx"]
     assert done.returncode != 0
     assert "no Python bindings of TensorRT" in done.stderr
@@ -239,11 +234,11 @@ def test_the_script_of_every_target_is_sound(bundle: Path, name: str) -> None:
     assert os.access(bundle / "build.sh", os.X_OK)
 
 
-def test_a_profiles_own_words_do_not_become_commands(bundle: Path) -> None:
+def test_a_profiles_own_words_do_not_become_commands(bundle: Path, driver_library: Path) -> None:
     target = catalog.target("jetson-fp16")
     evil = dataclasses.replace(target, device="a\ntouch ../owned\n$(touch ../owned) {x}")
     _write(bundle, evil)
-    done, _ = _build(bundle, "100300", **_gpu_library(bundle))
+    done, _ = _build(bundle, "100300", driver=driver_library)
     assert done.returncode == 0, done.stderr
     assert not (bundle.parent / "owned").exists()
 
