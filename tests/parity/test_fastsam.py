@@ -79,7 +79,7 @@ def load(name: str) -> Oracle:
     return Oracle(facts, arrays, photo, place, image, raw)
 
 
-@pytest.fixture(params=NAMES or [None])
+@pytest.fixture(scope="module", params=NAMES or [None])
 def oracle(request: pytest.FixtureRequest) -> Oracle:
     if request.param is None:
         pytest.skip(f"no oracle of FastSAM in {FOLDER}; set EDGEKIT_ORACLES")

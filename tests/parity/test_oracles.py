@@ -91,7 +91,7 @@ def load(name: str) -> Oracle:
     return Oracle(facts, arrays, row, photo, image, features, decoder)
 
 
-@pytest.fixture(params=KNOWN or [None])
+@pytest.fixture(scope="module", params=KNOWN or [None])
 def oracle(request: pytest.FixtureRequest) -> Oracle:
     if request.param is None:
         pytest.skip(f"no oracle of a family edgekit has in {FOLDER}; set EDGEKIT_ORACLES")
