@@ -21,6 +21,7 @@ from edgekit.records import Bundle, Gate, Target, WeightsSource
 from edgekit.runtime import Predictor
 from edgekit.stages.artifacts import make_artifacts, ready_backend
 from edgekit.stages.bundling import make_bundle
+from edgekit.stages.diagnosis import explain_failure
 from edgekit.stages.graphs import lower_graphs
 from edgekit.stages.measurement import (
     Bench,
@@ -34,6 +35,7 @@ from edgekit.stages.measurement import (
 )
 from edgekit.stages.precision import make_plan, uncalibrated
 from edgekit.stages.reference import reference_predictor, reference_weights
+from edgekit.stages.speed import require_faster
 from edgekit.verify import Verdict, not_run, verify_predictors
 
 __all__ = [
@@ -95,7 +97,8 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         UnknownName, NotYet, RuntimeMissing: the pair cannot be exported here; told before any work.
         BadInput: the bundle exists and `force` is not set, or the disk is full.
         CheckpointMismatch, WeightsUnavailable: no weights that fit.
-        GraphRejected: the model's graph breaks a rule of the target.
+        GraphRejected: the model's graph breaks a rule of the target, or INT8 is slower than float
+            here and `force` is not set.
     """
     row, target = registry.model(request.model), catalog.target(request.target)
     backend = ready_backend(target)
@@ -121,12 +124,21 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         graphs = lower_graphs(row, source, target, plan)
     with report.stage(f"files for {target.runtime}"):
         files = make_artifacts(graphs, target, backend)
+    if target.int8 and not request.force:
+        with report.stage("INT8 against float"):
+            require_faster(graphs, target, files)
     with report.stage("bundle"):
         bundle = make_bundle(final, target, graphs=graphs, files=files, replace=request.force)
     if not request.verify:
         return Exported(bundle=bundle, verdict=None)
     photos = uncalibrated(bundle, catalog.image_set())
     verdict = _verdict(bundle, source, photos, gate=target.gate, report=report)
+    if target.int8 and verdict.results and not verdict.passed:
+        with report.stage("diagnosis"):
+            picture = final.with_name(f"{final.name}-mismatch.png")
+            report.warning(
+                explain_failure(graphs, target, calibration, verdict=verdict, picture=picture)
+            )
     return Exported(bundle=bundle, verdict=verdict)
 
 

@@ -88,6 +88,14 @@ def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
     return replace(photos, photos=left)
 
 
+def calibrated_ranges(
+    row: ModelRow, source: WeightsSource, target: Target, photos: catalog.PhotoSet
+) -> Calibration:
+    """The ranges that a plan was made from, from the cache where they are still there."""
+    model = captured(row, source, target.prompt_slots)
+    return calibrated(model, target, photos, record=_record(row, source, target, photos))
+
+
 def calibrated(
     model: CapturedModel,
     target: Target,

@@ -1,0 +1,68 @@
+"""Why an INT8 bundle failed its gate: who suffers, where it starts, what it looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit import catalog
+from edgekit.errors import BadInput
+from edgekit.records import Role, Target
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input
+from edgekit.stages.graphs import LoweredGraphs
+from edgekit.stages.precision import calibrated_ranges
+from edgekit.stages.programs import captured
+from edgekit.verify import Verdict, comparison_picture
+
+
+def explain_failure(
+    graphs: LoweredGraphs,
+    target: Target,
+    photos: catalog.PhotoSet,
+    *,
+    verdict: Verdict,
+    picture: Path,
+) -> str:
+    """A few sentences, and a picture of the worst prompts.
+
+    Args:
+        graphs: lowered with an INT8 plan.
+        target: what they were lowered for.
+        photos: those that the plan was calibrated on.
+        verdict: the one that failed.
+        picture: where the mismatch is drawn.
+    """
+    said = [_worst_kind(verdict), _divergence(graphs, target, photos)]
+    try:
+        comparison_picture(verdict).save(picture)
+        said.append(f"The worst prompts are drawn in {picture}.")
+    except (BadInput, OSError) as error:
+        said.append(f"No picture: {error}.")
+    if graphs.plan and "search" not in graphs.plan.recipe:
+        said.append("Next: repeat with --precision auto, which moves blocks back to float.")
+    return " ".join(filter(None, said))
+
+
+def _worst_kind(verdict: Verdict) -> str:
+    if not verdict.kinds:
+        return ""
+    worst = min(verdict.kinds, key=lambda kind: kind.mean_iou)
+    return f"Prompts that suffer most: {worst.kind}, mean IoU {worst.mean_iou:.4f}."
+
+
+def _divergence(graphs: LoweredGraphs, target: Target, photos: catalog.PhotoSet) -> str:
+    from edgekit.precision.divergence import DIVERGED_DB, first_divergence
+
+    if graphs.plan is None:
+        return ""
+    row, source, part = graphs.row, graphs.source, graphs.plan.part(Role.ENCODER)
+    program = captured(row, source, target.prompt_slots).encoder
+    ranges = calibrated_ranges(row, source, target, photos).ranges(Role.ENCODER)
+    image = encoder_input(load_photo(photos.photos[0].path), row.client.preprocessing)
+    found = first_divergence(program, part, ranges, {"image": image})
+    if found is None:
+        return f"No block's results fall below {DIVERGED_DB:.0f} dB: the errors are spread."
+    return (
+        f"First to diverge: {found.block or 'the top module'} at {found.node}, "
+        f"{found.decibels:.1f} dB; likely cause, {found.cause}."
+    )

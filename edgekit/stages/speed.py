@@ -1,0 +1,93 @@
+"""Is the INT8 file faster than the float one, where this machine can tell?"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from edgekit import backends, store
+from edgekit.errors import GraphRejected
+from edgekit.pack import tool_versions
+from edgekit.records import Artifact, ModelRow, Precision, Role, Session, Target, WeightsSource
+from edgekit.stages.artifacts import RuntimeFiles
+from edgekit.stages.graphs import LoweredGraphs
+from edgekit.stages.programs import captured
+
+ROUNDS = 5
+_LISTING = "artifact.json"
+
+
+def require_faster(graphs: LoweredGraphs, target: Target, files: RuntimeFiles) -> None:
+    """Time the INT8 encoder and the same encoder in float, in turns, as the target runs them.
+
+    Silent where the target's runtime is not here, or where its recipe leaves the encoder float.
+
+    Raises:
+        GraphRejected: INT8 is not faster.
+    """
+    backend = backends.backend(target.runtime)
+    if backend.execution(target).how != "native" or not target.int8:
+        return
+    if Role.ENCODER not in target.int8.roles:
+        return
+    folder, plain = _float_encoder(graphs.row, graphs.source, target)
+    coded = next(artifact for artifact in files.artifacts if artifact.role is Role.ENCODER)
+    sessions = (
+        backend.open_artifact(coded, files.folder, target, threads=None),
+        backend.open_artifact(plain, folder, target, threads=None),
+    )
+    int8, fp32 = _seconds(sessions, coded)
+    if int8 >= fp32:
+        raise GraphRejected(
+            f"The INT8 encoder takes {int8 * 1e3:.0f} ms on this machine, "
+            f"the float one {fp32 * 1e3:.0f} ms.",
+            expected="INT8 that is faster: it costs accuracy",
+            next_step="export for the fp32 or bf16 target, or repeat with --force to ship it",
+        )
+
+
+def _float_encoder(row: ModelRow, source: WeightsSource, target: Target) -> tuple[Path, Artifact]:
+    """The encoder without codes in the runtime's format, and its folder; cached."""
+    plain = replace(target, precision=Precision.FP32, int8=None)
+    key = store.content_key(
+        "float encoder",
+        store.code_digest("models", "graph", "backends", "records"),
+        row.name,
+        *(file.sha256 for file in source.files),
+        str(source.seed),
+        str(plain),
+        str(sorted(tool_versions().items())),
+    )
+
+    def build(folder: Path) -> None:
+        from edgekit.graph.onnx_lowering import lower_to_onnx
+
+        program = captured(row, source, target.prompt_slots).encoder
+        (folder / "graph").mkdir()
+        graph = lower_to_onnx(program, plain, folder=folder / "graph")
+        artifact = backends.backend(target.runtime).lower(graph, plain, folder)
+        store.write_records(folder / _LISTING, (artifact,))
+
+    folder = store.cached_dir(key, build)
+    return folder, store.read_records(folder / _LISTING, Artifact)[0]
+
+
+def _seconds(sessions: tuple[Session, Session], artifact: Artifact) -> tuple[float, float]:
+    """Median time of a run of each; both meet the same load on a busy machine."""
+    feeds = {
+        spec.name: np.zeros([int(size) for size in spec.shape], np.float32)
+        for spec in artifact.inputs
+    }
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(ROUNDS + 1):
+        for session, taken in zip(sessions, times, strict=True):
+            start = time.perf_counter()
+            session.run(feeds)
+            if turn:  # the first run also sets buffers up
+                taken.append(time.perf_counter() - start)
+    first, second = (median(taken) for taken in times)
+    return first, second
