@@ -33,6 +33,9 @@ OPERATORS: dict[str, Callable[[Operands], Tensor | tuple[Tensor, ...]]] = {
 }
 """Every operator that can be executed, by its name in Apple's reference."""
 
+EXACT = SHAPES.keys() | {"crop", "max_pool", "relu"}
+"""Operators whose results are among what they were given, and 0: already rounded, if that was."""
+
 
 class UnlikeDeclared(Exception):
     """An operator's result has another shape than the file declares: one of the two is wrong."""
@@ -70,8 +73,9 @@ def _results(step: Step, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     given = Operands({name: _value(source, tensors) for name, source in step.inputs.items()})
     made = OPERATORS[step.operator](given)
     made = made if isinstance(made, tuple) else (made,)
+    exact = step.operator in EXACT
     return {
-        declared.name: stored(tensor, declared)
+        declared.name: stored(tensor, declared, exact=exact)
         for declared, tensor in zip(step.outputs, made, strict=True)
     }
 
@@ -87,8 +91,8 @@ def _single(source: Single, tensors: Mapping[str, Tensor]) -> Tensor | str:
     return tensors[source.name] if isinstance(source, Wire) else source
 
 
-def stored(tensor: Tensor, declared: Declared) -> Tensor:
-    """A result in its declared type; an fp16 one rounded to it and held in float32."""
+def stored(tensor: Tensor, declared: Declared, *, exact: bool = False) -> Tensor:
+    """A result in its declared type; an fp16 one rounded to it, unless exact, and in float32."""
     fits = tensor.ndim == len(declared.shape) and all(
         wanted in {None, size} for size, wanted in zip(tensor.shape, declared.shape, strict=True)
     )
@@ -96,6 +100,6 @@ def stored(tensor: Tensor, declared: Declared) -> Tensor:
         raise UnlikeDeclared(
             f"{declared.name} has the shape {list(tensor.shape)}, not {list(declared.shape)}"
         )
-    if declared.dtype == "fp16":
+    if declared.dtype == "fp16" and not exact:
         return tensor.to(torch.float16).to(torch.float32)
     return tensor.to(DTYPES[declared.dtype])

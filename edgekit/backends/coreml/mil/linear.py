@@ -25,10 +25,12 @@ def conv(given: Operands) -> Tensor:
     strides = given.integers("strides", [1] * spatial)
     dilations = given.integers("dilations", [1] * spatial)
     reach = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
-    padded = F.pad(x, innermost_first(_padding(given, x.shape[2:], reach, strides)))
-    groups = given.integer("groups", 1)
-    bias = given.optional("bias")
-    return _CONV[x.ndim](padded, weight, bias, strides, 0, dilations, groups)
+    pads = _padding(given, x.shape[2:], reach, strides)
+    around = pads[::2]
+    if around != pads[1::2]:  # torch pads both ends alike; a padded copy costs time
+        x, around = F.pad(x, innermost_first(pads)), [0] * spatial
+    groups, bias = given.integer("groups", 1), given.optional("bias")
+    return _CONV[x.ndim](x, weight, bias, strides, around, dilations, groups)
 
 
 def _padding(

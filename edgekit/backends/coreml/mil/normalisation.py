@@ -24,8 +24,12 @@ def layer_norm(given: Operands) -> Tensor:
     `gamma` and `beta` have the sizes of `axes`, which may lie anywhere.
     """
     x = given.tensor("x")
-    axes = [axis % x.ndim for axis in given.integers("axes", list(range(x.ndim)))]
-    normal = _normalised(x, axes, given.number("epsilon", _EPSILON))
+    axes = sorted(axis % x.ndim for axis in given.integers("axes", list(range(x.ndim))))
+    epsilon = given.number("epsilon", _EPSILON)
+    if axes == list(range(axes[0], x.ndim)):  # the last ones: torch's own is faster
+        gamma, beta = given.optional("gamma"), given.optional("beta")
+        return F.layer_norm(x, x.shape[axes[0] :], gamma, beta, epsilon)
+    normal = _normalised(x, axes, epsilon)
     shape = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
     return _scaled(normal, given, shape)
 
