@@ -38,9 +38,9 @@ def probe() -> Probe:
     return probe_package(_STAND_IN)
 
 
-def execution() -> Execution:
-    """Native where TensorRT and a GPU are; emulated elsewhere."""
-    here = find_installation()
+def execution(target: Target) -> Execution:
+    """Native where a TensorRT that the target is for and a GPU are; emulated elsewhere."""
+    here = _serving(target)
     if isinstance(here, Installation):
         return NATIVE
     return Execution(
@@ -68,25 +68,21 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         outputs=graph.outputs,
         ops=graph.ops,
     )
-    here = find_installation()
-    if isinstance(here, Installation) and here.serves(target):
+    here = _serving(target)
+    if isinstance(here, Installation):
         return replace(artifact, engine=here.build(artifact, target, folder))
     return artifact
 
 
 def open_artifact(
-    artifact: Artifact,
-    folder: Path,
-    target: Target,  # noqa: ARG001 - its options are the builder's
-    *,
-    threads: int | None,
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
 ) -> Session:
     """Load the engine where TensorRT and a GPU are, else emulate `<role>.onnx` (`emulation`).
 
     Raises:
         RuntimeMissing: there is no engine yet, or none for this machine; how to build it is said.
     """
-    here = find_installation()
+    here = _serving(target)
     if isinstance(here, Installation):
         return here.open(artifact, folder)
     if not probe().available:
@@ -101,3 +97,11 @@ def open_artifact(
     except Exception as error:  # of protobuf and of ONNX's checker: no common base
         raise unreadable(artifact, error) from error
     return OrtSession(twin, artifact, threads=threads, entries={})
+
+
+def _serving(target: Target) -> Installation | str:
+    """What is here for this target, or what is missing."""
+    here = find_installation()
+    if isinstance(here, Installation) and not here.serves(target):
+        return f"TensorRT {here.version} is not {target.runtime_versions}"
+    return here

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit import catalog
 from edgekit.backends import tensorrt
 from edgekit.backends.tensorrt import build_engine, device, installation
 from edgekit.backends.tensorrt.engine import EngineSession
@@ -244,19 +245,22 @@ def test_without_tensorrt_or_gpu_execution_is_emulated_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tensorrt, "find_installation", lambda: "TensorRT is not installed")
-    said = tensorrt.execution()
+    said = tensorrt.execution(catalog.target("jetson-fp16"))
     assert said.how == "emulated"
     assert said.reason is not None
     assert said.reason.startswith("TensorRT is not installed: engines are built on the device")
 
 
-def test_where_tensorrt_and_a_gpu_are_execution_is_native(
+def test_where_tensorrt_and_a_gpu_are_execution_is_native_for_targets_of_that_version(
     monkeypatch: pytest.MonkeyPatch, bindings_of: Callable[..., Any]
 ) -> None:
     here = Installation(trt=Engine(bindings_of("10")).module, gpu=ORIN)
     monkeypatch.setattr(tensorrt, "find_installation", lambda: here)
-    assert tensorrt.execution().how == "native"
     assert tensorrt.probe().version == "10.3.0 on Orin"
+    assert tensorrt.execution(catalog.target("jetson-fp16")).how == "native"
+    nano = tensorrt.execution(catalog.target("jetson-nano-fp16"))
+    assert nano.how == "emulated"
+    assert str(nano.reason).startswith("TensorRT 10.3.0 is not >=8.2,<8.3: ")
 
 
 def test_bindings_without_a_gpu_are_no_installation(
