@@ -88,6 +88,7 @@ BACKENDS: dict[str, BackendRow] = {
     "openvino": BackendRow(
         module="edgekit.backends.openvino",
         precisions=(Precision.FP32, Precision.BF16, Precision.INT8),
+        planned=(Precision.BF16, Precision.INT8),
     ),
     "tensorrt": BackendRow(
         module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13
@@ -125,9 +126,12 @@ def takes(name: str) -> GraphFormat:
     return BACKENDS[name].takes
 
 
-def applies_plan(name: str) -> bool:
-    """Whether this runtime's backend wants the precision plan beside a float32 program."""
-    return BACKENDS[name].applies_plan
+def applies_plan(target: Target) -> bool:
+    """Whether the backend wants the precision plan beside a float32 program.
+
+    BF16 is always said beside it: no ONNX that all read has types for it (Conv: opset 22).
+    """
+    return BACKENDS[target.runtime].applies_plan or target.precision is Precision.BF16
 
 
 def planned(target: Target) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends.feeds import checked_feeds
 from edgekit.backends.installed import probe_package, require_runtime
+from edgekit.backends.precise_marks import mark_precise
 from edgekit.errors import BundleCorrupt, GraphRejected
 from edgekit.records import (
     NATIVE,
@@ -18,6 +19,8 @@ from edgekit.records import (
     Feeds,
     FloatArray,
     Graph,
+    PartPlan,
+    Precision,
     Probe,
     Session,
     Target,
@@ -46,6 +49,8 @@ def execution(_: Target) -> Execution:
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     """Convert the ONNX graph to an IR; operators and shapes are read back from what was written.
 
+    A graph whose plan is FP32 throughout is marked to stay so, whatever precision is hinted at.
+
     The ONNX front end is called directly: `convert_model` gives the same network and reports to
     OpenVINO's telemetry.
     """
@@ -61,6 +66,8 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         ) from error
     _name_by_position(network)
     openvino.save_model(network, path, compress_to_fp16=False)
+    if graph.plan and _is_fp32(graph.plan):
+        mark_precise(path)
     written = openvino.Core().read_model(path)
     _require_interface(written, graph)
     operators = Counter(op.get_type_name() for op in written.get_ordered_ops())
@@ -73,6 +80,10 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         outputs=graph.outputs,
         ops={name: n for name, n in sorted(operators.items()) if name not in _NOT_OPERATORS},
     )
+
+
+def _is_fp32(plan: PartPlan) -> bool:
+    return all(line.precision is Precision.FP32 for line in plan.nodes)
 
 
 def open_artifact(

@@ -64,7 +64,7 @@ def lower_graphs(
     folder = store.cached_dir(key, lambda folder: _build(folder, row, source, target, plan))
     graphs = store.read_records(folder / _LISTING, Graph)
     require_memory(graphs, target)
-    kept = plan if backends.applies_plan(target.runtime) else None
+    kept = plan if backends.applies_plan(target) else None
     placed = tuple(
         replace(
             graph,
@@ -93,7 +93,7 @@ def _build(
     model = captured(row, source, target.prompt_slots)
     programs = [model.encoder, model.decoder]
     work = [sum(macs_by_node(program).values()) for program in programs]
-    if plan and not backends.applies_plan(target.runtime):
+    if plan and not backends.applies_plan(target):
         programs = [_with_plan(program, plan, target) for program in programs]
     if backends.takes(target.runtime) == "program":
         graphs = [save_program(program, folder=folder) for program in programs]

@@ -57,6 +57,8 @@ def make_plan(
     """
     if not backends.planned(target):
         return None
+    if target.precision is Precision.BF16:
+        return _bf16_plan(row, source, target)
     record = _record(row, source, target, photos)
     key = store.content_key(
         "plan",
@@ -142,6 +144,26 @@ def _record(
 def _told(record: CalibrationRecord, calibration: Calibration) -> CalibrationRecord:
     """With a name that does not tell how the maker's disk is laid out."""
     return replace(record, name=Path(record.name).name, prompts=calibration.prompts)
+
+
+def _bf16_plan(row: ModelRow, source: WeightsSource, target: Target) -> PrecisionPlan:
+    """Made from the programs alone: BF16 needs no ranges."""
+    key = store.content_key(
+        "bf16 plan",
+        store.code_digest("models", "graph", *_DECIDING),
+        row.name,
+        str(target.prompt_slots),
+        str(sorted(tool_versions().items())),
+    )
+
+    def build(folder: Path) -> None:
+        from edgekit.precision.bf16 import plan_bf16
+
+        model = captured(row, source, target.prompt_slots)
+        parts = plan_bf16(model.encoder, model.decoder)
+        write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="halves", parts=parts))
+
+    return read_plan(store.cached_dir(key, build))
 
 
 def _fp16_plan(
