@@ -27,8 +27,7 @@ encoder (float[1, 8, 16, 16] x) => (float[1, 8, 16, 16] y) {
     a = Conv <pads = [1, 1, 1, 1]> (x, w)
     r = Relu (a)
     b = Conv <pads = [1, 1, 1, 1]> (r, w)
-    n = Sigmoid (b)
-    y = Mul (n, b)
+    y = Relu (b)
 }"""
 
 
