@@ -7,10 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
+from edgekit import catalog
+from edgekit.backends import tensorrt
 from edgekit.backends.tensorrt import build_engine
 from edgekit.backends.tensorrt.build_engine import Failed, Recipe, build, gpu
+from edgekit.backends.tensorrt.installation import Installation
+from edgekit.errors import GraphRejected
+from edgekit.records import EngineRecord, Graph, Role, TensorSpec
+from edgekit.store import digest_file, sha256_of
 
 SHAPES = {"x": ((1, 2), (4, 2), (16, 2))}
 
@@ -178,3 +185,68 @@ def test_facts_of_the_gpu(driver_library: Path) -> None:
     }
     with pytest.raises(Failed, match="no NVIDIA driver"):
         gpu(str(driver_library.with_name("libnothing.so")))
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Graph:
+    """A typed decoder of one input with dynamic dimensions."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 20]>
+        g (float[prompts, points] x) => (float[prompts, points] y) { y = Relu (x) }""")
+    path = tmp_path / "graph.onnx"
+    onnx.save(model, path)
+    x = TensorSpec(name="x", dtype="float32", shape=("prompts", "points"))
+    return Graph(
+        role=Role.DECODER, path=path, sha256=sha256_of(path), inputs=(x,), outputs=(), ops={}
+    )
+
+
+def _here(monkeypatch: pytest.MonkeyPatch, fakes: Builder) -> None:
+    facts = {"gpu": "Orin", "compute_capability": "8.7", "driver": "CUDA 12.6"}
+    here = Installation(trt=fakes.module, gpu=facts)
+    monkeypatch.setattr(tensorrt, "find_installation", lambda: here)
+
+
+def test_an_export_where_tensorrt_is_builds_the_engine_and_says_where(
+    bindings_of: Callable[..., Any],
+    graph: Graph,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fakes = Builder(bindings_of("10"))
+    _here(monkeypatch, fakes)
+    artifact = tensorrt.lower(graph, catalog.target("jetson-fp16"), tmp_path)
+    assert artifact.engine == EngineRecord(
+        file=digest_file(tmp_path / "decoder.engine", tmp_path),
+        source_sha256=graph.sha256,
+        tensorrt="10.3.0",
+        gpu="Orin",
+        compute_capability="8.7",
+        driver="CUDA 12.6",
+    )
+    assert [file.path for file in artifact.contents] == ["decoder.onnx", "decoder.engine"]
+    assert fakes.profile.calls == [("set_shape", "x", (1, 1), (1, 2), (16, 16))]
+
+
+def test_an_export_for_another_version_builds_nothing(
+    bindings_of: Callable[..., Any],
+    graph: Graph,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fakes = Builder(bindings_of("10"))
+    _here(monkeypatch, fakes)
+    artifact = tensorrt.lower(graph, catalog.target("jetson-nano-fp16"), tmp_path)
+    assert artifact.engine is None
+    assert fakes.builder.calls == []
+
+
+def test_a_graph_that_tensorrt_does_not_take_fails_the_export_in_its_words(
+    bindings_of: Callable[..., Any],
+    graph: Graph,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _here(monkeypatch, Builder(bindings_of("10"), parses=False))
+    with pytest.raises(GraphRejected, match=r"(?s)TensorRT 10\.3\.0 .*decoder.*no Det"):
+        tensorrt.lower(graph, catalog.target("jetson-fp16"), tmp_path)
