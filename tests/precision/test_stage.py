@@ -1,0 +1,133 @@
+"""The stage over a model in miniature: what is cached, what a plan says it was measured on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from edgekit import catalog
+from edgekit.catalog import PhotoSet, photos_from
+from edgekit.errors import BadInput
+from edgekit.models import registry
+from edgekit.models.checkpoints.fit import Split
+from edgekit.precision import ranges
+from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
+from edgekit.stages import precision
+from edgekit.stages.precision import make_plan, uncalibrated
+from edgekit.stages.programs import CapturedModel
+from edgekit.store import sha256_of
+from edgekit.verify import verify_predictors
+
+SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
+
+
+@pytest.fixture
+def row(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """The registry's row of NanoSAM, standing for the model in miniature; a cache of its own."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(precision, "JUDGED_PHOTOS", 1)
+    model = tiny(1e6)
+    row = replace(registry.model("nanosam"), client=model.client)
+    modules = {role: model.program(role).exported.module() for role in Role}
+    split = Split(
+        row=row, source=SOURCE, encoder=modules[Role.ENCODER], decoder=modules[Role.DECODER]
+    )
+    captured = CapturedModel(split=split, encoder=model.encoder, decoder=model.decoder)
+    monkeypatch.setattr(precision, "captured", lambda *_: captured)
+    return row
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[PhotoSet]:
+    """The image sets that ranges were measured on."""
+    sets: list[PhotoSet] = []
+    measure = ranges.measure
+
+    def count(*programs, photos, **options):
+        sets.append(photos)
+        return measure(*programs, photos=photos, **options)
+
+    monkeypatch.setattr(ranges, "measure", count)
+    return sets
+
+
+def test_a_plan_says_what_it_was_measured_on_and_is_made_once(row, photos, measured) -> None:
+    target = catalog.target("jetson-fp16")
+    plan = make_plan(row, SOURCE, target, photos)
+    assert plan is not None
+    assert plan.asked is Precision.FP16
+    assert plan.recipe == "ranges"
+    assert plan.calibration is not None
+    assert plan.calibration.photos == (sha256_of(photos.photos[0].path),)
+    assert plan.calibration.prompts > 0
+    islands = {line.node for line in plan.part(Role.ENCODER).nodes if line.reason}
+    assert "conv2d" in islands
+    assert make_plan(row, SOURCE, target, photos) == plan
+    assert len(measured) == 1
+
+
+def test_ranges_are_shared_by_targets_and_measured_anew_for_other_photos(
+    row, photos, measured, tmp_path
+) -> None:
+    make_plan(row, SOURCE, catalog.target("jetson-fp16"), photos)
+    looser = catalog.target("rtx3090-fp16")
+    make_plan(row, SOURCE, replace(looser, gate=replace(looser.gate, min_iou=0.5)), photos)
+    assert len(measured) == 1
+    Image.new("RGB", (64, 48), "grey").save(tmp_path / "other.png")
+    make_plan(row, SOURCE, looser, photos_from(tmp_path / "other.png"))
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize("target", ["x86-fp32", "x86-ort-fp32"])
+def test_float32_needs_no_plan_and_no_photo(row, target: str) -> None:
+    nothing = PhotoSet(name="none", photos=())
+    assert make_plan(row, SOURCE, catalog.target(target), nothing) is None
+
+
+def test_bf16_is_for_the_encoder_and_needs_no_photo(row, measured) -> None:
+    plan = make_plan(row, SOURCE, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
+    assert plan is not None
+    found = {part.role: {line.precision for line in part.nodes} for part in plan.parts}
+    assert found == {Role.ENCODER: {Precision.BF16}, Role.DECODER: {Precision.FP32}}
+    assert all(line.reason for line in plan.part(Role.DECODER).nodes)
+    assert not measured
+
+
+def test_an_unreadable_photo_leaves_nothing(row, tmp_path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    target = catalog.target("jetson-fp16")
+    with pytest.raises(BadInput, match=r"broken\.jpg"):
+        make_plan(row, SOURCE, target, photos_from(tmp_path / "broken.jpg"))
+    assert not list((tmp_path / "cache").rglob("precision.json"))
+
+
+def test_what_was_calibrated_on_is_not_verified(nanosam_like_bundle) -> None:
+    bundle, calibrated = nanosam_like_bundle
+    left = uncalibrated(bundle, catalog.image_set())
+    assert not {photo.id for photo in left.photos} & {photo.id for photo in calibrated.photos}
+    assert len(left.photos) + len(calibrated.photos) == len(catalog.image_set().photos)
+
+
+@pytest.fixture
+def nanosam_like_bundle(row, photos, tmp_path):
+    from edgekit.pack import make_manifest
+
+    target = catalog.target("jetson-fp16")
+    plan = make_plan(row, SOURCE, target, photos)
+    manifest = make_manifest(row, target, SOURCE, artifacts=(), golden=())
+    return Bundle(path=tmp_path, manifest=replace(manifest, calibration=plan.calibration)), photos
+
+
+def test_an_emulated_verdict_says_why(tiny, photos) -> None:
+    from edgekit.precision.walk import Walk
+
+    model = tiny()
+    same = model.predictor(*(Walk(model.program(role), lambda _, r: r) for role in Role))
+    why = Execution(how="emulated", reason="a test")
+    verdict = verify_predictors(
+        same, same, photos, gate=catalog.target("x86-fp32").gate, execution=why
+    )
+    assert verdict.passed
+    assert (verdict.how, verdict.reason) == ("emulated", "a test")
