@@ -205,24 +205,25 @@ def gpu(library: str = "libcuda.so.1") -> "dict[str, str]":
         driver = ctypes.CDLL(library)
     except OSError as error:
         raise Failed(f"no NVIDIA driver: {error}") from error
-    name = ctypes.create_string_buffer(256)
-    number = ctypes.c_int()
-    device = ctypes.c_int()
 
-    def ask(function: str, *arguments: Any) -> int:
+    def ask(function: str, *arguments: Any) -> None:
         status = getattr(driver, function)(*arguments)
         if status != 0:
             raise Failed(f"{function} says {status}")
-        return number.value
+
+    def number(function: str, *arguments: Any) -> int:
+        result = ctypes.c_int()
+        ask(function, ctypes.byref(result), *arguments)
+        return result.value
 
     ask("cuInit", 0)
-    ask("cuDeviceGet", ctypes.byref(device), 0)
+    device = number("cuDeviceGet", 0)
+    name = ctypes.create_string_buffer(256)
     ask("cuDeviceGetName", name, len(name), device)
     capability = [
-        str(ask("cuDeviceGetAttribute", ctypes.byref(number), attribute, device))
-        for attribute in _COMPUTE_CAPABILITY
+        str(number("cuDeviceGetAttribute", attribute, device)) for attribute in _COMPUTE_CAPABILITY
     ]
-    newest_cuda = ask("cuDriverGetVersion", ctypes.byref(number))
+    newest_cuda = number("cuDriverGetVersion")
     return {
         "gpu": name.value.decode(),
         "compute_capability": ".".join(capability),
