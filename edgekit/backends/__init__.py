@@ -68,8 +68,9 @@ class BackendRow:
     `takes` is the format of the graphs that its `lower` converts; `precisions` are those that
     edgekit can make for it so far, `planned` those that are decided node by node (others it applies
     throughout), `oldest_opset` bounds the ONNX that it can write for it.
-    `applies_plan`: it is given a float32 program with its precision plan, not one that has it in
-    its types.
+    `applies_plan`: for these it is given a float32 program with its precision plan, not one that
+    has it in its types (BF16: no ONNX that all read has types for it, Conv from opset 22).
+    `folds_weights`: whether weights of INT8 are stored as integers in the program.
     """
 
     module: str | None = None
@@ -77,7 +78,8 @@ class BackendRow:
     precisions: tuple[Precision, ...] = (Precision.FP32,)
     planned: tuple[Precision, ...] = (Precision.FP16, Precision.INT8)
     oldest_opset: int = 1
-    applies_plan: bool = False
+    applies_plan: tuple[Precision, ...] = ()
+    folds_weights: bool = True
     not_yet: str | None = None
 
 
@@ -89,6 +91,7 @@ BACKENDS: dict[str, BackendRow] = {
         module="edgekit.backends.openvino",
         precisions=(Precision.FP32, Precision.BF16, Precision.INT8),
         planned=(Precision.BF16, Precision.INT8),
+        applies_plan=(Precision.BF16,),
     ),
     "tensorrt": BackendRow(
         module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13
@@ -96,14 +99,15 @@ BACKENDS: dict[str, BackendRow] = {
     "coreml": BackendRow(
         module="edgekit.backends.coreml",
         takes="program",
-        precisions=(Precision.FP32, Precision.FP16),
-        applies_plan=True,
+        precisions=(Precision.FP32, Precision.FP16, Precision.INT8),
+        applies_plan=(Precision.FP16,),
     ),
     "litert": BackendRow(
         module="edgekit.backends.litert",
         takes="program",
         precisions=(Precision.FP32, Precision.FP16),
         planned=(Precision.INT8,),
+        folds_weights=False,
     ),
 }
 
@@ -127,11 +131,13 @@ def takes(name: str) -> GraphFormat:
 
 
 def applies_plan(target: Target) -> bool:
-    """Whether the backend wants the precision plan beside a float32 program.
+    """Whether the backend wants the precision plan beside a float32 program."""
+    return target.precision in BACKENDS[target.runtime].applies_plan
 
-    BF16 is always said beside it: no ONNX that all read has types for it (Conv: opset 22).
-    """
-    return BACKENDS[target.runtime].applies_plan or target.precision is Precision.BF16
+
+def folds_weights(name: str) -> bool:
+    """Whether this runtime's backend wants the weights of INT8 as integers in the program."""
+    return BACKENDS[name].folds_weights
 
 
 def planned(target: Target) -> bool:

@@ -122,7 +122,7 @@ def _with_plan(program: Program, plan: PrecisionPlan, target: Target) -> Program
     if plan.asked is Precision.INT8:
         from edgekit.precision.quantizer import apply_int8
 
-        return apply_int8(program, part, fold=backends.takes(target.runtime) == "onnx")
+        return apply_int8(program, part, fold=backends.folds_weights(target.runtime))
     from edgekit.precision.casts import apply_casts
 
     return apply_casts(program, part)

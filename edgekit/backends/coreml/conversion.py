@@ -3,8 +3,9 @@
 Imports torch and is itself imported inside `lower` only.
 
 The program stays float32, and coremltools' own pass makes it FP16, but for the nodes that the plan
-keeps in FP32. A program whose types say the precision, as other runtimes get it, its converter does
-not take: it makes an FP32 epsilon for a layer norm of FP16 (coremltools 9.0).
+keeps in FP32. Integer codes it finds in the program (weights folded, iOS 18). A program whose types
+say FP16, as other runtimes get it, its converter does not take: it makes an FP32 epsilon for a
+layer norm of FP16 (coremltools 9.0).
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ def write_package(graph: Graph, target: Target, path: Path) -> None:
 def _precision(
     coremltools: ModuleType, program: ExportedProgram, graph: Graph, target: Target
 ) -> object:
-    if target.precision is not Precision.FP16:
+    if target.precision is Precision.FP32:
         return coremltools.precision.FLOAT32
-    if graph.plan is None:
+    if graph.plan is None:  # as INT8 has it: the codes are in the program, the rest becomes FP16
         return coremltools.precision.FLOAT16
     from coremltools.converters.mil.mil.scope import ScopeSource
 
