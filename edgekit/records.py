@@ -442,6 +442,7 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
+    options: dict[str, str] = field(default_factory=dict)
     macs: int | None = None
     memory: MemoryNeed | None = None
     plan: PartPlan | None = None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends.feeds import checked_feeds
 from edgekit.backends.installed import probe_package, require_runtime
-from edgekit.backends.precise_marks import mark_precise
 from edgekit.errors import BundleCorrupt, GraphRejected
 from edgekit.records import (
     NATIVE,
@@ -49,7 +48,9 @@ def execution(_: Target) -> Execution:
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     """Convert the ONNX graph to an IR; operators and shapes are read back from what was written.
 
-    A graph whose plan is FP32 throughout is marked to stay so, whatever precision is hinted at.
+    A graph whose plan is FP32 throughout gets that hint, whatever the target's. Single nodes cannot
+    be kept so: OpenVINO's mark for it (`precise` in a layer's rt_info) holds for convolutions, but
+    is lost where a MatMul becomes a FullyConnected (2026.4).
 
     The ONNX front end is called directly: `convert_model` gives the same network and reports to
     OpenVINO's telemetry.
@@ -66,8 +67,6 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         ) from error
     _name_by_position(network)
     openvino.save_model(network, path, compress_to_fp16=False)
-    if graph.plan and _is_fp32(graph.plan):
-        mark_precise(path)
     written = openvino.Core().read_model(path)
     _require_interface(written, graph)
     operators = Counter(op.get_type_name() for op in written.get_ordered_ops())
@@ -79,11 +78,15 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
         inputs=graph.inputs,
         outputs=graph.outputs,
         ops={name: n for name, n in sorted(operators.items()) if name not in _NOT_OPERATORS},
+        options=_own_options(graph.plan),
     )
 
 
-def _is_fp32(plan: PartPlan) -> bool:
-    return all(line.precision is Precision.FP32 for line in plan.nodes)
+def _own_options(plan: PartPlan | None) -> dict[str, str]:
+    """What the plan of one graph asks for in place of the target's options."""
+    if plan and all(line.precision is Precision.FP32 for line in plan.nodes):
+        return {"INFERENCE_PRECISION_HINT": "f32"}
+    return {}
 
 
 def open_artifact(
@@ -92,7 +95,8 @@ def open_artifact(
     """Compile the IR for latency; `target.options` are its properties, precision among them."""
     installed = require_runtime(_PACKAGE, target)
     openvino = _silent_openvino()
-    properties: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", **target.options}
+    properties: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
+    properties |= {**target.options, **artifact.options}
     if threads is not None:
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
