@@ -220,6 +220,11 @@ class CheckpointFile:
     supplies: tuple[str, ...] = ("",)
 
 
+CheckpointForm = Literal["state dict", "safetensors", "transformers", "pickled module", "onnx"]
+"""Forms in which weights are published: a PyTorch file of tensors; safetensors; either of the two
+under the names of Hugging Face transformers; a whole module; an exported graph."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
     """One line of the registry. `builder` is "module:function", imported only when needed.
@@ -227,8 +232,8 @@ class ModelRow:
     `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
     `unused_keys` are beginnings of names that its files hold and that no graph needs. `graph` names
     the tensors of both graphs. `widths` "from_checkpoint": every width is read off the file, so
-    that pruned models load. `warning` is what a user must not overlook (for example: a licence that
-    restricts the use).
+    that pruned models load. `forms` are those of a checkpoint that load. `warning` is what a user
+    must not overlook (for example: a licence that restricts the use).
     """
 
     name: str
@@ -245,6 +250,7 @@ class ModelRow:
     client: ClientContract
     graph: GraphContract = GraphContract()
     widths: Literal["fixed", "from_checkpoint"] = "fixed"
+    forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")
     warning: str | None = None
 
 
@@ -442,7 +448,6 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
-    options: dict[str, str] = field(default_factory=dict)
     macs: int | None = None
     memory: MemoryNeed | None = None
     plan: PartPlan | None = None
@@ -471,6 +476,7 @@ class Artifact:
 
     `entry` is one of the files, or the folder that they lie in. `macs` as in `Graph`. `engine` is
     what TensorRT built from it last; not one of the files, since it changes with the machine.
+    `options` are compile options that take the place of the target's for this artifact.
     """
 
     role: Role
@@ -480,6 +486,7 @@ class Artifact:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
+    options: dict[str, str] = field(default_factory=dict)
     macs: int | None = None
     memory: MemoryNeed | None = None
     engine: EngineRecord | None = None

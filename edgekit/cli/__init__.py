@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli.bench import bench
+from edgekit.cli.detect import detect
 from edgekit.cli.doctor import doctor
 from edgekit.cli.evaluate import evaluate
 from edgekit.cli.exits import ExitingGroup
@@ -32,7 +33,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (models, targets, export, verify, predict, inspect, bench, evaluate, train, doctor):
+for command in (
+    models,
+    detect,
+    targets,
+    export,
+    verify,
+    predict,
+    inspect,
+    bench,
+    evaluate,
+    train,
+    doctor,
+):
     app.command()(command)
 
 

@@ -12,21 +12,71 @@ if TYPE_CHECKING:
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """List the models, their sizes, licences and checkpoints."""
-    from edgekit.cli.console import console, print_json, table
-    from edgekit.models.registry import models as rows
+    """List the models: family, size, encoder's work, input, licence, checkpoints that load."""
+    from edgekit.cli.console import print_json
+    from edgekit.models import registry
 
-    if as_json:
-        print_json([asdict(row) for row in rows()])
+    if name is None:
+        if as_json:
+            print_json([_described(row) for row in registry.models()])
+        else:
+            _print_list(registry.models())
         return
-    columns = ("model", "what it is", "parameters", "licence", "weights", "origin")
-    listed = table(*columns, right=("parameters",))
-    for row in rows():
-        parameters = f"{row.parameters / 1e6:.1f} M"
-        listed.add_row(row.name, row.title, parameters, row.licence, _weights(row), row.paper)
+    row = registry.model(name)
+    if as_json:
+        print_json(_described(row))
+    else:
+        _print_one(row)
+
+
+def _described(row: ModelRow) -> dict[str, object]:
+    from edgekit.models.encoder_work import ENCODER_GMACS
+
+    return {**asdict(row), "encoder_gmacs": ENCODER_GMACS.get(row.name)}
+
+
+def _print_list(rows: tuple[ModelRow, ...]) -> None:
+    from edgekit.cli.console import console, table
+
+    figures = ("parameters", "encoder GMACs", "input")
+    listed = table("model", "family", *figures, "licence", "checkpoints that load", right=figures)
+    for row in rows:
+        listed.add_row(row.name, row.family, *_figures(row), row.licence, ", ".join(row.forms))
     console().print(listed)
+    typer.echo("edgekit models NAME shows where its weights are to be had.")
+
+
+def _figures(row: ModelRow) -> tuple[str, str, str]:
+    """Parameters of the whole model, work of its encoder, side of the photo that it sees."""
+    work = _described(row)["encoder_gmacs"]
+    return (
+        f"{row.parameters / 1e6:.1f} M",
+        f"{work:,.1f}" if work else "",
+        str(row.client.preprocessing.frame),
+    )
+
+
+def _print_one(row: ModelRow) -> None:
+    from edgekit.cli.console import console, table
+
+    parameters, work, frame = _figures(row)
+    shown = table("", row.name)
+    for key, value in (
+        ("what it is", row.title),
+        ("family", f"{row.family}, {row.variant}"),
+        ("parameters", parameters),
+        ("encoder", f"{work} GMACs on {frame} x {frame} pixels"),
+        ("licence", row.licence),
+        ("weights", _weights(row)),
+        ("checkpoints that load", ", ".join(row.forms)),
+        ("origin", row.paper),
+        ("warning", row.warning or "none"),
+    ):
+        shown.add_row(key, value)
+    console().print(shown)
 
 
 def _weights(row: ModelRow) -> str:
@@ -34,10 +84,10 @@ def _weights(row: ModelRow) -> str:
     from edgekit.cli.console import megabytes
     from edgekit.models.checkpoints import bundled_path
 
-    lines = [f"official: {_file(file)}" for file in row.checkpoints]
+    lines = [f"official: {_file(file)}, {file.url}" for file in row.checkpoints]
     if bundled := bundled_path(row):
         lines.append(f"bundled: {megabytes(bundled.stat().st_size)}")
-    return "\n".join(lines)
+    return "\n".join(lines) or "none are public"
 
 
 def _file(file: CheckpointFile) -> str:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from edgekit import __version__, pipeline
+from edgekit import __version__, backends, pipeline
 from edgekit.cli import app
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
 from edgekit.records import Gate
@@ -57,26 +57,37 @@ def test_every_command_explains_itself(run, command):
 
 def test_models(run):
     shown = run("models").stdout
-    for word in ("nanosam", "mobilesam", "19.9 M", "Apache-2.0", "mobile_sam.pt, 40.7 MB"):
+    for word in ("nanosam", "mobilesam", "19.9 M", "43.6", "1024", "Apache-2.0", "onnx"):
         assert word in shown
     listed = json.loads(run("models", "--json").stdout)
-    assert [row["name"] for row in listed] == ["nanosam", "mobilesam"]
+    assert [row["name"] for row in listed[:2]] == ["nanosam", "mobilesam"]
+    assert listed[0]["forms"] == ["state dict", "safetensors", "onnx"]
 
 
-def test_targets_say_what_can_be_done_here(run):
+def test_one_model_in_full(run):
+    shown = run("models", "mobilesam").stdout
+    for word in ("TinyViT", "38.8 GMACs on 1024 x 1024", "mobile_sam.pt, 40.7 MB", "2306.14289"):
+        assert word in shown
+    assert "none are public" in run("models", "supersam").stdout
+    assert json.loads(run("models", "edgesam", "--json").stdout)["encoder_gmacs"] == 20.1
+    assert run("models", "edgesamm").exit_code == 2
+
+
+def test_targets_say_what_can_be_done_here(run, monkeypatch):
+    planned = backends.BackendRow(module="edgekit.backends.tensorrt", precisions=())
+    monkeypatch.setitem(backends.BACKENDS, "tensorrt", planned)
     shown = run("targets").stdout
     rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
     assert rows["x86-fp32"].rstrip().endswith("ready")
     assert rows["jetson-fp16"].rstrip().endswith("not yet")
-    assert rows["x86-int8"].rstrip().endswith("not yet")
     listed = {row["name"]: row for row in json.loads(run("targets", "--json").stdout)}
     assert listed["x86-fp32"]["status"] == "ready"
-    assert listed["x86-int8"]["detail"] == "edgekit cannot make int8 yet"
+    assert listed["jetson-fp16"]["detail"] == "edgekit cannot make fp16 for tensorrt yet"
 
 
 def test_one_target_in_full(run):
     shown = run("targets", "jetson-fp16").stdout
-    for word in ("JetPack 6", "tensorrt", "0.995", "not yet"):
+    for word in ("JetPack 6", "tensorrt", "0.995", "p5_iou"):
         assert word in shown
     assert json.loads(run("targets", "jetson-fp16", "--json").stdout)["runtime"] == "tensorrt"
 

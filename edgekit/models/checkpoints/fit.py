@@ -123,10 +123,11 @@ def _fill(
 
 def _aligned(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Files of an encoder alone differ in whether they say so before every name."""
-    return {_aligned_name(name, wanted): tensor for name, tensor in tensors.items()}
+    return {aligned_name(name, wanted): tensor for name, tensor in tensors.items()}
 
 
-def _aligned_name(name: str, wanted: Mapping[str, Tensor]) -> str:
+def aligned_name(name: str, wanted: Mapping[str, object]) -> str:
+    """A file's name as the model spells it: with, without or despite the encoder's prefix."""
     spellings = (name, _ENCODER + name, name.removeprefix(_ENCODER))
     return next((spelling for spelling in spellings if spelling in wanted), name)
 
@@ -140,11 +141,11 @@ def _choose(files: list[dict[str, Tensor]], wanted: set[str]) -> dict[str, Tenso
     """
     merged = {name: tensor for tensors in files for name, tensor in tensors.items()}
     whole = min((t for t in files if wanted <= t.keys()), key=len, default=merged)
-    own = set(map(_part, wanted))
-    return {name: tensor for name, tensor in whole.items() if _part(name) in own}
+    own = set(map(part_of, wanted))
+    return {name: tensor for name, tensor in whole.items() if part_of(name) in own}
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
     """`mask_decoder` of `mask_decoder.iou_token.weight`."""
     return name.partition(".")[0]
 

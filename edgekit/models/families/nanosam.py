@@ -56,6 +56,7 @@ ROWS = (
             MOBILE_SAM_FILE,
         ),
         client=CLIENT,
+        forms=("state dict", "safetensors", "onnx"),
     ),
 )
 

@@ -43,6 +43,7 @@ def _row(letter: str, *, parameters: int, suffix: str, sha256: str, size: int) -
             ),
         ),
         client=SAM_CLIENT,
+        forms=("state dict", "safetensors", "transformers"),
     )
 
 

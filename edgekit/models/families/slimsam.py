@@ -38,6 +38,7 @@ def _row(percent: int, *, parameters: int, uniform: bool) -> ModelRow:
         checkpoints=(_uniform_file(percent) if uniform else _global_file(percent),),
         client=SAM_CLIENT,
         widths="fixed" if uniform else "from_checkpoint",
+        forms=("state dict", "safetensors", "transformers" if uniform else "pickled module"),
     )
 
 

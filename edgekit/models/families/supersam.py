@@ -31,6 +31,7 @@ ROWS = (
         checkpoints=(),
         client=SAM_CLIENT,
         widths="from_checkpoint",
+        forms=("state dict", "safetensors", "pickled module"),
     ),
 )
 
