@@ -80,7 +80,9 @@ def calibration_set(source: str | None = None) -> PhotoSet:
     if source is None or source in image_sets():
         return image_set(source or _CALIBRATED_ON)
     if not Path(source).expanduser().exists() and source == Path(source).name:
-        raise unknown("image set or path", source, known=image_sets(), command="edgekit export -h")
+        raise unknown(
+            "image set or path", source, known=image_sets(), command="edgekit export --help"
+        )
     found = photos_from(Path(source))
     count = min(len(found.photos), MOST_CALIBRATED)
     return PhotoSet(name=found.name, photos=_taken(found.photos, count, of=found.name))
