@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from coremltools.converters.mil.mil import Operation
 
 SYSTEM = "minimum_deployment_target"
-"""The option of a target that says from which iOS on its packages load, such as "iOS17"."""
+"""The option of a target that says from which iOS on its packages load."""
+OLDEST = "iOS17"
+"""Where a target does not say. INT8 needs iOS18."""
 
 _MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
 _DEBUG_FILE = "executorch_debug_handle_mapping.json"
@@ -55,7 +57,7 @@ def write_package(graph: Graph, target: Target, path: Path) -> None:
             outputs=[
                 coremltools.TensorType(name=spec.name, dtype=np.float32) for spec in graph.outputs
             ],
-            minimum_deployment_target=coremltools.target[target.options[SYSTEM]],
+            minimum_deployment_target=coremltools.target[target.options.get(SYSTEM, OLDEST)],
             compute_precision=_precision(coremltools, program, graph, target),
             skip_model_load=True,
         )
