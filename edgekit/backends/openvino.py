@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "openvino"
 _TELEMETRY = "openvino_telemetry"
+_PRECISION = "INFERENCE_PRECISION_HINT"
 _NOT_OPERATORS = {"Constant", "Parameter", "Result"}
 
 
@@ -85,22 +86,28 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
 def _own_options(plan: PartPlan | None) -> dict[str, str]:
     """What the plan of one graph asks for in place of the target's options."""
     if plan and all(line.precision is Precision.FP32 for line in plan.nodes):
-        return {"INFERENCE_PRECISION_HINT": "f32"}
+        return {_PRECISION: "f32"}
     return {}
 
 
 def open_artifact(
     artifact: Artifact, folder: Path, target: Target, *, threads: int | None
 ) -> Session:
-    """Compile the IR for latency; `target.options` are its properties, precision among them."""
+    """Compile the IR for latency; `target.options` are its properties, precision among them.
+
+    "bf16 or f32" for the precision means bf16 on a CPU that has instructions for it.
+    """
     installed = require_runtime(_PACKAGE, target)
-    openvino = _silent_openvino()
+    core = _silent_openvino().Core()
     properties: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
     properties |= {**target.options, **artifact.options}
+    if properties.get(_PRECISION) == "bf16 or f32":
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        properties[_PRECISION] = "bf16" if "BF16" in able else "f32"
     if threads is not None:
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
-        compiled = openvino.Core().compile_model(folder / artifact.entry, "CPU", properties)
+        compiled = core.compile_model(folder / artifact.entry, "CPU", properties)
     except RuntimeError as error:
         raise BundleCorrupt(
             f"OpenVINO {installed} cannot load {artifact.entry}: {_cause(error)}",
