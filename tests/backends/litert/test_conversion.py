@@ -1,0 +1,115 @@
+"""What edgekit adds to litert-torch: a transposed convolution it gets wrong, names, float16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit import backends
+from edgekit.errors import RuntimeMissing
+from edgekit.records import Gate, Graph, Precision, Role, Target, TensorSpec
+from edgekit.store import sha256_of
+
+torch = pytest.importorskip("torch", reason="conversion starts from a torch program")
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own affair
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("stride", "padding", "output_padding", "groups"),
+    [(2, 1, 1, 1), (2, 0, 0, 1), ((2, 3), 1, (0, 2), 1), (2, 1, 1, 2)],
+)
+def test_output_padding_as_taps_of_zero_is_the_same_function(
+    stride, padding, output_padding, groups: int, bias: bool
+) -> None:
+    from edgekit.backends.litert.conversion import _DECOMPOSITIONS
+
+    layer = torch.nn.ConvTranspose2d(
+        4, 6, 3, stride, padding, output_padding, groups=groups, bias=bias
+    )
+    image = torch.randn(1, 4, 5, 7)
+    program = torch.export.export(layer, (image,), strict=False)
+    rewritten = program.run_decompositions(_DECOMPOSITIONS)
+    (node,) = (n for n in rewritten.graph.nodes if n.target is torch.ops.aten.convolution.default)
+    assert node.args[7] == [0, 0]
+    torch.testing.assert_close(rewritten.module()(image), layer(image))
+
+
+def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device has the runtime without it; an export says what to install."""
+    from importlib.metadata import PackageNotFoundError
+
+    from edgekit.backends.litert import lowering
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(lowering, "require_runtime", lambda *_: "2.3.0")
+    monkeypatch.setattr(lowering, "version", absent)
+    target = _target(Precision.FP32)
+    with pytest.raises(RuntimeMissing, match=r"pip install 'edgekit\[litert-export\]'"):
+        lowering.lower(_graph(Path("none.pt2"), "0" * 64), target, Path())
+
+
+@pytest.mark.slow
+def test_float16_weights_halve_the_file_and_keep_the_function(tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch", reason="the converter is the extra `litert-export`")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(8, 64, 3, padding=1), torch.nn.ConvTranspose2d(64, 8, 3, 2, 1, 1)
+    )
+    path = tmp_path / "some.pt2"
+    image = torch.randn(1, 8, 6, 6)
+    torch.export.save(torch.export.export(_Encoder(module).eval(), (image,), strict=False), path)
+    graph, backend = _graph(path, sha256_of(path)), backends.backend("litert")
+    sizes, results = [], []
+    for precision in (Precision.FP32, Precision.FP16):
+        folder, target = tmp_path / precision, _target(precision)
+        folder.mkdir()
+        artifact = backend.lower(graph, target, folder)
+        session = backend.open_artifact(artifact, folder, target, threads=1)
+        sizes.append(artifact.files[0].bytes)
+        results.append(session.run({"image": image.numpy()})["image_embeddings"])
+        assert artifact.ops.get("DEQUANTIZE", 0) == (0 if precision is Precision.FP32 else 4)
+        assert artifact.ops["TRANSPOSE_CONV"] == 1
+    assert sizes[1] < 0.6 * sizes[0]
+    expected = module(image).detach().numpy()
+    np.testing.assert_allclose(results[0], expected, atol=1e-5)
+    error = np.abs(results[1] - expected).max()
+    assert 1e-6 < error < 1e-3 * np.abs(expected).max()
+
+
+class _Encoder(torch.nn.Module):
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.module(image)
+
+
+def _graph(path: Path, sha256: str) -> Graph:
+    return Graph(
+        role=Role.ENCODER,
+        format="program",
+        path=path,
+        sha256=sha256,
+        inputs=(TensorSpec(name="image", dtype="float32", shape=(1, 8, 6, 6)),),
+        outputs=(TensorSpec(name="image_embeddings", dtype="float32", shape=(1, 8, 12, 12)),),
+        ops={},
+    )
+
+
+def _target(precision: Precision) -> Target:
+    return Target(
+        name="bench",
+        device="a test",
+        runtime="litert",
+        runtime_versions=">=1",
+        precision=precision,
+        opset=20,
+        memory_mb=1024,
+        gate=Gate(mean_iou=0.999, min_iou=0.99),
+    )
