@@ -20,7 +20,18 @@ from edgekit.records import (
 )
 
 # Packages whose version can change what an artifact computes.
-_TOOLS = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "openvino", "numpy", "pillow")
+_TOOLS = (
+    "torch",
+    "torchao",
+    "onnx",
+    "onnxscript",
+    "onnxsim",
+    "onnxruntime",
+    "openvino",
+    "coremltools",
+    "numpy",
+    "pillow",
+)
 
 LABEL_CODES = {
     "empty_slot": Label.EMPTY,

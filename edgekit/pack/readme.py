@@ -15,7 +15,20 @@ _BEFORE_THE_FIRST_RUN = {
         "builds one engine per part with trtexec, for this GPU and this TensorRT, and writes",
         "beside it where it comes from. Until then there is only the typed ONNX to build from.",
         "",
-    )
+    ),
+    "coreml": (
+        "## In an app",
+        "",
+        "Add both packages to the Xcode project, or compile them with",
+        "`MLModel.compileModel(at:)`, and run them with `MLModel.prediction(from:)`. Inputs and",
+        "results are float32 `MLMultiArray`s. Unused prompt slots get label -2.",
+        "",
+        "`image` is a tensor, so Vision's `VNCoreMLRequest` does not take it: an image input of",
+        "Core ML has one scale for all channels, and its padding would be a colour, which is not",
+        "zero after normalisation. From a `CVPixelBuffer`: resize it as below, then fill the array",
+        "plane by plane, red first, with (value - mean) / std, and zeros beyond the photo.",
+        "",
+    ),
 }
 
 
