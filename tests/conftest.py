@@ -47,13 +47,19 @@ def edgekit_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def exported(
     tmp_path_factory: pytest.TempPathFactory, edgekit_cache: Path
 ) -> Callable[[str, str], Path]:
-    """`exported(model, target)`: the folder of a bundle with seeded weights. Read it only."""
+    """`exported(model, target)`: the folder of a bundle with seeded weights. Read it only.
+
+    Skips where the target's runtime is not installed.
+    """
+    from edgekit import backends, catalog
     from edgekit.pipeline import ExportRequest, export
 
     out = tmp_path_factory.mktemp("dist")
     bundles: dict[tuple[str, str], Path] = {}
 
     def make(model: str, target: str) -> Path:
+        if missing := backends.probe(catalog.target(target).runtime).reason:
+            pytest.skip(missing)
         if (model, target) not in bundles:
             request = ExportRequest(
                 model=model, target=target, weights=("seeded",), out=out, verify=False

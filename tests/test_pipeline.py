@@ -22,7 +22,10 @@ from edgekit.stages import bundling, reference
 pytest.importorskip("torch", reason="exporting needs the extra `export`")
 pytestmark = pytest.mark.slow
 
-PAIRS = [(m, t) for m in ("nanosam", "mobilesam") for t in ("x86-fp32", "x86-ort-fp32")]
+PAIRS = [
+    *((m, t) for m in ("nanosam", "mobilesam") for t in ("x86-fp32", "x86-ort-fp32")),
+    ("nanosam", "android-fp32"),
+]
 
 
 def request(out: Path, **changes: object) -> ExportRequest:
@@ -119,7 +122,7 @@ def test_a_bundle_moved_elsewhere_still_runs(nanosam_bundle: Path, tmp_path: Pat
     assert predictor.predict([[10, 10]], [1]).masks.shape == (1, 48, 64)
 
 
-@pytest.mark.parametrize("target", ["x86-fp32", "x86-ort-fp32"])
+@pytest.mark.parametrize("target", ["x86-fp32", "x86-ort-fp32", "android-fp32"])
 def test_a_device_without_pytorch_segments(
     exported: Callable[[str, str], Path], target: str
 ) -> None:
