@@ -54,3 +54,12 @@ def test_contact_sheet(nanosam_bundle: Path, tmp_path: Path) -> None:
     assert "12 photos" in run("04_contact_sheet.py", nanosam_bundle, tmp_path / "sheet.jpg")
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.size == (1280, 720)
+
+
+def test_precisions_side_by_side(exported: Callable[[str, str], Path], tmp_path: Path) -> None:
+    pair = exported("nanosam", "x86-fp32"), exported("nanosam", "x86-ort-fp32")
+    out = run("05_precisions_side_by_side.py", tmp_path / "sheet.jpg", *pair)
+    assert "5 photos, 2 bundles" in out
+    assert float(out.rsplit(maxsplit=1)[-1]) > 0.99  # two runtimes in float
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (800, 1610)

@@ -94,7 +94,9 @@ BACKENDS: dict[str, BackendRow] = {
         applies_plan=(Precision.BF16,),
     ),
     "tensorrt": BackendRow(
-        module="edgekit.backends.tensorrt", precisions=(Precision.FP16,), oldest_opset=13
+        module="edgekit.backends.tensorrt",
+        precisions=(Precision.FP16, Precision.INT8),
+        oldest_opset=13,
     ),
     "coreml": BackendRow(
         module="edgekit.backends.coreml",
