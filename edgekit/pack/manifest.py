@@ -23,6 +23,10 @@ from edgekit.records import (
 _TOOLS = (
     "torch",
     "torchao",
+    "litert-torch",
+    "litert-converter",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
     "onnx",
     "onnxscript",
     "onnxsim",

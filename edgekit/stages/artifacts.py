@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgekit import backends, store
 from edgekit.errors import NotYet
+from edgekit.pack import tool_versions
 from edgekit.records import Artifact, Target
 from edgekit.stages.graphs import LoweredGraphs
 
@@ -50,6 +51,7 @@ def make_artifacts(
         target.runtime,
         target.runtime_versions,
         str(backend.probe().version),
+        str(sorted(tool_versions().items())),
         str(sorted(target.options.items())),
     )
 
