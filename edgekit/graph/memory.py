@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from pathlib import Path
 
 import onnx
 from onnx import NodeProto, TensorProto, helper
@@ -20,6 +21,11 @@ from edgekit.records import MemoryNeed
 
 _VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators whose result is their first input, read with another shape."""
+
+
+def memory_need_of_file(path: Path, sizes: Mapping[str, int]) -> MemoryNeed:
+    """`memory_need` of an ONNX file, whose weights may lie beside it: only their size is read."""
+    return memory_need(onnx.load(path, load_external_data=False), sizes)
 
 
 def memory_need(model: onnx.ModelProto, sizes: Mapping[str, int]) -> MemoryNeed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edgekit.catalog.limits import WORKSPACE, rising_numbers
 from edgekit.errors import GraphRejected
 from edgekit.records import Graph, MemoryNeed, Target
@@ -23,15 +21,9 @@ def need_of(graph: Graph, target: Target) -> MemoryNeed | None:
     if graph.format != "onnx" or not dims <= target.options.keys():
         return None
     sizes = {dim: rising_numbers(target, dim, 3)[-1] for dim in sorted(dims)}
-    return _estimate(graph.path, sizes)
+    from edgekit.graph.memory import memory_need_of_file
 
-
-def _estimate(path: Path, sizes: dict[str, int]) -> MemoryNeed:
-    import onnx
-
-    from edgekit.graph.memory import memory_need
-
-    return memory_need(onnx.load(path), sizes)
+    return memory_need_of_file(graph.path, sizes)
 
 
 def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
