@@ -436,7 +436,8 @@ class Graph:
     `format` "onnx": lowered to ONNX of that `opset`, `ops` are ONNX operators; "program": the
     program itself in torch's own format (`<role>.pt2`), `ops` are aten operators. `macs` are
     multiply-accumulates per run (of the decoder: for one prompt of two points).
-    `plan` is set where the backend's converter applies it; the program is in float32 then.
+    `weights` is the file beside it that holds what one ONNX file cannot. `plan` is set where the
+    backend's converter applies it; the program is in float32 then.
     `title` and `licence` are the model's, for formats that have room for them.
     """
 
@@ -448,6 +449,7 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
+    weights: Path | None = None
     macs: int | None = None
     memory: MemoryNeed | None = None
     plan: PartPlan | None = None
@@ -487,6 +489,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
     options: dict[str, str] = field(default_factory=dict)
+    weights: Path | None = None
     macs: int | None = None
     memory: MemoryNeed | None = None
     engine: EngineRecord | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from edgekit.backends.graph_files import copied
 from edgekit.backends.installed import probe_package, require_runtime
 from edgekit.backends.ort_session import OrtSession
 from edgekit.records import (
@@ -16,7 +16,6 @@ from edgekit.records import (
     Session,
     Target,
 )
-from edgekit.store import digest_file
 
 _PACKAGE = "onnxruntime"
 
@@ -34,13 +33,12 @@ def execution(_: Target) -> Execution:
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     """Copy the graph to `<role>.onnx`; what it holds is what the graph's record says."""
     require_runtime(_PACKAGE, target)
-    path = folder / f"{graph.role}.onnx"
-    shutil.copyfile(graph.path, path)
+    files = copied(graph, folder)
     return Artifact(
         role=graph.role,
         format="onnx",
-        entry=path.name,
-        files=(digest_file(path, folder),),
+        entry=files[0].path,
+        files=files,
         inputs=graph.inputs,
         outputs=graph.outputs,
         ops=graph.ops,

@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import torch
 
 from edgekit.errors import GraphRejected
 from edgekit.graph.capture import Program
+from edgekit.graph.heavy_weights import attach, detached
 from edgekit.graph.lint import lint, reject_findings
 from edgekit.graph.passes.constant_reshape import constant_reshape
 from edgekit.graph.passes.opset_13 import OPSET as OPSET_13
@@ -40,9 +42,9 @@ _SKIPPED_OPTIMIZERS = [
 
 
 def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> Graph:
-    """Write `<folder>/<role>.onnx`, one file without external data, and describe it.
+    """Write `<folder>/<role>.onnx` and describe it: one file, but for weights beyond 2 GB.
 
-    The same program and torch give the same bytes.
+    Those go to `<role>.onnx.data` beside it. The same program and torch give the same bytes.
 
     Raises:
         GraphRejected: the opset is not the target's, names differ from the contract, or the lint
@@ -50,16 +52,19 @@ def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> Graph:
         onnx.checker.ValidationError: the exporter wrote an invalid model.
     """
     asked = NEWEST_OPSET if target.opset == OPSET_13 else target.opset
-    model = _simplified(constant_reshape(_exported(program, asked)))
-    _settle_interface(model, program)
+    path = folder.resolve() / f"{program.role}.onnx"
+    exported = _exported(program, asked)
+    heavy = detached(exported)
+    model = _simplified(constant_reshape(ir.to_proto(exported)))
     _forget_origins(model)
+    attach(model, heavy, path.with_name(f"{path.name}.data"))
+    _settle_interface(model, program)
     if target.opset == OPSET_13:
         model = opset_13(model)
     _require_opset(model, target)
     reject_findings(lint(model, target), graph=program.role)
-    onnx.checker.check_model(model, full_check=True)
-    path = folder.resolve() / f"{program.role}.onnx"
     onnx.save(model, path)
+    onnx.checker.check_model(path, full_check=True)
     return Graph(
         role=program.role,
         path=path,
@@ -68,10 +73,11 @@ def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> Graph:
         inputs=program.inputs,
         outputs=program.outputs,
         ops=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
+        weights=path.with_name(f"{path.name}.data") if heavy else None,
     )
 
 
-def _exported(program: Program, opset: int) -> onnx.ModelProto:
+def _exported(program: Program, opset: int) -> ir.Model:
     with _quiet_exporter():
         exported = torch.onnx.export(
             program.exported,
@@ -82,7 +88,7 @@ def _exported(program: Program, opset: int) -> onnx.ModelProto:
             verbose=False,
         )
     assert exported is not None  # only when a file name is given
-    return exported.model_proto
+    return exported.model
 
 
 @contextmanager

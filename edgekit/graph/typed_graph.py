@@ -60,11 +60,19 @@ def typed_graph(model: onnx.ModelProto) -> TypedGraph:
         | {t.name: t.data_type for t in graph.initializer},
         shapes=shapes,
         ranks={name: len(shape) for name, shape in shapes.items()},
-        constants={t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        constants={t.name: _initial(t) for t in graph.initializer}
         | {n.output[0]: _value(n) for n in graph.node if n.op_type == "Constant"},
         readers={name: tuple(found) for name, found in readers.items()},
         outputs=frozenset(v.name for v in graph.output),
     )
+
+
+def _initial(tensor: onnx.TensorProto) -> np.ndarray:
+    """The value; of a weight that lies beside the model, only type and shape (and no memory)."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        return np.broadcast_to(np.zeros((), dtype), tuple(tensor.dims))
+    return numpy_helper.to_array(tensor)
 
 
 def _value(constant: onnx.NodeProto) -> np.ndarray:

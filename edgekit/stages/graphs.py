@@ -69,6 +69,7 @@ def lower_graphs(
         replace(
             graph,
             path=folder / graph.path.name,
+            weights=graph.weights and folder / graph.weights.name,
             plan=kept.part(graph.role) if kept else None,
             title=row.title,
             licence=source.licence,
