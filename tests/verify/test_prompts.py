@@ -101,6 +101,16 @@ def test_what_each_kind_sends():
     assert [kind for kind, trial in trials.items() if trial.multimask] == [PromptKind.MULTIMASK]
 
 
+def test_what_a_family_refuses_is_not_sent():
+    subjects = (stand_in(),) * 3
+    asked = trials_of(subjects, seed="any")
+    kept = trials_of(subjects, seed="any", refuses=("background_point", "mask"))
+    gone = {PromptKind.POINT_WITH_NEGATIVE, PromptKind.REFINEMENT}
+    assert kept == tuple(trial for trial in asked if trial.kind not in gone)
+    assert not any(trial.mask_from for trial in kept)
+    assert 0 not in {label for trial in kept for label in trial.labels}
+
+
 def test_a_refinement_starts_from_the_point_of_its_own_subject():
     subjects = tuple(replace(stand_in(), point=(float(x), 9.0)) for x in (3, 6, 12))
     for seed in map(str, range(20)):

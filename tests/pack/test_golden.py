@@ -1,0 +1,62 @@
+"""Golden vectors hold what the family's own rules make of a photo and three prompts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.pack import write_golden
+from edgekit.records import ClientContract, MaskChoice
+
+
+class Encoder:
+    def run(self, feeds):
+        return {"image_embeddings": feeds["image"][:, :, :2, :2], "fine": feeds["image"][:, :1]}
+
+
+class Decoder:
+    """Mask m is inside everywhere for m = 2, outside for all others; m = 2 scores highest."""
+
+    def run(self, _feeds):
+        level = np.array([-1, -1, 1, -1], np.float32)
+        masks = np.broadcast_to(level[None, :, None, None], (1, 4, 256, 256))
+        return {"low_res_masks": masks, "iou_predictions": level[None]}
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (40, 30), (90, 120, 30)).save(path)
+    return path
+
+
+def written(folder: Path, photo: Path, client: ClientContract) -> tuple[dict, dict]:
+    write_golden(folder, photo, client=client, encoder=Encoder(), decoder=Decoder())
+    with np.load(folder / "golden" / "tensors.npz") as file:
+        tensors = dict(file)
+    return tensors, json.loads((folder / "golden" / "prompts.json").read_text())
+
+
+def test_every_feature_and_the_chosen_mask(tmp_path: Path, photo: Path) -> None:
+    best = MaskChoice(masks=(1, 2, 3), keep="best")
+    client = replace(SAM_CLIENT, masks=replace(SAM_CLIENT.masks, single=best))
+    tensors, guide = written(tmp_path, photo, client)
+    assert {"image", "image_embeddings", "fine"} <= tensors.keys()
+    assert sorted(guide["prompts"]) == ["box", "box_and_background", "point"]
+    for name in guide["prompts"]:
+        assert tensors[f"{name}.mask"].shape == (1, 30, 40)
+        assert tensors[f"{name}.mask"].all()
+
+
+def test_prompts_that_the_family_refuses_are_left_out(tmp_path: Path, photo: Path) -> None:
+    prompts = replace(SAM_CLIENT.prompts, refuses=("background_point", "mask"))
+    tensors, guide = written(tmp_path, photo, replace(SAM_CLIENT, prompts=prompts))
+    assert sorted(guide["prompts"]) == ["box", "point"]
+    assert not [name for name in tensors if name.startswith("box_and_background")]
+    assert not tensors["point.mask"].any()
