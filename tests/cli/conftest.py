@@ -16,7 +16,7 @@ from edgekit import backends, catalog, pipeline, store
 from edgekit.cli import app
 from edgekit.models import registry
 from edgekit.pack import make_manifest
-from edgekit.records import Artifact, Bundle, Gate, Role, TensorSpec, WeightsSource
+from edgekit.records import NATIVE, Artifact, Bundle, Gate, Role, TensorSpec, WeightsSource
 from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judged
 
 Run = Callable[..., Result]
@@ -65,6 +65,9 @@ def left_half(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the prompt, the decoder answers with the photo's left half."""
 
     class Sessions:
+        def execution(self, _):
+            return NATIVE
+
         def open_artifact(self, artifact, *_, **__):
             return Half() if artifact.role is Role.DECODER else Blind()
 
