@@ -11,11 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgekit"
 HEAVY = {
-    "torch": {"models", "graph", "precision", "train"},
+    # backends: to convert programs, and to evaluate Core ML's; bench: to time PyTorch.
+    "torch": {"models", "graph", "precision", "train", "backends", "bench"},
     "onnx": {"models", "graph", "backends"},
     "onnxsim": {"graph"},
     "onnxruntime": {"backends"},
-    "openvino": {"backends"},
+    "openvino": {"backends", "bench"},  # bench: for the machine's peak
     "tensorrt": {"backends"},
     "typer": {"cli"},
     "rich": {"cli"},
