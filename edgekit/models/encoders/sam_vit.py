@@ -122,12 +122,8 @@ class RelativeAttention(nn.Module):
         q, k, v = (self._heads(part) for part in self._projected(x))
         step = min(self.side, MAX_ROWS)
         rows, columns = self.tables()
-        parts = [
-            self._attended(queries, k, v, places, columns)
-            for queries, places in zip(
-                q.split(step * self.side, dim=1), rows.split(step), strict=True
-            )
-        ]
+        steps = zip(torch.split(q, step * self.side, dim=1), torch.split(rows, step), strict=True)
+        parts = [self._attended(queries, k, v, places, columns) for queries, places in steps]
         mixed = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         mixed = mixed.reshape(-1, self.size.heads, self.side**2, self.size.value_dim)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
