@@ -72,7 +72,7 @@ def plan_int8(
 
     def decide(node: fx.Node) -> Decision:
         if program.role not in recipe.roles:
-            return Precision.FP32, f"recipe: the {program.role} is not faster in INT8"
+            return Precision.FP32, f"recipe: the {program.role} stays float"
         if node.name in returned:
             return Precision.FP32, returned[node.name]
         if node.name in head:

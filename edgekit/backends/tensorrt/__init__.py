@@ -8,10 +8,10 @@ they are not, a session is an emulation of the file.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from edgekit.backends.graph_files import copied
 from edgekit.backends.installed import probe_package
 from edgekit.backends.ort_session import OrtSession, unreadable
 from edgekit.backends.tensorrt.installation import Installation, find_installation
@@ -25,7 +25,6 @@ from edgekit.records import (
     Session,
     Target,
 )
-from edgekit.store import digest_file
 
 _STAND_IN = "onnxruntime"
 
@@ -51,19 +50,18 @@ def execution(target: Target) -> Execution:
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
-    """Copy the typed graph to `<role>.onnx`, and build the engine if that is possible here.
+    """Copy the typed graph, and build the engine if that is possible here.
 
     Raises:
         BadInput: an option of the target is missing or not of its form.
         GraphRejected: TensorRT does not take the graph.
     """
-    path = folder / f"{graph.role}.onnx"
-    shutil.copyfile(graph.path, path)
+    files = copied(graph, folder)
     artifact = Artifact(
         role=graph.role,
         format="onnx",
-        entry=path.name,
-        files=(digest_file(path, folder),),
+        entry=files[0].path,
+        files=files,
         inputs=graph.inputs,
         outputs=graph.outputs,
         ops=graph.ops,

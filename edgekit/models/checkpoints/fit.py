@@ -188,9 +188,14 @@ def _mismatch(
         if keys:
             more = f", and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
             lines.append(f"  {len(keys)} {kind}: {', '.join(keys[:_LISTED])}{more}")
-    if family and row.family not in family.lower().replace("-", "").replace(" ", ""):
+    if family and _plain(row.family) not in _plain(family):
         lines.append(f"  Its keys look like {family}.")
     return CheckpointMismatch(
         "\n".join(lines),
         expected=f"a checkpoint of {row.title}: {', '.join(f.filename for f in row.checkpoints)}",
     )
+
+
+def _plain(name: str) -> str:
+    """A family's name without what its spellings differ in."""
+    return name.lower().replace("-", "").replace(" ", "")
