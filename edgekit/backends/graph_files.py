@@ -14,7 +14,9 @@ def copied(graph: Graph, folder: Path) -> tuple[FileDigest, ...]:
 
     The name of the weights is written in the graph, so that both must stay in one folder.
     """
-    sources = [graph.path, *([graph.weights] if graph.weights else [])]
-    for source in sources:
-        shutil.copyfile(source, folder / source.name)
-    return tuple(digest_file(folder / source.name, folder) for source in sources)
+    names = {graph.path: f"{graph.role}.onnx"}
+    if graph.weights:
+        names[graph.weights] = graph.weights.name
+    for source, name in names.items():
+        shutil.copyfile(source, folder / name)
+    return tuple(digest_file(folder / name, folder) for name in names.values())

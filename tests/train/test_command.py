@@ -33,10 +33,11 @@ def train(*arguments: object) -> Result:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tiny(steps: int) -> Recipe:
-        whole = recipe.windows_recipe(steps)
+    def tiny(steps: int, *, refines: bool = False) -> Recipe:
+        whole = windows_recipe(steps, refines=refines)
         return replace(whole, phases=tuple(replace(p, menu=TINY) for p in whole.phases))
 
+    windows_recipe = recipe.windows_recipe
     monkeypatch.setattr(run, "windows_recipe", tiny)
     monkeypatch.setattr(held_out, "_WINDOWS", TINY[0][1])
     monkeypatch.setattr(held_out, "_BATCHES", 1)
