@@ -187,7 +187,8 @@ def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> No
     returned = np.clip(logits, -limit, limit)
 
     close(sampled(returned, f"{key}.low_res", 1024), oracle.arrays[f"{key}.low_res.sample"], oracle)
-    worst = max(oracle.facts["tolerance"]["measured_float32_vs_float64"]["iou_abs"].values())
+    measured = oracle.facts["tolerance"]["measured_float32_vs_float64"]  # None for the largest
+    worst = max(measured["iou_abs"].values()) if measured else 0.0
     assert np.abs(scores - theirs).max() <= max(1e-4, 5 * worst)
 
     size = oracle.photo.shape[:2]
