@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from edgekit import backends, catalog, store
 from edgekit.bench import compare
-from edgekit.doctor import preflight, read_machine
+from edgekit.doctor import preflight, read_machine, usable_cores
 from edgekit.errors import UnknownName
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -28,7 +28,6 @@ from edgekit.stages.measurement import (
     BenchRequest,
     contestants_of,
     default_photo,
-    default_threads,
     mean_ious,
     peaks,
     read_bundles,
@@ -181,7 +180,7 @@ def bench(request: BenchRequest, *, report: Report) -> Bench:
     """
     bundles = read_bundles(request.bundles)
     contestants = contestants_of(bundles, request.against)
-    threads = request.threads or default_threads()
+    threads = request.threads or usable_cores()
     with report.stage("bench"):
         figures = compare(
             contestants,
@@ -192,8 +191,10 @@ def bench(request: BenchRequest, *, report: Report) -> Bench:
         )
     with report.stage("machine's peak"):
         peak, shares = peaks(bundles, figures, threads)
-    with report.stage("IoU"):
-        ious = mean_ious(bundles, figures) if request.ious else {}
+    ious: dict[str, float] = {}
+    if request.ious:
+        with report.stage("IoU"):
+            ious = mean_ious(bundles, figures)
     return Bench(
         figures=figures,
         cpu=read_machine().cpu,

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.bench.figures import Figures, Timing
+    from edgekit.bench.figures import Timing
     from edgekit.pipeline import Bench
 
 
@@ -133,6 +133,3 @@ def _draw(found: Bench, where: Path) -> None:
     if dots:
         latency_picture(dots, title=f"{found.threads} threads, {found.cpu}").save(where)
         typer.echo(f"Latency against IoU: {where}", err=True)
-
-
-__all__ = ["Figures", "bench"]

@@ -7,7 +7,7 @@ in a process of its own: a wheel built for another CPU ends in SIGILL, not in an
 
 from edgekit.doctor.diagnosis import Diagnosis, RuntimeHealth, diagnose
 from edgekit.doctor.export_checks import preflight
-from edgekit.doctor.machine import Gpu, Machine, read_machine
+from edgekit.doctor.machine import Gpu, Machine, read_machine, usable_cores
 
 __all__ = [
     "Diagnosis",
@@ -17,4 +17,5 @@ __all__ = [
     "diagnose",
     "preflight",
     "read_machine",
+    "usable_cores",
 ]

@@ -72,7 +72,7 @@ def read_machine(folder: Path = Path()) -> Machine:
         architecture=platform.machine(),
         python=platform.python_version(),
         cpu=_cpu_name(),
-        cores=_cores(),
+        cores=usable_cores(),
         cpu_features=_cpu_features(),
         memory_mb=memory.total // 10**6,
         memory_free_mb=memory.available // 10**6,
@@ -88,7 +88,7 @@ def free_disk_mb(folder: Path) -> int:
     return shutil.disk_usage(there).free // 10**6
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """Those that this process may use: a container often has fewer than the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,11 +93,6 @@ def contestants_of(bundles: Sequence[Bundle], against: Sequence[Against]) -> lis
 def default_photo() -> Path:
     """The first bundled photo."""
     return catalog.image_set().photos[0].path
-
-
-def default_threads() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str, float]:
