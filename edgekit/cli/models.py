@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from edgekit.models.verified import Verification
     from edgekit.records import CheckpointFile, ModelRow
 
 
@@ -15,7 +16,7 @@ def models(
     name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """List the models: family, size, encoder's work, input, licence, checkpoints that load."""
+    """List the models: size, encoder's work, input, licence, what loads, what was verified."""
     from edgekit.cli.console import print_json
     from edgekit.models import registry
 
@@ -34,19 +35,36 @@ def models(
 
 def _described(row: ModelRow) -> dict[str, object]:
     from edgekit.models.encoder_work import ENCODER_GMACS
+    from edgekit.models.verified import verifications
 
-    return {**asdict(row), "encoder_gmacs": ENCODER_GMACS.get(row.name)}
+    ran = [
+        asdict(verification) for verification in verifications() if verification.model == row.name
+    ]
+    return {**asdict(row), "encoder_gmacs": ENCODER_GMACS.get(row.name), "verifications": ran}
 
 
 def _print_list(rows: tuple[ModelRow, ...]) -> None:
     from edgekit.cli.console import console, table
 
     figures = ("parameters", "encoder GMACs", "input")
-    listed = table("model", "family", *figures, "licence", "checkpoints that load", right=figures)
+    columns = ("licence", "checkpoints that load", "verified")
+    listed = table("model", "family", *figures, *columns, right=figures)
     for row in rows:
-        listed.add_row(row.name, row.family, *_figures(row), row.licence, ", ".join(row.forms))
+        told = (row.licence, ", ".join(row.forms), _share_verified(row.name))
+        listed.add_row(row.name, row.family, *_figures(row), *told)
     console().print(listed)
-    typer.echo("edgekit models NAME shows where its weights are to be had.")
+    typer.echo(
+        "edgekit models NAME shows where its weights are to be had, and for which targets it was"
+        " verified, and how."
+    )
+
+
+def _share_verified(model: str) -> str:
+    """How many of the targets that a model was run for it passed: "4 of 5"."""
+    from edgekit.models.verified import run_targets, verified_targets
+
+    ran = len(run_targets(model))
+    return f"{len(verified_targets(model))} of {ran}" if ran else ""
 
 
 def _figures(row: ModelRow) -> tuple[str, str, str]:
@@ -74,9 +92,26 @@ def _print_one(row: ModelRow) -> None:
         ("checkpoints that load", ", ".join(row.forms)),
         ("origin", row.paper),
         ("warning", row.warning or "none"),
+        ("verified", _verified(row.name)),
     ):
         shown.add_row(key, value)
     console().print(shown)
+
+
+def _verified(model: str) -> str:
+    """What came of each target that was run, one per line."""
+    from edgekit.models.verified import verifications
+
+    ran = [verification for verification in verifications() if verification.model == model]
+    return "\n".join([*map(_outcome, ran), "other targets: not run"])
+
+
+def _outcome(ran: Verification) -> str:
+    if ran.mean_iou is None:
+        return f"{ran.target}: failed, {ran.error}"
+    circumstances = f"{ran.how}, {ran.weights} weights, {ran.prompts} prompts, {ran.date}"
+    ious = f"IoU mean {ran.mean_iou:.4f}, min {ran.min_iou:.4f}"
+    return f"{ran.target}: {'passed' if ran.passed else 'failed'}, {ious} ({circumstances})"
 
 
 def _weights(row: ModelRow) -> str:

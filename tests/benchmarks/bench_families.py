@@ -1,91 +1,233 @@
-"""Every model's export: seconds, peak memory, and its encoder against PyTorch eager, one row each.
+"""Every model on every target: does it export and verify, in what time and memory, how fast is it.
 
-Random weights: time and memory do not depend on them. Each export runs in a process of its own with
-an empty cache, so its seconds are those of a first export and its peak is its own. Rows are printed
-as they are done; a model that fails is a row that says so.
+    bench_families.py verify [MODEL...] [--targets T,T]   export, then compare masks on one photo
+    bench_families.py speed [MODEL...] [--targets T,T]    encoders against PyTorch eager, in turns
+    bench_families.py publish                             write edgekit/models/verified.json
 
-    python tests/benchmarks/bench_families.py [MODEL...] [--targets x86-fp32,x86-ort-fp32]
+Each result is appended to `families.jsonl` beside this file as it comes. A pair that has one is
+left out the next time (`--again` measures it anew, and the newest counts), as is a target whose
+runtime is not installed. Weights are seeded unless said otherwise: time, memory and equality with
+PyTorch do not depend on training. An export runs in a process of its own with an empty cache, so
+that its seconds are those of a first export; its peak is the most memory that it and its children
+held at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edgekit import catalog, store
+import psutil
+
+import edgekit
+from edgekit import backends, catalog, store
 from edgekit.bench import bundle_contestant, compare, pytorch_contestant
-from edgekit.bench.figures import Task
+from edgekit.bench.figures import Figures, Task
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 
-TASKS = (Task.ENCODER,)
+RESULTS = Path(__file__).with_name("families.jsonl")
+FP32_TARGETS = "x86-ort-fp32,x86-fp32,android-fp32,iphone-fp16"
+SPEED_TARGETS = "x86-ort-fp32,x86-fp32"
+_POLL_S = 0.1
+
+Row = dict[str, Any]
 
 
-def exported(model: str, targets: list[str], out: Path) -> tuple[float, int, str]:
-    """Seconds and peak bytes of an export without verification, and what went wrong."""
-    command = [sys.executable, "-m", "edgekit", "export", model, "--weights", "seeded"]
-    command += ["--no-verify", "--force", "--out", str(out)]
-    for target in targets:
-        command += ["--target", target]
-    start = time.monotonic()
-    child = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "EDGEKIT_CACHE": str(out / "cache")},
-        text=True,
-    )
-    assert child.stderr is not None
-    told = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    failed = told.strip().splitlines()[-1] if child.returncode else ""
-    return time.monotonic() - start, usage.ru_maxrss * 1024, failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One edgekit command: seconds, bytes at most, and what went wrong (None if nothing)."""
 
-
-def ratios(model: str, targets: list[str], out: Path, options: argparse.Namespace) -> list[str]:
-    """Eager's median divided by each bundle's."""
-    row = registry.model(model)
-    bundles = [store.read_bundle(out / f"{model}-{target}") for target in targets]
-    contestants = [
-        pytorch_contestant(model, locate(row, ("seeded",)), kind="eager"),
-        *(bundle_contestant(bundle) for bundle in bundles),
-    ]
-    photo = catalog.image_set().photos[0].path
-    eager, *others = compare(
-        contestants, photo, threads=options.threads, rounds=options.rounds, tasks=TASKS
-    )
-    reference = eager.timing(Task.ENCODER)
-    assert reference is not None, eager.missing
-    found = [other.timing(Task.ENCODER) for other in others]
-    told = [f"{reference.p50 / timing.p50:.2f}" if timing else "n/a" for timing in found]
-    return [f"{reference.p50 * 1e3:.0f} ms", *told]
+    seconds: float
+    peak: int
+    error: str | None
 
 
 def main() -> None:
-    """Print a Markdown table."""
+    """One of the three commands."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models", nargs="*", default=[row.name for row in registry.models()])
-    parser.add_argument("--targets", default="x86-fp32,x86-ort-fp32")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, targets in (("verify", FP32_TARGETS), ("speed", SPEED_TARGETS)):
+        command = commands.add_parser(name)
+        command.add_argument("models", nargs="*", default=[r.name for r in registry.models()])
+        command.add_argument("--targets", default=targets)
+        command.add_argument("--weights", default="seeded")
+        command.add_argument("--again", action="store_true")
+        command.add_argument("--limit", type=int, default=600, help="seconds of one command")
+        command.add_argument("--threads", type=int, default=2, help="of `speed`")
+        command.add_argument("--rounds", type=int, default=7, help="of `speed`, at most")
+    commands.add_parser("publish")
     options = parser.parse_args()
-    targets = options.targets.split(",")
-    print(
-        "| model | export | peak memory | encoder, eager |", *(f" {t} |" for t in targets), sep=""
-    )
-    print("|---|--:|--:|--:|" + "--:|" * len(targets), flush=True)
+    if options.command == "publish":
+        publish()
+        return
+    for row in globals()[f"{options.command}_rows"](options):
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+
+def results() -> list[Row]:
+    """All that was measured: of each model and target the newest row of each kind."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return list({(r["kind"], r["model"], r["target"], r["weights"]): r for r in rows}.values())
+
+
+def verify_rows(options: argparse.Namespace) -> Iterator[Row]:
+    """A row per pair that has none yet."""
     for model in options.models:
-        with tempfile.TemporaryDirectory() as folder:
-            seconds, peak, failed = exported(model, targets, Path(folder))
-            cells = [failed] if failed else ratios(model, targets, Path(folder), options)
-        print(f"| `{model}` | {seconds:.0f} s | {peak / 1e9:.1f} GB |", " | ".join(cells), "|")
-        sys.stdout.flush()
+        for target in _missing("verify", model, options):
+            with tempfile.TemporaryDirectory() as folder:
+                yield _verified(model, target, Path(folder), options)
+
+
+def _verified(model: str, target: str, folder: Path, options: argparse.Namespace) -> Row:
+    row = _row("verify", model, target, options.weights)
+    exported = _export(model, target, folder, options)
+    row |= {"export_s": round(exported.seconds, 1), "peak_gb": round(exported.peak / 1e9, 2)}
+    if exported.error:
+        return {**row, "passed": False, "how": "not run", "error": f"export: {exported.error}"}
+    verdict = folder / "verdict.json"
+    command = ["verify", str(folder / f"{model}-{target}"), "--json", str(verdict)]
+    command += ["--photos", str(_fresh_photo())]
+    verified = _run(command, folder, options.limit)
+    row["verify_s"] = round(verified.seconds, 1)
+    if not verdict.exists():
+        return {**row, "passed": False, "how": "not run", "error": f"verify: {verified.error}"}
+    told = json.loads(verdict.read_text())
+    row |= {key: told[key] for key in ("passed", "how", "photos")}
+    if overall := told["overall"]:
+        row |= {key: round(overall[key], 5) for key in ("mean_iou", "min_iou")}
+        row["prompts"] = overall["prompts"]
+    return {**row, "error": "; ".join(told["failures"]) or None}
+
+
+def _export(model: str, target: str, folder: Path, options: argparse.Namespace) -> Ran:
+    command = ["export", model, "--target", target, "--weights", options.weights]
+    command += ["--no-verify", "--force", "--out", str(folder)]
+    return _run(command, folder, options.limit)
+
+
+def _fresh_photo() -> Path:
+    """A bundled photo that no plan is calibrated on by default."""
+    calibrated = {photo.path for photo in catalog.calibration_set().photos}
+    return next(p.path for p in catalog.image_set().photos if p.path not in calibrated)
+
+
+def speed_rows(options: argparse.Namespace) -> Iterator[Row]:
+    """A row per pair: eager's median time divided by the bundle's, all of a model in one run."""
+    for model in options.models:
+        targets = _missing("speed", model, options)
+        if not targets:
+            continue
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            exported = {target: _export(model, target, folder, options) for target in targets}
+            ready = [target for target in targets if not exported[target].error]
+            eager, *figures = _compared(model, ready, folder, options)
+        reference = eager.timing(Task.ENCODER)
+        assert reference is not None, eager.missing
+        for target, figure in zip(ready, figures, strict=True):
+            timing = figure.timing(Task.ENCODER)
+            row = _row("speed", model, target, options.weights)
+            row |= {"threads": options.threads, "eager_ms": round(reference.p50 * 1e3, 1)}
+            row["encoder_ms"] = round(timing.p50 * 1e3, 1) if timing else None
+            row["ratio"] = round(reference.p50 / timing.p50, 2) if timing else None
+            yield {**row, "error": figure.missing}
+
+
+def _compared(
+    model: str, targets: Sequence[str], folder: Path, options: argparse.Namespace
+) -> tuple[Figures, ...]:
+    bundles = [store.read_bundle(folder / f"{model}-{target}") for target in targets]
+    weights = locate(registry.model(model), (options.weights,))
+    return compare(
+        [pytorch_contestant(model, weights, kind="eager"), *map(bundle_contestant, bundles)],
+        catalog.image_set().photos[0].path,
+        threads=options.threads,
+        rounds=options.rounds,
+        tasks=(Task.ENCODER,),
+    )
+
+
+def _missing(kind: str, model: str, options: argparse.Namespace) -> list[str]:
+    done = {(r["kind"], r["model"], r["target"], r["weights"]) for r in results()}
+    return [
+        target
+        for target in options.targets.split(",")
+        if backends.probe(catalog.target(target).runtime).available
+        if options.again or (kind, model, target, options.weights) not in done
+    ]
+
+
+def _row(kind: str, model: str, target: str, weights: str) -> Row:
+    made = {"edgekit": edgekit.__version__, "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    return {"kind": kind, "model": model, "target": target, "weights": weights, **made}
+
+
+def _run(command: Sequence[str], folder: Path, limit: int) -> Ran:
+    """An edgekit command with its cache in `folder`, stopped after `limit` seconds."""
+    log = folder / "log.txt"
+    start, peak = time.monotonic(), 0
+    with log.open("w") as told:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "edgekit", *command],
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            env={**os.environ, "EDGEKIT_CACHE": str(folder / "cache")},
+            start_new_session=True,
+        )
+        stopped = False
+        while child.poll() is None:
+            peak = max(peak, _bytes_held(child.pid))
+            if not stopped and time.monotonic() - start > limit:
+                os.killpg(child.pid, signal.SIGKILL)
+                stopped = True
+            time.sleep(_POLL_S)
+    seconds = time.monotonic() - start
+    error = f"stopped after {limit} s" if stopped else _last_error(log.read_text())
+    return Ran(seconds=seconds, peak=peak, error=error if child.returncode else None)
+
+
+def _bytes_held(pid: int) -> int:
+    """By a process and its children, now; 0 once it is gone."""
+    try:
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+        return sum(process.memory_info().rss for process in family)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _last_error(told: str) -> str:
+    """What a command said last: its framed error, or the last line of a traceback."""
+    text = told[told.rfind("error: ") :] if "\nerror: " in f"\n{told}" else told.strip()
+    lines = text.splitlines() if text.startswith("error: ") else text.splitlines()[-1:]
+    return " ".join(line.strip() for line in lines)[:400]
+
+
+def publish() -> None:
+    """What the package tells of verified pairs: of each the newest row, whichever its outcome."""
+    keys = ("model", "target", "passed", "how", "mean_iou", "min_iou", "photos", "prompts")
+    keys += ("weights", "edgekit", "date", "error")
+    told = [{k: r.get(k) for k in keys} for r in results() if r["kind"] == "verify"]
+    order = {row.name: place for place, row in enumerate(registry.models())}
+    told.sort(key=lambda row: (order[row["model"]], row["target"], row["weights"]))
+    lines = ",\n".join(json.dumps(row) for row in told)
+    Path(edgekit.__file__).with_name("models").joinpath("verified.json").write_text(
+        f"[\n{lines}\n]\n"
+    )
 
 
 if __name__ == "__main__":

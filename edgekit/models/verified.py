@@ -1,0 +1,57 @@
+"""Which models were verified for which targets: what was run, not what ought to work.
+
+`verified.json` holds the newest outcome of each pair that `tests/benchmarks/bench_families.py` ran,
+failures included; it is written by that script only. A pair that is not in it was not run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from edgekit.records import How
+
+_TABLE = Path(__file__).with_name("verified.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The outcome of one export and its comparison with PyTorch.
+
+    `weights` is what `--weights` was: "seeded" numbers show that the artifact equals the model, not
+    that the model is any good. IoUs are over all prompts, None where there was nothing to run, and
+    `error` then says why; of a failed gate it says by what. `edgekit` is the version that ran.
+    """
+
+    model: str
+    target: str
+    passed: bool
+    how: How
+    mean_iou: float | None
+    min_iou: float | None
+    photos: int | None
+    prompts: int | None
+    weights: str
+    edgekit: str
+    date: str
+    error: str | None
+
+
+@cache
+def verifications() -> tuple[Verification, ...]:
+    """Every pair that was run, in the order of the registry."""
+    rows = json.loads(_TABLE.read_text(encoding="utf-8"))
+    return tuple(Verification(**row) for row in rows)
+
+
+def run_targets(model: str) -> tuple[str, ...]:
+    """The targets that a model was run for, with any weights."""
+    return tuple(dict.fromkeys(ran.target for ran in verifications() if ran.model == model))
+
+
+def verified_targets(model: str) -> tuple[str, ...]:
+    """Those of them that it passed."""
+    passed = {ran.target for ran in verifications() if ran.model == model and ran.passed}
+    return tuple(target for target in run_targets(model) if target in passed)

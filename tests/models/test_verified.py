@@ -1,0 +1,56 @@
+"""The table of what was verified, as it ships."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from edgekit import catalog, store
+from edgekit.models import registry
+from edgekit.models.verified import Verification, run_targets, verifications, verified_targets
+
+
+def test_every_row_is_of_a_known_pair_and_has_what_its_outcome_needs():
+    models = {row.name for row in registry.models()}
+    for row in verifications():
+        assert row.model in models
+        target = catalog.target(row.target)
+        assert row.weights in {"seeded", "bundled", "official"}
+        assert (row.error is None) == row.passed, row
+        if row.passed:
+            assert row.how != "not run"
+            assert row.mean_iou is not None
+            assert row.min_iou is not None
+            assert row.mean_iou >= target.gate.mean_iou
+            assert row.min_iou >= target.gate.min_iou
+
+
+def test_each_pair_is_there_once_per_kind_of_weights():
+    pairs = [(row.model, row.target, row.weights) for row in verifications()]
+    assert len(pairs) == len(set(pairs))
+
+
+def test_rows_are_records_of_strict_types(tmp_path):
+    store.write_records(tmp_path / "rows.json", verifications())
+    assert store.read_records(tmp_path / "rows.json", Verification) == verifications()
+    assert asdict(verifications()[0]).keys() == Verification.__dataclass_fields__.keys()
+
+
+def test_a_failed_or_unknown_pair_is_not_verified(monkeypatch):
+    failed = Verification(
+        model="m",
+        target="t",
+        passed=False,
+        how="native",
+        mean_iou=0.5,
+        min_iou=0.1,
+        photos=1,
+        prompts=10,
+        weights="seeded",
+        edgekit="0",
+        date="2026-01-01",
+        error="mean IoU",
+    )
+    monkeypatch.setattr("edgekit.models.verified.verifications", lambda: (failed,))
+    assert run_targets("m") == ("t",)
+    assert verified_targets("m") == ()
+    assert verified_targets("another") == ()
