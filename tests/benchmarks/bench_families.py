@@ -37,7 +37,7 @@ from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 
 RESULTS = Path(__file__).with_name("families.jsonl")
-FP32_TARGETS = "x86-ort-fp32,x86-fp32,android-fp32,iphone-fp16"
+FP32_TARGETS = "x86-ort-fp32,x86-fp32,android-fp32,iphone-fp32"
 SPEED_TARGETS = "x86-ort-fp32,x86-fp32"
 _POLL_S = 0.1
 
@@ -63,6 +63,9 @@ def main() -> None:
         command.add_argument("--targets", default=targets)
         command.add_argument("--weights", default="seeded")
         command.add_argument("--again", action="store_true")
+        command.add_argument(
+            "--bundles", type=Path, help="folder to keep bundles in; `speed` takes what is there"
+        )
         command.add_argument("--limit", type=int, default=600, help="seconds of one command")
         command.add_argument("--threads", type=int, default=2, help="of `speed`")
         command.add_argument("--rounds", type=int, default=7, help="of `speed`, at most")
@@ -88,18 +91,19 @@ def verify_rows(options: argparse.Namespace) -> Iterator[Row]:
     """A row per pair that has none yet."""
     for model in options.models:
         for target in _missing("verify", model, options):
-            with tempfile.TemporaryDirectory() as folder:
-                yield _verified(model, target, Path(folder), options)
+            with tempfile.TemporaryDirectory() as name:
+                yield _verified(model, target, Path(name), options)
 
 
 def _verified(model: str, target: str, folder: Path, options: argparse.Namespace) -> Row:
     row = _row("verify", model, target, options.weights)
+    bundle = (options.bundles or folder) / f"{model}-{target}"
     exported = _export(model, target, folder, options)
     row |= {"export_s": round(exported.seconds, 1), "peak_gb": round(exported.peak / 1e9, 2)}
     if exported.error:
         return {**row, "passed": False, "how": "not run", "error": f"export: {exported.error}"}
     verdict = folder / "verdict.json"
-    command = ["verify", str(folder / f"{model}-{target}"), "--json", str(verdict)]
+    command = ["verify", str(bundle), "--json", str(verdict)]
     command += ["--photos", str(_fresh_photo())]
     verified = _run(command, folder, options.limit)
     row["verify_s"] = round(verified.seconds, 1)
@@ -115,7 +119,7 @@ def _verified(model: str, target: str, folder: Path, options: argparse.Namespace
 
 def _export(model: str, target: str, folder: Path, options: argparse.Namespace) -> Ran:
     command = ["export", model, "--target", target, "--weights", options.weights]
-    command += ["--no-verify", "--force", "--out", str(folder)]
+    command += ["--no-verify", "--force", "--out", str(options.bundles or folder)]
     return _run(command, folder, options.limit)
 
 
@@ -132,9 +136,10 @@ def speed_rows(options: argparse.Namespace) -> Iterator[Row]:
         if not targets:
             continue
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            exported = {target: _export(model, target, folder, options) for target in targets}
-            ready = [target for target in targets if not exported[target].error]
+            folder = options.bundles or Path(name)
+            there = [target for target in targets if (folder / f"{model}-{target}").exists()]
+            made = [t for t in targets if t not in there and not _failed(model, t, name, options)]
+            ready = [target for target in targets if target in {*there, *made}]
             eager, *figures = _compared(model, ready, folder, options)
         reference = eager.timing(Task.ENCODER)
         assert reference is not None, eager.missing
@@ -145,6 +150,10 @@ def speed_rows(options: argparse.Namespace) -> Iterator[Row]:
             row["encoder_ms"] = round(timing.p50 * 1e3, 1) if timing else None
             row["ratio"] = round(reference.p50 / timing.p50, 2) if timing else None
             yield {**row, "error": figure.missing}
+
+
+def _failed(model: str, target: str, folder: str, options: argparse.Namespace) -> str | None:
+    return _export(model, target, Path(folder), options).error
 
 
 def _compared(

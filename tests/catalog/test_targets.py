@@ -18,6 +18,7 @@ NAMES = {
     "rtx3090-fp16",
     "rtx3090-int8",
     "iphone-fp16",
+    "iphone-fp32",
     "iphone-int8",
     "x86-fp32",
     "x86-bf16",
