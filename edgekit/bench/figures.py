@@ -28,10 +28,14 @@ MANY = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Percentiles over `runs` calls, in seconds; `per_second` counts prompts where many are run."""
+    """Percentiles over `runs` calls, in seconds; `per_second` counts prompts where many are run.
+
+    `fastest` is the call that other work on the machine disturbed least.
+    """
 
     task: Task
     runs: int
+    fastest: float
     p50: float
     p90: float
     p99: float
@@ -64,4 +68,12 @@ def timing_of(task: Task, seconds: Sequence[float]) -> Timing:
     """Sum up at least one measured call."""
     p50, p90, p99 = (float(value) for value in np.quantile(seconds, (0.5, 0.9, 0.99)))
     count = MANY if task is Task.DECODER_MANY else 1
-    return Timing(task=task, runs=len(seconds), p50=p50, p90=p90, p99=p99, per_second=count / p50)
+    return Timing(
+        task=task,
+        runs=len(seconds),
+        fastest=min(seconds),
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        per_second=count / p50,
+    )
