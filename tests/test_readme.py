@@ -5,6 +5,7 @@ The tables are generated: `UPDATE_README=1 pytest tests/test_readme.py` writes t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -40,7 +41,27 @@ def targets_table() -> str:
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize(("block", "table"), [("models", models_table), ("targets", targets_table)])
+def families_table() -> str:
+    lines = (ROOT / "tests" / "benchmarks" / "families.jsonl").read_text().splitlines()
+    measured = {(r["kind"], r["model"], r["target"]): r for r in map(json.loads, lines)}
+    rows = ["| model | export | peak memory | encoder, eager | ONNX Runtime | OpenVINO |"]
+    rows += ["|---|--:|--:|--:|--:|--:|"]
+    for row in registry.models():
+        exported = measured.get(("verify", row.name, "x86-fp32"))
+        speeds = [measured.get(("speed", row.name, t)) for t in ("x86-ort-fp32", "x86-fp32")]
+        if exported and all(speeds):
+            ratios = " | ".join(f"{speed['ratio']:.2f}x" for speed in speeds)
+            rows.append(
+                f"| `{row.name}` | {exported['export_s']:.0f} s | {exported['peak_gb']:.1f} GB "
+                f"| {speeds[0]['eager_ms']:.0f} ms | {ratios} |"
+            )
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("block", "table"),
+    [("models", models_table), ("targets", targets_table), ("families", families_table)],
+)
 def test_tables_are_up_to_date(block: str, table) -> None:
     text = README.read_text()
     between = re.compile(rf"(<!-- {block}: [^>]*-->\n)(.*?)(<!-- /{block} -->)", re.DOTALL)

@@ -62,6 +62,7 @@ def main() -> None:
         command.add_argument("models", nargs="*", default=[r.name for r in registry.models()])
         command.add_argument("--targets", default=targets)
         command.add_argument("--weights", default="seeded")
+        command.add_argument("--results", type=Path, default=RESULTS)
         command.add_argument("--again", action="store_true")
         command.add_argument(
             "--bundles", type=Path, help="folder to keep bundles in; `speed` takes what is there"
@@ -71,18 +72,19 @@ def main() -> None:
         command.add_argument("--rounds", type=int, default=15, help="of `speed`, at most")
     commands.add_parser("publish")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # takes the child along
     if options.command == "publish":
         publish()
         return
     for row in globals()[f"{options.command}_rows"](options):
-        with RESULTS.open("a") as file:
+        with options.results.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
 
 
-def results() -> list[Row]:
+def results(path: Path) -> list[Row]:
     """All that was measured: of each model and target the newest row of each kind."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
     return list({(r["kind"], r["model"], r["target"], r["weights"]): r for r in rows}.values())
 
@@ -176,7 +178,7 @@ def _compared(
 
 
 def _missing(kind: str, model: str, options: argparse.Namespace) -> list[str]:
-    done = {(r["kind"], r["model"], r["target"], r["weights"]) for r in results()}
+    done = {(r["kind"], r["model"], r["target"], r["weights"]) for r in results(options.results)}
     return [
         target
         for target in options.targets.split(",")
@@ -193,7 +195,7 @@ def _row(kind: str, model: str, target: str, weights: str) -> Row:
 def _run(command: Sequence[str], folder: Path, limit: int) -> Ran:
     """An edgekit command with its cache in `folder`, stopped after `limit` seconds."""
     log = folder / "log.txt"
-    start, peak = time.monotonic(), 0
+    start, peak, late = time.monotonic(), 0, False
     with log.open("w") as told:
         child = subprocess.Popen(
             [sys.executable, "-m", "edgekit", *command],
@@ -202,15 +204,17 @@ def _run(command: Sequence[str], folder: Path, limit: int) -> Ran:
             env={**os.environ, "EDGEKIT_CACHE": str(folder / "cache")},
             start_new_session=True,
         )
-        stopped = False
-        while child.poll() is None:
+    try:
+        while child.poll() is None and not late:
             peak = max(peak, _bytes_held(child.pid))
-            if not stopped and time.monotonic() - start > limit:
-                os.killpg(child.pid, signal.SIGKILL)
-                stopped = True
+            late = time.monotonic() - start > limit
             time.sleep(_POLL_S)
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
     seconds = time.monotonic() - start
-    error = f"stopped after {limit} s" if stopped else _last_error(log.read_text())
+    error = f"stopped after {limit} s" if late else _last_error(log.read_text())
     return Ran(seconds=seconds, peak=peak, error=error if child.returncode else None)
 
 
@@ -235,7 +239,7 @@ def publish() -> None:
     """What the package tells of verified pairs: of each the newest row, whichever its outcome."""
     keys = ("model", "target", "passed", "how", "mean_iou", "min_iou", "photos", "prompts")
     keys += ("weights", "edgekit", "date", "error")
-    told = [{k: r.get(k) for k in keys} for r in results() if r["kind"] == "verify"]
+    told = [{k: r.get(k) for k in keys} for r in results(RESULTS) if r["kind"] == "verify"]
     order = {row.name: place for place, row in enumerate(registry.models())}
     told.sort(key=lambda row: (order[row["model"]], row["target"], row["weights"]))
     lines = ",\n".join(json.dumps(row) for row in told)
