@@ -298,17 +298,19 @@ class Gate:
 class Int8Recipe:
     """Where a target's runtime wants integer codes; what is not named here stays float.
 
-    `activations`: "uint8" with a zero point, or "int8" symmetric. `weighted` are the aten operators
-    whose input and weight are coded (weights: int8, symmetric, per channel); `reads` those without
-    weights whose input is coded too, so that what comes before puts out codes. `sums`: of a
-    residual addition both inputs are coded, only the shortcut (the other one is summed inside the
-    convolution), or none. `roles` are the graphs that INT8 makes faster there.
+    `activations`: "uint8" or "affine_int8" with a zero point, or "int8" symmetric. `weighted` are
+    the aten operators whose input and weight are coded (weights: int8, symmetric, per channel);
+    `reads` those without weights whose input is coded too, so that what comes before puts out
+    codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
+    summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
+    as well, whoever reads it. `roles` are the graphs that INT8 makes faster there.
     """
 
-    activations: Literal["uint8", "int8"]
+    activations: Literal["uint8", "int8", "affine_int8"]
     weighted: tuple[str, ...] = ("conv2d", "linear")
     reads: tuple[str, ...] = ()
     sums: Literal["both", "shortcut", "none"] = "none"
+    results: Literal["float", "coded"] = "float"
     roles: tuple[Role, ...] = (Role.ENCODER,)
 
 
@@ -359,7 +361,8 @@ class NodePlan:
     module that it came from. `macs` are multiply-accumulates per run (for one prompt with two
     points, in the decoder). `reason` says why it is not in the precision that was asked for.
     `inputs` and `weight` are set for INT8 nodes: one code per activation input (None for one that
-    is read in float), and the weight's.
+    is read in float), and the weight's. `result` is the code of what it puts out, behind the ReLU
+    that alone reads it, where the recipe wants it.
     """
 
     node: str
@@ -370,6 +373,7 @@ class NodePlan:
     reason: str | None = None
     inputs: tuple[Quantization | None, ...] = ()
     weight: Quantization | None = None
+    result: Quantization | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

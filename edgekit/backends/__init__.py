@@ -107,7 +107,7 @@ BACKENDS: dict[str, BackendRow] = {
     "litert": BackendRow(
         module="edgekit.backends.litert",
         takes="program",
-        precisions=(Precision.FP32, Precision.FP16),
+        precisions=(Precision.FP32, Precision.FP16, Precision.INT8),
         planned=(Precision.INT8,),
         folds_weights=False,
     ),

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.graph.capture import Program
-from edgekit.precision.int8 import coded_operands, held_tensors
+from edgekit.precision.codes import limits
+from edgekit.precision.int8 import coded_operands, coded_results, held_tensors
 from edgekit.precision.plan import require_known_nodes
 from edgekit.precision.walk import OnResult, Walk
 from edgekit.records import PartPlan, Precision, Quantization
@@ -42,6 +43,13 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
             for operand, value in zip(node.args, values, strict=True)
         )
 
+    results = coded_results(program.exported.graph, lines)
+    look = on_result or _unchanged
+
+    def on_coded(node: fx.Node, result: Tensor) -> Tensor:
+        code = results.get(node)
+        return look(node, rounded_to_code(result, code) if code else result)
+
     def coded(value: Tensor, operand: fx.Node, code: Quantization) -> Tensor:
         if code.axis is None:
             return rounded_to_code(value, code)
@@ -49,18 +57,19 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
             weights[operand] = rounded_to_code(value, code)
         return weights[operand]
 
-    return Walk(program, on_result or _unchanged, on_operands=on_operands)
+    return Walk(program, on_coded, on_operands=on_operands)
 
 
 def rounded_to_code(values: Tensor, code: Quantization) -> Tensor:
     """The numbers that the integer codes of `values` stand for, float32 of the same shape."""
-    limits = (0, 255) if code.dtype == "uint8" else (-127, 127)
     if code.axis is None:
         return torch.fake_quantize_per_tensor_affine(
-            values, code.scale[0], code.zero_point[0], *limits
+            values, code.scale[0], code.zero_point[0], *limits(code)
         )
     scale, zero_point = torch.tensor(code.scale), torch.tensor(code.zero_point, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(values, scale, zero_point, code.axis, *limits)
+    return torch.fake_quantize_per_channel_affine(
+        values, scale, zero_point, code.axis, *limits(code)
+    )
 
 
 def _unchanged(_: fx.Node, result: Tensor) -> Tensor:

@@ -37,7 +37,17 @@ def activation_code(found: Range, recipe: Int8Recipe, *, name: str) -> Quantizat
         return Quantization(dtype="int8", scale=(scale,), zero_point=(0,))
     low, high = min(found.low, 0.0), max(found.high, 0.0)
     scale = max((high - low) / 255, _SMALLEST)
-    return Quantization(dtype="uint8", scale=(scale,), zero_point=(round(-low / scale),))
+    zero = round(-low / scale)
+    if recipe.activations == "affine_int8":
+        return Quantization(dtype="int8", scale=(scale,), zero_point=(zero - 128,))
+    return Quantization(dtype="uint8", scale=(scale,), zero_point=(zero,))
+
+
+def limits(code: Quantization) -> tuple[int, int]:
+    """Smallest and largest code: all that the type holds, but for a weight's -128."""
+    if code.dtype == "uint8":
+        return 0, 255
+    return (-128 if code.axis is None else -127), 127
 
 
 def weight_code(weight: Tensor, axis: int) -> Quantization:

@@ -97,6 +97,13 @@ def coded_operands(
     return {operand: code for operand, code in coded.items() if code is not None}
 
 
+def coded_results(graph: fx.Graph, lines: Mapping[str, NodePlan]) -> dict[fx.Node, Quantization]:
+    """Which nodes' results the lines code, and how: of each node, or of the ReLU behind it."""
+    nodes = (node for node in graph.nodes if node.name in lines)
+    codes = ((_last_of_kernel(node), lines[node.name].result) for node in nodes)
+    return {node: code for node, code in codes if code is not None}
+
+
 class _Coder:
     """The codes of a program's nodes by a recipe."""
 
@@ -119,6 +126,7 @@ class _Coder:
             reason=line.reason,
             inputs=tuple(self._code(source) if source else None for source in inputs),
             weight=weight_code(self._weights[weight.name], _axis(node)) if weight else None,
+            result=self._code(_last_of_kernel(node)) if self._recipe.results == "coded" else None,
         )
 
     def codes(self, node: fx.Node) -> bool:
@@ -145,8 +153,8 @@ class _Coder:
         self, sources: list[fx.Node], activations: list[fx.Node]
     ) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
         constants = [s for s in sources if s.name in self._weights and _is_large(s)]
-        if len(activations) == 1 and constants:
-            return (None,), constants[0]
+        if len(activations) == 1 and constants and self._recipe.results == "float":
+            return (None,), constants[0]  # integer kernels alone would want both operands coded
         if len(activations) != 2 or self._recipe.sums == "none":
             return (), None
         if self._recipe.sums == "both":
@@ -184,6 +192,12 @@ def _head(program: Program) -> Iterator[fx.Node]:
             yield from (node, maker(node.all_input_nodes[0]))
         elif node.target is aten.add.Tensor:
             pending += floating_inputs(node)
+
+
+def _last_of_kernel(node: fx.Node) -> fx.Node:
+    """The ReLU that alone reads the node, which runtimes compute in the same kernel; or itself."""
+    readers = list(node.users)
+    return readers[0] if [r.target for r in readers] == [aten.relu.default] else node
 
 
 def _axis(node: fx.Node) -> int:

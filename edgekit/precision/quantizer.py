@@ -15,7 +15,8 @@ from torch import Tensor, fx
 
 from edgekit.errors import BadInput
 from edgekit.graph.capture import Program
-from edgekit.precision.int8 import coded_operands
+from edgekit.precision.codes import limits
+from edgekit.precision.int8 import coded_operands, coded_results
 from edgekit.precision.plan import require_known_nodes
 from edgekit.precision.quiet import quiet
 from edgekit.records import NodePlan, PartPlan, Precision, Quantization
@@ -69,10 +70,14 @@ class _PlanQuantizer(Quantizer):  # type: ignore[misc]
         self._lines = lines
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        results = coded_results(model.graph, self._lines)
         for node in model.graph.nodes:
-            if node.name in self._lines:
+            line, result = self._lines.get(node.name), results.get(node)
+            if line or result:
                 node.meta["quantization_annotation"] = QuantizationAnnotation(
-                    input_qspec_map=_specs(node, self._lines[node.name]), _annotated=True
+                    input_qspec_map=_specs(node, line) if line else {},
+                    output_qspec=_spec(result) if result else None,
+                    _annotated=True,
                 )
         return model
 
@@ -113,7 +118,7 @@ class _Settled(observer.ObserverBase):  # type: ignore[misc]
         per_tensor = code.axis is None
         self.qscheme = torch.per_tensor_affine if per_tensor else torch.per_channel_symmetric
         self.ch_axis = code.axis
-        self.quant_min, self.quant_max = (0, 255) if code.dtype == "uint8" else (-127, 127)
+        self.quant_min, self.quant_max = limits(code)
         self._scale = torch.tensor(code.scale)
         self._zero_point = torch.tensor(code.zero_point, dtype=torch.int32)
 

@@ -86,8 +86,6 @@ def _build(
     target: Target,
     plan: PrecisionPlan | None,
 ) -> None:
-    from edgekit.graph.onnx_lowering import lower_to_onnx
-    from edgekit.graph.program_file import save_program
     from edgekit.models.reference import reference_sessions
     from edgekit.precision.macs import macs_by_node
 
@@ -96,10 +94,7 @@ def _build(
     work = [sum(macs_by_node(program).values()) for program in programs]
     if plan and not backends.applies_plan(target):
         programs = [_with_plan(program, plan, target) for program in programs]
-    if backends.takes(target.runtime) == "program":
-        graphs = [save_program(program, folder=folder) for program in programs]
-    else:
-        graphs = [lower_to_onnx(program, target, folder=folder) for program in programs]
+    graphs = [lowered(program, target, folder=folder) for program in programs]
     counted = tuple(
         replace(g, macs=macs, memory=need_of(g, target))
         for g, macs in zip(graphs, work, strict=True)
@@ -115,6 +110,16 @@ def _build(
         decoder=decoder,
         slots=target.prompt_slots,
     )
+
+
+def lowered(program: Program, target: Target, *, folder: Path) -> Graph:
+    """One program as a file of the format that the target's backend takes."""
+    from edgekit.graph.onnx_lowering import lower_to_onnx
+    from edgekit.graph.program_file import save_program
+
+    if backends.takes(target.runtime) == "program":
+        return save_program(program, folder=folder)
+    return lower_to_onnx(program, target, folder=folder)
 
 
 def _with_plan(program: Program, plan: PrecisionPlan, target: Target) -> Program:

@@ -14,7 +14,7 @@ from edgekit.errors import GraphRejected
 from edgekit.pack import tool_versions
 from edgekit.records import Artifact, ModelRow, Precision, Role, Session, Target, WeightsSource
 from edgekit.stages.artifacts import RuntimeFiles
-from edgekit.stages.graphs import LoweredGraphs
+from edgekit.stages.graphs import LoweredGraphs, lowered
 from edgekit.stages.programs import captured
 
 ROUNDS = 5
@@ -64,11 +64,9 @@ def _float_encoder(row: ModelRow, source: WeightsSource, target: Target) -> tupl
     )
 
     def build(folder: Path) -> None:
-        from edgekit.graph.onnx_lowering import lower_to_onnx
-
         program = captured(row, source, target.prompt_slots).encoder
         (folder / "graph").mkdir()
-        graph = lower_to_onnx(program, plain, folder=folder / "graph")
+        graph = lowered(program, plain, folder=folder / "graph")
         artifact = backends.backend(target.runtime).lower(graph, plain, folder)
         store.write_records(folder / _LISTING, (artifact,))
 

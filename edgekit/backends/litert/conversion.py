@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.backends.litert.float16_weights import with_float16_weights
+from edgekit.backends.litert.float_interface import with_float_interface
 from edgekit.backends.native_output import silent_stderr
 from edgekit.records import Graph, Precision
 
@@ -35,10 +36,31 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
         feeds = {spec.name: torch.zeros(spec.shape) for spec in graph.inputs}  # type: ignore[arg-type]
         outputs = [spec.name for spec in graph.outputs]
         model = litert_torch.convert(
-            _Named(program, outputs), sample_kwargs=feeds, runtime_constant_folding=True
+            _Named(program, outputs),
+            sample_kwargs=feeds,
+            quant_config=_integer_kernels() if precision is Precision.INT8 else None,
+            runtime_constant_folding=True,
         )
         content = bytes(model.model_content())
-        return with_float16_weights(content) if precision is Precision.FP16 else content
+    if precision is Precision.FP16:
+        return with_float16_weights(content)
+    return with_float_interface(content) if precision is Precision.INT8 else content
+
+
+def _integer_kernels() -> object:
+    """Tells the converter to make integer operators of what reads and gives codes.
+
+    It asks the quantizer that it takes for the author of a program's codes, and that one only
+    whether the scales of activations are static.
+    """
+    from litert_torch.quantize.pt2e_quantizer import (
+        PT2EQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from litert_torch.quantize.quant_config import QuantConfig
+
+    static = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False)
+    return QuantConfig(pt2e_quantizer=PT2EQuantizer().set_global(static))
 
 
 class _Named(nn.Module):

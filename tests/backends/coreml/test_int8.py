@@ -34,14 +34,18 @@ class TinyEncoder(nn.Module):
         return self.last(torch.relu(self.first(image)))
 
 
-def _coded(node: str, layer: nn.Conv2d) -> NodePlan:
+ZERO_POINTS = (0, -100)
+"""Symmetric codes for the image, which is as often negative; others behind the ReLU."""
+
+
+def _coded(node: str, layer: nn.Conv2d, zero_point: int) -> NodePlan:
     return NodePlan(
         node=node,
         operator="conv2d",
         block="",
         macs=0,
         precision=Precision.INT8,
-        inputs=(Quantization(dtype="int8", scale=(STEP,), zero_point=(0,)),),
+        inputs=(Quantization(dtype="int8", scale=(STEP,), zero_point=(zero_point,)),),
         weight=weight_code(layer.weight.detach(), 0),
     )
 
@@ -56,7 +60,12 @@ def coded() -> Program:
         outputs=(TensorSpec(name="image_embeddings", dtype="float32", shape=EMBEDDINGS),),
     )
     relu = NodePlan(node="relu", operator="relu", block="", macs=0, precision=Precision.FP32)
-    lines = (_coded("conv2d", encoder.first), relu, _coded("conv2d_1", encoder.last))
+    first, last = ZERO_POINTS
+    lines = (
+        _coded("conv2d", encoder.first, first),
+        relu,
+        _coded("conv2d_1", encoder.last, last),
+    )
     return apply_int8(program, PartPlan(role=Role.ENCODER, nodes=lines))
 
 
@@ -84,6 +93,12 @@ def test_activations_and_weights_are_codes(coded: Program, tmp_path: Path) -> No
     artifact = coreml.lower(save_program(coded, folder=tmp_path), target, tmp_path)
     steps = read_package(tmp_path / artifact.entry).steps
     assert [step.outputs[0].dtype for step in steps if step.operator == "quantize"] == ["int8"] * 2
+    zero_points = [
+        int(step.inputs.get("zero_point", torch.tensor(0)))
+        for step in steps
+        if step.operator == "quantize"
+    ]
+    assert tuple(zero_points) == ZERO_POINTS
     assert {step.outputs[0].dtype for step in steps if step.operator == "conv"} == {"fp16"}
     file = tmp_path / artifact.entry / "Data/com.apple.CoreML/model.mlmodel"
     main = Model.FromString(file.read_bytes()).mlProgram.functions["main"]

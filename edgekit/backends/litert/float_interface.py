@@ -1,0 +1,57 @@
+"""A file whose inputs and outputs are float32 again, as the graph contract has them.
+
+Where a graph's input is coded first of all, litert-torch 0.10 leaves the QUANTIZE away and makes
+the input int8 itself; so with a DEQUANTIZE at the end. A client would have to know scales.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+
+def with_float_interface(model: bytes) -> bytes:
+    """The same `.tflite` with a QUANTIZE behind int8 inputs, a DEQUANTIZE before int8 outputs."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    graph, signature = content.subgraphs[0], content.signatureDefs[0]
+    for tensors, entries, operator in (
+        (graph.inputs, signature.inputs, schema.BuiltinOperator.QUANTIZE),
+        (graph.outputs, signature.outputs, schema.BuiltinOperator.DEQUANTIZE),
+    ):
+        for place, coded in enumerate(tensors):
+            if graph.tensors[coded].type != schema.TensorType.INT8:
+                continue
+            tensors[place] = plain = _float_twin(graph, coded, schema)
+            for entry in entries:
+                entry.tensorIndex = plain if entry.tensorIndex == coded else entry.tensorIndex
+            step = schema.OperatorT()
+            step.opcodeIndex = _operator_code(content, operator, schema)
+            entering = operator == schema.BuiltinOperator.QUANTIZE
+            step.inputs, step.outputs = ([plain], [coded]) if entering else ([coded], [plain])
+            graph.operators.insert(0 if entering else len(graph.operators), step)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(content))
+
+
+def _float_twin(graph: Any, coded: int, schema: Any) -> int:
+    """A new float32 tensor of the same shape, which takes over the name; its index."""
+    twin = copy.copy(graph.tensors[coded])
+    twin.type, twin.quantization = schema.TensorType.FLOAT32, None
+    graph.tensors[coded].name = twin.name + b"_coded"
+    graph.tensors.append(twin)
+    return len(graph.tensors) - 1
+
+
+def _operator_code(content: Any, operator: int, schema: Any) -> int:
+    """The index of an operator in the file's list of those that it uses."""
+    codes = content.operatorCodes
+    for index, code in enumerate(codes):
+        if code.builtinCode == operator:
+            return index
+    added = schema.OperatorCodeT()
+    added.builtinCode = added.deprecatedBuiltinCode = operator
+    added.version = 1
+    codes.append(added)
+    return len(codes) - 1
