@@ -37,22 +37,33 @@ class Label:
 
 
 class Role(StrEnum):
+    """What a graph does: the encoder runs once per photo, the decoder once per prompt.
+
+    A model that finds all objects at once is one graph, run once per photo: an encoder alone.
+    """
+
     ENCODER = "encoder"
     DECODER = "decoder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphContract:
-    """Tensor names of both graphs, in the order of the modules' arguments and results.
+    """Tensor names of a model's graphs, in the order of the modules' arguments and results.
 
     The encoder takes `image`; what it returns (`features`) are the decoder's first arguments,
-    before the `prompts`. The decoder returns `answers`. Features have batch 1: those of one photo
-    serve all of its prompts.
+    before the `prompts`. The decoder returns `answers`; without answers there is no decoder, and
+    prompts choose among the features (`DetectorContract`). Features have batch 1: those of one
+    photo serve all of its prompts.
     """
 
     features: tuple[str, ...] = ("image_embeddings",)
     prompts: tuple[str, ...] = ("point_coords", "point_labels", "mask_input", "has_mask_input")
     answers: tuple[str, ...] = ("low_res_masks", "iou_predictions")
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The graphs that the model has."""
+        return (Role.ENCODER, Role.DECODER) if self.answers else (Role.ENCODER,)
 
     def inputs(self, role: Role) -> tuple[str, ...]:
         """Names of the arguments of one role's module."""
@@ -73,12 +84,15 @@ class Precision(StrEnum):
 # --- what a client has to do around the graphs --------------------------------------------------
 
 
-Resampling = Literal["bilinear", "bicubic", "float_antialiased", "float_bilinear"]
+Resampling = Literal[
+    "bilinear", "bicubic", "float_antialiased", "float_bilinear", "fixed_point_bilinear"
+]
 """How a photo is resized.
 
 "bilinear" and "bicubic": Pillow's filters on the uint8 photo, antialiased, rounded to uint8.
 "float_antialiased": antialiased bilinear on floats (torch `interpolate(antialias=True)`).
 "float_bilinear": bilinear on floats between the nearest two pixels, whatever the reduction.
+"fixed_point_bilinear": the same on the uint8 photo in OpenCV's integers (INTER_LINEAR).
 """
 
 
@@ -87,21 +101,24 @@ class Preprocessing:
     """How a photo becomes the encoder's `image` [1, 3, frame, frame], float32, RGB.
 
     `fit` "longest_side": resize so that the longest side is `frame`, the other rounded by
-    `rounding`, and pad with zeros at the right and the bottom after normalising; "squash": resize
-    to frame x frame, whatever the photo's aspect. Then subtract `mean` and divide by `std`, both on
-    the 0-255 scale.
+    `rounding`, and pad with zeros at the right and the bottom after normalising; "centred": the
+    same in the middle of a canvas of `fill`, before normalising (an odd pixel to spare lies at the
+    right or the bottom); "squash": resize to frame x frame, whatever the photo's aspect. Then
+    subtract `mean` and divide by `std`, both on the 0-255 scale as is `fill`.
     """
 
     frame: int
     resample: Resampling
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    rounding: Literal["half_up", "truncate"] = "half_up"
-    fit: Literal["longest_side", "squash"] = "longest_side"
+    rounding: Literal["half_up", "half_even", "truncate"] = "half_up"
+    fit: Literal["longest_side", "centred", "squash"] = "longest_side"
+    fill: int = 0
     colour_order: Literal["RGB"] = "RGB"
 
 
-PromptPart = Literal["background_point", "mask"]
+PromptPart = Literal["background_point", "mask", "points_and_box", "multimask"]
+"""What not every family takes; "multimask" is the wish for several masks of one prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,16 +198,63 @@ class MaskRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientContract:
-    """Everything a client must do the same way as the upstream predictor of this family."""
+    """Everything a client must do the same way as the upstream predictor of this family.
+
+    Prompts go to a decoder; see `DetectorContract` for a model without one.
+    """
 
     preprocessing: Preprocessing
     prompts: PromptRule
     masks: MaskRule
+    answers: Literal["decoded"] = "decoded"
 
     @property
     def prompt_frame(self) -> int:
         """Side of the frame that prompts refer to and that masks are enlarged to."""
         return self.prompts.frame or self.preprocessing.frame
+
+    @property
+    def refuses(self) -> tuple[PromptPart, ...]:
+        """Parts of a prompt that the family does not take."""
+        return self.prompts.refuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionRule:
+    """Which of a detector's candidates are objects.
+
+    A candidate counts above `score`; of two whose boxes' IoU is above `overlap` the better one
+    stays; at most `most` do. Box edges nearer than `snap` input pixels to the border lie on it, and
+    a box with an IoU above `whole` with the whole input is taken for that.
+    """
+
+    score: float
+    overlap: float
+    most: int
+    snap: float
+    whole: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorContract:
+    """What a client does around a graph that finds all objects of a photo at once.
+
+    Its features are candidates: `boxes` [1, 4, N] (centre and size in input pixels), `scores`
+    [1, 1, N] in 0-1, `coefficients` [1, C, N] of `prototypes` [1, C, h, w]. `objects` says which
+    are kept. A mask is coefficients times prototypes, cropped to the photo, enlarged bilinearly
+    (half-pixel centres), above 0, inside its box. Prompts choose among the masks: a box the one
+    with the best IoU; points, from the largest mask that holds one to the smallest, each foreground
+    point adds the mask and each background point takes it away; no prompt, all of them.
+    """
+
+    preprocessing: Preprocessing
+    objects: DetectionRule
+    refuses: tuple[PromptPart, ...] = ("mask", "points_and_box", "multimask")
+    answers: Literal["chosen"] = "chosen"
+
+
+Client = ClientContract | DetectorContract
+"""How a model's answers are made: by a decoder, or by choosing among what was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,9 +293,10 @@ under the names of Hugging Face transformers; a whole module; an exported graph.
 class ModelRow:
     """One line of the registry. `builder` is "module:function", imported only when needed.
 
+    `builder` gives encoder and decoder; the decoder is None where the model has none.
     `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
     `unused_keys` are beginnings of names that its files hold and that no graph needs. `graph` names
-    the tensors of both graphs. `widths` "from_checkpoint": every width is read off the file, so
+    the tensors of its graphs. `widths` "from_checkpoint": every width is read off the file, so
     that pruned models load. `forms` are those of a checkpoint that load. `warning` is what a user
     must not overlook (for example: a licence that restricts the use).
     """
@@ -247,7 +312,7 @@ class ModelRow:
     encoder_prefix: str
     unused_keys: tuple[str, ...]
     checkpoints: tuple[CheckpointFile, ...]
-    client: ClientContract
+    client: Client
     graph: GraphContract = GraphContract()
     widths: Literal["fixed", "from_checkpoint"] = "fixed"
     forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")
@@ -517,7 +582,7 @@ class Manifest:
     title: str
     licence: str
     target: Target
-    client: ClientContract
+    client: Client
     label_codes: dict[str, int]
     weights: WeightsSource
     artifacts: tuple[Artifact, ...]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgekit.records import Bundle, ClientContract, Role, Session, WeightsSource
+from edgekit.records import Bundle, Client, DetectorContract, Role, Session, WeightsSource
 
 Kind = Literal["bundle", "eager", "compile"]
 
@@ -20,6 +20,7 @@ class Contestant:
 
     name: how it is called there. runtime: package and version, for the record. bytes: of the files
     that are loaded. bundle: its folder. model, weights: of the PyTorch model, where `kind` is one.
+    decodes: whether prompts are decoded; else they choose among what the encoder found.
     """
 
     name: str
@@ -29,15 +30,16 @@ class Contestant:
     bundle: Path | None = None
     model: str | None = None
     weights: WeightsSource | None = None
+    decodes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Opened:
-    """Encoder and decoder ready to run, and the client's rules around them."""
+    """The graphs ready to run, and the client's rules around them."""
 
-    client: ClientContract
+    client: Client
     encoder: Session
-    decoder: Session
+    decoder: Session | None
     prompt_slots: int | None
 
 
@@ -53,6 +55,7 @@ def bundle_contestant(bundle: Bundle) -> Contestant:
         runtime=f"{target.runtime} {probe(target.runtime).version or 'not installed'}",
         bytes=sum(file.bytes for file in files),
         bundle=bundle.path,
+        decodes=not isinstance(bundle.manifest.client, DetectorContract),
     )
 
 
@@ -67,6 +70,7 @@ def pytorch_contestant(
     from importlib import metadata
 
     from edgekit.errors import RuntimeMissing
+    from edgekit.models import registry
 
     try:
         version = metadata.version("torch")
@@ -82,6 +86,7 @@ def pytorch_contestant(
         bytes=sum(file.bytes for file in weights.files),
         model=model,
         weights=weights,
+        decodes=Role.DECODER in registry.model(model).graph.roles,
     )
 
 
@@ -100,14 +105,14 @@ def _opened_bundle(contestant: Contestant, threads: int) -> Opened:
     bundle = read_bundle(contestant.bundle)
     target = bundle.manifest.target
     runtime = backend(target.runtime)
-    encoder, decoder = (
-        runtime.open_artifact(bundle.artifact(role), bundle.path, target, threads=threads)
-        for role in (Role.ENCODER, Role.DECODER)
-    )
+    opened = {
+        artifact.role: runtime.open_artifact(artifact, bundle.path, target, threads=threads)
+        for artifact in bundle.manifest.artifacts
+    }
     return Opened(
         client=bundle.manifest.client,
-        encoder=encoder,
-        decoder=decoder,
+        encoder=opened[Role.ENCODER],
+        decoder=opened.get(Role.DECODER),
         prompt_slots=target.prompt_slots,
     )
 
@@ -126,6 +131,8 @@ def _opened_pytorch(contestant: Contestant, threads: int) -> Opened:
     split = load(row, contestant.weights)
     if contestant.kind == "compile":
         split.encoder.compile()
-        split.decoder.compile(dynamic=True)
-    encoder, decoder = reference_sessions(split)
+        if split.decoder:
+            split.decoder.compile(dynamic=True)
+    encoder, *rest = reference_sessions(split)
+    decoder = rest[0] if rest else None
     return Opened(client=row.client, encoder=encoder, decoder=decoder, prompt_slots=None)

@@ -56,6 +56,8 @@ ENCODER_GMACS: dict[str, float] = {
     "efficienttam_ti_1": 54.6,
     "efficienttam_ti_2": 54.6,
     "efficienttam_ti_512x512": 9.8,
+    "fastsam_s": 51.1,
+    "fastsam_x": 422.6,
 }
 
 

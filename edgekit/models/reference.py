@@ -1,4 +1,4 @@
-"""The PyTorch model as a pair of sessions: what every exported file is compared with."""
+"""The PyTorch model as sessions: what every exported file is compared with."""
 
 from __future__ import annotations
 
@@ -29,10 +29,8 @@ class TorchSession:
         return {name: tensor.numpy() for name, tensor in zip(self._outputs, tensors, strict=True)}
 
 
-def reference_sessions(split: Split) -> tuple[Session, Session]:
-    """Encoder and decoder sessions of the PyTorch reference."""
-    encoder, decoder = (
-        TorchSession(split.module(role), role, split.row.graph)
-        for role in (Role.ENCODER, Role.DECODER)
+def reference_sessions(split: Split) -> tuple[Session, ...]:
+    """A session per graph of the PyTorch reference: the encoder's, and the decoder's if any."""
+    return tuple(
+        TorchSession(module, role, split.row.graph) for role, module in split.modules.items()
     )
-    return encoder, decoder

@@ -14,6 +14,7 @@ from edgekit.models.families import (
     efficientsam,
     efficienttam,
     efficientvit_sam,
+    fastsam,
     mobilesam,
     mobilesamv2,
     nanosam,
@@ -43,6 +44,7 @@ _ROWS: tuple[ModelRow, ...] = (
     *sam2.ROWS,
     *edgetam.ROWS,
     *efficienttam.ROWS,
+    *fastsam.ROWS,
 )
 
 

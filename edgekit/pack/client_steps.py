@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from edgekit.records import (
+    Client,
     ClientContract,
+    DetectionRule,
+    DetectorContract,
     Label,
     MaskChoice,
     MaskRule,
@@ -17,8 +20,13 @@ _RESAMPLING: dict[Resampling, str] = {
     "bicubic": "bicubic, antialiased as in Pillow, rounded to 8 bits",
     "float_antialiased": "bilinear, antialiased as in Pillow, on floats: nothing is rounded",
     "float_bilinear": "bilinear between the nearest pixels, not antialiased, on floats",
+    "fixed_point_bilinear": "OpenCV's INTER_LINEAR on 8 bits",
 }
-_ROUNDING = {"half_up": "int(x + 0.5)", "truncate": "int(x), truncated"}
+_ROUNDING = {
+    "half_up": "rounded by int(x + 0.5)",
+    "half_even": "rounded, halves to even",
+    "truncate": "rounded by int(x), truncated",
+}
 _PADDING = {
     "without_box": f"Without a box, append one point with label {Label.PADDING}.",
     "never": "No padding point is ever added.",
@@ -27,23 +35,63 @@ _PADDING = {
 _REFUSED = {
     "background_point": "Background points are not supported.",
     "mask": "A mask as a prompt is not supported.",
+    "points_and_box": "Points and a box in one prompt are not supported.",
+    "multimask": "There is one mask for a prompt.",
 }
 
 
-def client_steps(client: ClientContract) -> list[str]:
+def client_steps(client: Client) -> list[str]:
     """Numbered sentences, in the order in which a client works."""
-    pre, prompts, masks = client.preprocessing, client.prompts, client.masks
+    pre = client.preprocessing
     steps = [
         _resizing(pre),
         _normalising(pre),
         "Run the encoder once per photo.",
+        *(_finding(client) if isinstance(client, DetectorContract) else _answering(client)),
+    ]
+    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+
+
+def _finding(client: DetectorContract) -> list[str]:
+    return [
+        _keeping(client.objects),
+        _placing(client),
+        "A mask is its coefficients times the prototypes, cropped to the photo, enlarged "
+        "bilinearly to the photo (half-pixel centres, not antialiased); keep what is > 0 and "
+        "inside its box.",
+        "Prompts choose: a box the mask with the best IoU; points, from the largest mask that "
+        "holds one to the smallest, add the mask where they are foreground and take it away "
+        "where they are background. Without a prompt the answer is all masks. "
+        f"{' '.join(_REFUSED[part] for part in client.refuses)}",
+    ]
+
+
+def _keeping(rule: DetectionRule) -> str:
+    return (
+        f"Keep candidates with a score > {rule.score:g}, the best first; drop one whose box has an "
+        f"IoU > {rule.overlap:g} with a kept one's; keep {rule.most} at most."
+    )
+
+
+def _placing(client: DetectorContract) -> str:
+    rule, frame = client.objects, client.preprocessing.frame
+    return (
+        "Boxes are centre x, y, width, height in input pixels: edges nearer than "
+        f"{rule.snap:g} to the border lie on it, and a box with an IoU > {rule.whole:g} with the "
+        f"whole input is all of it. Subtract the photo's place, divide by {frame} / longest side, "
+        "limit to the photo."
+    )
+
+
+def _answering(client: ClientContract) -> list[str]:
+    prompts, masks = client.prompts, client.masks
+    return [
         _prompting(client),
         _decoding(prompts),
         f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
         _enlarging(client),
     ]
-    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
 
 
 def _resizing(rule: Preprocessing) -> str:
@@ -55,12 +103,17 @@ def _resizing(rule: Preprocessing) -> str:
         )
     return (
         f"Resize the {rule.colour_order} photo ({how}) so that the longest side is {rule.frame}, "
-        f"the other rounded by {_ROUNDING[rule.rounding]}."
+        f"the other {_ROUNDING[rule.rounding]}."
     )
 
 
 def _normalising(rule: Preprocessing) -> str:
-    padding = ", zeros at the right and the bottom" if rule.fit == "longest_side" else ""
+    padding = {
+        "longest_side": ", zeros at the right and the bottom",
+        "centred": f", the photo in the middle (an odd pixel to spare at the right or the bottom) "
+        f"of {rule.fill} before this step",
+        "squash": "",
+    }[rule.fit]
     return (
         f"Subtract {list(rule.mean)}, divide by {list(rule.std)} (0-255 scale), lay out as "
         f"[1, 3, {rule.frame}, {rule.frame}]{padding}."

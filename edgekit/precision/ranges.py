@@ -1,4 +1,4 @@
-"""What every node of a model puts out on real photos: one streamed pass over both programs.
+"""What every node of a model puts out on real photos: one streamed pass over its programs.
 
 The statistics of a node have one size, whatever the number of photos: moments and a histogram whose
 range doubles, merging its bins in pairs, when a larger value comes. So the peak of memory is that
@@ -6,8 +6,8 @@ of running the widest layer once. Extremes are over all values; moments and hist
 most SAMPLED of each result, evenly spaced, or counting would take longer than running.
 
 The decoder is measured on the embeddings that the encoder makes of the same photos, with the
-prompts that verification uses (`verify.prompts`): every kind, one at a time; a refinement takes
-the logits of the prompt that it refines.
+prompts that verification uses (`verify.prompts`): every kind that the family takes, one at a time;
+a refinement takes the logits of the prompt that it refines. A model without a decoder sees photos.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edgekit.graph.capture import Program
 from edgekit.precision.operators import maker
 from edgekit.precision.plan import block_names
 from edgekit.precision.walk import Walk
-from edgekit.records import ClientContract, Feeds, FloatArray, Role
+from edgekit.records import Client, DetectorContract, Feeds, FloatArray, Role
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verify.prompts import subjects_of, trials_of
@@ -86,27 +86,33 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """Ranges of both programs, and how many prompts the decoder was run on."""
+    """Ranges of a model's programs, and how many prompts the decoder was run on."""
 
     encoder: Ranges
-    decoder: Ranges
+    decoder: Ranges | None
     prompts: int
+
+    @property
+    def by_role(self) -> dict[Role, Ranges]:
+        """The ranges of each role that there is."""
+        decoder = {Role.DECODER: self.decoder} if self.decoder else {}
+        return {Role.ENCODER: self.encoder} | decoder
 
     def ranges(self, role: Role) -> Ranges:
         """The ranges of one role."""
-        return self.encoder if role is Role.ENCODER else self.decoder
+        return self.by_role[role]
 
 
 def measure(
     encoder: Program,
-    decoder: Program,
+    decoder: Program | None = None,
     *,
     photos: PhotoSet,
-    client: ClientContract,
+    client: Client,
     prompt_slots: int | None = None,
     on_photo: OnPhoto | None = None,
 ) -> Calibration:
-    """Run both programs over the photos and keep each node's range.
+    """Run the programs over the photos and keep each node's range.
 
     `prompt_slots` are the decoder's, where it has a fixed number of them.
 
@@ -118,24 +124,26 @@ def measure(
             f"The image set '{photos.name}' has no photo, so nothing can be calibrated.",
             expected="real photos: edgekit never calibrates on random data",
         )
-    watched = _Watched(encoder), _Watched(decoder)
+    watched = [_Watched(program) for program in (encoder, decoder) if program]
     predictor = Predictor.from_sessions(client, *watched, prompt_slots=prompt_slots)
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
         prompts += _prompted(predictor, photo)
         if on_photo:
             on_photo(done, len(photos.photos))
-    first, second = (each.ranges() for each in watched)
-    return Calibration(encoder=first, decoder=second, prompts=prompts)
+    first, *rest = (each.ranges() for each in watched)
+    return Calibration(encoder=first, decoder=rest[0] if rest else None, prompts=prompts)
 
 
 def _prompted(predictor: Predictor, photo: Photo) -> int:
-    """Give the photo its prompts, each kind; their number."""
+    """Give the photo its prompts, each kind that is decoded; their number."""
     pixels = load_photo(photo.path)
     predictor.set_image(pixels)
+    if isinstance(predictor.client, DetectorContract):
+        return 0
     subjects = subjects_of(photo, height=pixels.shape[0], width=pixels.shape[1])
     logits: list[FloatArray] = []
-    for trial in trials_of(subjects, seed=photo.id):
+    for trial in trials_of(subjects, seed=photo.id, refuses=predictor.client.refuses):
         prediction = predictor.predict(
             points=trial.points or None,
             labels=trial.labels or None,
@@ -234,9 +242,9 @@ _MOMENTS = ("low", "high", "mean", "std", "limit")
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Write `<role>.ranges.npz` of both roles, for `read_calibration`."""
-    for role in Role:
-        by_name = calibration.ranges(role).by_name
+    """Write `<role>.ranges.npz` of each role, for `read_calibration`."""
+    for role, ranges in calibration.by_role.items():
+        by_name = ranges.by_name
         table = [[getattr(found, name) for name in _MOMENTS] for found in by_name.values()]
         np.savez_compressed(
             folder / f"{role}.ranges.npz",
@@ -249,11 +257,13 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
 
 def read_calibration(folder: Path) -> Calibration:
     """Read what `write_calibration` wrote."""
-    encoder, decoder = (np.load(folder / f"{role}.ranges.npz") for role in Role)
+    files = {role: folder / f"{role}.ranges.npz" for role in Role}
+    stored = {role: np.load(file) for role, file in files.items() if file.is_file()}
+    read = {role: _read(role, arrays) for role, arrays in stored.items()}
     return Calibration(
-        encoder=_read(Role.ENCODER, encoder),
-        decoder=_read(Role.DECODER, decoder),
-        prompts=int(decoder["prompts"]),
+        encoder=read[Role.ENCODER],
+        decoder=read.get(Role.DECODER),
+        prompts=int(stored[Role.ENCODER]["prompts"]),
     )
 
 

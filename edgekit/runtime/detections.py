@@ -1,4 +1,4 @@
-"""FastSAM's raw output to objects: boxes after suppression, and masks at the photo's size.
+"""A detector's candidates to objects: boxes after suppression, and masks at the photo's size.
 
 Facts: CASIA-IVA-Lab/FastSAM, `FastSAMPredictor`, and ultralytics' non-maximum suppression.
 """
@@ -11,33 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.records import BoolArray, FloatArray
-from edgekit.runtime.letterbox import Placement
-from edgekit.runtime.resampling import banded, bilinear, resampled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionRule:
-    """Upstream's defaults for "everything".
-
-    A candidate counts above `score`; of two whose IoU is above `overlap` the better one stays; at
-    most `most` do. Box edges nearer than `snap` input pixels to the border lie on it, and a box
-    with an IoU above `whole` with the whole input is taken for that.
-    """
-
-    score: float = 0.4
-    overlap: float = 0.9
-    most: int = 300
-    snap: float = 20
-    whole: float = 0.9
+from edgekit.records import BoolArray, DetectionRule, FloatArray
+from edgekit.runtime.preprocess import Placement
+from edgekit.runtime.resampling import Band, banded, bilinear, resampled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Detections:
     """K objects of one photo, best first.
 
-    `boxes` [K, 4] as x0, y0, x1, y1 in photo pixels, `scores` [K] in 0-1, `coefficients` [K, 32] of
-    the `prototypes` [32, H / 4, W / 4].
+    `boxes` [K, 4] as x0, y0, x1, y1 in photo pixels, `scores` [K] in 0-1, `coefficients` [K, C] of
+    the `prototypes` [C, h, w]. `finite` False: some number of the graph's was NaN or infinite.
     """
 
     boxes: FloatArray
@@ -45,14 +29,14 @@ class Detections:
     coefficients: FloatArray
     prototypes: FloatArray
     place: Placement
+    finite: bool = True
 
 
 def detect(raw: Mapping[str, FloatArray], place: Placement, rule: DetectionRule) -> Detections:
     """The objects among all candidates.
 
     Args:
-        raw: the graph's outputs: boxes [1, 4, N] (centre, size), scores [1, 1, N], coefficients
-            [1, 32, N], prototypes [1, 32, H / 4, W / 4].
+        raw: the graph's outputs (see `DetectorContract`).
         place: where the photo lies in the input.
         rule: what counts.
     """
@@ -68,6 +52,7 @@ def detect(raw: Mapping[str, FloatArray], place: Placement, rule: DetectionRule)
         coefficients=raw["coefficients"][0].T[candidates[kept]],
         prototypes=raw["prototypes"][0],
         place=place,
+        finite=all(bool(np.isfinite(array).all()) for array in raw.values()),
     )
 
 
@@ -75,29 +60,42 @@ class Masks(Sequence[BoolArray]):
     """The mask [H, W] of each object, made when asked for: 300 of 12 megapixels are 3.6 GB."""
 
     def __init__(self, found: Detections) -> None:
-        self._found = found
-        self._cropped = _without_padding(found.prototypes, found.place)
+        self.found = found
+        self._areas: dict[int, int] = {}
+        self._cropped = np.ascontiguousarray(_without_padding(found.prototypes, found.place))
         height, width = self._cropped.shape[1:]
         rows, columns = found.place.photo
         self._rows = banded(bilinear(height, rows))
         self._columns = banded(bilinear(width, columns))
 
     def __len__(self) -> int:
-        return len(self._found.scores)
+        return len(self.found.scores)
+
+    def area(self, index: int) -> int:
+        """Pixels of one mask, counted once."""
+        if index not in self._areas:
+            self._areas[index] = int(self[index].sum())
+        return self._areas[index]
 
     def __getitem__(self, index: int) -> BoolArray:  # type: ignore[override]
         """Coefficients times prototypes, enlarged, cut to the object's box, above 0."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        logits = np.tensordot(self._found.coefficients[index], self._cropped, axes=1)
-        return (resampled(logits, self._rows, self._columns) > 0) & self._inside(index)
+        height, width = self.found.place.photo
+        mask = np.zeros((height, width), dtype=np.bool_)
+        x0, y0, x1, y1 = np.ceil(self.found.boxes[index]).astype(int).tolist()
+        rows, columns = _within(self._rows, y0, y1), _within(self._columns, x0, x1)
+        if rows and columns:
+            logits = np.tensordot(self.found.coefficients[index], self._cropped, axes=1)
+            top, left = rows[0].rows.start, columns[0].rows.start
+            made = resampled(logits, rows, columns)[y0 - top : y1 - top, x0 - left : x1 - left]
+            mask[y0:y1, x0:x1] = made > 0
+        return mask
 
-    def _inside(self, index: int) -> BoolArray:
-        x0, y0, x1, y1 = self._found.boxes[index]
-        height, width = self._found.place.photo
-        y, x = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
-        inside: BoolArray = ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
-        return inside
+
+def _within(bands: Sequence[Band], start: int, stop: int) -> tuple[Band, ...]:
+    """Those that make any of the rows from `start` to before `stop`: most boxes are small."""
+    return tuple(band for band in bands if band.rows.start < stop and band.rows.stop > start)
 
 
 def _corners(boxes: FloatArray) -> FloatArray:
@@ -147,7 +145,7 @@ def _on_photo(boxes: FloatArray, place: Placement) -> FloatArray:
 
 
 def _without_padding(prototypes: FloatArray, place: Placement) -> FloatArray:
-    """[32, h, w] of the photo alone."""
+    """[C, h, w] of the photo alone."""
     size = prototypes.shape[1:]
     gain = min(s / p for s, p in zip(size, place.photo, strict=True))
     top, left = ((s - p * gain) / 2 for s, p in zip(size, place.photo, strict=True))

@@ -13,7 +13,7 @@ from edgekit.records import BoolArray, FloatArray, Label, Rgb
 from edgekit.runtime.prompts import Prompt
 
 if TYPE_CHECKING:
-    from edgekit.runtime.predictor import Prediction
+    from edgekit.runtime.prediction import Prediction
 
 Colour = tuple[int, int, int]
 

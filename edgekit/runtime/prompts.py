@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
-from edgekit.records import ClientContract, FloatArray, Label, PromptPart
+from edgekit.records import Client, ClientContract, FloatArray, Label, PromptPart
 from edgekit.runtime.preprocess import resized_size
 
 Coordinates = npt.NDArray[np.float64]
@@ -22,6 +22,8 @@ _MASK = "low-res logits [side, side], as predict() returned them"
 _PARTS: dict[PromptPart, str] = {
     "background_point": "background points (label 0)",
     "mask": "a mask as a prompt",
+    "points_and_box": "points and a box in one prompt",
+    "multimask": "multimask (several masks of one prompt)",
 }
 
 
@@ -82,20 +84,28 @@ class Prompt:
             parts.add("background_point")
         if self.mask is not None:
             parts.add("mask")
+        if len(self.points) and self.box is not None:
+            parts.add("points_and_box")
         return parts
 
-    def check_taken(self, client: ClientContract) -> None:
+    def check_taken(self, client: Client, *, multimask: bool | str = False) -> None:
         """Refuse what the family's decoder has not learned.
 
         Raises:
             BadInput: a part that the family refuses, too many points, a mask of the wrong size.
         """
-        rule = client.prompts
-        if refused := self.parts.intersection(rule.refuses):
+        asked = self.parts | ({"multimask"} if multimask else set())
+        if refused := [part for part in _PARTS if part in asked.intersection(client.refuses)]:
+            foreground = "foreground " if "background_point" in client.refuses else ""
             raise BadInput(
                 f"This model does not take {' or '.join(_PARTS[part] for part in refused)}.",
-                expected="foreground points or a box",
+                expected=f"{foreground}points or a box",
             )
+        if isinstance(client, ClientContract):
+            self._check_decoded(client)
+
+    def _check_decoded(self, client: ClientContract) -> None:
+        rule = client.prompts
         count = len(self.labels) + 2 * (self.box is not None)
         if rule.max_points is not None and count > rule.max_points:
             raise BadInput(

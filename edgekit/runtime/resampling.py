@@ -76,10 +76,15 @@ def _keys(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def resampled(plane: FloatArray, rows: Sequence[Band], columns: Sequence[Band]) -> FloatArray:
-    """A plane [h, w] enlarged or reduced by the banded matrices of both axes, float32."""
-    widened = np.empty((len(plane), columns[-1].rows.stop), dtype=np.float32)
+    """A plane [h, w] enlarged or reduced by the banded matrices of both axes, float32.
+
+    Of some neighbouring bands of an axis comes the part of the result that those make.
+    """
+    first = columns[0].rows.start
+    widened = np.empty((len(plane), columns[-1].rows.stop - first), dtype=np.float32)
     for band in columns:
-        widened[:, band.rows] = plane[:, band.source] @ band.weights.T
+        place = slice(band.rows.start - first, band.rows.stop - first)
+        widened[:, place] = plane[:, band.source] @ band.weights.T
     return np.concatenate([band.weights @ widened[band.source] for band in rows])
 
 

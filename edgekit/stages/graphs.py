@@ -22,7 +22,7 @@ _CODE = ("models", "graph", "precision", "pack", "runtime", "records")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoweredGraphs:
-    """Encoder and decoder in the format that the target's backend takes, and whose they are.
+    """A model's graphs in the format that the target's backend takes, and whose they are.
 
     `plan` is what their nodes compute in, None for float32. `folder` also holds `golden/`. It lies
     in the cache: read it only.
@@ -38,7 +38,7 @@ class LoweredGraphs:
 def lower_graphs(
     row: ModelRow, source: WeightsSource, target: Target, plan: PrecisionPlan | None
 ) -> LoweredGraphs:
-    """Load, capture, rewrite, lower and lint both halves of a model, or find them in the cache.
+    """Load, capture, rewrite, lower and lint a model's graphs, or find them in the cache.
 
     Raises:
         BadInput: the plan was made for other programs.
@@ -90,7 +90,7 @@ def _build(
     from edgekit.precision.macs import macs_by_node
 
     model = captured(row, source, target.prompt_slots)
-    programs = [model.encoder, model.decoder]
+    programs = list(model.programs)
     work = [sum(macs_by_node(program).values()) for program in programs]
     if plan and not backends.applies_plan(target):
         programs = [_with_plan(program, plan, target) for program in programs]
@@ -100,14 +100,12 @@ def _build(
         for g, macs in zip(graphs, work, strict=True)
     )
     store.write_records(folder / _LISTING, counted)
-    encoder, decoder = reference_sessions(model.split)
     photo = catalog.image_set().photos[0].path
     write_golden(
         folder,
         photo,
         client=row.client,
-        encoder=encoder,
-        decoder=decoder,
+        sessions=reference_sessions(model.split),
         slots=target.prompt_slots,
     )
 

@@ -27,7 +27,7 @@ def need_of(graph: Graph, target: Target) -> MemoryNeed | None:
 
 
 def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
-    """Refuse what cannot fit: both parts loaded, and the scratch memory of one being built.
+    """Refuse what cannot fit: all parts loaded, and the scratch memory of one being built.
 
     Raises:
         GraphRejected: the estimate is above the target's `memory_mb`.
@@ -39,7 +39,7 @@ def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
         sizes = {name: size for need in needs for name, size in need.sizes.items()}
         shown = ", ".join(f"{size} {name}" for name, size in sizes.items())
         raise GraphRejected(
-            f"Encoder and decoder take about {tensors:.0f} MB at {shown or 'their fixed sizes'}, "
+            f"Its graphs take about {tensors:.0f} MB at {shown or 'their fixed sizes'}, "
             f"and the builder up to {workspace} MB more; {target.name} has {target.memory_mb} MB.",
             expected=f"at most {target.memory_mb} MB together",
             next_step=f"lower {' or '.join([*sizes, WORKSPACE])} in targets/{target.name}.toml,"

@@ -160,7 +160,7 @@ def _bf16_plan(row: ModelRow, source: WeightsSource, target: Target) -> Precisio
         from edgekit.precision.bf16 import plan_bf16
 
         model = captured(row, source, target.prompt_slots)
-        parts = plan_bf16(model.encoder, model.decoder)
+        parts = plan_bf16(model.programs)
         write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="halves", parts=parts))
 
     return read_plan(store.cached_dir(key, build))
@@ -172,7 +172,7 @@ def _fp16_plan(
     from edgekit.precision.fp16 import islands_of, planned_with
     from edgekit.precision.search import mend
 
-    programs = (model.encoder, model.decoder)
+    programs = model.programs
     measured = {p.role: islands_of(p, calibration.ranges(p.role)) for p in programs}
 
     def parts(islands: Islands) -> tuple[PartPlan, ...]:
@@ -198,23 +198,24 @@ def _int8_plan(
 
     recipe = target.int8
     assert recipe is not None  # a profile of precision int8 has it
-    encoder, decoder = (calibration.ranges(role) for role in Role)
-    still = plan_int8(model.decoder, decoder, recipe)
+    _, *others = model.programs
+    still = tuple(plan_int8(each, calibration.ranges(each.role), recipe) for each in others)
 
     def part(returned: Returned) -> PartPlan:
-        return plan_int8(model.encoder, encoder, recipe, returned=returned)
+        measured = calibration.ranges(Role.ENCODER)
+        return plan_int8(model.encoder, measured, recipe, returned=returned)
 
     returned: Returned = {}
     if photos:
         judge = _int8_judge(model, target, photos)
-        returned = relax(part({}), lambda returned: judge((part(returned), still)))
+        returned = relax(part({}), lambda returned: judge((part(returned), *still)))
     name = f"int8 of {target.name}" + (", then search" if returned else "")
-    return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=(part(returned), still))
+    return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=(part(returned), *still))
 
 
 def _int8_judge(
     model: CapturedModel, target: Target, photos: catalog.PhotoSet
-) -> Callable[[tuple[PartPlan, PartPlan]], Verdict]:
+) -> Callable[[tuple[PartPlan, ...]], Verdict]:
     """The masks of a plan, with codes rounded in PyTorch, against the reference's."""
     from edgekit.models.reference import reference_sessions
     from edgekit.precision.coded_walk import coded_walk
@@ -223,14 +224,13 @@ def _int8_judge(
 
     client = model.split.row.client
     few = replace(photos, photos=photos.photos[:JUDGED_PHOTOS])
-    encoder, decoder = reference_sessions(model.split)
-    reference = Predictor.from_sessions(client, Remembered(encoder), Remembered(decoder))
+    sessions = reference_sessions(model.split)
+    reference = Predictor.from_sessions(client, *map(Remembered, sessions))
 
-    def judge(parts: tuple[PartPlan, PartPlan]) -> Verdict:
-        first, second = parts
+    def judge(parts: tuple[PartPlan, ...]) -> Verdict:
         coded = (
-            coded_walk(model.encoder, first) if _has_codes(first) else encoder,
-            coded_walk(model.decoder, second) if _has_codes(second) else decoder,
+            coded_walk(program, part) if _has_codes(part) else session
+            for program, part, session in zip(model.programs, parts, sessions, strict=True)
         )
         return verify_predictors(
             Predictor.from_sessions(client, *coded, prompt_slots=target.prompt_slots),
@@ -259,8 +259,10 @@ def _judged(
 
     client = model.split.row.client
     few = replace(photos, photos=photos.photos[:JUDGED_PHOTOS])
-    programs = {Role.ENCODER: model.encoder, Role.DECODER: model.decoder}
-    sessions = (emulated_session(apply_casts(programs[part.role], part)) for part in parts)
+    sessions = (
+        emulated_session(apply_casts(program, part))
+        for program, part in zip(model.programs, parts, strict=True)
+    )
     return verify_predictors(
         Predictor.from_sessions(client, *sessions, prompt_slots=target.prompt_slots),
         Predictor.from_sessions(client, *reference_sessions(model.split)),

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CapturedModel:
-    """A model with its weights, and the programs of both halves."""
+    """A model with its weights, and its programs; `decoder` None where it has none."""
 
     split: Split
     encoder: Program
-    decoder: Program
+    decoder: Program | None
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """Those that there are."""
+        return (self.encoder, self.decoder) if self.decoder else (self.encoder,)
 
 
 @lru_cache(maxsize=1)
 def captured(row: ModelRow, source: WeightsSource, slots: int | None) -> CapturedModel:
-    """Load a model and capture both halves; `slots` as in `Target.prompt_slots`.
+    """Load a model and capture its graphs; `slots` as in `Target.prompt_slots`.
 
     Raises:
         CheckpointMismatch: the weights do not fit.
@@ -36,7 +41,9 @@ def captured(row: ModelRow, source: WeightsSource, slots: int | None) -> Capture
     encoder = capture_encoder(
         split.encoder, frame=row.client.preprocessing.frame, contract=row.graph
     )
-    decoder = capture_decoder(
-        split.decoder, features=encoder.outputs, slots=slots, contract=row.graph
-    )
+    decoder = None
+    if split.decoder:
+        decoder = capture_decoder(
+            split.decoder, features=encoder.outputs, slots=slots, contract=row.graph
+        )
     return CapturedModel(split=split, encoder=encoder, decoder=decoder)

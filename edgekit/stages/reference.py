@@ -37,8 +37,7 @@ def reference_predictor(model: str, source: WeightsSource) -> Predictor:
     from edgekit.models.reference import reference_sessions
 
     row = registry.model(model)
-    encoder, decoder = reference_sessions(load(row, source))
-    return Predictor.from_sessions(row.client, encoder, decoder)
+    return Predictor.from_sessions(row.client, *reference_sessions(load(row, source)))
 
 
 def require_same(source: WeightsSource, made_from: WeightsSource) -> None:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekit.records import Artifact, ClientContract, Manifest, MaskRule, Precision, Role, Target
+from edgekit.records import (
+    Artifact,
+    Client,
+    ClientContract,
+    DetectionRule,
+    Manifest,
+    MaskRule,
+    Precision,
+    Preprocessing,
+    Role,
+    Target,
+)
 
 _LARGEST_FRAME = 4096  # 16x the pixels of SAM's 1024: beyond it a bundle only asks for memory
+_MOST_OBJECTS = 10_000  # suppression takes time with their square
 _MASKS = 5  # one single mask and three of several; SAM-HQ's own is the fifth
 
 
@@ -29,9 +41,7 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
     """What is wrong with a manifest apart from its files, one line each."""
     yield from (f"target.{problem}" for problem in in_target(manifest.target))
     yield from _in_client(manifest.client)
-    roles = sorted(artifact.role for artifact in manifest.artifacts)
-    if roles != sorted(Role):
-        yield "artifacts: one encoder and one decoder are needed"
+    yield from _in_roles(manifest)
     for artifact in manifest.artifacts:
         yield from _in_artifact(artifact)
     listed = [file for artifact in manifest.artifacts for file in artifact.contents]
@@ -40,16 +50,47 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
         yield "artifacts, golden: a file is listed twice"
 
 
-def _in_client(client: ClientContract) -> Iterator[str]:
-    for where, frame in (
-        ("preprocessing.frame", client.preprocessing.frame),
-        ("prompts.frame", client.prompt_frame),
-        ("masks.side", client.masks.side),
-    ):
-        if not 1 <= frame <= _LARGEST_FRAME:
-            yield f"client.{where}: must be 1 to {_LARGEST_FRAME}"
-    if min(client.preprocessing.std) <= 0:
+def _in_roles(manifest: Manifest) -> Iterator[str]:
+    roles = sorted(artifact.role for artifact in manifest.artifacts)
+    if isinstance(manifest.client, ClientContract):
+        if roles != sorted(Role):
+            yield "artifacts: one encoder and one decoder are needed"
+    elif roles != [Role.ENCODER]:
+        yield "artifacts: one encoder is needed, and no other graph"
+
+
+def _in_client(client: Client) -> Iterator[str]:
+    yield from _in_preprocessing(client.preprocessing)
+    if isinstance(client, ClientContract):
+        yield from _in_decoding(client)
+    else:
+        yield from _in_detection(client.objects)
+
+
+def _in_preprocessing(rule: Preprocessing) -> Iterator[str]:
+    yield from _in_frame("preprocessing.frame", rule.frame)
+    if min(rule.std) <= 0:
         yield "client.preprocessing.std: must be positive"
+    if not 0 <= rule.fill <= 255:
+        yield "client.preprocessing.fill: must be 0 to 255"
+
+
+def _in_frame(where: str, frame: int) -> Iterator[str]:
+    if not 1 <= frame <= _LARGEST_FRAME:
+        yield f"client.{where}: must be 1 to {_LARGEST_FRAME}"
+
+
+def _in_detection(rule: DetectionRule) -> Iterator[str]:
+    shares = (rule.score, rule.overlap, rule.whole)
+    if not all(0 <= share <= 1 for share in shares):
+        yield "client.objects: score, overlap and whole must be 0 to 1"
+    if not 1 <= rule.most <= _MOST_OBJECTS:
+        yield f"client.objects.most: must be 1 to {_MOST_OBJECTS}"
+
+
+def _in_decoding(client: ClientContract) -> Iterator[str]:
+    yield from _in_frame("prompts.frame", client.prompt_frame)
+    yield from _in_frame("masks.side", client.masks.side)
     rule = client.prompts
     if rule.padding_point == "fill" and rule.max_points is None:
         yield "client.prompts: padding to max_points needs max_points"

@@ -8,12 +8,14 @@ dataclass, and hands it down to the standard-library dataclasses inside.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from edgekit import records
 from edgekit.store.folders import write_atomic
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def record_from_json(
         return adapter.validate_json(b"[" + text + b"]")[0]
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        raise Malformed(tuple(_located(detail) for detail in details)) from error
+        raise Malformed(tuple(map(_located, _of_likeliest(details)))) from error
 
 
 @cache
@@ -72,19 +74,38 @@ def printable(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 
+def _of_likeliest(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Where one of several records may stand, pydantic lists the errors of each under its name:
+    those of the record with the fewest are kept."""
+    counts = Counter(filter(None, map(_named, details)))
+    if not counts:
+        return details
+    likeliest = min(counts, key=counts.__getitem__)
+    return [detail for detail in details if _named(detail) in (None, likeliest)]
+
+
+def _named(detail: ErrorDetails) -> str | None:
+    """The record that the error's location names, if there was a choice."""
+    return next((str(step) for step in detail["loc"] if _is_record(step)), None)
+
+
+def _is_record(step: str | int) -> bool:
+    return isinstance(step, str) and is_dataclass(getattr(records, step, None))
+
+
 def _located(detail: ErrorDetails) -> str:
     reason = {
         "unexpected_keyword_argument": "unknown key",
         "missing": "missing",
         "missing_keyword_only_argument": "missing",
     }.get(detail["type"], detail["msg"])
-    where = ".".join(str(step) for step in detail["loc"][1:])
+    where = ".".join(str(step) for step in detail["loc"][1:] if not _is_record(step))
     return f"{where}: {reason}" if where else reason
 
 
-def write_records(path: Path, records: tuple[T, ...]) -> None:
+def write_records(path: Path, written: tuple[T, ...]) -> None:
     """Write records as a JSON list, for `read_records`. Paths become strings."""
-    text = json.dumps([asdict(record) for record in records], indent=2, default=str)  # type: ignore[call-overload]
+    text = json.dumps([asdict(record) for record in written], indent=2, default=str)  # type: ignore[call-overload]
     write_atomic(path, text + "\n")
 
 
@@ -95,5 +116,5 @@ def read_records(path: Path, kind: type[T]) -> tuple[T, ...]:
         Malformed: as `record_from_json`.
     """
     listed: Any = GenericAlias(tuple, (kind, ...))
-    records: tuple[T, ...] = record_from_json(listed, path.read_bytes())
-    return records
+    read: tuple[T, ...] = record_from_json(listed, path.read_bytes())
+    return read

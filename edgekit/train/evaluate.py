@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 
 from edgekit.catalog import Instance, Photo, instance_mask
-from edgekit.records import BoolArray, MaskRule
+from edgekit.records import BoolArray, ClientContract, MaskRule
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
@@ -93,6 +93,7 @@ def _figures(
     both = [replace(point, box=box.box) for point, box in zip(points, boxes, strict=True)]
     single = predictor.predict_many([*points, *boxes, *both])
     several = predictor.predict_many(points, multimask=True)
+    assert isinstance(predictor.client, ClientContract)  # others have refused these prompts
     three = _places_of_three(predictor.client.masks)
     count = len(annotated)
     for i, (instance, mask) in enumerate(annotated):

@@ -8,7 +8,7 @@ import torch
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import build, load
 from edgekit.models.sam import SamDecoder
-from edgekit.records import ModelRow
+from edgekit.records import ModelRow, Role
 from edgekit.train.batches import BatchSize, make_batch, normalised
 from edgekit.train.data import Data
 from edgekit.train.forward import Student
@@ -44,7 +44,7 @@ def starting_student(
     convolutions(encoder, generator)
     quiet_residuals(encoder)
     if teacher and teacher.embeddings:
-        decoder.load_state_dict(teacher.embeddings.split().decoder.state_dict())
+        decoder.load_state_dict(teacher.embeddings.split().modules[Role.DECODER].state_dict())
     else:
         position_table(encoder, decoder)
     return Student(encoder, decoder)

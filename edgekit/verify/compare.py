@@ -9,11 +9,11 @@ import numpy as np
 
 from edgekit.catalog import Photo, PhotoSet
 from edgekit.errors import BadInput
-from edgekit.records import NATIVE, BoolArray, ClientContract, Execution, Gate
+from edgekit.records import NATIVE, BoolArray, Client, DetectorContract, Execution, Gate
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
-from edgekit.verify.metrics import logit_cosine, mask_iou, max_abs_error
-from edgekit.verify.prompts import Trial, subjects_of, trials_of
+from edgekit.verify.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
+from edgekit.verify.prompts import PromptKind, Trial, subjects_of, trials_of
 from edgekit.verify.verdict import Evidence, PromptResult, Verdict, judged
 
 OnPhoto = Callable[[int, int], None]
@@ -65,13 +65,15 @@ def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) ->
     reference.set_image(pixels)
     seen: list[Evidence] = []
     expected: list[Prediction] = []
-    refused = reference.client.prompts.refuses
+    refused = reference.client.refuses
     for trial in trials_of(subjects, seed=photo.id, refuses=refused):
         expected.append(_decoded(reference, trial, reference_so_far=expected))
         found = _decoded(candidate, trial, reference_so_far=expected)
         truth = subjects[trial.subject].truth
         result = _compared(photo.id, trial, truth, found=found, expected=expected[-1])
         seen.append(_evidence(photo, result, reference.client, found=found, expected=expected[-1]))
+    if isinstance(reference.client, DetectorContract):
+        seen.append(_everything(photo, candidate, reference))
     return seen
 
 
@@ -105,14 +107,15 @@ def _compared(
     finite = _finite(found) and _finite(expected)
     chosen = int(np.argmax(expected.scores))
     logits = found.low_res_logits[chosen], expected.low_res_logits[chosen]
+    decoded = finite and logits[0].size > 0
     return PromptResult(
         photo=photo,
         trial=trial,
         # NaN > threshold is false, so that two broken masks are both empty and would agree.
         iou=mask_iou(found.masks[chosen], expected.masks[chosen]) if finite else 0.0,
         finite=finite,
-        logit_cosine=logit_cosine(*logits) if finite else None,
-        logit_error=max_abs_error(*logits) if finite else None,
+        logit_cosine=logit_cosine(*logits) if decoded else None,
+        logit_error=max_abs_error(*logits) if decoded else None,
         chosen=chosen,
         flipped=int(np.argmax(found.scores)) != chosen if trial.multimask else None,
         reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
@@ -123,7 +126,7 @@ def _compared(
 def _evidence(
     photo: Photo,
     result: PromptResult,
-    client: ClientContract,
+    client: Client,
     *,
     found: Prediction,
     expected: Prediction,
@@ -138,6 +141,43 @@ def _evidence(
         reference=expected.masks[chosen],
         candidate=found.masks[chosen],
         logit_difference=difference,
+    )
+
+
+def _everything(photo: Photo, candidate: Predictor, reference: Predictor) -> Evidence:
+    """All objects of both sides, each held against the nearest of the other's.
+
+    The IoU is the mean of those, over the reference's objects or the candidate's, whichever is
+    less: an object too many counts like one that is missing. What is kept is the worst of the
+    reference's objects, and what is nearest to it.
+    """
+    found, expected = candidate.everything(), reference.everything()
+    ious = iou_table((one.masks[0] for one in expected), (one.masks[0] for one in found))
+    if ious.size:
+        iou = float(min(ious.max(axis=0).mean(), ious.max(axis=1).mean()))
+    else:
+        iou = float(len(found) == len(expected))
+    worst = int(ious.max(axis=1).argmin()) if ious.size else 0
+    nearest = int(ious[worst].argmax()) if ious.size else 0
+    nothing = np.zeros(reference.photo_size, dtype=np.bool_)
+    return Evidence(
+        result=PromptResult(
+            photo=photo.id,
+            trial=Trial(kind=PromptKind.EVERYTHING, subject=0),
+            iou=iou,
+            finite=all(map(_finite, [*found, *expected])),
+            logit_cosine=None,
+            logit_error=None,
+            chosen=0,
+            flipped=None,
+            reference_truth=None,
+            candidate_truth=None,
+        ),
+        photo=photo.path,
+        client=reference.client,
+        reference=expected[worst].masks[0] if len(expected) else nothing,
+        candidate=found[nearest].masks[0] if len(found) else nothing,
+        logit_difference=np.empty((0, 0), np.float32),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import BadInput
-from edgekit.records import BoolArray, FloatArray, Rgb
+from edgekit.records import BoolArray, ClientContract, FloatArray, Rgb
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import upscale_logits
 from edgekit.verify.prompts import Point, Trial
@@ -41,8 +41,7 @@ def comparison_picture(verdict: Verdict) -> Image.Image:
 
 def _row(evidence: Evidence) -> Image.Image:
     pixels, result = load_photo(evidence.photo), evidence.result
-    difference = np.nan_to_num(evidence.logit_difference)
-    heat = upscale_logits(difference, (pixels.shape[0], pixels.shape[1]), evidence.client)
+    heat = _heat(evidence)
     panels = [
         _tinted(pixels, evidence.reference, REFERENCE_COLOUR),
         _tinted(pixels, evidence.candidate, CANDIDATE_COLOUR),
@@ -51,9 +50,23 @@ def _row(evidence: Evidence) -> Image.Image:
     captions = (
         f"reference: {result.trial.kind} on {result.photo}",
         f"candidate: IoU {result.iou:.4f}" + ("" if result.finite else ", NaN or infinite logits"),
-        f"logit difference up to {difference.max():.3g}; white: masks disagree",
+        _told(evidence.logit_difference) + "white: masks disagree",
     )
     return _side_by_side([_panel(panel, result.trial) for panel in panels], captions)
+
+
+def _heat(evidence: Evidence) -> FloatArray:
+    """[H, W], the difference of the logits at the photo's size; zeros where masks have none."""
+    size = evidence.reference.shape
+    if not isinstance(evidence.client, ClientContract):
+        return np.zeros(size, dtype=np.float32)
+    difference = np.nan_to_num(evidence.logit_difference)
+    return upscale_logits(difference, (size[0], size[1]), evidence.client)
+
+
+def _told(difference: FloatArray) -> str:
+    known = np.nan_to_num(difference)
+    return f"logit difference up to {known.max():.3g}; " if known.size else ""
 
 
 def _tinted(pixels: Rgb, mask: BoolArray, colour: tuple[int, int, int]) -> Rgb:

@@ -1,5 +1,7 @@
 """The prompts that a photo is verified with: deterministic, every kind, 6 to 10 decodes.
 
+A model that finds all objects of a photo is also asked for everything.
+
 With annotations, the prompts are what a person would give for the photo's largest, median and
 smallest instance; without, a fixed layout stands in. Every subject gets a point and a box (the two
 prompts that nearly all users send); the four other kinds are dealt to the subjects in turn,
@@ -45,6 +47,7 @@ class PromptKind(StrEnum):
     BOX_WITH_POINT = "box + point"
     REFINEMENT = "mask refinement"
     MULTIMASK = "multimask"
+    EVERYTHING = "everything"
 
 
 _DEALT = (
@@ -71,7 +74,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One prompt given to both sides.
+    """One prompt given to both sides; `PromptKind.EVERYTHING` is none.
 
     `subject` and `mask_from` are indices into the photo's subjects and trials: the reference's
     low-res logits of trial `mask_from` become the mask input of both sides.
@@ -110,6 +113,8 @@ def subjects_of(photo: Photo, *, height: int, width: int) -> tuple[Subject, ...]
 _NEEDS: dict[PromptKind, PromptPart] = {
     PromptKind.POINT_WITH_NEGATIVE: "background_point",
     PromptKind.REFINEMENT: "mask",
+    PromptKind.BOX_WITH_POINT: "points_and_box",
+    PromptKind.MULTIMASK: "multimask",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.records import BoolArray, ClientContract, FloatArray, Gate, How
+from edgekit.records import BoolArray, Client, FloatArray, Gate, How
 from edgekit.verify.prompts import PromptKind, Trial
 
 
@@ -59,12 +59,13 @@ class Evidence:
     """What a prompt's masks looked like, kept for the worst prompts so that they can be drawn.
 
     `reference` and `candidate` are masks [H, W] at the photo's size, `logit_difference` [256, 256]
-    is the absolute difference of their low-res logits; `client` says how to enlarge it.
+    is the absolute difference of their low-res logits (empty where there are none); `client` says
+    how to enlarge it.
     """
 
     result: PromptResult
     photo: Path
-    client: ClientContract
+    client: Client
     reference: BoolArray
     candidate: BoolArray
     logit_difference: FloatArray

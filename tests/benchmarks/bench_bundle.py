@@ -60,7 +60,7 @@ def by_hand(split: Split, artifact: Artifact, folder: Path, threads: int) -> Cal
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            split.module(role), example, str(path), dynamo=True, external_data=False, verbose=False
+            split.modules[role], example, str(path), dynamo=True, external_data=False, verbose=False
         )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

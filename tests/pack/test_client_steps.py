@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgekit.models import registry
+from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.pack.client_steps import client_steps
 from edgekit.records import ClientContract, MaskChoice, StableMask
@@ -22,7 +23,25 @@ def test_every_model_is_described(row) -> None:
     assert [line[0] for line in text.splitlines()] == list("1234567")
     assert "None" not in text
     assert f"[1, 3, {row.client.preprocessing.frame}," in text
-    assert f"{row.client.masks.side} x {row.client.masks.side} logits" in text
+    if isinstance(row.client, ClientContract):
+        assert f"{row.client.masks.side} x {row.client.masks.side} logits" in text
+    else:
+        assert f"score > {row.client.objects.score}" in text
+
+
+def test_a_detector() -> None:
+    text = words(FASTSAM)
+    for said in (
+        "OpenCV's INTER_LINEAR on 8 bits",
+        "the other rounded, halves to even",
+        "the photo in the middle",
+        "of 114 before this step",
+        "IoU > 0.9 with a kept one's; keep 300 at most",
+        "Without a prompt the answer is all masks",
+        "Points and a box in one prompt are not supported.",
+    ):
+        assert said in text
+    assert "decoder" not in text
 
 
 def test_sams_own() -> None:

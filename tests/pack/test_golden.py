@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.pack import write_golden
 from edgekit.records import ClientContract, MaskChoice
@@ -37,7 +38,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def written(folder: Path, photo: Path, client: ClientContract) -> tuple[dict, dict]:
-    write_golden(folder, photo, client=client, encoder=Encoder(), decoder=Decoder())
+    write_golden(folder, photo, client=client, sessions=(Encoder(), Decoder()))
     with np.load(folder / "golden" / "tensors.npz") as file:
         tensors = dict(file)
     return tensors, json.loads((folder / "golden" / "prompts.json").read_text())
@@ -52,6 +53,32 @@ def test_every_feature_and_the_chosen_mask(tmp_path: Path, photo: Path) -> None:
     for name in guide["prompts"]:
         assert tensors[f"{name}.mask"].shape == (1, 30, 40)
         assert tensors[f"{name}.mask"].all()
+
+
+class Network:
+    """Two objects: the left half of the input, and its right half."""
+
+    def run(self, _feeds):
+        boxes = np.array([[[256, 768], [512, 512], [512, 512], [1024, 1024]]], np.float32)
+        return {
+            "boxes": boxes,
+            "scores": np.array([[[0.9, 0.8]]], np.float32),
+            "coefficients": np.ones((1, 32, 2), np.float32),
+            "prototypes": np.ones((1, 32, 256, 256), np.float32),
+        }
+
+
+def test_a_detectors_objects_and_what_prompts_choose(tmp_path: Path, photo: Path) -> None:
+    write_golden(tmp_path, photo, client=FASTSAM, sessions=(Network(),))
+    guide = json.loads((tmp_path / "golden" / "prompts.json").read_text())
+    with np.load(tmp_path / "golden" / "tensors.npz") as file:
+        tensors = dict(file)
+    assert sorted(guide["prompts"]) == ["box", "point", "point_and_background"]
+    assert tensors["found.boxes"].tolist() == [[0, 0, 20, 30], [20, 0, 40, 30]]
+    assert tensors["point.mask"].sum() == 30 * 20  # the centre lies in the right half
+    assert tensors["point.mask"][0, :, 20:].all()
+    assert tensors["point_and_background.mask"].sum() == 30 * 20
+    assert {"boxes", "scores", "coefficients", "prototypes"} <= tensors.keys()
 
 
 def test_prompts_that_the_family_refuses_are_left_out(tmp_path: Path, photo: Path) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.runtime.detections import DetectionRule, Masks, detect
-from edgekit.runtime.fastsam import FastSamPredictor
-from edgekit.runtime.letterbox import Placement, letterboxed, placed
+from edgekit.models.families.fastsam import CLIENT
+from edgekit.runtime import Prompt
+from edgekit.runtime.detections import Masks, detect
 from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import Placement, encoder_input, placed
+from edgekit.runtime.selection import select
 
 torch = pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
 
@@ -47,14 +49,16 @@ class Oracle:
         return float(self.facts["tolerance"]["suggested_relative_to_max"])
 
 
-class Answer:
-    """A session that says what the network said."""
-
-    def __init__(self, raw: dict[str, np.ndarray]) -> None:
-        self.raw = raw
-
-    def run(self, _feeds: dict) -> dict[str, np.ndarray]:
-        return self.raw
+def upstreams_place(photo: tuple[int, int]) -> Placement:
+    """Padded to the next multiple of 32 only, where a graph of fixed sizes needs the square."""
+    resized = placed(photo, CLIENT.preprocessing).resized
+    spare = [-side % 32 for side in resized]
+    return Placement(
+        photo=photo,
+        resized=resized,
+        corner=(spare[0] // 2, spare[1] // 2),
+        canvas=(resized[0] + spare[0], resized[1] + spare[1]),
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -71,8 +75,9 @@ def load(name: str) -> Oracle:
             values = seeded_tensor(key, tuple(tensor.shape), facts["seed"])
             tensor.copy_(torch.from_numpy(values))
     photo = load_photo(FOLDER / facts["photo"])
-    place = placed(photo.shape[:2], facts["input_size"], square=False)
-    image = letterboxed(photo, place)
+    assert facts["input_size"] == CLIENT.preprocessing.frame
+    place = upstreams_place(photo.shape[:2])
+    image = encoder_input(photo, CLIENT.preprocessing, place=place)
     with torch.inference_mode():
         outputs = network(torch.from_numpy(image))
     raw = {key: out.numpy() for key, out in zip(RAW.values(), outputs, strict=True)}
@@ -119,7 +124,7 @@ def test_raw_outputs_equal_upstreams(oracle: Oracle, theirs: str) -> None:
 
 def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:
     """Scores nearly tie, so boxes are matched by place, not by rank."""
-    found = detect(oracle.raw, oracle.place, DetectionRule())
+    found = detect(oracle.raw, oracle.place, CLIENT.objects)
     theirs = oracle.arrays["nms.boxes"][: int(oracle.arrays["nms.count"][0])]
     assert len(found.boxes) == len(theirs)
     gaps = np.abs(found.boxes[:, None] - theirs[None, :, :4]).max(axis=2)
@@ -132,7 +137,7 @@ def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:
 
 
 def test_masks_of_the_first_boxes_equal_upstreams(oracle: Oracle) -> None:
-    found = detect(oracle.raw, oracle.place, DetectionRule())
+    found = detect(oracle.raw, oracle.place, CLIENT.objects)
     masks, theirs = Masks(found), masks_of(oracle, "nms.masks8")
     boxes = oracle.arrays["nms.boxes"]
     for index in range(len(theirs)):
@@ -143,9 +148,11 @@ def test_masks_of_the_first_boxes_equal_upstreams(oracle: Oracle) -> None:
 
 @pytest.mark.parametrize("key", ["p1", "p2", "p3"])
 def test_prompted_masks_equal_upstreams(oracle: Oracle, key: str) -> None:
-    predictor = FastSamPredictor(Answer(oracle.raw), square=False)
-    predictor.set_image(oracle.photo)
+    found = detect(oracle.raw, oracle.place, CLIENT.objects)
     facts = oracle.facts["prompts"][key]
-    chosen = predictor.predict(facts.get("points"), facts.get("labels"), box=facts.get("box"))
+    prompt = Prompt.checked(
+        points=facts.get("points"), labels=facts.get("labels"), box=facts.get("box")
+    )
+    chosen = select(Masks(found), prompt)
     theirs = masks_of(oracle, f"{key}.mask")[0]
     assert (chosen.mask != theirs).sum() <= 2 + 0.001 * theirs.sum()

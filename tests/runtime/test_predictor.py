@@ -12,7 +12,7 @@ import pytest
 from edgekit.errors import BadInput
 from edgekit.records import ClientContract, Feeds, FloatArray, MaskChoice, Rgb
 from edgekit.runtime import Prompt
-from edgekit.runtime import predictor as module
+from edgekit.runtime import decoding as module
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_identical_sessions_pass_with_an_iou_of_one(judge):
     assert verdict.overall.min_logit_cosine == pytest.approx(1.0)
     assert verdict.overall.max_logit_error == 0.0
     assert verdict.overall.flip_share == 0.0
-    assert {summary.kind for summary in verdict.kinds} == set(PromptKind)
+    assert {summary.kind for summary in verdict.kinds} == set(PromptKind) - {PromptKind.EVERYTHING}
     assert verdict.overall.prompts == sum(summary.prompts for summary in verdict.kinds) == 18
 
 

@@ -9,6 +9,7 @@ from edgekit.records import Label
 from edgekit.verify.prompts import PromptKind, Subject, subjects_of, trials_of
 
 HEIGHT, WIDTH = 120, 160
+DECODED = set(PromptKind) - {PromptKind.EVERYTHING}
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_an_object_that_fills_the_photo_has_no_negative_and_keeps_the_other_kind
     subjects = found((-5, -5, WIDTH + 5, HEIGHT + 5))
     assert subjects[0].negative is None
     kinds = {trial.kind for trial in trials_of(subjects, seed="a")}
-    assert kinds == set(PromptKind) - {PromptKind.POINT_WITH_NEGATIVE}
+    assert kinds == DECODED - {PromptKind.POINT_WITH_NEGATIVE}
 
 
 @pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (7, 900), (2, 2)])
@@ -80,7 +81,7 @@ def test_every_kind_is_tried_within_ten_decodes(count, decodes):
     trials = trials_of((stand_in(),) * count, seed="any")
     assert len(trials) == decodes
     kinds = Counter(trial.kind for trial in trials)
-    assert set(kinds) == set(PromptKind)
+    assert set(kinds) == DECODED
     assert kinds[PromptKind.POINT] == kinds[PromptKind.BOX] == count
 
 

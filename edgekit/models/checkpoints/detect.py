@@ -1,13 +1,13 @@
 """Which model is a checkpoint of? Told by trying it on every definition, by name and shape.
 
-A file may fill both graphs of a model, or only one (NanoSAM's encoder, MobileSAMv2's decoder).
+A file may fill all graphs of a model, or one of two (NanoSAM's encoder, MobileSAMv2's decoder).
 Where several models have the same tensors, no file can tell them apart: MobileSAM and TinySAM
 differ in how masks are chosen, EfficientTAM's variants in a configuration. All of them are named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Detection:
     """What a checkpoint holds.
 
-    `models` are those of whose two graphs every tensor is there; `encoders` and `decoders`, where
+    `models` are those of whose graphs every tensor is there; `encoders` and `decoders`, where
     there is no such model, those of which one half is. `family` is what the names look like, also
     of a model that edgekit does not have; None if nothing is known. `parameters` counts
     floating-point numbers.
@@ -52,21 +52,23 @@ def detect(path: Path) -> Detection:
     tensors = read_tensors(path)
     shapes = {new: tuple(tensors[old].shape) for old, new in upstream_names(tensors).items()}
     fits = {row: _filled(row, shapes) for row in registry.models()}
-    whole = _names(fits, {Role.ENCODER, Role.DECODER})
+    whole = _names(fits, lambda row, filled: filled == set(row.graph.roles))
     return Detection(
         tensors=len(tensors),
         parameters=sum(t.numel() for t in tensors.values() if t.is_floating_point()),
         family=family_of(tensors),
         models=whole,
-        encoders=() if whole else _names(fits, {Role.ENCODER}),
-        decoders=() if whole else _names(fits, {Role.DECODER}),
+        encoders=() if whole else _names(fits, lambda _, filled: filled == {Role.ENCODER}),
+        decoders=() if whole else _names(fits, lambda _, filled: filled == {Role.DECODER}),
     )
 
 
-def _names(fits: Mapping[ModelRow, set[Role]], roles: set[Role]) -> tuple[str, ...]:
+def _names(
+    fits: Mapping[ModelRow, set[Role]], counts: Callable[[ModelRow, set[Role]], bool]
+) -> tuple[str, ...]:
     """Models that the file fills so far. One whose widths adapt to any file is no news where a
     model of fixed widths fits as well."""
-    found = [row for row, filled in fits.items() if filled == roles]
+    found = [row for row, filled in fits.items() if counts(row, filled)]
     fixed = [row for row in found if row.widths == "fixed"]
     return tuple(row.name for row in fixed or found)
 
@@ -87,11 +89,11 @@ def _filled(row: ModelRow, shapes: Shapes) -> set[Role]:
         if names.items() <= given.items()
         and not set(map(part_of, strangers)) & set(map(part_of, names))
     }
-    return set() if filled == set(Role) and strangers else filled
+    return set() if filled == set(row.graph.roles) and strangers else filled
 
 
 def _wanted(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
-    """Names and shapes of both graphs; none where a model of adapting widths finds none."""
+    """Names and shapes of each graph; none where a model of adapting widths finds none."""
     try:
         modules = _fixed(row.builder) if row.widths == "fixed" else _unfilled(row, shapes)
     except CheckpointMismatch:
@@ -99,17 +101,18 @@ def _wanted(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
     return {
         role: {prefix + name: tuple(t.shape) for name, t in module.state_dict().items()}
         for role, prefix, module in zip(Role, (row.encoder_prefix, ""), modules, strict=True)
+        if module is not None
     }
 
 
 @cache
-def _fixed(builder: str) -> tuple[nn.Module, nn.Module]:
+def _fixed(builder: str) -> tuple[nn.Module, nn.Module | None]:
     """Rows that share a builder (MobileSAM, TinySAM) share its modules."""
     return _unfilled(next(row for row in registry.models() if row.builder == builder), {})
 
 
-def _unfilled(row: ModelRow, shapes: Shapes) -> tuple[nn.Module, nn.Module]:
-    """Both modules without memory for their weights."""
+def _unfilled(row: ModelRow, shapes: Shapes) -> tuple[nn.Module, nn.Module | None]:
+    """The modules without memory for their weights."""
     import torch
 
     with torch.device("meta"):

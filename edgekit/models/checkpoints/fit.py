@@ -24,23 +24,25 @@ _LISTED = 6  # keys of each kind that a message names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A model as its two graphs, with the weights it was given; eval mode, float32, CPU."""
+    """A model as its graphs, with the weights it was given; eval mode, float32, CPU."""
 
     row: ModelRow
     source: WeightsSource
     encoder: nn.Module
-    decoder: nn.Module
+    decoder: nn.Module | None
 
-    def module(self, role: Role) -> nn.Module:
-        """Encoder or decoder."""
-        return self.encoder if role == Role.ENCODER else self.decoder
+    @property
+    def modules(self) -> dict[Role, nn.Module]:
+        """Those that there are."""
+        decoder = {Role.DECODER: self.decoder} if self.decoder else {}
+        return {Role.ENCODER: self.encoder} | decoder
 
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with PyTorch's own initialisation.
+def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Module | None]:
+    """Encoder and decoder (None where the model has none) with PyTorch's own initialisation.
 
     Args:
         row: the model.
@@ -62,7 +64,8 @@ def load(row: ModelRow, source: WeightsSource) -> Split:
     if source.kind == "seeded":
         encoder, decoder = build(row)
         _fill_seeded(encoder, row.encoder_prefix, source.seed or 0)
-        _fill_seeded(decoder, "", source.seed or 0)
+        if decoder:
+            _fill_seeded(decoder, "", source.seed or 0)
         return Split(row=row, source=source, encoder=encoder, decoder=decoder)
     files = [_upstream(read_tensors(Path(file.path)), row) for file in source.files]
     shapes = {name: tuple(t.shape) for tensors in files for name, t in tensors.items()}
@@ -96,21 +99,19 @@ def _upstream(tensors: dict[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
 
 def _fill(
     encoder: nn.Module,
-    decoder: nn.Module,
+    decoder: nn.Module | None,
     files: list[dict[str, Tensor]],
     row: ModelRow,
     names: str,
 ) -> None:
-    wanted = {
-        **{row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()},
-        **decoder.state_dict(),
-    }
+    own = [
+        {row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()},
+        decoder.state_dict() if decoder else {},
+    ]
+    wanted = own[0] | own[1]
     read = files
     files = [_aligned(tensors, wanted) for tensors in files]
-    parts = [
-        _choose(files, {row.encoder_prefix + name for name in encoder.state_dict()}),
-        _choose(files, set(decoder.state_dict())),
-    ]
+    parts = [_choose(files, set(names_of_part)) for names_of_part in own]
     found = {name: t for part in parts for name, t in part.items() if name in wanted}
     problems = _problems(found, wanted, strangers=_strangers(files, parts, wanted))
     if any(problems.values()):

@@ -1,0 +1,146 @@
+"""FastSAM: YOLOv8-seg finds every object, prompts choose among them. arXiv 2306.12156.
+
+Facts: CASIA-IVA-Lab/FastSAM. One graph and no decoder, so that the rules of choosing are the
+client's. Upstream pads a photo's short side to the next multiple of 32; a graph of fixed sizes
+needs the whole square. Its text prompts need CLIP, a second model, which edgekit does not have.
+
+Over how many bins a distance is spread (`reg_max`) is read off the file: of the published files'
+sizes, that of the small one fits 16, that of the other 26 (upstream's configuration says 16).
+Files are pickled ultralytics modules in float16. Upstream shares them on Google Drive; digests are
+those of the copies that ultralytics publishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from edgekit.records import (
+    CheckpointFile,
+    DetectionRule,
+    DetectorContract,
+    GraphContract,
+    ModelRow,
+    Preprocessing,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.models.encoders.yolov8_seg import YoloSize
+
+LICENCE = "AGPL-3.0"
+
+CLIENT = DetectorContract(
+    preprocessing=Preprocessing(
+        frame=1024,
+        resample="fixed_point_bilinear",
+        mean=(0, 0, 0),
+        std=(255, 255, 255),
+        rounding="half_even",
+        fit="centred",
+        fill=114,
+    ),
+    objects=DetectionRule(score=0.4, overlap=0.9, most=300, snap=20, whole=0.9),
+)
+
+_MIRROR = "https://github.com/ultralytics/assets/releases/download/v8.2.0"
+_BINS = "model.22.dfl.conv.weight"
+
+
+def _row(
+    variant: str, *, backbone: str, parameters: int, sha256: str, size: int | None
+) -> ModelRow:
+    filename = f"FastSAM-{variant}.pt"
+    return ModelRow(
+        name=f"fastsam_{variant}",
+        family="fastsam",
+        variant=variant,
+        title=f"FastSAM-{variant} ({backbone})",
+        paper="https://arxiv.org/abs/2306.12156",
+        licence=LICENCE,
+        parameters=parameters,
+        builder=f"edgekit.models.families.fastsam:build_{variant}",
+        encoder_prefix="",
+        unused_keys=(),
+        checkpoints=(
+            CheckpointFile(
+                filename=filename,
+                url=f"{_MIRROR}/{filename}",
+                sha256=sha256,
+                bytes=size,
+                licence=LICENCE,
+            ),
+        ),
+        client=CLIENT,
+        graph=GraphContract(
+            features=("boxes", "scores", "coefficients", "prototypes"), prompts=(), answers=()
+        ),
+        widths="from_checkpoint",
+        forms=("pickled module", "state dict", "safetensors"),
+        warning=(
+            "FastSAM's weights are under the AGPL-3.0: whoever passes on a bundle made from them, "
+            "or lets others use it over a network, has to offer the source of the whole program "
+            "under the same licence."
+        ),
+    )
+
+
+ROWS = (
+    _row(
+        "s",
+        backbone="YOLOv8s-seg",
+        parameters=11_790_483,
+        sha256="e9034d7478a8e9d1bfb57b51592e521a253287c7cdcf79258f61ea6d68584a0d",
+        size=None,
+    ),
+    _row(
+        "x",
+        backbone="YOLOv8x-seg",
+        parameters=72_234_149,
+        sha256="c0be4e7ddbe4c15333d15a859c676d053c486d0a746a3be6a7a9790d52a9b6d7",
+        size=144_943_063,
+    ),
+)
+
+
+def build_s(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
+    """The network with random weights, in eval mode, and no decoder.
+
+    Raises:
+        CheckpointMismatch: the tensors are not those of such a network.
+    """
+    from edgekit.models.encoders.yolov8_seg import SMALL
+
+    return _built(SMALL, shapes, bins=16)
+
+
+def build_x(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
+    """As `build_s`."""
+    from edgekit.models.encoders.yolov8_seg import EXTRA
+
+    return _built(EXTRA, shapes, bins=26)
+
+
+def _built(
+    size: YoloSize, shapes: Mapping[str, tuple[int, ...]] | None, *, bins: int
+) -> tuple[nn.Module, None]:
+    from dataclasses import replace
+
+    from edgekit.models.encoders.yolov8_seg import YoloV8Seg
+
+    found = _bins_in(shapes) if shapes else bins
+    network = YoloV8Seg(replace(size, bins=found), frame=CLIENT.preprocessing.frame)
+    return network.eval(), None
+
+
+def _bins_in(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    from edgekit.errors import CheckpointMismatch
+
+    if len(shapes.get(_BINS, ())) != 4:
+        raise CheckpointMismatch(
+            f"There is no tensor {_BINS}, whose length says how boxes are coded.",
+            expected="a YOLOv8 segmentation model with one class, under ultralytics' names",
+            next_step="edgekit detect FILE says what the file holds",
+        )
+    return shapes[_BINS][1]

@@ -1,0 +1,94 @@
+"""Prompts decoded on an encoded photo, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from edgekit.errors import BadInput
+from edgekit.records import BoolArray, ClientContract, FloatArray, Session
+from edgekit.runtime.choice import choice_of, chosen
+from edgekit.runtime.postprocess import masks_from_logits
+from edgekit.runtime.prediction import Prediction, Size
+from edgekit.runtime.prompts import Prompt, decoder_feeds
+
+CHUNK = 4
+"""Prompts decoded at once. Each takes the runtime about 55 MB; more at once did not save time."""
+
+
+class Predictions(Sequence[Prediction]):
+    """The predictions of many prompts, whose masks are made when one is asked for.
+
+    Fifty masks of a 12-megapixel photo are 600 MB; fifty low-res ones are 13.
+    """
+
+    def __init__(
+        self,
+        decoded: Sequence[tuple[FloatArray, FloatArray]],
+        *,
+        masks_from: Callable[[FloatArray], BoolArray],
+        clamp: float | None = None,
+    ) -> None:
+        """`decoded` holds low-res logits [M, side, side] and scores [M] of each prompt."""
+        self._decoded = decoded
+        self._masks_from = masks_from
+        self._clamp = clamp
+
+    def __len__(self) -> int:
+        return len(self._decoded)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
+        if isinstance(index, slice):
+            return Predictions(self._decoded[index], masks_from=self._masks_from, clamp=self._clamp)
+        low_res, scores = self._decoded[index]
+        returned = low_res if self._clamp is None else np.clip(low_res, -self._clamp, self._clamp)
+        return Prediction(self._masks_from(low_res), scores, returned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoding:
+    """`Answers` by a decoder: features and prompts in, low-res masks and scores out.
+
+    `size` is the photo's (height, width). `slots`: of a decoder with a fixed number of them and
+    batch 1; None for a dynamic one.
+    """
+
+    client: ClientContract
+    decoder: Session
+    slots: int | None
+    size: Size
+    features: dict[str, FloatArray]
+
+    def many(self, prompts: Sequence[Prompt], *, multimask: bool | str) -> Predictions:
+        """All decoding is done on return, `CHUNK` prompts at a time."""
+        count = CHUNK if self.slots is None else 1
+        chunks = [prompts[start : start + count] for start in range(0, len(prompts), count)]
+        return Predictions(
+            [pair for chunk in chunks for pair in self._decode(chunk, multimask=multimask)],
+            masks_from=lambda logits: masks_from_logits(logits, self.size, self.client),
+            clamp=self.client.masks.clamp,
+        )
+
+    def everything(self) -> Sequence[Prediction]:
+        """A decoder answers prompts only."""
+        raise BadInput(
+            "There is no prompt: the model needs to be told what to segment.",
+            expected="a point or a box, in photo pixels",
+        )
+
+    def _decode(
+        self, prompts: Sequence[Prompt], *, multimask: bool | str
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Low-res logits [M, side, side] and scores [M] of the masks asked for, per prompt."""
+        choice = choice_of(self.client.masks, multimask)
+        feeds = decoder_feeds(prompts, self.size, self.client, slots=self.slots)
+        out = self.decoder.run({**self.features, **feeds})
+        low_res, scores = chosen(choice, out["low_res_masks"], out["iou_predictions"])
+        return zip(low_res, scores, strict=True)
