@@ -21,6 +21,11 @@ class Task(StrEnum):
     DECODER_MANY = "decoder, 50 prompts"
     PHOTO = "photo file to mask"
 
+    @property
+    def decodes(self) -> bool:
+        """Whether it needs a decoder."""
+        return self in (Task.DECODER, Task.DECODER_MANY)
+
 
 MANY = 50
 """Prompts of `Task.DECODER_MANY`: boxes, decoded in the predictor's own chunks."""
@@ -46,14 +51,16 @@ class Timing:
 class Figures:
     """One contestant. `missing` says why it could not be run; everything else is empty then.
 
-    load_s: from nothing to both graphs ready. first_s: the first call of each task, which pays for
-    compilation. peak_bytes: of its process, over all tasks.
+    left_out: why there are tasks that do not apply to it. load_s: from nothing to all graphs ready.
+    first_s: the first call of each task, which pays for compilation. peak_bytes: of its process,
+    over all tasks.
     """
 
     name: str
     runtime: str
     bytes: int
     missing: str | None = None
+    left_out: str | None = None
     load_s: float | None = None
     first_s: dict[str, float] | None = None
     peak_bytes: int | None = None

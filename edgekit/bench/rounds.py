@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekit.bench.contestant import Contestant
@@ -18,6 +18,8 @@ WARM_UP = 2
 PATIENCE_S = 45
 """A task that takes longer, over all contestants, gets no more rounds than `FEWEST`."""
 FEWEST = 3
+
+NO_DECODER = "it has no decoder: prompts choose among the objects that its one graph finds"
 
 OnCall = Callable[[int, int], None]
 
@@ -95,7 +97,7 @@ def _turns(tasks: Sequence[Task], rounds: int) -> Iterator[tuple[Task, int]]:
 
 
 def _call(run: _Run, task: Task, turn: int) -> None:
-    if run.failure is not None:
+    if run.failure is not None or (task.decodes and not run.contestant.decodes):
         return
     try:
         seconds = run.worker.call(task)
@@ -115,13 +117,12 @@ def _figures(run: _Run) -> Figures:
         runtime=contestant.runtime,
         bytes=contestant.bytes,
         missing=run.failure,
+        left_out=None if contestant.decodes else NO_DECODER,
     )
     if run.failure is not None:
         return named
-    return Figures(
-        name=named.name,
-        runtime=named.runtime,
-        bytes=named.bytes,
+    return replace(
+        named,
         load_s=run.load_s,
         first_s=run.first,
         peak_bytes=run.peak,

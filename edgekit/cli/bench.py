@@ -88,8 +88,8 @@ def _print(found: Bench, printer: Console) -> None:
         title = ""
     printer.print(_footprint(found))
     for figures in found.figures:
-        if figures.missing:
-            printer.print(f"n/a: {figures.name}: {figures.missing}", markup=False)
+        if reason := figures.missing or figures.left_out:
+            printer.print(f"n/a: {figures.name}: {reason}", markup=False)
 
 
 def _times(timing: Timing | None, first: Timing | None) -> tuple[str, ...]:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgekit.runtime import Prediction, Prompt
+    from collections.abc import Sequence
+
+    from edgekit.runtime import Prediction, Predictor, Prompt
+
+MOST_LISTED = 20
+"""Objects of a photo that the table lists; --json lists all."""
 
 
 def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -25,6 +30,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     multimask: Annotated[
         bool, typer.Option("--multimask", help="Three masks: whole, part, sub-part.")
     ] = False,
+    text: Annotated[str | None, typer.Option("--text", hidden=True)] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="PNG", help="Write the photo with its mask.")
     ] = None,
@@ -32,59 +38,104 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         bool, typer.Option("--json", help="Print scores and areas as JSON.")
     ] = False,
 ) -> None:
-    """Segment PHOTO with BUNDLE. Coordinates are photo pixels, x to the right and y down."""
+    """Segment PHOTO with BUNDLE. Coordinates are photo pixels, x to the right and y down.
+
+    Without a prompt, a model that finds all objects of a photo at once gives all of them.
+    """
     from edgekit.cli.console import print_json
     from edgekit.cli.output_file import check_picture
     from edgekit.runtime import Predictor, draw, load_photo
+    from edgekit.store import read_bundle
 
     if out:
         check_picture(out)
-    prompt = _prompt(point or [], box)
+    _refuse_text(text)
+    prompts = _prompts(point or [], box)
     pixels = load_photo(photo)
     # Before the photo is encoded, which takes the longest: a mistyped coordinate costs no waiting.
-    prompt.check_inside(pixels.shape[:2])
-    predictor = Predictor(bundle)
+    for prompt in prompts:
+        prompt.check_inside(pixels.shape[:2])
+    opened = read_bundle(bundle)
+    if warning := opened.manifest.weights.warning:
+        typer.echo(f"Warning: {warning}", err=True)
+    predictor = Predictor(opened)
+    _require_answer(predictor, prompts, multimask=multimask)
     predictor.set_image(pixels)
-    prediction = predictor.predict_many([prompt], multimask=multimask)[0]
+    predictions = (
+        predictor.predict_many(prompts, multimask=multimask) if prompts else predictor.everything()
+    )
     if out:
-        draw(pixels, [prediction], [prompt]).save(out)
+        draw(pixels, predictions, prompts).save(out)
+    masks = [line for prediction in predictions for line in _described(prediction)]
     if as_json:
-        print_json({"masks": _described(prediction), "picture": str(out) if out else None})
+        print_json({"masks": masks, "picture": str(out) if out else None})
     else:
-        _print_masks(prediction, out)
+        _print_masks(masks, out)
 
 
-def _prompt(points: list[str], box: str | None) -> Prompt:
-    from edgekit.cli.prompt_text import box_from, point_from
+def _refuse_text(text: str | None) -> None:
     from edgekit.errors import BadInput
-    from edgekit.runtime import Prompt
 
-    if not points and box is None:
+    if text is not None:
+        raise BadInput(
+            "edgekit takes no text as a prompt: that needs a second model, such as CLIP.",
+            expected="--point x,y or --box x0,y0,x1,y1, in photo pixels",
+        )
+
+
+def _require_answer(predictor: Predictor, prompts: Sequence[Prompt], *, multimask: bool) -> None:
+    """Refuse what the bundle's model cannot answer, before the photo is encoded."""
+    from edgekit.errors import BadInput
+    from edgekit.records import DetectorContract
+
+    for prompt in prompts:
+        prompt.check_taken(predictor.client, multimask=multimask)
+    if prompts:
+        return
+    if not isinstance(predictor.client, DetectorContract):
         raise BadInput(
             "There is no prompt: the model needs to be told what to segment.",
             expected="--point x,y or --box x0,y0,x1,y1, in photo pixels",
         )
+    if multimask:
+        raise BadInput(
+            "Without a prompt there are no several masks of one object.",
+            expected="--multimask with a prompt, and a model that takes it",
+        )
+
+
+def _prompts(points: list[str], box: str | None) -> list[Prompt]:
+    """The prompt that was typed, if any."""
+    from edgekit.cli.prompt_text import box_from, point_from
+    from edgekit.runtime import Prompt
+
+    if not points and box is None:
+        return []
     clicks = [point_from(text) for text in points]
-    return Prompt.checked(
-        points=[place for place, _ in clicks],
-        labels=[label for _, label in clicks],
-        box=box_from(box) if box is not None else None,
-    )
+    return [
+        Prompt.checked(
+            points=[place for place, _ in clicks],
+            labels=[label for _, label in clicks],
+            box=box_from(box) if box is not None else None,
+        )
+    ]
 
 
-def _described(prediction: Prediction) -> list[dict[str, object]]:
+def _described(prediction: Prediction) -> list[dict[str, float]]:
     return [
         {"score": float(score), "area_px": int(mask.sum()), "area_share": float(mask.mean())}
         for mask, score in zip(prediction.masks, prediction.scores, strict=True)
     ]
 
 
-def _print_masks(prediction: Prediction, out: Path | None) -> None:
+def _print_masks(masks: Sequence[dict[str, float]], out: Path | None) -> None:
     from edgekit.cli.console import console, table
 
     listed = table("mask", "score", "area", "of the photo", right=("score", "area", "of the photo"))
-    for index, mask in enumerate(prediction.masks):
-        score, share = f"{prediction.scores[index]:.3f}", f"{mask.mean():.1%}"
-        listed.add_row(str(index), score, f"{mask.sum()} px", share)
+    for index, mask in enumerate(masks[:MOST_LISTED]):
+        score, share = f"{mask['score']:.3f}", f"{mask['area_share']:.1%}"
+        listed.add_row(str(index), score, f"{mask['area_px']} px", share)
     console().print(listed)
+    if len(masks) > MOST_LISTED:
+        typer.echo(f"{len(masks)} masks in all; --json lists every one.")
     typer.echo(f"Picture: {out}" if out else "Add --out mask.png to see it on the photo.")

@@ -55,7 +55,12 @@ def make_manifest(
     artifacts: tuple[Artifact, ...],
     golden: tuple[FileDigest, ...],
 ) -> Manifest:
-    """Put the record together; versions are read from what is installed."""
+    """Put the record together; versions are read from what is installed.
+
+    What a user of the model must not overlook is said with the weights.
+    """
+    warning = " ".join(filter(None, (row.warning, weights.warning))) or None
+    files = tuple(_by_name(file) for file in weights.files)
     return Manifest(
         model=row.name,
         family=row.family,
@@ -65,7 +70,7 @@ def make_manifest(
         target=target,
         client=row.client,
         label_codes=dict(LABEL_CODES),
-        weights=replace(weights, files=tuple(_by_name(file) for file in weights.files)),
+        weights=replace(weights, files=files, warning=warning),
         artifacts=artifacts,
         golden=golden,
         tools=tool_versions(),

@@ -13,7 +13,7 @@ from edgekit.records import NATIVE, BoolArray, Client, DetectorContract, Executi
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verify.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
-from edgekit.verify.prompts import PromptKind, Trial, subjects_of, trials_of
+from edgekit.verify.prompts import PromptKind, Trial, subjects_of, trials_of, trials_on
 from edgekit.verify.verdict import Evidence, PromptResult, Verdict, judged
 
 OnPhoto = Callable[[int, int], None]
@@ -66,10 +66,13 @@ def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) ->
     seen: list[Evidence] = []
     expected: list[Prediction] = []
     refused = reference.client.refuses
-    for trial in trials_of(subjects, seed=photo.id, refuses=refused):
+    trials = trials_of(subjects, seed=photo.id, refuses=refused)
+    if isinstance(reference.client, DetectorContract):
+        trials += trials_on([each.masks[0] for each in reference.everything()])
+    for trial in trials:
         expected.append(_decoded(reference, trial, reference_so_far=expected))
         found = _decoded(candidate, trial, reference_so_far=expected)
-        truth = subjects[trial.subject].truth
+        truth = subjects[trial.subject].truth if trial.subject is not None else None
         result = _compared(photo.id, trial, truth, found=found, expected=expected[-1])
         seen.append(_evidence(photo, result, reference.client, found=found, expected=expected[-1]))
     if isinstance(reference.client, DetectorContract):
@@ -163,7 +166,7 @@ def _everything(photo: Photo, candidate: Predictor, reference: Predictor) -> Evi
     return Evidence(
         result=PromptResult(
             photo=photo.id,
-            trial=Trial(kind=PromptKind.EVERYTHING, subject=0),
+            trial=Trial(kind=PromptKind.EVERYTHING),
             iou=iou,
             finite=all(map(_finite, [*found, *expected])),
             logit_cosine=None,

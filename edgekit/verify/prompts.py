@@ -11,6 +11,7 @@ starting elsewhere on each photo so that no kind meets only large objects.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,12 +77,12 @@ class Subject:
 class Trial:
     """One prompt given to both sides; `PromptKind.EVERYTHING` is none.
 
-    `subject` and `mask_from` are indices into the photo's subjects and trials: the reference's
-    low-res logits of trial `mask_from` become the mask input of both sides.
+    `subject` (None: none of them) and `mask_from` are indices into the photo's subjects and trials:
+    the reference's low-res logits of trial `mask_from` become the mask input of both sides.
     """
 
     kind: PromptKind
-    subject: int
+    subject: int | None = None
     points: tuple[Point, ...] = ()
     labels: tuple[int, ...] = ()
     box: Box | None = None
@@ -138,6 +139,28 @@ def trials_of(
         if kind is PromptKind.POINT_WITH_NEGATIVE and subjects[index].negative is None:
             continue
         trials.append(_trial(kind, subjects[index], index))
+    return tuple(trials)
+
+
+def trials_on(masks: Sequence[BoolArray]) -> tuple[Trial, ...]:
+    """A point in the largest, the median and the smallest of a detector's masks, one with the next
+    as background.
+
+    A subject of ours need not be among what a detector finds: its prompts then compare nothing with
+    nothing.
+    """
+    large_first = sorted((mask for mask in masks if mask.any()), key=np.sum, reverse=True)
+    picked = sorted({0, len(large_first) // 2, len(large_first) - 1}) if large_first else []
+    found = [interior_pixel(large_first[index]) for index in picked]
+    points: list[Point] = [(float(point[0]), float(point[1])) for point in found if point]
+    trials = [
+        Trial(kind=PromptKind.POINT, points=(point,), labels=(Label.FOREGROUND,))
+        for point in points
+    ]
+    if len(points) > 1:
+        both = (Label.FOREGROUND, Label.BACKGROUND)
+        kind = PromptKind.POINT_WITH_NEGATIVE
+        trials.append(Trial(kind=kind, points=(points[0], points[1]), labels=both))
     return tuple(trials)
 
 

@@ -13,7 +13,14 @@ from edgekit.bench.worker import Worker, WorkerFailed, peak_bytes, some_boxes
 
 
 def contestant(name: str) -> Contestant:
-    return Contestant(name=name, kind="bundle", runtime="none 1", bytes=10, bundle=Path("nowhere"))
+    return Contestant(
+        name=name,
+        kind="bundle",
+        runtime="none 1",
+        bytes=10,
+        bundle=Path("nowhere"),
+        decodes=name != "detector",
+    )
 
 
 class Diarist:
@@ -54,6 +61,15 @@ def run(monkeypatch):
         return compare([contestant(name) for name in names], Path("p.jpg"), threads=2, rounds=count)
 
     return compared
+
+
+def test_a_contestant_without_a_decoder_says_why_it_has_no_such_figures(run):
+    found = {figures.name: figures for figures in run("quick", "detector")}
+    assert [t.task for t in found["detector"].timings] == [Task.ENCODER, Task.PHOTO]
+    assert "no decoder" in found["detector"].left_out
+    assert found["detector"].missing is None
+    assert found["quick"].left_out is None
+    assert [t.task for t in found["quick"].timings] == list(Task)
 
 
 def test_contestants_take_turns(run):

@@ -47,13 +47,23 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A sound bundle of nanosam for x86-fp32 whose graphs are a few bytes."""
-    folder = tmp_path / "dist" / "nanosam-x86-fp32"
+    return _bundle(tmp_path, "nanosam", tuple(Role))
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Path:
+    """As `bundle`, of a model that finds all objects with one graph."""
+    return _bundle(tmp_path, "fastsam_s", (Role.ENCODER,))
+
+
+def _bundle(tmp_path: Path, model: str, roles: tuple[Role, ...]) -> Path:
+    folder = tmp_path / "dist" / f"{model}-x86-fp32"
     folder.mkdir(parents=True)
     manifest = make_manifest(
-        registry.model("nanosam"),
+        registry.model(model),
         catalog.target("x86-fp32"),
         WeightsSource(kind="seeded", licence="none", seed=0, warning="random weights"),
-        artifacts=tuple(_artifact(folder, role) for role in Role),
+        artifacts=tuple(_artifact(folder, role) for role in roles),
         golden=(),
     )
     store.write_manifest(folder, manifest)
@@ -70,6 +80,27 @@ def left_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def open_artifact(self, artifact, *_, **__):
             return Half() if artifact.role is Role.DECODER else Blind()
+
+    monkeypatch.setattr(backends, "backend", lambda _: Sessions())
+
+
+@pytest.fixture
+def two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector's graph that finds the photo's left half, and with less certainty the right."""
+
+    class Halves:
+        def run(self, _):
+            boxes = [[256, 768], [512, 512], [512, 512], [768, 768]]
+            return {
+                "boxes": np.array([boxes], np.float32),
+                "scores": np.array([[[0.9, 0.8]]], np.float32),
+                "coefficients": np.ones((1, 32, 2), np.float32),
+                "prototypes": np.ones((1, 32, 256, 256), np.float32),
+            }
+
+    class Sessions:
+        def open_artifact(self, *_, **__):
+            return Halves()
 
     monkeypatch.setattr(backends, "backend", lambda _: Sessions())
 

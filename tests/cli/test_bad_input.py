@@ -98,6 +98,44 @@ def test_prompts(run, bundle, photo, left_half, prompt, words):
     refused(run("predict", bundle, photo, *prompt), *words)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--point", "5,5", "--box", "1,1,9,9"), ("points and a box", "Expected: points or a box")),
+        (("--point", "5,5", "--multimask"), ("does not take multimask",)),
+        (("--multimask",), ("no several masks",)),
+        (("--text", "the black dog"), ("no text as a prompt", "CLIP")),
+        (("--point", "500,10"), ("outside",)),
+    ],
+)
+def test_what_a_detector_does_not_take(run, detector, photo, two_halves, options, words):
+    refused(run("predict", detector, photo, *options), *words)
+
+
+def test_a_graph_too_many(run, detector):
+    def copy(manifest):
+        manifest["artifacts"].append({**manifest["artifacts"][0], "role": "decoder"})
+
+    change_manifest(detector, copy)
+    refused(run("inspect", detector), "one encoder is needed, and no other graph")
+
+
+def test_a_detectors_rules_that_cannot_be_meant(run, detector):
+    def change(manifest):
+        manifest["client"]["objects"] |= {"overlap": 2.0, "most": 10**9}
+        manifest["client"]["preprocessing"]["fill"] = 300
+
+    change_manifest(detector, change)
+    refused(run("inspect", detector), "overlap and whole", "objects.most", "preprocessing.fill")
+
+
+def test_rules_of_a_wrong_type_are_told_of_the_right_kind_of_model(run, detector):
+    change_manifest(detector, lambda manifest: manifest["client"]["objects"].update(most="many"))
+    result = run("inspect", detector)
+    refused(result, "client.objects.most: ")
+    assert "prompts" not in result.stderr
+
+
 def test_a_prompt_outside_the_photo_is_told_before_the_bundle_is_opened(run, photo):
     refused(run("predict", "nowhere", photo, "--point", "500,10"), "outside")
 

@@ -158,6 +158,30 @@ def test_predict_as_json(run, bundle, photo, left_half):
     assert told["picture"] is None
 
 
+def test_a_detector_is_prompted_or_gives_everything(run, detector, photo, two_halves, tmp_path):
+    out = tmp_path / "all.png"
+    told = json.loads(run("predict", detector, photo, "--json", "--out", out).stdout)
+    assert [mask["area_px"] for mask in told["masks"]] == [80 * 120] * 2
+    assert [mask["score"] for mask in told["masks"]] == pytest.approx([0.9, 0.8])
+    assert np.asarray(Image.open(out)).shape == (120, 160, 3)
+    for prompt in (("--point", "120,60"), ("--box", "81,0,160,120")):
+        told = json.loads(run("predict", detector, photo, *prompt, "--json").stdout)
+        assert [mask["score"] for mask in told["masks"]] == pytest.approx([0.8])
+
+
+def test_many_objects_are_not_all_listed(run, detector, photo, two_halves, monkeypatch):
+    monkeypatch.setattr(sys.modules["edgekit.cli.predict"], "MOST_LISTED", 1)
+    result = run("predict", detector, photo)
+    assert "2 masks in all" in result.stdout
+    assert "0.800" not in result.stdout
+
+
+def test_predict_tells_what_must_not_be_overlooked(run, detector, photo, two_halves):
+    result = run("predict", detector, photo, "--point", "20,20")
+    assert "AGPL-3.0" in result.stderr
+    assert "random weights" in result.stderr
+
+
 # --- export ---------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,10 @@ import pytest
 
 from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput
+from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.records import Execution, Gate
-from edgekit.verify import PromptKind, to_json, verify_predictors
+from edgekit.runtime import Predictor
+from edgekit.verify import PromptKind, comparison_picture, to_json, verify_predictors
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
 
@@ -149,6 +151,73 @@ def test_an_unreadable_photo_is_named(predictor, photo):
     broken.path.write_text("not a picture")
     with pytest.raises(BadInput, match=r"broken\.png"):
         verify_predictors(predictor(), predictor(), PhotoSet(name="x", photos=(broken,)), gate=GATE)
+
+
+class Finder:
+    """A detector that finds these boxes (centre and size, input pixels), each of one score."""
+
+    def __init__(self, *boxes, prototype=1.0):
+        self.boxes, self.prototype = boxes, prototype
+
+    def run(self, _):
+        count = len(self.boxes)
+        return {
+            "boxes": np.array(self.boxes, np.float32).reshape(1, count, 4).transpose(0, 2, 1),
+            "scores": np.linspace(0.9, 0.8, count, dtype=np.float32).reshape(1, 1, count),
+            "coefficients": np.ones((1, 32, count), np.float32),
+            "prototypes": np.full((1, 32, 256, 256), self.prototype, np.float32),
+        }
+
+
+LEFT, RIGHT, NARROW = (256, 512, 512, 700), (768, 512, 512, 700), (128, 512, 256, 700)
+
+
+@pytest.fixture
+def compared(photos):
+    def run(candidate, reference):
+        sides = (Predictor.from_sessions(FASTSAM, side) for side in (candidate, reference))
+        return verify_predictors(*sides, photos, gate=GATE)
+
+    return run
+
+
+def test_a_detector_is_asked_what_it_takes(compared):
+    verdict = compared(Finder(LEFT, RIGHT), Finder(LEFT, RIGHT))
+    assert verdict.passed
+    assert {summary.kind: summary.prompts for summary in verdict.kinds} == {
+        "point": 9,
+        "point + negative": 4,
+        "box": 5,
+        "everything": 2,
+    }
+    assert verdict.overall.min_logit_cosine is None
+    assert verdict.overall.max_logit_error is None
+    json.dumps(to_json(verdict), allow_nan=False)
+    assert comparison_picture(verdict).width > 0
+
+
+@pytest.mark.parametrize(
+    ("found", "iou"), [((LEFT,), 0.5), ((LEFT, RIGHT, (512, 512, 8, 8)), 2 / 3), ((), 0.0)]
+)
+def test_objects_too_few_and_too_many_both_count(compared, found, iou):
+    verdict = compared(Finder(*found), Finder(LEFT, RIGHT))
+    everything = next(s for s in verdict.kinds if s.kind is PromptKind.EVERYTHING)
+    assert everything.mean_iou == pytest.approx(iou, abs=0.02)
+    assert not verdict.passed
+
+
+def test_a_detectors_smaller_mask_fails(compared):
+    verdict = compared(Finder(NARROW, RIGHT), Finder(LEFT, RIGHT))
+    everything = next(s for s in verdict.kinds if s.kind is PromptKind.EVERYTHING)
+    assert everything.mean_iou == pytest.approx(0.75, abs=0.02)
+    assert not verdict.passed
+
+
+def test_a_detector_that_gives_nan_fails_though_both_find_nothing(compared):
+    broken = Finder(LEFT, prototype=np.nan)
+    verdict = compared(broken, broken)
+    assert not verdict.passed
+    assert any("NaN" in failure for failure in verdict.failures)
 
 
 def shifted_logits(by, *, mask=None):
