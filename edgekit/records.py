@@ -266,6 +266,12 @@ class TensorSpec:
     shape: tuple[int | str, ...]
 
 
+def slots_in(inputs: tuple[TensorSpec, ...]) -> int | None:
+    """The number of prompt slots of a graph with these inputs, if it has a fixed one."""
+    sizes = (spec.shape[-1] for spec in inputs if spec.name == "point_labels")
+    return next((size for size in sizes if isinstance(size, int)), None)
+
+
 # --- models and their weights --------------------------------------------------------------------
 
 
@@ -383,9 +389,10 @@ class Int8Recipe:
 class Target:
     """A device profile: one TOML file in `targets/`.
 
-    `prompt_slots` None means dynamic batch and points. `forbidden_ops` maps an ONNX operator to the
-    reason why this target cannot take it. `options` are the runtime's own compile options. `int8`
-    is there where `precision` is.
+    `prompt_slots`: runtimes without dynamic shapes get a decoder for one prompt with each of these
+    numbers of points, ascending; empty means dynamic batch and points. `forbidden_ops` maps an
+    ONNX operator to the reason why this target cannot take it. `options` are the runtime's own
+    compile options. `int8` is there where `precision` is.
     """
 
     name: str
@@ -396,7 +403,7 @@ class Target:
     opset: int
     memory_mb: int
     gate: Gate
-    prompt_slots: int | None = None
+    prompt_slots: tuple[int, ...] = ()
     forbidden_ops: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     int8: Int8Recipe | None = None
@@ -562,6 +569,11 @@ class Artifact:
     macs: int | None = None
     memory: MemoryNeed | None = None
     engine: EngineRecord | None = None
+
+    @property
+    def slots(self) -> int | None:
+        """Points that a decoder of static shapes takes; None where there is no such number."""
+        return slots_in(self.inputs)
 
     @property
     def contents(self) -> tuple[FileDigest, ...]:

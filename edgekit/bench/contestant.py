@@ -40,7 +40,7 @@ class Opened:
     client: Client
     encoder: Session
     decoder: Session | None
-    prompt_slots: int | None
+    prompt_slots: tuple[int, ...]
 
 
 def bundle_contestant(bundle: Bundle) -> Contestant:
@@ -98,22 +98,17 @@ def open_sessions(contestant: Contestant, threads: int) -> Opened:
 
 
 def _opened_bundle(contestant: Contestant, threads: int) -> Opened:
-    from edgekit.backends import backend
+    from edgekit.runtime.opening import open_graphs
     from edgekit.store import read_bundle
 
     assert contestant.bundle is not None
     bundle = read_bundle(contestant.bundle)
-    target = bundle.manifest.target
-    runtime = backend(target.runtime)
-    opened = {
-        artifact.role: runtime.open_artifact(artifact, bundle.path, target, threads=threads)
-        for artifact in bundle.manifest.artifacts
-    }
+    opened = open_graphs(bundle, threads=threads)
     return Opened(
         client=bundle.manifest.client,
         encoder=opened[Role.ENCODER],
         decoder=opened.get(Role.DECODER),
-        prompt_slots=target.prompt_slots,
+        prompt_slots=bundle.manifest.target.prompt_slots,
     )
 
 
@@ -135,4 +130,4 @@ def _opened_pytorch(contestant: Contestant, threads: int) -> Opened:
             split.decoder.compile(dynamic=True)
     encoder, *rest = reference_sessions(split)
     decoder = rest[0] if rest else None
-    return Opened(client=row.client, encoder=encoder, decoder=decoder, prompt_slots=None)
+    return Opened(client=row.client, encoder=encoder, decoder=decoder, prompt_slots=())

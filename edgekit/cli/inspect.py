@@ -55,7 +55,7 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
         ("model", f"{manifest.title} ({manifest.family}, {manifest.variant})"),
         ("runs on", f"{target.device}, {target.runtime} {target.runtime_versions}"),
         ("precision", f"{target.precision}, opset {target.opset}"),
-        ("prompt slots", str(target.prompt_slots or "dynamic")),
+        ("prompt slots", " or ".join(map(str, target.prompt_slots)) or "dynamic"),
         ("gate", gate_in_words(target.gate)),
         ("weights", _provenance(manifest.weights)),
         ("licences", f"model {manifest.licence}; weights {manifest.weights.licence}"),

@@ -8,16 +8,19 @@ from pathlib import Path
 import torch
 
 from edgekit.graph.capture import Program
-from edgekit.records import Graph
+from edgekit.records import Graph, slots_in
 from edgekit.store import sha256_of
 
 
 def save_program(program: Program, *, folder: Path) -> Graph:
     """Write `<folder>/<role>.pt2`, which `torch.export.load` reads, and describe it.
 
-    The same program, from the same sources and torch, gives the same bytes.
+    A decoder with 5 prompt slots is called `decoder_5`: there may be others beside it. The same
+    program, from the same sources and torch, gives the same bytes.
     """
-    path = folder.resolve() / f"{program.role}.pt2"
+    slots = slots_in(program.inputs)
+    name = program.role if slots is None else f"{program.role}_{slots}"
+    path = folder.resolve() / f"{name}.pt2"
     torch.export.save(program.exported, path)
     calls = (node for node in program.exported.graph.nodes if node.op == "call_function")
     return Graph(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgekit.records import (
     Client,
     ClientContract,
@@ -40,14 +42,14 @@ _REFUSED = {
 }
 
 
-def client_steps(client: Client) -> list[str]:
-    """Numbered sentences, in the order in which a client works."""
+def client_steps(client: Client, slots: Sequence[int] = ()) -> list[str]:
+    """Numbered sentences, in the order in which a client works; `slots` are the target's."""
     pre = client.preprocessing
     steps = [
         _resizing(pre),
         _normalising(pre),
         "Run the encoder once per photo.",
-        *(_finding(client) if isinstance(client, DetectorContract) else _answering(client)),
+        *(_finding(client) if isinstance(client, DetectorContract) else _answering(client, slots)),
     ]
     return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
 
@@ -83,11 +85,11 @@ def _placing(client: DetectorContract) -> str:
     )
 
 
-def _answering(client: ClientContract) -> list[str]:
+def _answering(client: ClientContract, slots: Sequence[int]) -> list[str]:
     prompts, masks = client.prompts, client.masks
     return [
         _prompting(client),
-        _decoding(prompts),
+        _decoding(prompts, slots),
         f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
         _enlarging(client),
@@ -140,13 +142,15 @@ def _prompting(client: ClientContract) -> str:
     )
 
 
-def _decoding(rule: PromptRule) -> str:
+def _decoding(rule: PromptRule, slots: Sequence[int]) -> str:
+    which = "the decoder"
+    if len(slots) > 1:
+        counts = f"{', '.join(map(str, slots[:-1]))} or {slots[-1]}"
+        which = f"the decoder with the fewest slots that hold the prompt's points ({counts})"
+    run = f"Run {which} on the encoder's outputs and the prompt{'' if slots else 's'}"
     if "mask" in rule.refuses:
-        return "Run the decoder on the encoder's outputs and the prompts."
-    return (
-        "Run the decoder on the encoder's outputs and the prompts; without an earlier mask, "
-        "`mask_input` and `has_mask_input` are zeros."
-    )
+        return f"{run}."
+    return f"{run}; without an earlier mask, `mask_input` and `has_mask_input` are zeros."
 
 
 def _choice(choice: MaskChoice) -> str:

@@ -56,7 +56,7 @@ def write_golden(
     *,
     client: Client,
     sessions: Sequence[Session],
-    slots: int | None = None,
+    slots: tuple[int, ...] = (),
 ) -> None:
     """Write `golden/` into a bundle's folder.
 
@@ -68,7 +68,7 @@ def write_golden(
         photo: a file.
         client: the family's rules.
         sessions: the reference's encoder, and its decoder if it has one.
-        slots: what the decoder's inputs are filled up to, if the target's has a fixed number.
+        slots: as in `Target.prompt_slots`: decoder inputs are filled up to the smallest that fits.
     """
     from PIL import Image
 
@@ -113,7 +113,7 @@ def _decoded_stages(
     decoder: Session,
     *,
     size: tuple[int, int],
-    slots: int | None,
+    slots: tuple[int, ...],
 ) -> Tensors:
     tensors: Tensors = {}
     for name, prompt in prompts.items():

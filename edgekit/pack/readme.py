@@ -19,7 +19,7 @@ _BEFORE_THE_FIRST_RUN = {
     "coreml": (
         "## In an app",
         "",
-        "Add both packages to the Xcode project, or compile them with",
+        "Add the packages to the Xcode project, or compile them with",
         "`MLModel.compileModel(at:)`, and run them with `MLModel.prediction(from:)`. Inputs and",
         "results are float32 `MLMultiArray`s. Unused prompt slots get label -2.",
         "",
@@ -56,7 +56,7 @@ def bundle_readme(manifest: Manifest) -> str:
             *_BEFORE_THE_FIRST_RUN.get(manifest.target.runtime, ()),
             "## Any other language",
             "",
-            *client_steps(manifest.client),
+            *client_steps(manifest.client, manifest.target.prompt_slots),
             "",
             "`golden/` holds a photo, three prompts and every tensor on the way: reproduce them in",
             "this order to test a port. `manifest.json` has the same facts as data.",

@@ -109,12 +109,12 @@ def measure(
     *,
     photos: PhotoSet,
     client: Client,
-    prompt_slots: int | None = None,
+    prompt_slots: tuple[int, ...] = (),
     on_photo: OnPhoto | None = None,
 ) -> Calibration:
     """Run the programs over the photos and keep each node's range.
 
-    `prompt_slots` are the decoder's, where it has a fixed number of them.
+    `prompt_slots` is the number that the decoder has, where it is fixed; else empty.
 
     Raises:
         BadInput: there is no photo or one cannot be read, or a node gives NaN or infinity.

@@ -56,19 +56,19 @@ class Predictions(Sequence[Prediction]):
 class Decoding:
     """`Answers` by a decoder: features and prompts in, low-res masks and scores out.
 
-    `size` is the photo's (height, width). `slots`: of a decoder with a fixed number of them and
-    batch 1; None for a dynamic one.
+    `size` is the photo's (height, width). `slots`: numbers of them that the decoder takes,
+    ascending, at batch 1; empty for a dynamic one.
     """
 
     client: ClientContract
     decoder: Session
-    slots: int | None
+    slots: tuple[int, ...]
     size: Size
     features: dict[str, FloatArray]
 
     def many(self, prompts: Sequence[Prompt], *, multimask: bool | str) -> Predictions:
         """All decoding is done on return, `CHUNK` prompts at a time."""
-        count = CHUNK if self.slots is None else 1
+        count = 1 if self.slots else CHUNK
         chunks = [prompts[start : start + count] for start in range(0, len(prompts), count)]
         return Predictions(
             [pair for chunk in chunks for pair in self._decode(chunk, multimask=multimask)],

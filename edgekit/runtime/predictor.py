@@ -40,24 +40,17 @@ class Predictor:
             BundleCorrupt: a file of the bundle is missing or changed.
             RuntimeMissing: the bundle's runtime is not installed.
         """
-        from edgekit.backends import backend
+        from edgekit.runtime.opening import open_graphs
         from edgekit.store import read_bundle
 
         if not isinstance(bundle, Bundle):
             bundle = read_bundle(Path(bundle))
-        manifest = bundle.manifest
-        runtime = backend(manifest.target.runtime)
-        opened = {
-            artifact.role: runtime.open_artifact(
-                artifact, bundle.path, manifest.target, threads=threads
-            )
-            for artifact in manifest.artifacts
-        }
+        opened = open_graphs(bundle, threads=threads)
         self._connect(
-            manifest.client,
+            bundle.manifest.client,
             opened[Role.ENCODER],
             opened.get(Role.DECODER),
-            manifest.target.prompt_slots,
+            bundle.manifest.target.prompt_slots,
         )
 
     @classmethod
@@ -67,7 +60,7 @@ class Predictor:
         encoder: Session,
         decoder: Session | None = None,
         *,
-        prompt_slots: int | None = None,
+        prompt_slots: tuple[int, ...] = (),
     ) -> Self:
         """A predictor over opened graphs, wherever they come from (the PyTorch reference, a test).
 
@@ -76,7 +69,8 @@ class Predictor:
             encoder: `image` in, features (`image_embeddings` and a family's own) out.
             decoder: features and prompts in, `low_res_masks` and `iou_predictions` out; None
                 where the client's rules need none.
-            prompt_slots: for a decoder with fixed slots and batch 1; None for a dynamic one.
+            prompt_slots: numbers of points that the decoder takes, ascending, if it has fixed slots
+                and batch 1; empty for a dynamic one.
         """
         predictor = cls.__new__(cls)
         predictor._connect(client, encoder, decoder, prompt_slots)
@@ -87,7 +81,7 @@ class Predictor:
         client: Client,
         encoder: Session,
         decoder: Session | None,
-        prompt_slots: int | None,
+        prompt_slots: tuple[int, ...],
     ) -> None:
         self.client = client
         self._encoder = encoder

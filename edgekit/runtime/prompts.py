@@ -144,7 +144,7 @@ def decoder_feeds(
     photo_size: tuple[int, int],
     client: ClientContract,
     *,
-    slots: int | None = None,
+    slots: Sequence[int] = (),
 ) -> dict[str, FloatArray]:
     """The decoder's inputs for B prompts on one photo, but for the encoder's outputs.
 
@@ -155,29 +155,38 @@ def decoder_feeds(
         prompts: at least one, inside the photo.
         photo_size: (height, width) in pixels.
         client: the family's rules for coordinates, padding points and masks.
-        slots: the number of tokens of a decoder with fixed slots; None for a dynamic one.
+        slots: numbers of tokens that decoders with fixed slots take, ascending, of which the
+            smallest that fits is filled; empty for a dynamic one.
 
     Returns:
         point_coords [B, N, 2] in the prompts' frame, point_labels [B, N], and where the family
         takes masks mask_input [B, 1, side, side] and has_mask_input [B], all float32.
 
     Raises:
-        BadInput: a prompt needs more tokens than there are slots.
+        BadInput: a prompt needs more tokens than the largest has slots.
     """
     scale = _coordinate_scale(photo_size, client)
     tokens = [_tokens(prompt, client, scale) for prompt in prompts]
-    length = slots or max(1, *(len(labels) for _, labels in tokens))
+    length = _length(max(len(labels) for _, labels in tokens), slots)
     coords = np.zeros((len(prompts), length, 2), dtype=np.float32)
     codes = np.full((len(prompts), length), Label.EMPTY, dtype=np.float32)
     for row, (places, labels) in enumerate(tokens):
-        if len(labels) > length:
-            raise _too_long(needed=len(labels), slots=length)
         coords[row, : len(labels)] = places
         codes[row, : len(labels)] = labels
     feeds: dict[str, FloatArray] = {"point_coords": coords, "point_labels": codes}
     if "mask" in client.prompts.refuses:
         return feeds
     return feeds | _masks(prompts, side=client.masks.side)
+
+
+def _length(needed: int, slots: Sequence[int]) -> int:
+    """Tokens to fill up to: the smallest number of slots that fits, or as many as are needed."""
+    if not slots:
+        return max(1, needed)
+    fitting = [count for count in slots if count >= needed]
+    if not fitting:
+        raise _too_long(needed=needed, slots=slots[-1])
+    return fitting[0]
 
 
 def _tokens(
@@ -235,7 +244,7 @@ def _masks(prompts: Sequence[Prompt], *, side: int) -> dict[str, FloatArray]:
 def _too_long(*, needed: int, slots: int) -> BadInput:
     return BadInput(
         f"The prompt needs {needed} slots (one per point, two for a box, one for padding).",
-        expected=f"at most {slots}, the number of prompt slots that this bundle was exported with",
+        expected=f"at most {slots}, the most prompt slots that this bundle was exported with",
         next_step="give fewer points, or export for a target with more `prompt_slots`",
     )
 

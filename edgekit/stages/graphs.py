@@ -90,7 +90,7 @@ def _build(
     from edgekit.precision.macs import macs_by_node
 
     model = captured(row, source, target.prompt_slots)
-    programs = list(model.programs)
+    programs = list(model.for_slots(target.prompt_slots))
     work = [sum(macs_by_node(program).values()) for program in programs]
     if plan and not backends.applies_plan(target):
         programs = [_with_plan(program, plan, target) for program in programs]

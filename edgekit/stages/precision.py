@@ -115,7 +115,7 @@ def calibrated(
             model.decoder,
             photos=photos,
             client=model.split.row.client,
-            prompt_slots=target.prompt_slots,
+            prompt_slots=target.prompt_slots[-1:],
             on_photo=on_photo,
         )
         write_calibration(folder, measured)
@@ -233,7 +233,7 @@ def _int8_judge(
             for program, part, session in zip(model.programs, parts, sessions, strict=True)
         )
         return verify_predictors(
-            Predictor.from_sessions(client, *coded, prompt_slots=target.prompt_slots),
+            Predictor.from_sessions(client, *coded, prompt_slots=target.prompt_slots[-1:]),
             reference,
             few,
             gate=target.gate,
@@ -264,7 +264,7 @@ def _judged(
         for program, part in zip(model.programs, parts, strict=True)
     )
     return verify_predictors(
-        Predictor.from_sessions(client, *sessions, prompt_slots=target.prompt_slots),
+        Predictor.from_sessions(client, *sessions, prompt_slots=target.prompt_slots[-1:]),
         Predictor.from_sessions(client, *reference_sessions(model.split)),
         few,
         gate=target.gate,

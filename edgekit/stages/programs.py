@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CapturedModel:
-    """A model with its weights, and its programs; `decoder` None where it has none."""
+    """A model with its weights, and its programs; `decoder` None where it has none.
+
+    Where decoders have fixed numbers of prompt slots, it is the one with the most.
+    """
 
     split: Split
     encoder: Program
@@ -23,27 +26,40 @@ class CapturedModel:
 
     @property
     def programs(self) -> tuple[Program, ...]:
-        """Those that there are."""
+        """Those that there are, and that a plan is made of."""
         return (self.encoder, self.decoder) if self.decoder else (self.encoder,)
+
+    def for_slots(self, slots: tuple[int, ...]) -> tuple[Program, ...]:
+        """All to be lowered: a decoder for each number of prompt slots."""
+        if self.decoder is None:
+            return (self.encoder,)
+        others = (_decoder(self.split, self.encoder, count) for count in slots[:-1])
+        return (self.encoder, *others, self.decoder)
 
 
 @lru_cache(maxsize=1)
-def captured(row: ModelRow, source: WeightsSource, slots: int | None) -> CapturedModel:
+def captured(row: ModelRow, source: WeightsSource, slots: tuple[int, ...]) -> CapturedModel:
     """Load a model and capture its graphs; `slots` as in `Target.prompt_slots`.
 
     Raises:
         CheckpointMismatch: the weights do not fit.
     """
-    from edgekit.graph.capture import capture_decoder, capture_encoder
+    from edgekit.graph.capture import capture_encoder
     from edgekit.models.checkpoints.fit import load
 
     split = load(row, source)
     encoder = capture_encoder(
         split.encoder, frame=row.client.preprocessing.frame, contract=row.graph
     )
-    decoder = None
-    if split.decoder:
-        decoder = capture_decoder(
-            split.decoder, features=encoder.outputs, slots=slots, contract=row.graph
-        )
+    most = slots[-1] if slots else None
+    decoder = _decoder(split, encoder, most) if split.decoder else None
     return CapturedModel(split=split, encoder=encoder, decoder=decoder)
+
+
+def _decoder(split: Split, encoder: Program, slots: int | None) -> Program:
+    from edgekit.graph.capture import capture_decoder
+
+    assert split.decoder is not None  # nobody asks where there is none
+    return capture_decoder(
+        split.decoder, features=encoder.outputs, slots=slots, contract=split.row.graph
+    )

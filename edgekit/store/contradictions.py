@@ -9,6 +9,7 @@ from edgekit.records import (
     Client,
     ClientContract,
     DetectionRule,
+    DetectorContract,
     Manifest,
     MaskRule,
     Precision,
@@ -29,8 +30,9 @@ def in_target(target: Target) -> Iterator[str]:
         yield "gate: 0 <= min_iou <= mean_iou <= 1 and 0 <= p5_iou <= mean_iou do not hold"
     if (target.precision is Precision.INT8) != (target.int8 is not None):
         yield "int8: the table belongs to precision int8, which needs it"
-    if target.prompt_slots is not None and target.prompt_slots < 1:
-        yield "prompt_slots: must be at least 1"
+    slots = target.prompt_slots
+    if slots and (slots[0] < 1 or list(slots) != sorted(set(slots))):
+        yield "prompt_slots: must be at least 1, and ascend"
     if target.opset < 1:
         yield "opset: must be at least 1"
     if target.memory_mb < 1:
@@ -52,11 +54,18 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
 
 def _in_roles(manifest: Manifest) -> Iterator[str]:
     roles = sorted(artifact.role for artifact in manifest.artifacts)
-    if isinstance(manifest.client, ClientContract):
-        if roles != sorted(Role):
-            yield "artifacts: one encoder and one decoder are needed"
-    elif roles != [Role.ENCODER]:
-        yield "artifacts: one encoder is needed, and no other graph"
+    if isinstance(manifest.client, DetectorContract):
+        if roles != [Role.ENCODER]:
+            yield "artifacts: one encoder is needed, and no other graph"
+        return
+    slots = manifest.target.prompt_slots
+    if not slots and roles != sorted(Role):
+        yield "artifacts: one encoder and one decoder are needed"
+    if slots and roles != sorted([Role.ENCODER, *[Role.DECODER] * len(slots)]):
+        yield "artifacts: one encoder, and a decoder for each of target.prompt_slots, are needed"
+    decoders = (artifact for artifact in manifest.artifacts if artifact.role is Role.DECODER)
+    if slots and {decoder.slots for decoder in decoders} != set(slots):
+        yield "artifacts: the decoders' point_labels do not have target.prompt_slots"
 
 
 def _in_client(client: Client) -> Iterator[str]:

@@ -88,8 +88,8 @@ def test_openvino_targets_say_their_precision() -> None:
 
 
 def test_fixed_slots_where_the_runtime_takes_no_dynamic_shapes() -> None:
-    fixed = {profile.runtime for profile in targets() if profile.prompt_slots is not None}
-    dynamic = {profile.runtime for profile in targets() if profile.prompt_slots is None}
+    fixed = {profile.runtime for profile in targets() if profile.prompt_slots}
+    dynamic = {profile.runtime for profile in targets() if not profile.prompt_slots}
     assert fixed == {"coreml", "litert"}
     assert dynamic == {"onnxruntime", "openvino", "tensorrt"}
 
@@ -135,7 +135,8 @@ def test_own_profile_is_read(board: Path) -> None:
         ("opset = 20", "opset = 0", "board.toml: opset: must be at least 1"),
         ("opset = 20", "", "board.toml: opset: missing"),
         ("opset = 20", "opset = 20\nslots = 3", "board.toml: slots: unknown key"),
-        ("opset = 20", "opset = 20\nprompt_slots = 0", "prompt_slots: must be at least 1"),
+        ("opset = 20", "opset = 20\nprompt_slots = [0]", "prompt_slots: must be at least 1"),
+        ("opset = 20", "opset = 20\nprompt_slots = [16, 5]", "must be at least 1, and ascend"),
         ("opset = 20", "opset = 20\n[options]\nTHREADS = 2", "options.THREADS: "),
         ("opset = 20", "opset = ", "board.toml: Invalid value"),
         ("opset = 20", "opset = 2026-11-20", "board.toml: opset: "),

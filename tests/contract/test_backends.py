@@ -152,7 +152,7 @@ def _program_graph(folder: Path, sizes: tuple[int, int]) -> Graph:
             return scores, seen * weight.reshape(-1, 1, 1) + tokens
 
     example = tuple(torch.zeros(array.shape) for array in _feeds(*sizes).values())
-    path = folder / "some.pt2"
+    path = folder / "decoder.pt2"
     torch.export.save(torch.export.export(Miniature(), example, strict=False), path)
     return _graph(path, "program", *sizes)
 

@@ -93,7 +93,7 @@ def _session(graph: Graph, name: str, folder: Path) -> Session:
         opset=20,
         memory_mb=1024,
         gate=Gate(mean_iou=0.999, min_iou=0.99),
-        prompt_slots=SLOTS,
+        prompt_slots=(SLOTS,),
     )
     artifact = backends.backend(name).lower(graph, target, folder)
     return backends.backend(name).open_artifact(artifact, folder, target, threads=1)

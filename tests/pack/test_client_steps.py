@@ -57,6 +57,12 @@ def test_sams_own() -> None:
         assert said in text
 
 
+def test_decoders_with_different_numbers_of_slots() -> None:
+    text = "\n".join(client_steps(SAM_CLIENT, (5, 16)))
+    assert "Run the decoder with the fewest slots that hold the prompt's points (5 or 16)" in text
+    assert "fewest" not in "\n".join(client_steps(SAM_CLIENT, (8,)))
+
+
 def test_a_squashing_family() -> None:
     pre = replace(SAM_CLIENT.preprocessing, fit="squash", resample="float_antialiased", frame=512)
     single = MaskChoice(

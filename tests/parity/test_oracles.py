@@ -147,7 +147,7 @@ def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
         mask=earlier,
         photo_size=oracle.photo.shape[:2],
     )
-    return decoder_feeds([prompt], oracle.photo.shape[:2], oracle.row.client, slots=None)
+    return decoder_feeds([prompt], oracle.photo.shape[:2], oracle.row.client)
 
 
 @functools.lru_cache(maxsize=len(PROMPTS))

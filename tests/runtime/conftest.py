@@ -67,7 +67,7 @@ def decode(feeds: Feeds) -> dict[str, FloatArray]:
 class Bench:
     """A predictor and the two stand-in sessions under it."""
 
-    def __init__(self, client: ClientContract, slots: int | None) -> None:
+    def __init__(self, client: ClientContract, slots: tuple[int, ...]) -> None:
         self.encoder, self.decoder = Recorder(encode), Recorder(decode)
         self.predictor = Predictor.from_sessions(
             client, self.encoder, self.decoder, prompt_slots=slots
@@ -78,7 +78,7 @@ class Bench:
 def make_bench() -> Callable[..., Bench]:
     """`make_bench(client, slots)`, with SAM's rules and a dynamic decoder unless told."""
 
-    def make(client: ClientContract = SAM, slots: int | None = None) -> Bench:
+    def make(client: ClientContract = SAM, slots: tuple[int, ...] = ()) -> Bench:
         return Bench(client, slots)
 
     return make

@@ -153,17 +153,25 @@ def test_what_is_returned_keeps_only_the_masks_asked_for(bench: Any) -> None:
 
 
 def test_fixed_slots_decode_one_by_one(photo: Rgb, make_bench: Any) -> None:
-    bench = make_bench(slots=4)
+    bench = make_bench(slots=(4,))
     bench.predictor.set_image(photo)
     bench.predictor.predict_many(boxes(3))
     shapes = [feeds["point_labels"].shape for feeds in bench.decoder.calls]
     assert shapes == [(1, 4)] * 3
 
 
-def test_more_points_than_slots(photo: Rgb, make_bench: Any) -> None:
-    bench = make_bench(slots=2)
+def test_each_prompt_goes_to_the_fewest_slots_that_hold_it(photo: Rgb, make_bench: Any) -> None:
+    bench = make_bench(slots=(2, 5))
     bench.predictor.set_image(photo)
-    with pytest.raises(BadInput, match="needs 4 slots"):
+    for count in (1, 2, 4):  # and a padding point each
+        bench.predictor.predict([[1, 1]] * count, [1] * count)
+    assert [feeds["point_labels"].shape[1] for feeds in bench.decoder.calls] == [2, 5, 5]
+
+
+def test_more_points_than_slots(photo: Rgb, make_bench: Any) -> None:
+    bench = make_bench(slots=(2, 3))
+    bench.predictor.set_image(photo)
+    with pytest.raises(BadInput, match=r"needs 4 slots(?s:.)*at most 3"):
         bench.predictor.predict([[1, 1]] * 3, [1] * 3)
 
 

@@ -244,13 +244,15 @@ def test_unlike_prompts_share_a_batch(sam: ClientContract) -> None:
 
 
 def test_fixed_slots_are_filled_exactly(sam: ClientContract) -> None:
-    feeds = decoder_feeds([Prompt.checked(**INSIDE)], SIZE, sam, slots=5)
+    feeds = decoder_feeds([Prompt.checked(**INSIDE)], SIZE, sam, slots=[5])
     assert feeds["point_labels"].tolist() == [[1, -1, -2, -2, -2]]
     assert feeds["point_coords"].shape == (1, 5, 2)
 
 
 def test_more_tokens_than_slots(sam: ClientContract) -> None:
     full = Prompt.checked(points=[[1, 1]] * 2, labels=[1] * 2)
-    assert decoder_feeds([full], SIZE, sam, slots=3)["point_labels"].tolist() == [[1, 1, -1]]
+    assert decoder_feeds([full], SIZE, sam, slots=[2, 3, 9])["point_labels"].tolist() == [
+        [1, 1, -1]
+    ]
     with pytest.raises(BadInput, match="needs 3 slots"):
-        decoder_feeds([full], SIZE, sam, slots=2)
+        decoder_feeds([full], SIZE, sam, slots=[1, 2])

@@ -34,6 +34,10 @@ TENSORS = {
     "has_mask_input": "1 if mask_input counts, else 0.",
     "low_res_masks": "Logits per mask; upscale, then above the threshold is inside.",
     "iou_predictions": "The decoder's own estimate of each mask's IoU.",
+    "boxes": "Candidates: centre x and y, width, height in pixels of the encoder's frame.",
+    "scores": "How surely each candidate is an object, 0 to 1.",
+    "coefficients": "Shares of the prototypes in each candidate's mask.",
+    "prototypes": "Maps that the masks are sums of.",
     "object_scores": "Above 0 where the prompt is on an object at all.",
 }
 """By name of the graph contract."""

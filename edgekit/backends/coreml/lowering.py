@@ -1,4 +1,4 @@
-"""A captured program to `<role>.mlpackage`, checked by reading it back."""
+"""A captured program `NAME.pt2` to `NAME.mlpackage`, checked by reading it back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     from edgekit.backends.coreml.conversion import write_package
     from edgekit.backends.coreml.mil.package import read_package
 
-    path = folder / f"{graph.role}.mlpackage"
+    path = folder / f"{graph.path.stem}.mlpackage"
     try:
         write_package(graph, target, path)
     except Exception as error:  # whatever the converter met: it has no class of its own

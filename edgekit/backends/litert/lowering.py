@@ -19,7 +19,7 @@ _CONVERTER = "litert-torch"
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
-    """Convert the program to `<role>.tflite`; operators and shapes are read back from the file.
+    """Convert `NAME.pt2` to `NAME.tflite`; operators and shapes are read back from the file.
 
     Layout stays that of the graph contract (`image` is [1, 3, S, S]).
     """
@@ -27,7 +27,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     converter = _require_converter()
     from edgekit.backends.litert.conversion import tflite_from_program
 
-    path = folder / f"{graph.role}.tflite"
+    path = folder / f"{graph.path.stem}.tflite"
     try:
         path.write_bytes(tflite_from_program(graph, target.precision))
     except Exception as error:  # MLIR's diagnostics come as whatever class is at hand

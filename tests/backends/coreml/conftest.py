@@ -46,7 +46,7 @@ def graph_of(tmp_path: Path) -> Callable[..., Graph]:
 
     def made(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Graph:
         module, example = Applied(function), (torch.zeros(shape),)
-        path = tmp_path / "program.pt2"
+        path = tmp_path / "decoder.pt2"
         torch.export.save(torch.export.export(module, example, strict=False), path)
         return Graph(
             role=Role.DECODER,
