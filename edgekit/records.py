@@ -374,7 +374,8 @@ class Int8Recipe:
     `reads` those without weights whose input is coded too, so that what comes before puts out
     codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
     summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
-    as well, whoever reads it. `roles` are the graphs that INT8 makes faster there.
+    as well, whoever reads it. `head` products stay float, counted back from the outputs. `roles`
+    are the graphs that INT8 makes faster there.
     """
 
     activations: Literal["uint8", "int8", "affine_int8"]
@@ -382,6 +383,7 @@ class Int8Recipe:
     reads: tuple[str, ...] = ()
     sums: Literal["both", "shortcut", "none"] = "none"
     results: Literal["float", "coded"] = "float"
+    head: int = 1
     roles: tuple[Role, ...] = (Role.ENCODER,)
 
 

@@ -56,7 +56,7 @@ def _divergence(graphs: LoweredGraphs, target: Target, photos: catalog.PhotoSet)
     if graphs.plan is None:
         return ""
     row, source, part = graphs.row, graphs.source, graphs.plan.part(Role.ENCODER)
-    program = captured(row, source, target.prompt_slots).encoder
+    program = captured(row, source, target).encoder
     ranges = calibrated_ranges(row, source, target, photos).ranges(Role.ENCODER)
     image = encoder_input(load_photo(photos.photos[0].path), row.client.preprocessing)
     found = first_divergence(program, part, ranges, {"image": image})

@@ -33,7 +33,15 @@ JUDGED_PHOTOS = 2
 """Calibration photos that the masks of a plan are judged on before it is lowered."""
 
 # What decides the ranges, and what decides from them.
-_MEASURING = ("models", "graph", "runtime", "verify.prompts", "precision.ranges", "precision.walk")
+_MEASURING = (
+    "models",
+    "graph",
+    "runtime",
+    "verify.prompts",
+    "precision.equalize",
+    "precision.ranges",
+    "precision.walk",
+)
 _DECIDING = ("precision", "records", "verify", "stages.precision")
 
 
@@ -71,7 +79,7 @@ def make_plan(
     )
 
     def build(folder: Path) -> None:
-        model = captured(row, source, target.prompt_slots)
+        model = captured(row, source, target)
         calibration = calibrated(model, target, photos, record=record, on_photo=on_photo)
         if target.int8:
             plan = _int8_plan(model, target, calibration, photos if search else None)
@@ -94,7 +102,7 @@ def calibrated_ranges(
     row: ModelRow, source: WeightsSource, target: Target, photos: catalog.PhotoSet
 ) -> Calibration:
     """The ranges that a plan was made from, from the cache where they are still there."""
-    model = captured(row, source, target.prompt_slots)
+    model = captured(row, source, target)
     return calibrated(model, target, photos, record=_record(row, source, target, photos))
 
 
@@ -134,6 +142,7 @@ def _record(
         *(file.sha256 for file in source.files),
         str(source.seed),
         str(target.prompt_slots),
+        "equalized" if target.int8 else "as captured",
         *digests,
         *(f"{photo.id} {photo.instances!r}" for photo in photos.photos),
         str(sorted(tool_versions().items())),
@@ -159,7 +168,7 @@ def _bf16_plan(row: ModelRow, source: WeightsSource, target: Target) -> Precisio
     def build(folder: Path) -> None:
         from edgekit.precision.bf16 import plan_bf16
 
-        model = captured(row, source, target.prompt_slots)
+        model = captured(row, source, target)
         parts = plan_bf16(model.programs)
         write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="halves", parts=parts))
 
