@@ -76,7 +76,8 @@ class GeluMlp(nn.Module):
 
 def halved(x: Tensor) -> Tensor:
     """2x2 max pooling: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
-    return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+    # coremltools 9.0 asks for the stride, which is the kernel's side by default.
+    return F.max_pool2d(x.permute(0, 3, 1, 2), 2, 2).permute(0, 2, 3, 1)
 
 
 class PooledAttention(nn.Module):

@@ -131,10 +131,10 @@ class HqTokenSide(TokenSide):
         first, norm, activation, last = decoder.embedding_maskfeature
         hidden = activation(norm(first(interleaved(rows, grid))))
         own = torch.unflatten(weights @ hq_features.flatten(2), 2, hq_features.shape[2:])
-        return decoder.answers(tokens, masks, own + _convolved_sum(last, hidden, weights))
+        return decoder.answers(tokens, masks, own + convolved_sum(last, hidden, weights))
 
 
-def _convolved_sum(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
+def convolved_sum(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
     """`weights` [B, 1, out] times conv(x): [B, in, H, W] -> [B, 1, H, W], for a 3x3 convolution.
 
     One product makes nine maps, one per tap; they are shifted and added.
@@ -151,5 +151,5 @@ def _convolved_sum(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
         for row in range(3)
         for column in range(3)
     ]
-    level = (weights @ conv.bias).unsqueeze(-1).unsqueeze(-1)
+    level = (weights @ conv.bias.unsqueeze(-1)).unsqueeze(-1)  # coremltools takes no vector here
     return torch.stack(shifted).sum(dim=0).unsqueeze(1) + level

@@ -18,6 +18,8 @@ from edgekit.backends.coreml.description import TENSORS
 from edgekit.backends.coreml.mil.package import read_package
 from edgekit.errors import GraphRejected
 from edgekit.models import registry
+from edgekit.models.encoders.hiera import halved
+from edgekit.models.sam.hq_decoder import convolved_sum
 from edgekit.records import Graph, NodePlan, PartPlan, Precision, Role, Target
 
 
@@ -112,6 +114,28 @@ def test_nothing_of_a_package_is_not_core_mls(graph_of, fp32, tmp_path) -> None:
         f"{package}/Data/com.apple.CoreML/weights/weight.bin",
         f"{package}/Manifest.json",
     ]
+
+
+class FineMask(nn.Module):
+    """SAM-HQ's last convolution and its mask, of a map [B, H, W, C]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 6, 3)
+        self.weights = nn.Parameter(torch.rand(1, 1, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolved_sum(self.conv, x.permute(0, 3, 1, 2), self.weights)
+
+
+@pytest.mark.parametrize("piece", [halved, FineMask()], ids=["Hiera's pooling", "SAM-HQ's mask"])
+def test_pieces_that_coremltools_is_particular_about(graph_of, fp32, tmp_path, piece) -> None:
+    x = np.random.default_rng(0).standard_normal((1, 6, 6, 8)).astype(np.float32)
+    artifact = coreml.lower(graph_of(piece, x.shape), fp32, tmp_path)
+    with torch.no_grad():
+        expected = piece(torch.from_numpy(x)).numpy()
+    found = coreml.open_artifact(artifact, tmp_path, fp32, threads=1).run({"x": x})["a"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 # coremltools leaves its temporary folder to the garbage collector where it fails.
