@@ -53,12 +53,14 @@ class GraphContract:
     The encoder takes `image`; what it returns (`features`) are the decoder's first arguments,
     before the `prompts`. The decoder returns `answers`; without answers there is no decoder, and
     prompts choose among the features (`DetectorContract`). Features have batch 1: those of one
-    photo serve all of its prompts.
+    photo serve all of its prompts. `measures` are features that the client reads as they are, as
+    positions or scores: every precision keeps what makes them from the last large product in float.
     """
 
     features: tuple[str, ...] = ("image_embeddings",)
     prompts: tuple[str, ...] = ("point_coords", "point_labels", "mask_input", "has_mask_input")
     answers: tuple[str, ...] = ("low_res_masks", "iou_predictions")
+    measures: tuple[str, ...] = ()
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -456,6 +458,11 @@ class PartPlan:
 
     role: Role
     nodes: tuple[NodePlan, ...]
+
+    @property
+    def all_fp32(self) -> bool:
+        """Whether nothing in the graph was lowered."""
+        return all(line.precision is Precision.FP32 for line in self.nodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ CAPABILITIES = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 pytestmark = pytest.mark.skipif(
     "BF16" not in CAPABILITIES, reason="this CPU has no BF16, so that the hint means nothing here"
 )
+HINT = "INFERENCE_PRECISION_HINT"
 SHAPE = (1, 8, 16, 16)
 GRAPH = """
 <ir_version: 10, opset_import: ["" : 20]>
@@ -33,7 +34,7 @@ encoder (float[1, 8, 16, 16] x) => (float[1, 8, 16, 16] y) {
 
 @pytest.fixture
 def lowered(tmp_path: Path):
-    """`lowered(precision)`: the artifact of a graph whose plan has this precision throughout."""
+    """The artifact of a graph whose plan has this precision throughout (or that has no plan)."""
     model = onnx.parser.parse_model(GRAPH)
     weight = np.random.default_rng(0).standard_normal((8, 8, 3, 3)).astype(np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
@@ -50,13 +51,14 @@ def lowered(tmp_path: Path):
         ops={},
     )
 
-    def lower(precision: Precision):
-        line = NodePlan(node="a", operator="conv2d", block="", macs=1, precision=precision)
-        part = PartPlan(role=Role.ENCODER, nodes=(line,))
-        folder = tmp_path / precision
+    def lower(precision: Precision | None, *, ops: dict[str, int] | None = None, name="x86-bf16"):
+        folder = tmp_path / f"{precision} {ops}"
         folder.mkdir()
-        planned = dataclasses.replace(graph, plan=part)
-        return folder, backend("openvino").lower(planned, target("x86-bf16"), folder)
+        planned = dataclasses.replace(graph, ops=ops or {})
+        if precision:
+            line = NodePlan(node="a", operator="conv2d", block="", macs=1, precision=precision)
+            planned = dataclasses.replace(planned, plan=PartPlan(role=Role.ENCODER, nodes=(line,)))
+        return folder, backend("openvino").lower(planned, target(name), folder)
 
     return lower
 
@@ -73,3 +75,9 @@ def test_results_are_those_of_the_plan(lowered) -> None:
     assert artifact.options == {}
     np.testing.assert_allclose(results[Precision.FP32], exact, rtol=1e-4, atol=1e-4)
     assert np.abs(results[Precision.BF16] - exact).max() > 1e-2
+
+
+@pytest.mark.parametrize(("ops", "options"), [({"QuantizeLinear": 1}, {}), ({}, {HINT: "f32"})])
+def test_graph_without_codes_stays_float32_in_int8(lowered, ops, options) -> None:
+    """The decoder of a recipe that codes the encoder only."""
+    assert lowered(None, ops=ops, name="x86-int8")[1].options == options
