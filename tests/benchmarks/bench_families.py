@@ -67,6 +67,7 @@ def main() -> None:
         command.add_argument(
             "--bundles", type=Path, help="folder to keep bundles in; `speed` takes what is there"
         )
+        command.add_argument("--export-only", action="store_true", help="leave the masks out")
         command.add_argument("--limit", type=int, default=600, help="seconds of one command")
         command.add_argument("--threads", type=int, default=2, help="of `speed`")
         command.add_argument("--rounds", type=int, default=15, help="of `speed`, at most")
@@ -91,17 +92,20 @@ def results(path: Path) -> list[Row]:
 
 def verify_rows(options: argparse.Namespace) -> Iterator[Row]:
     """A row per pair that has none yet."""
+    kind = "export" if options.export_only else "verify"
     for model in options.models:
-        for target in _missing("verify", model, options):
+        for target in _missing(kind, model, options):
             with tempfile.TemporaryDirectory() as name:
-                yield _verified(model, target, Path(name), options)
+                yield _verified(_row(kind, model, target, options.weights), Path(name), options)
 
 
-def _verified(model: str, target: str, folder: Path, options: argparse.Namespace) -> Row:
-    row = _row("verify", model, target, options.weights)
+def _verified(row: Row, folder: Path, options: argparse.Namespace) -> Row:
+    model, target = row["model"], row["target"]
     bundle = (options.bundles or folder) / f"{model}-{target}"
     exported = _export(model, target, folder, options)
     row |= {"export_s": round(exported.seconds, 1), "peak_gb": round(exported.peak / 1e9, 2)}
+    if options.export_only:
+        return {**row, "error": exported.error}
     if exported.error:
         return {**row, "passed": False, "how": "not run", "error": f"export: {exported.error}"}
     verdict = folder / "verdict.json"
