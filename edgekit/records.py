@@ -376,8 +376,9 @@ class Int8Recipe:
     `reads` those without weights whose input is coded too, so that what comes before puts out
     codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
     summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
-    as well, whoever reads it. `head` products stay float, counted back from the outputs. `roles`
-    are the graphs that INT8 makes faster there.
+    as well, whoever reads it. `head` products stay float, counted back from the outputs; depthwise
+    convolutions may. `float_weights` is how weights without codes are stored in a coded graph.
+    `roles` are the graphs that INT8 makes faster there.
     """
 
     activations: Literal["uint8", "int8", "affine_int8"]
@@ -386,6 +387,8 @@ class Int8Recipe:
     sums: Literal["both", "shortcut", "none"] = "none"
     results: Literal["float", "coded"] = "float"
     head: int = 1
+    depthwise: Literal["float", "coded"] = "coded"
+    float_weights: Literal["float32", "float16"] = "float32"
     roles: tuple[Role, ...] = (Role.ENCODER,)
 
 

@@ -24,6 +24,7 @@ from edgekit.graph.capture import Program
 from edgekit.graph.heavy_weights import attach, detached
 from edgekit.graph.lint import lint, reject_findings
 from edgekit.graph.passes.constant_reshape import constant_reshape
+from edgekit.graph.passes.half_weights import half_weights, has_codes
 from edgekit.graph.passes.opset_13 import OPSET as OPSET_13
 from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.graph.typed_graph import opset_of
@@ -61,6 +62,8 @@ def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> Graph:
     _settle_interface(model, program)
     if target.opset == OPSET_13:
         model = opset_13(model)
+    if target.int8 and target.int8.float_weights == "float16" and has_codes(model):
+        model = half_weights(model)
     _require_opset(model, target)
     reject_findings(lint(model, target), graph=program.role)
     onnx.save(model, path)

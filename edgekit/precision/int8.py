@@ -157,21 +157,25 @@ class _Coder:
         activations = [s for s in sources if self._ranges.of(s) is not None]
         if node.target in WEIGHTED:
             weight = sources[1]
-            if name in self._recipe.weighted and activations and weight.name in self._weights:
+            wanted = name in self._recipe.weighted and not self._left_float(node)
+            if wanted and activations and weight.name in self._weights:
                 return (activations[0],), weight
         elif node.target is aten.add.Tensor:
-            return self._operands_of_sum(sources, activations)
+            return self._operands_of_sum(node, sources, activations)
         elif name in self._recipe.reads and activations:
             return (activations[0],), None
         return (), None
 
+    def _left_float(self, node: fx.Node) -> bool:
+        return self._recipe.depthwise == "float" and _is_depthwise(node)
+
     def _operands_of_sum(
-        self, sources: list[fx.Node], activations: list[fx.Node]
+        self, node: fx.Node, sources: list[fx.Node], activations: list[fx.Node]
     ) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
         constants = [s for s in sources if s.name in self._weights and _is_large(s)]
         if len(activations) == 1 and constants and self._recipe.results == "float":
             return (None,), constants[0]  # integer kernels alone would want both operands coded
-        if len(activations) != 2 or self._recipe.sums == "none":
+        if len(activations) != 2 or self._recipe.sums == "none" or not _read_as_codes(node):
             return (), None
         if self._recipe.sums == "both":
             return tuple(activations), None
@@ -216,6 +220,21 @@ def _last_of_kernel(node: fx.Node) -> fx.Node:
 def _axis(node: fx.Node) -> int:
     """Of output channels in the weight; of channels in a position table [1, C, H, W]."""
     return 1 if node.target in (aten.conv_transpose2d.input, aten.add.Tensor) else 0
+
+
+def _read_as_codes(node: fx.Node) -> bool:
+    """Whether only products and sums read the result: a layer norm would have it in float."""
+    return all(
+        _read_as_codes(user)
+        if user.target is aten.relu.default
+        else user.target in WEIGHTED or user.target is aten.add.Tensor
+        for user in node.users
+    )
+
+
+def _is_depthwise(node: fx.Node) -> bool:
+    """A convolution of each channel by itself."""
+    return node.target is aten.conv2d.default and node.args[6:] not in ((), (1,))
 
 
 def _is_large(node: fx.Node) -> bool:
