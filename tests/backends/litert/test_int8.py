@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 FRAME, CHANNELS = 32, 8
 TARGET = target("android-int8")
+assert TARGET.int8
+RECIPE = replace(TARGET.int8, head=0)
 
 
 class Residual(torch.nn.Module):
@@ -74,7 +76,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Coded:
         outputs=(specs[1],),
     )
     feeds = {"image": image.numpy()}
-    part = plan_int8(program, _ranges(program, feeds), TARGET.int8)
+    part = plan_int8(program, _ranges(program, feeds), RECIPE)
     graph = save_program(apply_int8(program, part, fold=False), folder=folder)
     return Coded(
         artifact=backends.backend("litert").lower(graph, TARGET, folder),
