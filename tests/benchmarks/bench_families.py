@@ -8,8 +8,8 @@ Each result is appended to `families.jsonl` beside this file as it comes. A pair
 left out the next time (`--again` measures it anew, and the newest counts), as is a target whose
 runtime is not installed. Weights are seeded unless said otherwise: time, memory and equality with
 PyTorch do not depend on training. An export runs in a process of its own with an empty cache, so
-that its seconds are those of a first export; its peak is the most memory that it and its children
-held at once.
+that its seconds are those of a first export (`cpu_s` are those of all its threads, whatever else
+the machine does); its peak is the most memory that it and its children held at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -46,9 +47,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """One edgekit command: seconds, bytes at most, and what went wrong (None if nothing)."""
+    """One edgekit command: seconds, bytes at most, and what went wrong (None if nothing).
+
+    `cpu_seconds` are those of all its threads, which other work on the machine hardly changes.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak: int
     error: str | None
 
@@ -103,7 +108,8 @@ def _verified(row: Row, folder: Path, options: argparse.Namespace) -> Row:
     model, target = row["model"], row["target"]
     bundle = (options.bundles or folder) / f"{model}-{target}"
     exported = _export(model, target, folder, options)
-    row |= {"export_s": round(exported.seconds, 1), "peak_gb": round(exported.peak / 1e9, 2)}
+    row |= {"export_s": round(exported.seconds, 1), "cpu_s": round(exported.cpu_seconds, 1)}
+    row["peak_gb"] = round(exported.peak / 1e9, 2)
     if options.export_only:
         return {**row, "error": exported.error}
     if exported.error:
@@ -199,7 +205,7 @@ def _row(kind: str, model: str, target: str, weights: str) -> Row:
 def _run(command: Sequence[str], folder: Path, limit: int) -> Ran:
     """An edgekit command with its cache in `folder`, stopped after `limit` seconds."""
     log = folder / "log.txt"
-    start, peak, late = time.monotonic(), 0, False
+    start, cpu, peak, late = time.monotonic(), _children_cpu(), 0, False
     with log.open("w") as told:
         child = subprocess.Popen(
             [sys.executable, "-m", "edgekit", *command],
@@ -219,7 +225,18 @@ def _run(command: Sequence[str], folder: Path, limit: int) -> Ran:
             child.wait()
     seconds = time.monotonic() - start
     error = f"stopped after {limit} s" if late else _last_error(log.read_text())
-    return Ran(seconds=seconds, peak=peak, error=error if child.returncode else None)
+    return Ran(
+        seconds=seconds,
+        cpu_seconds=_children_cpu() - cpu,
+        peak=peak,
+        error=error if child.returncode else None,
+    )
+
+
+def _children_cpu() -> float:
+    """Seconds that children used until now, of those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _bytes_held(pid: int) -> int:
