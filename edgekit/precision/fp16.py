@@ -10,7 +10,9 @@ A node is kept in FP32 (an island) if in FP16
 - its values underflow: they lie where FP16 has fewer than its 11 bits;
 - rounding what it reads would cost too much of what it puts out: a difference of large numbers, the
   sine of a large angle, the softmax of large scores. Then what feeds it stays FP32 too, up to the
-  last sum of products, since an island fed with rounded numbers computes their error exactly.
+  last sum of products, since an island fed with rounded numbers computes their error exactly;
+- it makes a measure (`GraphContract.measures`) from the last large products: FP16 knows positions
+  beyond 512 to half a pixel, and candidates whose scores are equal are kept in another order.
 
 Limits: FP16 has 10 + 1 bits, its largest number is 65504, its normal range begins at 2**-14.
 """
@@ -18,7 +20,7 @@ Limits: FP16 has 10 + 1 bits, its largest number is 65504, its normal range begi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, fx
@@ -28,6 +30,7 @@ from edgekit.precision.macs import Sizes, nominal_sizes, shape_of, terms_of
 from edgekit.precision.operators import (
     EXACT,
     MAC_OPERATORS,
+    WEIGHTED,
     aten,
     computes,
     floating_inputs,
@@ -46,6 +49,9 @@ SMALLEST_NORMAL = 2.0**-14
 MOST_TERMS = 2048
 ERROR_LIMIT = 2.0**-7
 """Estimated error of a node's result, relative to its rms, beyond which it is an island."""
+
+LARGEST_TABLE = 64
+"""Numbers in a weight that is a table, such as those of the bins of a distribution."""
 
 _SUMS = frozenset({aten.softmax.int, aten.layer_norm.default})
 _ANGLES = frozenset({aten.sin.default, aten.cos.default})
@@ -81,10 +87,14 @@ def planned_with(program: Program, islands: dict[str, str]) -> PartPlan:
     return planned(program, decide)
 
 
-def islands_of(program: Program, ranges: Ranges) -> dict[str, str]:
+def islands_of(program: Program, ranges: Ranges, *, measures: Sequence[str] = ()) -> dict[str, str]:
     """The nodes that FP16 would break, each with the reason."""
     judge = _Judge(program=program, ranges=ranges, sizes=nominal_sizes(program))
-    islands: dict[str, str] = {}
+    islands = {
+        node.name: f"makes {name}, which is measured with"
+        for name in measures
+        for node in _making(program, name)
+    }
     for node in plannable(program):
         if reason := judge.overflow(node):
             islands.setdefault(node.name, reason)
@@ -93,6 +103,26 @@ def islands_of(program: Program, ranges: Ranges) -> dict[str, str]:
             for feeding in _feeding(node):
                 islands.setdefault(feeding.name, f"feeds {node.name}: {reason}")
     return islands
+
+
+def _making(program: Program, output: str) -> Iterator[fx.Node]:
+    """What makes an output from the last products whose weights are more than a table."""
+    names = [spec.name for spec in program.outputs]
+    if output not in names:
+        return
+    results = next(node for node in program.exported.graph.nodes if node.op == "output").args[0]
+    pending = [results[names.index(output)]]
+    while pending:
+        node = maker(pending.pop())
+        if computes(node) and not _has_large_weight(node):
+            yield node
+            pending += floating_inputs(node)
+
+
+def _has_large_weight(node: fx.Node) -> bool:
+    if node.target not in WEIGHTED:
+        return False
+    return bool(node.all_input_nodes[1].meta["val"].numel() > LARGEST_TABLE)
 
 
 def _feeding(node: fx.Node) -> Iterator[fx.Node]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,12 @@ import torch
 
 from edgekit.backends.emulation import rounding_twin
 from edgekit.graph.capture import capture_encoder
+from edgekit.models import registry
+from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
 from edgekit.precision.casts import apply_casts
 from edgekit.precision.emulate import emulated_session
 from edgekit.precision.fp16 import islands_of, planned_with
+from edgekit.precision.ranges import Ranges
 from edgekit.precision.walk import Walk
 from edgekit.records import Gate, Role
 from edgekit.verify import verify_predictors
@@ -118,3 +122,18 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
     assert error > 0
     np.testing.assert_allclose(second, first, rtol=0, atol=error)
     assert np.abs(second - exact).max() > 0
+
+
+def test_what_is_measured_with_stays_float_from_the_last_large_product() -> None:
+    """Boxes and scores of a detector: the bins' table, the cells and the strides, no layer."""
+    detector = YoloV8Seg(YoloSize(widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), bins=4), frame=64)
+    contract = registry.model("fastsam_s").graph
+    program = capture_encoder(detector.eval(), frame=64, contract=contract)
+    nothing = Ranges(role=Role.ENCODER, by_name={})
+    assert islands_of(program, nothing) == {}
+    found = islands_of(program, nothing, measures=contract.measures)
+    nodes = {node.name: node for node in program.exported.graph.nodes}
+    kinds = Counter(str(nodes[name].target).split(".")[1] for name in found)
+    assert kinds["sigmoid"] == kinds["softmax"] == 1
+    assert kinds["conv2d"] == 1  # the bins'
+    assert kinds["silu"] == kinds["conv_transpose2d"] == 0

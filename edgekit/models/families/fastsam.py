@@ -74,7 +74,10 @@ def _row(
         ),
         client=CLIENT,
         graph=GraphContract(
-            features=("boxes", "scores", "coefficients", "prototypes"), prompts=(), answers=()
+            features=("boxes", "scores", "coefficients", "prototypes"),
+            prompts=(),
+            answers=(),
+            measures=("boxes", "scores"),
         ),
         widths="from_checkpoint",
         forms=("pickled module", "state dict", "safetensors"),
