@@ -126,7 +126,8 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
 
 def test_what_is_measured_with_stays_float_from_the_last_large_product() -> None:
     """Boxes and scores of a detector: the bins' table, the cells and the strides, no layer."""
-    detector = YoloV8Seg(YoloSize(widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), bins=4), frame=64)
+    size = YoloSize(widths=(8, 8, 128, 16, 16), depths=(1, 1, 1, 1), bins=4)
+    detector = YoloV8Seg(size, frame=64)
     contract = registry.model("fastsam_s").graph
     program = capture_encoder(detector.eval(), frame=64, contract=contract)
     nothing = Ranges(role=Role.ENCODER, by_name={})
