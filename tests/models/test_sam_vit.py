@@ -83,6 +83,7 @@ def test_baking_changes_nothing_and_leaves_no_gather() -> None:
     assert not [t for t in targets if "index" in t or "einsum" in t]
     values = [node.meta["val"] for node in nodes]
     assert max(v.ndim for v in values if isinstance(v, torch.Tensor)) <= 4
+    assert min(len(v) for v in values if not isinstance(v, torch.Tensor)) > 1, "LiteRT's split"
 
 
 @torch.no_grad()

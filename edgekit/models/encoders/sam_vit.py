@@ -8,7 +8,7 @@ al., arXiv 2203.16527 (ViTDet). Names are those of facebookresearch/segment-anyt
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -120,13 +120,21 @@ class RelativeAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[squares, side^2, C] -> the same shape."""
         q, k, v = (self._heads(part) for part in self._projected(x))
-        step = min(self.side, MAX_ROWS)
         rows, columns = self.tables()
-        steps = zip(torch.split(q, step * self.side, dim=1), torch.split(rows, step), strict=True)
-        parts = [self._attended(queries, k, v, places, columns) for queries, places in steps]
+        parts = [
+            self._attended(queries, k, v, places, columns)
+            for queries, places in self._in_steps(q, rows)
+        ]
         mixed = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         mixed = mixed.reshape(-1, self.size.heads, self.side**2, self.size.value_dim)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def _in_steps(self, q: Tensor, rows: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        """Queries and their rows' table, `MAX_ROWS` rows of the square at a time."""
+        if self.side <= MAX_ROWS:
+            return [(q, rows)]  # litert-torch 0.10 fails on a split into one part
+        step = MAX_ROWS * self.side
+        return zip(torch.split(q, step, dim=1), torch.split(rows, MAX_ROWS), strict=True)
 
     def _attended(self, q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Queries of some rows of the square, [n, rows * side, channels], to mixed values."""
