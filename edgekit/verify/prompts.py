@@ -143,13 +143,14 @@ def trials_of(
 
 
 def trials_on(masks: Sequence[BoolArray]) -> tuple[Trial, ...]:
-    """A point in the largest, the median and the smallest of a detector's masks, one with the next
-    as background.
+    """A point in the largest, the median and the smallest of a detector's masks of at least
+    `SMALLEST_AREA` pixels, and one with the next as background.
 
     A subject of ours need not be among what a detector finds: its prompts then compare nothing with
     nothing.
     """
-    large_first = sorted((mask for mask in masks if mask.any()), key=np.sum, reverse=True)
+    usable = (mask for mask in masks if np.count_nonzero(mask) >= SMALLEST_AREA)
+    large_first = sorted(usable, key=np.count_nonzero, reverse=True)
     picked = sorted({0, len(large_first) // 2, len(large_first) - 1}) if large_first else []
     found = [interior_pixel(large_first[index]) for index in picked]
     points: list[Point] = [(float(point[0]), float(point[1])) for point in found if point]

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import Label
-from edgekit.verify.prompts import PromptKind, Subject, subjects_of, trials_of
+from edgekit.verify.prompts import PromptKind, Subject, subjects_of, trials_of, trials_on
 
 HEIGHT, WIDTH = 120, 160
 DECODED = set(PromptKind) - {PromptKind.EVERYTHING}
@@ -136,3 +136,17 @@ def test_the_deal_depends_on_the_photo_and_on_nothing_else():
 def stand_in() -> Subject:
     truth = np.zeros((20, 20), bool)
     return Subject(point=(4.0, 5.0), negative=(15.0, 15.0), box=(1.0, 2.0, 8.0, 9.0), truth=truth)
+
+
+def test_points_of_a_detector_lie_in_its_masks_and_not_in_specks():
+    masks = np.zeros((3, HEIGHT, WIDTH), bool)
+    masks[0, 10:50, 10:50] = True
+    masks[1, 20:110, 60:150] = True
+    masks[2, :31, :31] = True
+    first, second, both = trials_on(list(masks))
+    assert [trial.kind for trial in (first, second)] == [PromptKind.POINT] * 2
+    for trial, mask in ((first, masks[1]), (second, masks[0])):
+        ((x, y),) = trial.points
+        assert mask[int(y), int(x)]
+    assert both.labels == (Label.FOREGROUND, Label.BACKGROUND)
+    assert trials_on(list(masks[2:])) == ()
