@@ -98,7 +98,5 @@ def _origin(plan: PrecisionPlan) -> str:
     if plan.calibration is None:
         return decided
     measured = plan.calibration
-    return (
-        f"{decided}; ranges of {len(measured.photos)} photos ({measured.name}) "
-        f"and {measured.prompts} prompts"
-    )
+    photos = f"{decided}; ranges of {len(measured.photos)} photos ({measured.name})"
+    return f"{photos} and {measured.prompts} prompts" if measured.prompts else photos

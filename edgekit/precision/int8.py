@@ -60,7 +60,7 @@ SMALLEST_CONSTANT = 2**16
 
 def plan_int8(
     program: Program,
-    ranges: Ranges,
+    ranges: Ranges | None,
     recipe: Int8Recipe,
     *,
     returned: Mapping[str, str] | None = None,
@@ -69,7 +69,7 @@ def plan_int8(
 
     Args:
         program: as captured, in float32.
-        ranges: of the same program.
+        ranges: of the same program; None will do where the recipe leaves it float.
         recipe: the target's.
         returned: nodes that a search has moved back to float: name -> reason.
 
@@ -83,7 +83,7 @@ def plan_int8(
             f"The {program.role} has no nodes {', '.join(sorted(strangers))}.",
             expected="names as `edgekit inspect --precision` prints them",
         )
-    coder = _Coder(program, ranges, recipe)
+    coder = _Coder(program, ranges or Ranges(role=program.role, by_name={}), recipe)
     head = _head(program, recipe.head)
 
     def decide(node: fx.Node) -> Decision:

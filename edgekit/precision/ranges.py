@@ -13,6 +13,7 @@ a refinement takes the logits of the prompt that it refines. A model without a d
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,15 +29,16 @@ from edgekit.graph.capture import Program
 from edgekit.precision.operators import maker
 from edgekit.precision.plan import block_names
 from edgekit.precision.walk import Walk
-from edgekit.records import Client, DetectorContract, Feeds, FloatArray, Role
+from edgekit.records import Client, Feeds, FloatArray, Rgb, Role
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input
 from edgekit.verify.prompts import subjects_of, trials_of
 
 BINS = 4096
 """Of a histogram over [-limit, limit]; `limit` is a power of two."""
 
-SAMPLED = 2**16
+SAMPLED = 2**15
 """Values of one result that are counted."""
 
 Histogram = npt.NDArray[np.float64]
@@ -114,6 +116,7 @@ def measure(
 ) -> Calibration:
     """Run the programs over the photos and keep each node's range.
 
+    The decoder, if its ranges are wanted, gets one subject of each photo in every kind of prompt.
     `prompt_slots` is the number that the decoder has, where it is fixed; else empty.
 
     Raises:
@@ -124,26 +127,29 @@ def measure(
             f"The image set '{photos.name}' has no photo, so nothing can be calibrated.",
             expected="real photos: edgekit never calibrates on random data",
         )
-    watched = [_Watched(program) for program in (encoder, decoder) if program]
-    predictor = Predictor.from_sessions(client, *watched, prompt_slots=prompt_slots)
+    seen, answered = _Watched(encoder), _Watched(decoder) if decoder else None
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
-        prompts += _prompted(predictor, photo)
+        pixels = load_photo(photo.path)
+        if answered:
+            predictor = Predictor.from_sessions(client, seen, answered, prompt_slots=prompt_slots)
+            predictor.set_image(pixels)
+            prompts += _prompted(predictor, photo, pixels)
+        else:
+            seen.run({"image": encoder_input(pixels, client.preprocessing)})
         if on_photo:
             on_photo(done, len(photos.photos))
-    first, *rest = (each.ranges() for each in watched)
-    return Calibration(encoder=first, decoder=rest[0] if rest else None, prompts=prompts)
+    return Calibration(
+        encoder=seen.ranges(), decoder=answered.ranges() if answered else None, prompts=prompts
+    )
 
 
-def _prompted(predictor: Predictor, photo: Photo) -> int:
-    """Give the photo its prompts, each kind that is decoded; their number."""
-    pixels = load_photo(photo.path)
-    predictor.set_image(pixels)
-    if isinstance(predictor.client, DetectorContract):
-        return 0
+def _prompted(predictor: Predictor, photo: Photo, pixels: Rgb) -> int:
+    """Prompt for a subject, large on some photos and small on others; how many prompts."""
     subjects = subjects_of(photo, height=pixels.shape[0], width=pixels.shape[1])
+    chosen = subjects[zlib.crc32(photo.id.encode()) % len(subjects)]
     logits: list[FloatArray] = []
-    for trial in trials_of(subjects, seed=photo.id, refuses=predictor.client.refuses):
+    for trial in trials_of((chosen,), seed=photo.id, refuses=predictor.client.refuses):
         prediction = predictor.predict(
             points=trial.points or None,
             labels=trial.labels or None,

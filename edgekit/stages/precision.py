@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from edgekit.precision.search import Islands
     from edgekit.verify import Verdict
 
-JUDGED_PHOTOS = 2
-"""Calibration photos that the masks of a plan are judged on before it is lowered."""
+JUDGED_PHOTOS = {Precision.FP16: 1, Precision.INT8: 2}
+"""Calibration photos that the masks of a plan are judged on before it is lowered.
+
+FP16 that breaks does so on every photo; INT8 wears masks down, which takes more of them to tell."""
 
 # What decides the ranges, and what decides from them.
 _MEASURING = (
@@ -115,13 +117,16 @@ def calibrated(
     record: CalibrationRecord,
     on_photo: store.Progress | None = None,
 ) -> Calibration:
-    """The ranges of all nodes on these photos, measured now or found in the cache."""
+    """The ranges of all nodes on these photos, measured now or found in the cache.
+
+    Not the decoder's where an INT8 recipe leaves it float: nothing is decided from them.
+    """
     from edgekit.precision.ranges import measure, read_calibration, write_calibration
 
     def build(folder: Path) -> None:
         measured = measure(
             model.encoder,
-            model.decoder,
+            model.decoder if _decides_on(target, Role.DECODER) else None,
             photos=photos,
             client=model.split.row.client,
             prompt_slots=target.prompt_slots[-1:],
@@ -130,6 +135,10 @@ def calibrated(
         write_calibration(folder, measured)
 
     return read_calibration(store.cached_dir(f"ranges-{record.sha256[:32]}", build))
+
+
+def _decides_on(target: Target, role: Role) -> bool:
+    return target.int8 is None or role in target.int8.roles
 
 
 def _record(
@@ -144,6 +153,7 @@ def _record(
         str(source.seed),
         str(target.prompt_slots),
         "equalized" if target.int8 else "as captured",
+        str(_decides_on(target, Role.DECODER)),
         *digests,
         *(f"{photo.id} {photo.instances!r}" for photo in photos.photos),
         str(sorted(tool_versions().items())),
@@ -219,11 +229,11 @@ def _int8_plan(
     recipe = target.int8
     assert recipe is not None  # a profile of precision int8 has it
     _, *others = model.programs
-    still = tuple(plan_int8(each, calibration.ranges(each.role), recipe) for each in others)
+    measured = calibration.by_role
+    still = tuple(plan_int8(each, measured.get(each.role), recipe) for each in others)
 
     def part(returned: Returned) -> PartPlan:
-        measured = calibration.ranges(Role.ENCODER)
-        return plan_int8(model.encoder, measured, recipe, returned=returned)
+        return plan_int8(model.encoder, measured[Role.ENCODER], recipe, returned=returned)
 
     returned: Returned = {}
     if photos:
@@ -243,7 +253,7 @@ def _int8_judge(
     from edgekit.verify import verify_predictors
 
     client = model.split.row.client
-    few = replace(photos, photos=photos.photos[:JUDGED_PHOTOS])
+    few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
     sessions = reference_sessions(model.split)
     reference = Predictor.from_sessions(client, *map(Remembered, sessions))
 
@@ -278,7 +288,7 @@ def _judged(
     from edgekit.verify import verify_predictors
 
     client = model.split.row.client
-    few = replace(photos, photos=photos.photos[:JUDGED_PHOTOS])
+    few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
     sessions = (
         emulated_session(apply_casts(program, part))
         for program, part in zip(model.programs, parts, strict=True)

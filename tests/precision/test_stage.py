@@ -27,7 +27,7 @@ SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
 def row(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
     """The registry's row of NanoSAM, standing for the model in miniature; a cache of its own."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(precision, "JUDGED_PHOTOS", 1)
+    monkeypatch.setattr(precision, "JUDGED_PHOTOS", dict.fromkeys(Precision, 1))
     model = tiny(1e6)
     row = replace(registry.model("nanosam"), client=model.client)
     modules = {role: model.program(role).exported.module() for role in Role}
