@@ -376,9 +376,9 @@ class Int8Recipe:
     `reads` those without weights whose input is coded too, so that what comes before puts out
     codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
     summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
-    as well, whoever reads it. `head` products stay float, counted back from the outputs; depthwise
-    convolutions may. `float_weights` is how weights without codes are stored in a coded graph.
-    `roles` are the graphs that INT8 makes faster there.
+    as well, whoever reads it. The last `head` convolutions stay float; depthwise ones may.
+    `float_weights` is how weights without codes are stored in a coded graph. `roles` are the graphs
+    that INT8 makes faster there.
     """
 
     activations: Literal["uint8", "int8", "affine_int8"]

@@ -42,8 +42,8 @@ from edgekit.errors import BadInput
 from edgekit.graph.capture import Program
 from edgekit.precision.codes import activation_code, weight_code
 from edgekit.precision.operators import (
+    CONVOLUTIONS,
     EXACT,
-    MAC_OPERATORS,
     PRODUCTS,
     WEIGHTED,
     aten,
@@ -55,7 +55,7 @@ from edgekit.precision.ranges import Ranges
 from edgekit.records import Int8Recipe, NodePlan, PartPlan, Precision, Quantization
 
 SMALLEST_CONSTANT = 2**16
-"""Numbers in a constant operand of a sum (a position table) that are worth storing in 8 bits."""
+"""Numbers in a constant operand of a sum (positions, attention biases) worth storing in 8 bits."""
 
 
 def plan_int8(
@@ -141,7 +141,7 @@ class _Coder:
             precision=line.precision,
             reason=line.reason,
             inputs=tuple(self._code(source) if source else None for source in inputs),
-            weight=weight_code(self._weights[weight.name], _axis(node)) if weight else None,
+            weight=weight_code(self._weights[weight.name], _axis(node, weight)) if weight else None,
             result=self._code(_last_of_kernel(node)) if self._recipe.results == "coded" else None,
         )
 
@@ -203,9 +203,9 @@ def held_tensors(program: Program) -> dict[str, Tensor]:
 
 
 def _head(program: Program, depth: int) -> set[str]:
-    """The last `depth` products, and the function that makes what each reads."""
-    products = [node for node in plannable(program) if node.target in MAC_OPERATORS]
-    last = products[max(0, len(products) - depth) :]
+    """The last `depth` convolutions, and the function that makes what each reads."""
+    found = [node for node in plannable(program) if node.target in CONVOLUTIONS]
+    last = found[max(0, len(found) - depth) :]
     makers = (maker(node.all_input_nodes[0]) for node in last)
     functions = {node.name for node in makers if node.target is not aten.add.Tensor}
     return functions | {node.name for node in last}
@@ -217,9 +217,11 @@ def _last_of_kernel(node: fx.Node) -> fx.Node:
     return readers[0] if [r.target for r in readers] == [aten.relu.default] else node
 
 
-def _axis(node: fx.Node) -> int:
-    """Of output channels in the weight; of channels in a position table [1, C, H, W]."""
-    return 1 if node.target in (aten.conv_transpose2d.input, aten.add.Tensor) else 0
+def _axis(node: fx.Node, weight: fx.Node) -> int:
+    """Of output channels; in a table of a sum, of channels [1, C, H, W] or heads [N, H, W]."""
+    if node.target is aten.add.Tensor:
+        return int(weight.meta["val"].dim()) - 3
+    return 1 if node.target is aten.conv_transpose2d.input else 0
 
 
 def _read_as_codes(node: fx.Node) -> bool:
@@ -239,7 +241,7 @@ def _is_depthwise(node: fx.Node) -> bool:
 
 def _is_large(node: fx.Node) -> bool:
     value = node.meta["val"]
-    return bool(value.dim() == 4 and value.numel() >= SMALLEST_CONSTANT)
+    return bool(value.dim() in (3, 4) and value.numel() >= SMALLEST_CONSTANT)
 
 
 def _why_float(node: fx.Node) -> str:
