@@ -16,7 +16,7 @@ _LISTING = "artifacts.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFiles:
-    """The artifacts of both roles, paths relative to `folder`. In the cache: read it only."""
+    """A model's artifacts, paths relative to `folder`. In the cache: read it only."""
 
     folder: Path
     artifacts: tuple[Artifact, ...]
@@ -42,7 +42,7 @@ def ready_backend(target: Target) -> backends.Backend:
 def make_artifacts(
     graphs: LoweredGraphs, target: Target, backend: backends.Backend
 ) -> RuntimeFiles:
-    """Convert both graphs, or find them in the cache."""
+    """Convert the graphs, or find them in the cache."""
     key = store.content_key(
         "artifacts",
         store.code_digest("backends", "records"),

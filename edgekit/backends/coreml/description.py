@@ -16,8 +16,8 @@ _SUMMARY = {
 }
 
 TENSORS = {
-    "image": "The photo, resized so that its longest side is the frame, RGB, normalised with the "
-    "mean and standard deviation of manifest.json, then padded with zeros at the right and bottom. "
+    "image": "The photo, fitted into the frame and normalised as client.preprocessing of "
+    "manifest.json says, RGB: resized, and padded before or after normalising. "
     "A tensor and not an image, because Core ML's image inputs have one scale for all three "
     "channels, and because their padding would be a colour, which is not zero after normalisation. "
     "From a CVPixelBuffer: resize (vImageScale, or CILanczosScaleTransform), then fill an "
@@ -27,6 +27,10 @@ TENSORS = {
     "high_res_features_0": "Features of the photo at a quarter of the frame; as image_embeddings.",
     "high_res_features_1": "Features of the photo at an eighth of the frame; as image_embeddings.",
     "hq_features": "Features of the photo for the high-quality mask; as image_embeddings.",
+    "boxes": "Candidates: centre x, y, width and height in pixels of the frame.",
+    "scores": "Of each candidate, 0 to 1.",
+    "coefficients": "Of each candidate: times the prototypes they make its mask.",
+    "prototypes": "Masks at a quarter of the frame that candidates' masks are sums of.",
     "point_coords": "x, y per slot, in pixels of the encoder's frame.",
     "point_labels": "Per slot: 1 foreground, 0 background, 2 and 3 the corners of a box, -1 the "
     "padding point, -2 an empty slot, which has no influence.",
