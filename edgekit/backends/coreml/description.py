@@ -27,10 +27,6 @@ TENSORS = {
     "high_res_features_0": "Features of the photo at a quarter of the frame; as image_embeddings.",
     "high_res_features_1": "Features of the photo at an eighth of the frame; as image_embeddings.",
     "hq_features": "Features of the photo for the high-quality mask; as image_embeddings.",
-    "boxes": "Candidates: centre x, y, width and height in pixels of the frame.",
-    "scores": "Of each candidate, 0 to 1.",
-    "coefficients": "Of each candidate: times the prototypes they make its mask.",
-    "prototypes": "Masks at a quarter of the frame that candidates' masks are sums of.",
     "point_coords": "x, y per slot, in pixels of the encoder's frame.",
     "point_labels": "Per slot: 1 foreground, 0 background, 2 and 3 the corners of a box, -1 the "
     "padding point, -2 an empty slot, which has no influence.",
