@@ -218,7 +218,10 @@ def test_each_encoder_equals_torch(name: str, target: Target, tmp_path: Path) ->
     row = registry.model(name)
     encoder = load(row, locate(row, ("seeded",))).encoder
     frame = row.client.preprocessing.frame
-    image = np.random.default_rng(0).standard_normal((1, 3, frame, frame), np.float32)
+    random = np.random.default_rng(0)
+    # As its photos are: normalised, or between 0 and 1.
+    draw = random.standard_normal if any(row.client.preprocessing.mean) else random.random
+    image = draw((1, 3, frame, frame), np.float32)
 
     program = capture_encoder(encoder, frame=frame, contract=row.graph)
     graph = lower_to_onnx(program, target, folder=tmp_path)
