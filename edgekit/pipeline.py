@@ -136,7 +136,9 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         with report.stage("diagnosis"):
             picture = final.with_name(f"{final.name}-mismatch.png")
             report.warning(
-                explain_failure(graphs, target, calibration, verdict=verdict, picture=picture)
+                explain_failure(
+                    graphs, target, calibration, verdict=verdict, verified=photos, picture=picture
+                )
             )
     return Exported(bundle=bundle, verdict=verdict)
 

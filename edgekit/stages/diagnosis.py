@@ -21,6 +21,7 @@ def explain_failure(
     photos: catalog.PhotoSet,
     *,
     verdict: Verdict,
+    verified: catalog.PhotoSet,
     picture: Path,
 ) -> str:
     """A few sentences, and a picture of the worst prompts.
@@ -30,9 +31,12 @@ def explain_failure(
         target: what they were lowered for.
         photos: those that the plan was calibrated on.
         verdict: the one that failed.
+        verified: the photos that it is about.
         picture: where the mismatch is drawn.
     """
-    said = [_worst_kind(verdict), _divergence(graphs, target, photos)]
+    worst = min(verdict.results, key=lambda result: result.iou).photo
+    photo = next((p for p in verified.photos if p.id == worst), photos.photos[0])
+    said = [_worst_kind(verdict), _divergence(graphs, target, photos, photo)]
     try:
         comparison_picture(verdict).save(picture)
         said.append(f"The worst prompts are drawn in {picture}.")
@@ -50,7 +54,9 @@ def _worst_kind(verdict: Verdict) -> str:
     return f"Prompts that suffer most: {worst.kind}, mean IoU {worst.mean_iou:.4f}."
 
 
-def _divergence(graphs: LoweredGraphs, target: Target, photos: catalog.PhotoSet) -> str:
+def _divergence(
+    graphs: LoweredGraphs, target: Target, photos: catalog.PhotoSet, photo: catalog.Photo
+) -> str:
     from edgekit.precision.divergence import DIVERGED_DB, first_divergence
 
     if graphs.plan is None:
@@ -58,7 +64,7 @@ def _divergence(graphs: LoweredGraphs, target: Target, photos: catalog.PhotoSet)
     row, source, part = graphs.row, graphs.source, graphs.plan.part(Role.ENCODER)
     program = captured(row, source, target).encoder
     ranges = calibrated_ranges(row, source, target, photos).ranges(Role.ENCODER)
-    image = encoder_input(load_photo(photos.photos[0].path), row.client.preprocessing)
+    image = encoder_input(load_photo(photo.path), row.client.preprocessing)
     found = first_divergence(program, part, ranges, {"image": image})
     if found is None:
         return f"No block's results fall below {DIVERGED_DB:.0f} dB: the errors are spread."
