@@ -66,9 +66,33 @@ def families_table() -> str:
     return "\n".join(rows)
 
 
+def runtimes_table() -> str:
+    """`edgekit bench ... --json`, one run."""
+    bench = json.loads((ROOT / "tests" / "benchmarks" / "runtimes.json").read_text())
+    tasks = [timing["task"] for timing in bench["figures"][0]["timings"]]
+    rows = [f"| | {' | '.join(tasks)} | eager / encoder | peak memory |"]
+    rows += ["|---|" + "--:|" * (len(tasks) + 2)]
+    medians = {
+        figure["name"]: [timing["p50"] for timing in figure["timings"]]
+        for figure in bench["figures"]
+    }
+    eager = medians["PyTorch eager"][0]
+    for figure in bench["figures"]:
+        times = medians[figure["name"]]
+        cells = [f"{seconds * 1e3:.0f} ms" for seconds in times]
+        cells += [f"{eager / times[0]:.2f}", f"{figure['peak_bytes'] / 1e6:.0f} MB"]
+        rows.append(f"| {figure['name']} ({figure['runtime']}) | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 @pytest.mark.parametrize(
     ("block", "table"),
-    [("models", models_table), ("targets", targets_table), ("families", families_table)],
+    [
+        ("models", models_table),
+        ("targets", targets_table),
+        ("runtimes", runtimes_table),
+        ("families", families_table),
+    ],
 )
 def test_tables_are_up_to_date(block: str, table) -> None:
     text = README.read_text()
