@@ -128,11 +128,11 @@ def measure(
             expected="real photos: edgekit never calibrates on random data",
         )
     seen, answered = _Watched(encoder), _Watched(decoder) if decoder else None
+    predictor = Predictor.from_sessions(client, seen, answered, prompt_slots=prompt_slots)
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
         pixels = load_photo(photo.path)
         if answered:
-            predictor = Predictor.from_sessions(client, seen, answered, prompt_slots=prompt_slots)
             predictor.set_image(pixels)
             prompts += _prompted(predictor, photo, pixels)
         else:

@@ -19,6 +19,7 @@ from edgekit.records import (
     Precision,
     PrecisionPlan,
     Role,
+    Session,
     Target,
     WeightsSource,
 )
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from edgekit.precision.ranges import Calibration
     from edgekit.precision.search import Islands
     from edgekit.verify import Verdict
+
+PlannedSessions = Callable[[CapturedModel, tuple[PartPlan, ...]], tuple[Session, ...]]
 
 JUDGED_PHOTOS = {Precision.FP16: 1, Precision.INT8: 2}
 """Calibration photos that the masks of a plan are judged on before it is lowered.
@@ -202,8 +205,9 @@ def _fp16_plan(
         return tuple(planned_with(program, islands[program.role]) for program in programs)
 
     def judge(islands: Islands) -> Verdict:
-        return _judged(model, target, parts(islands), photos)
+        return judged(parts(islands))
 
+    judged = _judge(model, target, photos, _fp16_sessions)
     islands = measured if _tosses_coins(model) else mend(programs, measured, judge)
     recipe = "ranges" if islands == measured else "ranges, then search"
     return PrecisionPlan(asked=Precision.FP16, recipe=recipe, parts=parts(islands))
@@ -237,33 +241,56 @@ def _int8_plan(
 
     returned: Returned = {}
     if photos:
-        judge = _int8_judge(model, target, photos)
+        judge = _judge(model, target, photos, _int8_sessions)
         returned = relax(part({}), lambda returned: judge((part(returned), *still)))
     name = f"int8 of {target.name}" + (", then search" if returned else "")
     return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=(part(returned), *still))
 
 
-def _int8_judge(
-    model: CapturedModel, target: Target, photos: catalog.PhotoSet
-) -> Callable[[tuple[PartPlan, ...]], Verdict]:
-    """The masks of a plan, with codes rounded in PyTorch, against the reference's."""
+def _int8_sessions(model: CapturedModel, parts: tuple[PartPlan, ...]) -> tuple[Session, ...]:
+    """A plan's graphs, with codes rounded in PyTorch."""
     from edgekit.models.reference import reference_sessions
     from edgekit.precision.coded_walk import coded_walk
+
+    return tuple(
+        coded_walk(program, part) if _has_codes(part) else session
+        for program, part, session in zip(
+            model.programs, parts, reference_sessions(model.split), strict=True
+        )
+    )
+
+
+def _has_codes(part: PartPlan) -> bool:
+    return any(line.precision is Precision.INT8 for line in part.nodes)
+
+
+def _fp16_sessions(model: CapturedModel, parts: tuple[PartPlan, ...]) -> tuple[Session, ...]:
+    """A plan's graphs, emulated in PyTorch."""
+    from edgekit.precision.casts import apply_casts
+    from edgekit.precision.emulate import emulated_session
+
+    return tuple(
+        emulated_session(apply_casts(program, part))
+        for program, part in zip(model.programs, parts, strict=True)
+    )
+
+
+def _judge(
+    model: CapturedModel, target: Target, photos: catalog.PhotoSet, sessions: PlannedSessions
+) -> Callable[[tuple[PartPlan, ...]], Verdict]:
+    """Holds the masks of a plan against the reference's, which is run once per question."""
+    from edgekit.models.reference import reference_sessions
     from edgekit.runtime import Predictor
     from edgekit.verify import verify_predictors
 
     client = model.split.row.client
     few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
-    sessions = reference_sessions(model.split)
-    reference = Predictor.from_sessions(client, *map(Remembered, sessions))
+    reference = Predictor.from_sessions(client, *map(Remembered, reference_sessions(model.split)))
 
     def judge(parts: tuple[PartPlan, ...]) -> Verdict:
-        coded = (
-            coded_walk(program, part) if _has_codes(part) else session
-            for program, part, session in zip(model.programs, parts, sessions, strict=True)
-        )
+        planned = sessions(model, parts)
         return verify_predictors(
-            Predictor.from_sessions(client, *coded, prompt_slots=target.prompt_slots[-1:]),
+            Predictor.from_sessions(client, *planned, prompt_slots=target.prompt_slots[-1:]),
             reference,
             few,
             gate=target.gate,
@@ -271,32 +298,3 @@ def _int8_judge(
         )
 
     return judge
-
-
-def _has_codes(part: PartPlan) -> bool:
-    return any(line.precision is Precision.INT8 for line in part.nodes)
-
-
-def _judged(
-    model: CapturedModel, target: Target, parts: tuple[PartPlan, ...], photos: catalog.PhotoSet
-) -> Verdict:
-    """The masks of a plan, emulated in PyTorch, against the reference's."""
-    from edgekit.models.reference import reference_sessions
-    from edgekit.precision.casts import apply_casts
-    from edgekit.precision.emulate import emulated_session
-    from edgekit.runtime import Predictor
-    from edgekit.verify import verify_predictors
-
-    client = model.split.row.client
-    few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
-    sessions = (
-        emulated_session(apply_casts(program, part))
-        for program, part in zip(model.programs, parts, strict=True)
-    )
-    return verify_predictors(
-        Predictor.from_sessions(client, *sessions, prompt_slots=target.prompt_slots[-1:]),
-        Predictor.from_sessions(client, *reference_sessions(model.split)),
-        few,
-        gate=target.gate,
-        execution=Execution(how="emulated", reason="planning"),
-    )
