@@ -1,6 +1,6 @@
 """JSON to records: strict types, unknown keys refused, every error located and collected.
 
-pydantic's TypeAdapter reads the plain dataclasses of records.py. The adapter is made over a
+pydantic's TypeAdapter reads the plain dataclasses of `edgekit.records`. The adapter is made over a
 one-tuple of the record because pydantic takes a configuration only for a type that is not itself a
 dataclass, and hands it down to the standard-library dataclasses inside.
 """

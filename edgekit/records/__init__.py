@@ -1,0 +1,123 @@
+"""The frozen types that travel between stages, and nothing that acts.
+
+A stage is a function from records to a record. Paths inside a bundle are POSIX, relative to it.
+Arrays never live here: records hold digests and names, so that they print, compare and serialise.
+"""
+
+from edgekit.records.arrays import (
+    BoolArray,
+    Feeds,
+    FloatArray,
+    Rgb,
+    Session,
+)
+from edgekit.records.bundles import (
+    MANIFEST_SCHEMA,
+    Artifact,
+    Bundle,
+    EngineRecord,
+    Graph,
+    GraphFormat,
+    Manifest,
+    MemoryNeed,
+)
+from edgekit.records.client import (
+    Client,
+    ClientContract,
+    DetectionRule,
+    DetectorContract,
+    MaskChoice,
+    MaskRule,
+    Preprocessing,
+    PromptPart,
+    PromptRule,
+    Resampling,
+    StableMask,
+)
+from edgekit.records.contract import (
+    GraphContract,
+    Label,
+    Role,
+    TensorSpec,
+    slots_in,
+)
+from edgekit.records.machines import (
+    NATIVE,
+    Execution,
+    How,
+    Probe,
+)
+from edgekit.records.models import (
+    ModelRow,
+)
+from edgekit.records.plans import (
+    CalibrationRecord,
+    NodePlan,
+    PartPlan,
+    PrecisionPlan,
+    Quantization,
+)
+from edgekit.records.targets import (
+    Gate,
+    Int8Recipe,
+    Precision,
+    Target,
+)
+from edgekit.records.weights import (
+    CheckpointFile,
+    CheckpointForm,
+    FileDigest,
+    WeightsKind,
+    WeightsSource,
+)
+
+__all__ = [
+    "MANIFEST_SCHEMA",
+    "NATIVE",
+    "Artifact",
+    "BoolArray",
+    "Bundle",
+    "CalibrationRecord",
+    "CheckpointFile",
+    "CheckpointForm",
+    "Client",
+    "ClientContract",
+    "DetectionRule",
+    "DetectorContract",
+    "EngineRecord",
+    "Execution",
+    "Feeds",
+    "FileDigest",
+    "FloatArray",
+    "Gate",
+    "Graph",
+    "GraphContract",
+    "GraphFormat",
+    "How",
+    "Int8Recipe",
+    "Label",
+    "Manifest",
+    "MaskChoice",
+    "MaskRule",
+    "MemoryNeed",
+    "ModelRow",
+    "NodePlan",
+    "PartPlan",
+    "Precision",
+    "PrecisionPlan",
+    "Preprocessing",
+    "Probe",
+    "PromptPart",
+    "PromptRule",
+    "Quantization",
+    "Resampling",
+    "Rgb",
+    "Role",
+    "Session",
+    "StableMask",
+    "Target",
+    "TensorSpec",
+    "WeightsKind",
+    "WeightsSource",
+    "slots_in",
+]
