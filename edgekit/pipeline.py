@@ -130,7 +130,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         bundle = make_bundle(final, target, graphs=graphs, files=files, replace=request.force)
     if not request.verify:
         return Exported(bundle=bundle, verdict=None)
-    photos = uncalibrated(bundle, catalog.image_set())
+    photos = uncalibrated(bundle, catalog.held_out_set())
     verdict = _verdict(bundle, source, photos, gate=target.gate, report=report)
     if target.int8 and verdict.results and not verdict.passed:
         with report.stage("diagnosis"):

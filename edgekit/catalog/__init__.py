@@ -5,7 +5,13 @@ or a photo is used for.
 """
 
 from edgekit.catalog.annotations import photos_from_coco
-from edgekit.catalog.image_sets import calibration_set, image_set, image_sets, photos_from
+from edgekit.catalog.image_sets import (
+    calibration_set,
+    held_out_set,
+    image_set,
+    image_sets,
+    photos_from,
+)
 from edgekit.catalog.masks import instance_mask
 from edgekit.catalog.photos import Instance, Photo, PhotoSet, RunLengths
 from edgekit.catalog.targets import target, targets
@@ -16,6 +22,7 @@ __all__ = [
     "PhotoSet",
     "RunLengths",
     "calibration_set",
+    "held_out_set",
     "image_set",
     "image_sets",
     "instance_mask",

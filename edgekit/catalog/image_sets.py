@@ -88,6 +88,13 @@ def calibration_set(source: str | None = None) -> PhotoSet:
     return PhotoSet(name=found.name, photos=_taken(found.photos, count, of=found.name))
 
 
+def held_out_set() -> PhotoSet:
+    """The default photos that are not calibrated on by default: what every export is checked on."""
+    default, calibrated = image_set(), {photo.path for photo in calibration_set().photos}
+    left = tuple(photo for photo in default.photos if photo.path not in calibrated)
+    return PhotoSet(name=f"{default.name}, held out", photos=left)
+
+
 def _photos_of(table: _Table, folder: Path) -> tuple[Photo, ...]:
     if table.set is not None:
         return image_set(table.set).photos

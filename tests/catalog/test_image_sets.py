@@ -12,6 +12,7 @@ from edgekit.catalog import (
     Photo,
     PhotoSet,
     calibration_set,
+    held_out_set,
     image_set,
     image_sets,
     instance_mask,
@@ -48,6 +49,13 @@ def test_default_set(default: PhotoSet) -> None:
     assert all(photo.path.is_file() and photo.instances for photo in default.photos)
     assert all("/by/2.0/" in (photo.licence or "") for photo in default.photos)
     assert all("flickr.com" in (photo.attribution or "") for photo in default.photos)
+
+
+def test_an_export_is_checked_on_what_nothing_is_calibrated_on(default: PhotoSet) -> None:
+    held_out = {photo.path for photo in held_out_set().photos}
+    calibrated = {photo.path for photo in calibration_set().photos}
+    assert held_out and not held_out & calibrated
+    assert held_out | calibrated == {photo.path for photo in default.photos}
 
 
 def test_default_set_is_small_and_holds_nothing_else(default: PhotoSet) -> None:
