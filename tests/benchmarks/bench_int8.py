@@ -1,11 +1,12 @@
 """What INT8 by other means does to the masks: every figure that `precision/int8.py` tells.
 
-    bench_int8.py MODEL TARGET [--photos 24] [--heads 1 3 6] [--not-equalized] [--mean-extremes]
+    bench_int8.py MODEL TARGET [--photos 24] [--not-equalized] [--mean-extremes] [--heads 1 3 6]
                                [--return BLOCK ...] [--nncf]
 
 Each line is one encoder, rounded in PyTorch, before the float decoder: mean, 5th percentile and
 minimum of the mask IoU with the float model, and how near the embeddings are (dB). The photos are
-evenly spaced among those of a COCO file that no range was measured on. `--nncf` takes the ranges,
+evenly spaced among those of a COCO file that no range was measured on. `--not-equalized` and
+`--mean-extremes` (of each photo, averaged) hold for all lines. `--nncf` takes the ranges,
 bias correction and SmoothQuant of NNCF's `quantize_pt2e`, placed as the recipe places codes (so
 that the file computes the same layers in INT8, at the same speed); NNCF is no dependency: `pip
 install nncf==3.4`.
@@ -132,8 +133,11 @@ def _test_photos(file: Path, count: int, calibration: catalog.PhotoSet) -> catal
 def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[str, Session]]:
     model, recipe = setting.model, setting.target.int8
     assert recipe is not None, "a target of INT8"
+    if options.not_equalized:
+        plain = replace(setting.target, int8=None)
+        model = captured(model.split.row, model.split.source, plain)
     program = model.encoder
-    ranges = _ranges(program, setting)
+    ranges = (_mean_extremes if options.mean_extremes else _ranges)(program, setting)
     yield "the recipe", coded_walk(program, plan_int8(program, ranges, recipe))
     for head in options.heads:
         plan = plan_int8(program, ranges, replace(recipe, head=head))
@@ -144,16 +148,6 @@ def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[s
         macs = sum(n.macs for n in plan.nodes if n.node in names) / sum(n.macs for n in plan.nodes)
         freed = plan_int8(program, ranges, recipe, returned=names)
         yield f"{block} in float ({macs:.0%} of MACs)", coded_walk(program, freed)
-    if options.mean_extremes:
-        yield (
-            "mean of photos' extremes",
-            coded_walk(program, plan_int8(program, _mean_extremes(program, setting), recipe)),
-        )
-    if options.not_equalized:
-        row, source = model.split.row, model.split.source
-        plain = captured(row, source, replace(setting.target, int8=None)).encoder
-        plan = plan_int8(plain, _ranges(plain, setting), recipe)
-        yield "channels as they are", coded_walk(plain, plan)
     if options.nncf:
         lines = {line.node: line for line in plan_int8(program, ranges, recipe).nodes}
         coded = {n: line for n, line in lines.items() if line.precision is Precision.INT8}

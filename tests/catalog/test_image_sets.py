@@ -54,7 +54,8 @@ def test_default_set(default: PhotoSet) -> None:
 def test_an_export_is_checked_on_what_nothing_is_calibrated_on(default: PhotoSet) -> None:
     held_out = {photo.path for photo in held_out_set().photos}
     calibrated = {photo.path for photo in calibration_set().photos}
-    assert held_out and not held_out & calibrated
+    assert held_out
+    assert not held_out & calibrated
     assert held_out | calibrated == {photo.path for photo in default.photos}
 
 
