@@ -1,9 +1,7 @@
-"""Integer codes: scale and zero point of an activation from its range, of a weight from its values.
+"""Integer codes: scale and zero point of an activation by its range, of a weight by its values.
 
-Ranges are taken whole. Clipping to the edges of least squared error, of activations and weights,
-was tried on NanoSAM (12 photos, 104 prompts, OpenVINO): mean IoU 0.9775 against 0.9764, 5th
-percentile 0.953 against 0.955, and 1.5 dB further from the reference's embeddings. Not worth a
-choice.
+An activation's range is what one photo spans, averaged over photos, as in NNCF: the farthest value
+of all would make every step coarser for one photo's sake (figures in `int8`).
 """
 
 from __future__ import annotations
@@ -26,16 +24,17 @@ def activation_code(found: Range, recipe: Int8Recipe, *, name: str) -> Quantizat
     Raises:
         BadInput: the range is not finite; `name` is the tensor's, for the message.
     """
-    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+    low, high = found.usual_low, found.usual_high
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise BadInput(
-            f"The range of {name} is {found.low} to {found.high}, which no integer code spans.",
+            f"The range of {name} is {low} to {high}, which no integer code spans.",
             expected="finite ranges, measured on real photos",
             next_step="check the weights: edgekit verify the same model for x86-fp32",
         )
     if recipe.activations == "int8":
-        scale = max(found.abs_max / 127, _SMALLEST)
+        scale = max(-low, high, 127 * _SMALLEST) / 127
         return Quantization(dtype="int8", scale=(scale,), zero_point=(0,))
-    low, high = min(found.low, 0.0), max(found.high, 0.0)
+    low, high = min(low, 0.0), max(high, 0.0)
     scale = max((high - low) / 255, _SMALLEST)
     zero = round(-low / scale)
     if recipe.activations == "affine_int8":

@@ -60,7 +60,7 @@ def _cause(node: fx.Node, line: NodePlan, ranges: Ranges) -> str:
     if line.precision is not Precision.INT8:
         return f"operator: {line.operator} amplifies the error of what it reads"
     lengths: Mapping[str, float] = {
-        source.name: (found.high - found.low) / (found.std or 1.0)
+        source.name: (found.usual_high - found.usual_low) / (found.std or 1.0)
         for source in node.all_input_nodes
         if (found := ranges.of(source))
     }

@@ -1,9 +1,8 @@
 """What every node of a model puts out on real photos: one streamed pass over its programs.
 
-The statistics of a node have one size, whatever the number of photos: moments and a histogram whose
-range doubles, merging its bins in pairs, when a larger value comes. So the peak of memory is that
-of running the widest layer once. Extremes are over all values; moments and histogram are over at
-most SAMPLED of each result, evenly spaced, or counting would take longer than running.
+A node's statistics are six numbers, whatever the number of photos, so that the peak of memory is
+that of running the widest layer once. Extremes are over all values; moments are over at most
+SAMPLED of each result, evenly spaced, or counting would take longer than running.
 
 The decoder is measured on the embeddings that the encoder makes of the same photos, with the
 prompts that verification uses (`verify.prompts`): every kind that the family takes, one at a time;
@@ -15,7 +14,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -35,29 +34,25 @@ from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
 from edgekit.verify.prompts import subjects_of, trials_of
 
-BINS = 4096
-"""Of a histogram over [-limit, limit]; `limit` is a power of two."""
-
 SAMPLED = 2**15
-"""Values of one result that are counted."""
+"""Values of one result that moments are taken of."""
 
-Histogram = npt.NDArray[np.float64]
 OnPhoto = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
     """The values of one node over all photos and prompts.
 
-    `histogram` counts sampled values in BINS equal bins over [-limit, limit].
+    `usual_low` and `usual_high` are the extremes of one result, averaged over all results.
     """
 
     low: float
     high: float
+    usual_low: float
+    usual_high: float
     mean: float
     std: float
-    limit: float
-    histogram: Histogram
 
     @property
     def abs_max(self) -> float:
@@ -194,34 +189,26 @@ class _Watched:
 
 @dataclass(slots=True, kw_only=True)
 class _Tally:
-    """Moments and histogram of the values seen so far."""
+    """Extremes and moments of the results seen so far."""
 
     low: float = math.inf
     high: float = -math.inf
+    lows: float = 0.0
+    highs: float = 0.0
+    results: int = 0
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
-    limit: float = 0.0
-    histogram: Histogram = field(default_factory=lambda: np.zeros(BINS))
 
     def add(self, values: Tensor, low: float, high: float) -> None:
         self.low, self.high = min(self.low, low), max(self.high, high)
+        self.lows += low
+        self.highs += high
+        self.results += 1
         sample = _sample(values)
         self.count += sample.size
         self.total += float(sample.sum())
         self.squares += float(np.square(sample).sum())
-        self._widen(max(-low, high))
-        counted, _ = np.histogram(sample, BINS, (-self.limit, self.limit))
-        self.histogram += counted
-
-    def _widen(self, abs_max: float) -> None:
-        needed = 2.0 ** math.ceil(math.log2(abs_max)) if abs_max > 0 else 2.0**-24
-        if self.limit == 0.0:
-            self.limit = needed
-        while self.limit < needed:
-            pairs = self.histogram.reshape(-1, 2).sum(axis=1)
-            self.histogram = np.pad(pairs, BINS // 4)
-            self.limit *= 2
 
     def range(self) -> Range:
         mean = self.total / self.count
@@ -229,14 +216,14 @@ class _Tally:
         return Range(
             low=self.low,
             high=self.high,
+            usual_low=self.lows / self.results,
+            usual_high=self.highs / self.results,
             mean=mean,
             std=math.sqrt(variance),
-            limit=self.limit,
-            histogram=self.histogram,
         )
 
 
-def _sample(values: Tensor) -> Histogram:
+def _sample(values: Tensor) -> npt.NDArray[np.float64]:
     """Evenly spaced values; the odd step meets every channel of a layout in powers of two."""
     step = max(1, values.numel() // SAMPLED) | 1
     return values.reshape(-1)[::step].double().numpy()
@@ -244,19 +231,18 @@ def _sample(values: Tensor) -> Histogram:
 
 # --- on disk -------------------------------------------------------------------------------------
 
-_MOMENTS = ("low", "high", "mean", "std", "limit")
+_KEPT = tuple(field.name for field in fields(Range))
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
     """Write `<role>.ranges.npz` of each role, for `read_calibration`."""
     for role, ranges in calibration.by_role.items():
         by_name = ranges.by_name
-        table = [[getattr(found, name) for name in _MOMENTS] for found in by_name.values()]
+        table = [[getattr(found, name) for name in _KEPT] for found in by_name.values()]
         np.savez_compressed(
             folder / f"{role}.ranges.npz",
             names=np.array(list(by_name)),
-            moments=np.array(table),
-            histograms=np.stack([found.histogram for found in by_name.values()]),
+            ranges=np.array(table),
             prompts=np.array(calibration.prompts),
         )
 
@@ -274,13 +260,6 @@ def read_calibration(folder: Path) -> Calibration:
 
 
 def _read(role: Role, stored: Mapping[str, npt.NDArray[np.float64]]) -> Ranges:
-    rows = zip(stored["names"], stored["moments"], stored["histograms"], strict=True)
-    return Ranges(
-        role=role,
-        by_name={
-            str(name): Range(
-                **dict(zip(_MOMENTS, map(float, moments), strict=True)), histogram=histogram
-            )
-            for name, moments, histogram in rows
-        },
-    )
+    rows = zip(stored["names"], stored["ranges"].tolist(), strict=True)
+    by_name = {str(name): Range(**dict(zip(_KEPT, row, strict=True))) for name, row in rows}
+    return Ranges(role=role, by_name=by_name)

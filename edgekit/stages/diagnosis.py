@@ -62,7 +62,7 @@ def _divergence(
     if graphs.plan is None:
         return ""
     row, source, part = graphs.row, graphs.source, graphs.plan.part(Role.ENCODER)
-    program = captured(row, source, target).encoder
+    program = captured(row, source, target.prompt_slots).encoder
     ranges = calibrated_ranges(row, source, target, photos).ranges(Role.ENCODER)
     image = encoder_input(load_photo(photo.path), row.client.preprocessing)
     found = first_divergence(program, part, ranges, {"image": image})

@@ -89,7 +89,7 @@ def _build(
     from edgekit.models.reference import reference_sessions
     from edgekit.precision.macs import macs_by_node
 
-    model = captured(row, source, target)
+    model = captured(row, source, target.prompt_slots)
     programs = list(model.for_slots(target.prompt_slots))
     work = [sum(macs_by_node(program).values()) for program in programs]
     if plan and not backends.applies_plan(target):

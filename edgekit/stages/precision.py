@@ -44,7 +44,6 @@ _MEASURING = (
     "graph",
     "runtime",
     "verify.prompts",
-    "precision.equalize",
     "precision.ranges",
     "precision.walk",
 )
@@ -85,7 +84,7 @@ def make_plan(
     )
 
     def build(folder: Path) -> None:
-        model = captured(row, source, target)
+        model = captured(row, source, target.prompt_slots)
         calibration = calibrated(model, target, photos, record=record, on_photo=on_photo)
         if target.int8:
             plan = _int8_plan(model, target, calibration, photos if search else None)
@@ -108,7 +107,7 @@ def calibrated_ranges(
     row: ModelRow, source: WeightsSource, target: Target, photos: catalog.PhotoSet
 ) -> Calibration:
     """The ranges that a plan was made from, from the cache where they are still there."""
-    model = captured(row, source, target)
+    model = captured(row, source, target.prompt_slots)
     return calibrated(model, target, photos, record=_record(row, source, target, photos))
 
 
@@ -155,7 +154,6 @@ def _record(
         *(file.sha256 for file in source.files),
         str(source.seed),
         str(target.prompt_slots),
-        "equalized" if target.int8 else "as captured",
         str(_decides_on(target, Role.DECODER)),
         *digests,
         *(f"{photo.id} {photo.instances!r}" for photo in photos.photos),
@@ -182,7 +180,7 @@ def _bf16_plan(row: ModelRow, source: WeightsSource, target: Target) -> Precisio
     def build(folder: Path) -> None:
         from edgekit.precision.bf16 import plan_bf16
 
-        model = captured(row, source, target)
+        model = captured(row, source, target.prompt_slots)
         parts = plan_bf16(model.programs)
         write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="halves", parts=parts))
 

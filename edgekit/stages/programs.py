@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from edgekit.records import ModelRow, Target, WeightsSource
+from edgekit.records import ModelRow, WeightsSource
 
 if TYPE_CHECKING:
     from edgekit.graph.capture import Program
@@ -37,25 +37,13 @@ class CapturedModel:
         return (self.encoder, *others, self.decoder)
 
 
-def captured(row: ModelRow, source: WeightsSource, target: Target) -> CapturedModel:
-    """Load a model and capture its graphs as the target takes them: slots, channels for INT8.
+@lru_cache(maxsize=1)
+def captured(row: ModelRow, source: WeightsSource, slots: tuple[int, ...]) -> CapturedModel:
+    """Load a model and capture its graphs; `slots` as in the target's `prompt_slots`.
 
     Raises:
         CheckpointMismatch: the weights do not fit.
     """
-    model = _captured(row, source, target.prompt_slots)
-    return _equalized(model) if target.int8 else model
-
-
-@lru_cache(maxsize=1)
-def _equalized(model: CapturedModel) -> CapturedModel:
-    from edgekit.precision.equalize import equalized
-
-    return replace(model, encoder=equalized(model.encoder))
-
-
-@lru_cache(maxsize=1)
-def _captured(row: ModelRow, source: WeightsSource, slots: tuple[int, ...]) -> CapturedModel:
     from edgekit.graph.capture import capture_encoder
     from edgekit.models.checkpoints.fit import load
 

@@ -64,7 +64,7 @@ def _float_encoder(row: ModelRow, source: WeightsSource, target: Target) -> tupl
     )
 
     def build(folder: Path) -> None:
-        program = captured(row, source, target).encoder
+        program = captured(row, source, target.prompt_slots).encoder
         (folder / "graph").mkdir()
         graph = lowered(program, plain, folder=folder / "graph")
         artifact = backends.backend(target.runtime).lower(graph, plain, folder)

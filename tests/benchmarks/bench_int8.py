@@ -1,12 +1,12 @@
 """What INT8 by other means does to the masks: every figure that `precision/int8.py` tells.
 
-    bench_int8.py MODEL TARGET [--photos 24] [--not-equalized] [--mean-extremes] [--heads 1 3 6]
-                               [--return BLOCK ...] [--nncf]
+    bench_int8.py MODEL TARGET [--photos 24] [--whole-ranges] [--heads 1 3 6] [--return BLOCK ...]
+                               [--nncf]
 
 Each line is one encoder, rounded in PyTorch, before the float decoder: mean, 5th percentile and
 minimum of the mask IoU with the float model, and how near the embeddings are (dB). The photos are
-evenly spaced among those of a COCO file that no range was measured on. `--not-equalized` and
-`--mean-extremes` (of each photo, averaged) hold for all lines. `--nncf` takes the ranges,
+evenly spaced among those of a COCO file that no range was measured on. `--whole-ranges` takes the
+extremes of all photos, where recipes take those of one, averaged. `--nncf` takes the ranges,
 bias correction and SmoothQuant of NNCF's `quantize_pt2e`, placed as the recipe places codes (so
 that the file computes the same layers in INT8, at the same speed); NNCF is no dependency: `pip
 install nncf==3.4`.
@@ -30,7 +30,7 @@ from edgekit.models.checkpoints import locate
 from edgekit.models.reference import reference_sessions
 from edgekit.precision.coded_walk import coded_walk
 from edgekit.precision.int8 import coded_operands, plan_int8
-from edgekit.precision.ranges import Range, Ranges, measure
+from edgekit.precision.ranges import Ranges, measure
 from edgekit.records import (
     Execution,
     Feeds,
@@ -49,7 +49,7 @@ from edgekit.stages.programs import CapturedModel, captured
 from edgekit.stages.remembered import Remembered
 from edgekit.verify import verify_predictors
 
-TEST_PHOTOS = Path(__file__).parents[3] / "shared/photos/instances.json"
+TEST_PHOTOS = Path(__file__).resolve().parents[3] / "shared/photos/instances.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +103,13 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=24)
     parser.add_argument("--annotations", type=Path, default=TEST_PHOTOS)
     parser.add_argument("--heads", type=int, nargs="*", default=[])
-    parser.add_argument("--not-equalized", action="store_true")
-    parser.add_argument("--mean-extremes", action="store_true")
+    parser.add_argument("--whole-ranges", action="store_true")
     parser.add_argument("--return", dest="returned", nargs="*", default=[])
     parser.add_argument("--nncf", action="store_true")
     options = parser.parse_args()
     row, target = registry.model(options.model), catalog.target(options.target)
     source = locate(row, tuple(options.weights))
-    model = captured(row, source, target)
+    model = captured(row, source, target.prompt_slots)
     calibration = catalog.calibration_set()
     setting = Setting(
         model=model,
@@ -133,12 +132,11 @@ def _test_photos(file: Path, count: int, calibration: catalog.PhotoSet) -> catal
 def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[str, Session]]:
     model, recipe = setting.model, setting.target.int8
     assert recipe is not None, "a target of INT8"
-    if options.not_equalized:
-        plain = replace(setting.target, int8=None)
-        model = captured(model.split.row, model.split.source, plain)
     program = model.encoder
-    ranges = (_mean_extremes if options.mean_extremes else _ranges)(program, setting)
+    ranges = _ranges(program, setting)
     yield "the recipe", coded_walk(program, plan_int8(program, ranges, recipe))
+    if options.whole_ranges:
+        yield "whole ranges", coded_walk(program, plan_int8(program, _whole(ranges), recipe))
     for head in options.heads:
         plan = plan_int8(program, ranges, replace(recipe, head=head))
         yield f"head {head}", coded_walk(program, plan)
@@ -154,22 +152,17 @@ def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[s
         yield from _nncf(program, coded, setting)
 
 
-def _ranges(program: Program, setting: Setting, photos: Sequence[catalog.Photo] = ()) -> Ranges:
-    chosen = replace(setting.calibration, photos=tuple(photos) or setting.calibration.photos)
+def _ranges(program: Program, setting: Setting) -> Ranges:
     client = setting.model.split.row.client
-    return measure(program, photos=chosen, client=client).ranges(Role.ENCODER)
+    return measure(program, photos=setting.calibration, client=client).ranges(Role.ENCODER)
 
 
-def _mean_extremes(program: Program, setting: Setting) -> Ranges:
-    """Of each node: the extremes of each photo, averaged over photos."""
-    each = [_ranges(program, setting, [photo]) for photo in setting.calibration.photos]
-
-    def averaged(name: str, found: Range) -> Range:
-        lows, highs = zip(*((r.by_name[name].low, r.by_name[name].high) for r in each), strict=True)
-        return replace(found, low=float(np.mean(lows)), high=float(np.mean(highs)))
-
-    by_name = {name: averaged(name, found) for name, found in each[0].by_name.items()}
-    return replace(each[0], by_name=by_name)
+def _whole(ranges: Ranges) -> Ranges:
+    by_name = {
+        name: replace(found, usual_low=found.low, usual_high=found.high)
+        for name, found in ranges.by_name.items()
+    }
+    return replace(ranges, by_name=by_name)
 
 
 def _nncf(

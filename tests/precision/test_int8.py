@@ -79,7 +79,7 @@ def ranges(program: Program, image) -> Ranges:
 def range_of(values: Tensor) -> Range:
     low, high = (float(edge) for edge in torch.aminmax(values))
     mean, std = float(values.mean()), float(values.std())
-    return Range(low=low, high=high, mean=mean, std=std, limit=1.0, histogram=np.zeros(4096))
+    return Range(low=low, high=high, usual_low=low, usual_high=high, mean=mean, std=std)
 
 
 def lines(part: PartPlan) -> dict[str, Precision]:
@@ -118,7 +118,7 @@ def test_a_range_that_is_all_positive_starts_at_zero() -> None:
 
 @pytest.mark.parametrize("edge", [float("nan"), float("inf")])
 def test_a_range_that_is_not_finite_has_no_code(edge: float) -> None:
-    broken = replace(range_of(torch.tensor([0.0, 1.0])), high=edge)
+    broken = replace(range_of(torch.tensor([0.0, 1.0])), usual_high=edge)
     with pytest.raises(BadInput, match=r"range of relu_3 is 0\.0 to (nan|inf)"):
         activation_code(broken, UINT8, name="relu_3")
 
@@ -276,7 +276,7 @@ def test_nothing_diverges_in_a_sound_plan(program: Program, ranges: Ranges, imag
 
 
 def test_a_range_that_is_far_too_long_is_named(program: Program, ranges: Ranges, image) -> None:
-    wide = replace(ranges.by_name["max_pool2d"], high=500.0)
+    wide = replace(ranges.by_name["max_pool2d"], usual_high=500.0)
     stretched = replace(ranges, by_name={**ranges.by_name, "max_pool2d": wide})
     part = plan_int8(program, stretched, UINT8)
     found = first_divergence(program, part, stretched, image)

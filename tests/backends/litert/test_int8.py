@@ -94,13 +94,9 @@ def _ranges(program, feeds: dict[str, np.ndarray]):
     found: dict[str, Range] = {}
 
     def note(node, result: torch.Tensor) -> torch.Tensor:
+        low, high = float(result.min()), float(result.max())
         found[node.name] = Range(
-            low=float(result.min()),
-            high=float(result.max()),
-            mean=0.0,
-            std=0.0,
-            limit=1.0,
-            histogram=np.zeros(1),
+            low=low, high=high, usual_low=low, usual_high=high, mean=0.0, std=0.0
         )
         return result
 
