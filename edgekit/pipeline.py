@@ -117,7 +117,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
             target,
             calibration,
             search=request.precision == "auto",
-            on_photo=report.progress,
+            progress=report.progress,
         )
     with report.stage("graphs"):
         graphs = lower_graphs(row, source, target, plan)
@@ -136,9 +136,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         with report.stage("diagnosis"):
             picture = final.with_name(f"{final.name}-mismatch.png")
             report.warning(
-                explain_failure(
-                    graphs, target, calibration, verdict=verdict, verified=photos, picture=picture
-                )
+                explain_failure(graphs, target, verdict=verdict, verified=photos, picture=picture)
             )
     return Exported(bundle=bundle, verdict=verdict)
 

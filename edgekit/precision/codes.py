@@ -34,12 +34,16 @@ def activation_code(found: Range, recipe: Int8Recipe, *, name: str) -> Quantizat
     if recipe.activations == "int8":
         scale = max(-low, high, 127 * _SMALLEST) / 127
         return Quantization(dtype="int8", scale=(scale,), zero_point=(0,))
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = max((high - low) / 255, _SMALLEST)
-    zero = round(-low / scale)
+    scale = max(step(found), _SMALLEST)
+    zero = round(-min(low, 0.0) / scale)
     if recipe.activations == "affine_int8":
         return Quantization(dtype="int8", scale=(scale,), zero_point=(zero - 128,))
     return Quantization(dtype="uint8", scale=(scale,), zero_point=(zero,))
+
+
+def step(found: Range) -> float:
+    """The distance of two codes with a zero point: the usual range and zero in 255 steps."""
+    return (max(found.usual_high, 0.0) - min(found.usual_low, 0.0)) / 255
 
 
 def limits(code: Quantization) -> tuple[int, int]:

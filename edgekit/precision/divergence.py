@@ -11,14 +11,15 @@ from torch import Tensor, fx
 
 from edgekit.graph.capture import Program
 from edgekit.precision.coded_walk import coded_walk
-from edgekit.precision.ranges import Ranges
+from edgekit.precision.codes import limits
+from edgekit.precision.operators import floating_inputs, maker
 from edgekit.precision.walk import OnResult, Walk
-from edgekit.records import Feeds, NodePlan, PartPlan, Precision
+from edgekit.records import Feeds, NodePlan, PartPlan, Precision, Quantization
 
 DIVERGED_DB = 20.0
 """A block is said to diverge where its error is a tenth of its values."""
-LONG_RANGE = 40.0
-"""Standard deviations from edge to edge beyond which 8 bits leave too few steps for the bulk."""
+BEYOND = 0.01
+"""Share of the values outside the codes' range that is too many for rounding alone to explain."""
 
 _SAMPLE = 2**16
 
@@ -33,15 +34,12 @@ class Divergence:
     cause: str
 
 
-def first_divergence(
-    program: Program, part: PartPlan, ranges: Ranges, feeds: Feeds
-) -> Divergence | None:
+def first_divergence(program: Program, part: PartPlan, feeds: Feeds) -> Divergence | None:
     """Run both on one input and compare node by node; None where none falls below `DIVERGED_DB`.
 
     Args:
         program: as captured, in float32.
         part: its INT8 plan.
-        ranges: of the program, for the cause.
         feeds: one input of the graph.
     """
     exact = _sampled(lambda keep: Walk(program, keep), feeds)
@@ -50,26 +48,32 @@ def first_divergence(
     for line in part.nodes:
         decibels = _decibels(exact[line.node], coded[line.node])
         if decibels < DIVERGED_DB:
-            cause = _cause(nodes[line.node], line, ranges)
+            cause = _cause(nodes[line.node], line, exact)
             return Divergence(block=line.block, node=line.node, decibels=decibels, cause=cause)
     return None
 
 
-def _cause(node: fx.Node, line: NodePlan, ranges: Ranges) -> str:
-    """The longest range among what the node reads as codes, or else the operator."""
+def _cause(node: fx.Node, line: NodePlan, exact: Mapping[str, Tensor]) -> str:
+    """What lies beyond the codes of what the node reads, or else the operator."""
     if line.precision is not Precision.INT8:
         return f"operator: {line.operator} amplifies the error of what it reads"
-    lengths: Mapping[str, float] = {
-        source.name: (found.usual_high - found.usual_low) / (found.std or 1.0)
-        for source in node.all_input_nodes
-        if (found := ranges.of(source))
+    sources = [maker(source).name for source in floating_inputs(node)]
+    beyond = {
+        name: _share_beyond(exact[name], code)
+        for name, code in zip(sources, line.inputs, strict=False)
+        if code and name in exact
     }
-    name, length = max(lengths.items(), key=lambda item: item[1])
-    if length > LONG_RANGE:
-        return f"range: {name} spans {length:.0f} standard deviations, so that its steps are coarse"
+    name, share = max(beyond.items(), key=lambda item: item[1], default=("", 0.0))
+    if share > BEYOND:
+        return f"range: {share:.0%} of {name} lie beyond what the calibration photos gave"
     if name == "image":
         return "preprocessing: the input itself loses too much in 8 bits"
     return f"operator: {line.operator} with errors added up from the blocks before it"
+
+
+def _share_beyond(values: Tensor, code: Quantization) -> float:
+    low, high = ((edge - code.zero_point[0]) * code.scale[0] for edge in limits(code))
+    return float(((values < low - code.scale[0]) | (values > high + code.scale[0])).double().mean())
 
 
 def _sampled(walk_of: Callable[[OnResult], Walk], feeds: Feeds) -> dict[str, Tensor]:

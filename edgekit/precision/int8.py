@@ -2,17 +2,24 @@
 
 What stays float, by measurement (toolchain notes, section 4): attention's products (with them a
 ViT's embeddings fall from 30 to 8 dB), layer norm, softmax, and sums of other kinds, which no
-runtime makes faster. The head stays float too, as many layers as the recipe says: their error goes
-straight into the decoder. NanoSAM's neck is 6 layers and 12 % of the work (24 of the project's test
-photos, 220 prompts, rounded in PyTorch; mean IoU, 5th percentile):
+runtime makes faster. Products of activations in float are also why PTQ4SAM's sign fold of the key
+projection has nothing to gain here: what it makes one-humped is never coded. The last convolution
+stays float too, its error goes straight into the decoder; how many more do is the recipe's `head`.
 
-    layers in float       1               3               6
-    x86-int8        0.9748  0.939   0.9766  0.945   0.9801  0.956
-    x86-ort-int8    0.9734  0.935   0.9760  0.944   0.9801  0.956
-    jetson-int8     0.9615  0.907         -         0.9728  0.932
+What a node reads stays float where 255 steps are too few for it (the recipe's floors in dB): of
+NanoSAM that is the second layer of its neck, 1 % of the work, and the GELU before it. Mask IoU with
+PyTorch, mean and 5th percentile, on 24 of the project's test photos (224 prompts; rounded in
+PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET --weights bundled`):
 
-What `equalize` does beforehand is in these figures; it lifts 24 other photos from 0.9730, 0.927 to
-0.9767, 0.941 (x86-int8, 1 layer).
+    x86-int8 0.9836 0.956      x86-ort-int8 0.9838 0.955      android-int8 0.9801 0.949
+    iphone-int8 0.9884 0.967   jetson-int8  0.9807 0.946 (symmetric codes; 6 layers in float)
+
+An activation's range is what one photo spans, averaged (`codes`). On the same photos, x86-int8 with
+5 layers in float: 0.9845 0.958; the extremes of all photos give 0.9801 0.956 after channels were
+made of like magnitude beforehand (cross-layer equalization), and 24.4 to 28.4 dB against 34.8.
+NNCF 3.4's `quantize_pt2e` on the same placement, calibration photos and weights, so at the same
+speed: 0.9818 0.951, with its bias correction 0.9786 0.939, with SmoothQuant no change. Hence no
+NNCF (`--nncf`) and no equalization (removed; it was in commit 116bbe5).
 
 Depthwise convolutions and sums that only a layer norm reads stay float where the recipe says so or
 nothing is gained: MobileSAM (trained for 112 steps, 4 photos, 36 prompts) has 0.9584, 0.877 with
@@ -20,31 +27,26 @@ them coded, 0.9753, 0.954 without, and 0.9983, 0.996 with linear layers alone.
 
 Where codes are placed decides both speed and error. NanoSAM's encoder, ONNX Runtime in float = 1:
 
-    OpenVINO, codes before max pooling          3.7x   32.8 dB
-    OpenVINO, before GELU as well               2.7x   31.1 dB
-    ONNX Runtime, before max pooling and GELU   2.6x   31.1 dB
+    OpenVINO, codes before max pooling          3.7x
+    OpenVINO, before GELU as well               2.7x
+    ONNX Runtime, before max pooling and GELU   2.6x
 
 OpenVINO fuses GELU into the convolution, so that codes between them split one kernel into three;
 ONNX Runtime takes its integer convolution only where the output is coded. The error is the
 activations' (31.6 dB; weights alone 42.7 dB), which is why weights are neither corrected for bias
-nor clipped here. (Figures up to here: the first demonstration checkpoint, 1 to 2 photos for dB.)
-
-NNCF 3.4's `quantize_pt2e` on the same placement, calibration photos and weights (the second
-checkpoint, 3 photos): 30.3 dB against 28.9 here, 30.5 with its bias correction, 30.5 with
-SmoothQuant too. Its IoU and speed have not been measured, so it is not a dependency; what its
-ranges do better is open. The ranges themselves are no matter of taste: 0.92 of them 24.4 dB, all of
-them 28.4, 1.15 times them 27.7 (2 photos).
+nor clipped here. (Speeds and these dB: the first demonstration checkpoint.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from torch import Tensor, fx
 
 from edgekit.errors import BadInput
 from edgekit.graph.capture import Program
-from edgekit.precision.codes import activation_code, weight_code
+from edgekit.precision.codes import activation_code, step, weight_code
 from edgekit.precision.operators import (
     CONVOLUTIONS,
     EXACT,
@@ -60,6 +62,8 @@ from edgekit.records import Int8Recipe, NodePlan, PartPlan, Precision, Quantizat
 
 SMALLEST_CONSTANT = 2**16
 """Numbers in a constant operand of a sum (positions, attention biases) worth storing in 8 bits."""
+
+_SMALLEST = 1e-9
 
 
 def plan_int8(
@@ -98,7 +102,8 @@ def plan_int8(
         if node.name in head:
             return Precision.FP32, "recipe: the output's head stays float"
         if coder.codes(node):
-            return Precision.INT8, None
+            coarse = coder.too_coarse(node)
+            return (Precision.FP32, coarse) if coarse else (Precision.INT8, None)
         return Precision.FP32, _why_float(node)
 
     part = planned(program, decide)
@@ -153,6 +158,19 @@ class _Coder:
         """Whether the recipe codes anything that the node reads."""
         inputs, weight = self._operands(node)
         return any(inputs) or weight is not None
+
+    def too_coarse(self, node: fx.Node) -> str | None:
+        """Why 255 steps are too few for something that the node reads; None if they are not."""
+        product = node.target in WEIGHTED
+        for source in filter(None, self._operands(node)[0]):
+            read, made = self._ranges.of(source), self._ranges.of(source if product else node)
+            if read is None or made is None:
+                continue
+            ratio = made.rms * math.sqrt(12) / max(step(read), _SMALLEST)
+            decibels = 20 * math.log10(max(ratio, _SMALLEST))
+            if decibels < (self._recipe.product_db if product else self._recipe.function_db):
+                return f"range: 8 bits of {maker(source).name} leave {decibels:.0f} dB"
+        return None
 
     def _operands(self, node: fx.Node) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
         """Which activations the node reads as codes, in its order, and which constant."""

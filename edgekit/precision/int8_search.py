@@ -20,8 +20,6 @@ Returned = dict[str, str]
 Judge = Callable[[Returned], Verdict]
 """Runs the plan with these nodes in float and compares masks with the reference."""
 
-OnJudged = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
@@ -33,13 +31,12 @@ class Sensitivity:
     macs: int
 
 
-def relax(part: PartPlan, judge: Judge, *, on_judged: OnJudged | None = None) -> Returned:
+def relax(part: PartPlan, judge: Judge) -> Returned:
     """The fewest blocks, by sensitivity, whose return to float makes the verdict pass.
 
     Args:
         part: the plan by the recipe.
         judge: see `Judge`; called once per block and once per block moved back.
-        on_judged: told (done, total) of the ranking.
 
     Raises:
         GraphRejected: the gate fails with every block in float.
@@ -47,7 +44,7 @@ def relax(part: PartPlan, judge: Judge, *, on_judged: OnJudged | None = None) ->
     verdict = judge({})
     if verdict.passed:
         return {}
-    ranked = _ranked(part, judge, _score(verdict), on_judged)
+    ranked = _ranked(part, judge, _score(verdict))
     returned: Returned = {}
     for found in ranked:
         returned |= dict.fromkeys(found.nodes, f"search: {found.gain:+.3f} IoU")
@@ -61,19 +58,15 @@ def relax(part: PartPlan, judge: Judge, *, on_judged: OnJudged | None = None) ->
     )
 
 
-def _ranked(
-    part: PartPlan, judge: Judge, score: float, on_judged: OnJudged | None
-) -> list[Sensitivity]:
+def _ranked(part: PartPlan, judge: Judge, score: float) -> list[Sensitivity]:
     """All coded blocks, those of most gain per MAC first."""
     blocks = _coded_blocks(part)
     found = []
-    for done, (block, lines) in enumerate(blocks.items(), start=1):
+    for block, lines in blocks.items():
         nodes = tuple(line.node for line in lines)
         gain = _score(judge(dict.fromkeys(nodes, ""))) - score
         macs = sum(line.macs for line in lines)
         found.append(Sensitivity(block=block, nodes=nodes, gain=gain, macs=macs))
-        if on_judged:
-            on_judged(done, len(blocks))
     return sorted(found, key=lambda each: each.gain / max(each.macs, 1), reverse=True)
 
 

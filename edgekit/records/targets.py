@@ -34,7 +34,10 @@ class Int8Recipe:
     `reads` those without weights whose input is coded too, so that what comes before puts out
     codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
     summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
-    as well, whoever reads it. The last `head` convolutions stay float; depthwise ones may.
+    as well, whoever reads it. The last `head` convolutions stay float; depthwise ones may; and what
+    255 steps are too few for, where less than so many dB of signal to noise are left of what a
+    product reads (`product_db`), or of what a function or sum makes of it, at its steepest
+    (`function_db`).
     `float_weights` is how weights without codes are stored in a coded graph. `roles` are the graphs
     that INT8 makes faster there.
     """
@@ -45,6 +48,8 @@ class Int8Recipe:
     sums: Literal["both", "shortcut", "none"] = "none"
     results: Literal["float", "coded"] = "float"
     head: int = 1
+    product_db: float = 30.0
+    function_db: float = 25.0
     depthwise: Literal["float", "coded"] = "coded"
     float_weights: Literal["float32", "float16"] = "float32"
     roles: tuple[Role, ...] = (Role.ENCODER,)

@@ -10,7 +10,6 @@ from edgekit.records import Role, Target
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
 from edgekit.stages.graphs import LoweredGraphs
-from edgekit.stages.precision import calibrated_ranges
 from edgekit.stages.programs import captured
 from edgekit.verify import Verdict, comparison_picture
 
@@ -18,7 +17,6 @@ from edgekit.verify import Verdict, comparison_picture
 def explain_failure(
     graphs: LoweredGraphs,
     target: Target,
-    photos: catalog.PhotoSet,
     *,
     verdict: Verdict,
     verified: catalog.PhotoSet,
@@ -29,14 +27,13 @@ def explain_failure(
     Args:
         graphs: lowered with an INT8 plan.
         target: what they were lowered for.
-        photos: those that the plan was calibrated on.
         verdict: the one that failed.
         verified: the photos that it is about.
         picture: where the mismatch is drawn.
     """
     worst = min(verdict.results, key=lambda result: result.iou).photo
-    photo = next((p for p in verified.photos if p.id == worst), photos.photos[0])
-    said = [_worst_kind(verdict), _divergence(graphs, target, photos, photo)]
+    photo = next((p for p in verified.photos if p.id == worst), verified.photos[0])
+    said = [_worst_kind(verdict), _divergence(graphs, target, photo)]
     try:
         comparison_picture(verdict).save(picture)
         said.append(f"The worst prompts are drawn in {picture}.")
@@ -54,18 +51,15 @@ def _worst_kind(verdict: Verdict) -> str:
     return f"Prompts that suffer most: {worst.kind}, mean IoU {worst.mean_iou:.4f}."
 
 
-def _divergence(
-    graphs: LoweredGraphs, target: Target, photos: catalog.PhotoSet, photo: catalog.Photo
-) -> str:
+def _divergence(graphs: LoweredGraphs, target: Target, photo: catalog.Photo) -> str:
     from edgekit.precision.divergence import DIVERGED_DB, first_divergence
 
     if graphs.plan is None:
         return ""
     row, source, part = graphs.row, graphs.source, graphs.plan.part(Role.ENCODER)
     program = captured(row, source, target.prompt_slots).encoder
-    ranges = calibrated_ranges(row, source, target, photos).ranges(Role.ENCODER)
     image = encoder_input(load_photo(photo.path), row.client.preprocessing)
-    found = first_divergence(program, part, ranges, {"image": image})
+    found = first_divergence(program, part, {"image": image})
     if found is None:
         return f"No block's results fall below {DIVERGED_DB:.0f} dB: the errors are spread."
     return (

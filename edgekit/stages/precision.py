@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,30 +12,21 @@ from edgekit.records import (
     Bundle,
     CalibrationRecord,
     DetectorContract,
-    Execution,
     ModelRow,
     PartPlan,
     Precision,
     PrecisionPlan,
     Role,
-    Session,
     Target,
     WeightsSource,
 )
+from edgekit.stages.judging import Judge, judge_of
 from edgekit.stages.programs import CapturedModel, captured
-from edgekit.stages.remembered import Remembered
 
 if TYPE_CHECKING:
     from edgekit.precision.ranges import Calibration
     from edgekit.precision.search import Islands
     from edgekit.verify import Verdict
-
-PlannedSessions = Callable[[CapturedModel, tuple[PartPlan, ...]], tuple[Session, ...]]
-
-JUDGED_PHOTOS = {Precision.FP16: 1, Precision.INT8: 2}
-"""Calibration photos that the masks of a plan are judged on before it is lowered.
-
-FP16 that breaks does so on every photo; INT8 wears masks down, which takes more of them to tell."""
 
 # What decides the ranges, and what decides from them.
 _MEASURING = (
@@ -47,7 +37,7 @@ _MEASURING = (
     "precision.ranges",
     "precision.walk",
 )
-_DECIDING = ("precision", "records", "verify", "stages.precision")
+_DECIDING = ("precision", "records", "verify", "stages.precision", "stages.judging")
 
 
 def make_plan(
@@ -57,12 +47,12 @@ def make_plan(
     photos: catalog.PhotoSet,
     *,
     search: bool = False,
-    on_photo: store.Progress | None = None,
+    progress: store.Progress | None = None,
 ) -> PrecisionPlan | None:
     """The plan for a target, or None where the runtime computes in one precision throughout.
 
     `search`: where the INT8 recipe fails the gate on calibration photos, move blocks back to float.
-    (FP16 is always mended so.)
+    (FP16 is always mended so.) `progress` is told of photos measured, then of plans judged.
 
     Raises:
         BadInput: no photo, one that cannot be read, or ranges that are not finite.
@@ -85,11 +75,12 @@ def make_plan(
 
     def build(folder: Path) -> None:
         model = captured(row, source, target.prompt_slots)
-        calibration = calibrated(model, target, photos, record=record, on_photo=on_photo)
+        calibration = calibrated(model, target, photos, record=record, on_photo=progress)
+        judge = judge_of(model, target, photos, progress=progress)
         if target.int8:
-            plan = _int8_plan(model, target, calibration, photos if search else None)
+            plan = _int8_plan(model, target, calibration, judge if search else None)
         else:
-            plan = _fp16_plan(model, target, calibration, photos)
+            plan = _fp16_plan(model, calibration, judge)
         write_plan(folder, replace(plan, calibration=_told(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
@@ -101,14 +92,6 @@ def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
     seen = frozenset(calibration.photos) if calibration else frozenset()
     left = tuple(photo for photo in photos.photos if store.sha256_of(photo.path) not in seen)
     return replace(photos, photos=left)
-
-
-def calibrated_ranges(
-    row: ModelRow, source: WeightsSource, target: Target, photos: catalog.PhotoSet
-) -> Calibration:
-    """The ranges that a plan was made from, from the cache where they are still there."""
-    model = captured(row, source, target.prompt_slots)
-    return calibrated(model, target, photos, record=_record(row, source, target, photos))
 
 
 def calibrated(
@@ -187,9 +170,7 @@ def _bf16_plan(row: ModelRow, source: WeightsSource, target: Target) -> Precisio
     return read_plan(store.cached_dir(key, build))
 
 
-def _fp16_plan(
-    model: CapturedModel, target: Target, calibration: Calibration, photos: catalog.PhotoSet
-) -> PrecisionPlan:
+def _fp16_plan(model: CapturedModel, calibration: Calibration, judge: Judge) -> PrecisionPlan:
     from edgekit.precision.fp16 import islands_of, planned_with
     from edgekit.precision.search import mend
 
@@ -202,11 +183,10 @@ def _fp16_plan(
     def parts(islands: Islands) -> tuple[PartPlan, ...]:
         return tuple(planned_with(program, islands[program.role]) for program in programs)
 
-    def judge(islands: Islands) -> Verdict:
-        return judged(parts(islands))
+    def judged(islands: Islands) -> Verdict:
+        return judge(parts(islands))
 
-    judged = _judge(model, target, photos, _fp16_sessions)
-    islands = measured if _tosses_coins(model) else mend(programs, measured, judge)
+    islands = measured if _tosses_coins(model) else mend(programs, measured, judged)
     recipe = "ranges" if islands == measured else "ranges, then search"
     return PrecisionPlan(asked=Precision.FP16, recipe=recipe, parts=parts(islands))
 
@@ -219,12 +199,9 @@ def _tosses_coins(model: CapturedModel) -> bool:
 
 
 def _int8_plan(
-    model: CapturedModel,
-    target: Target,
-    calibration: Calibration,
-    photos: catalog.PhotoSet | None,
+    model: CapturedModel, target: Target, calibration: Calibration, judge: Judge | None
 ) -> PrecisionPlan:
-    """By the recipe; with photos, relaxed until their masks meet the gate."""
+    """By the recipe; with a judge, relaxed until the masks meet the gate."""
     from edgekit.precision.int8 import plan_int8
     from edgekit.precision.int8_search import Returned, relax
 
@@ -238,61 +215,7 @@ def _int8_plan(
         return plan_int8(model.encoder, measured[Role.ENCODER], recipe, returned=returned)
 
     returned: Returned = {}
-    if photos:
-        judge = _judge(model, target, photos, _int8_sessions)
+    if judge:
         returned = relax(part({}), lambda returned: judge((part(returned), *still)))
     name = f"int8 of {target.name}" + (", then search" if returned else "")
     return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=(part(returned), *still))
-
-
-def _int8_sessions(model: CapturedModel, parts: tuple[PartPlan, ...]) -> tuple[Session, ...]:
-    """A plan's graphs, with codes rounded in PyTorch."""
-    from edgekit.models.reference import reference_sessions
-    from edgekit.precision.coded_walk import coded_walk
-
-    return tuple(
-        coded_walk(program, part) if _has_codes(part) else session
-        for program, part, session in zip(
-            model.programs, parts, reference_sessions(model.split), strict=True
-        )
-    )
-
-
-def _has_codes(part: PartPlan) -> bool:
-    return any(line.precision is Precision.INT8 for line in part.nodes)
-
-
-def _fp16_sessions(model: CapturedModel, parts: tuple[PartPlan, ...]) -> tuple[Session, ...]:
-    """A plan's graphs, emulated in PyTorch."""
-    from edgekit.precision.casts import apply_casts
-    from edgekit.precision.emulate import emulated_session
-
-    return tuple(
-        emulated_session(apply_casts(program, part))
-        for program, part in zip(model.programs, parts, strict=True)
-    )
-
-
-def _judge(
-    model: CapturedModel, target: Target, photos: catalog.PhotoSet, sessions: PlannedSessions
-) -> Callable[[tuple[PartPlan, ...]], Verdict]:
-    """Holds the masks of a plan against the reference's, which is run once per question."""
-    from edgekit.models.reference import reference_sessions
-    from edgekit.runtime import Predictor
-    from edgekit.verify import verify_predictors
-
-    client = model.split.row.client
-    few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
-    reference = Predictor.from_sessions(client, *map(Remembered, reference_sessions(model.split)))
-
-    def judge(parts: tuple[PartPlan, ...]) -> Verdict:
-        planned = sessions(model, parts)
-        return verify_predictors(
-            Predictor.from_sessions(client, *planned, prompt_slots=target.prompt_slots[-1:]),
-            reference,
-            few,
-            gate=target.gate,
-            execution=Execution(how="emulated", reason="planning"),
-        )
-
-    return judge

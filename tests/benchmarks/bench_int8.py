@@ -1,12 +1,13 @@
 """What INT8 by other means does to the masks: every figure that `precision/int8.py` tells.
 
-    bench_int8.py MODEL TARGET [--photos 24] [--whole-ranges] [--heads 1 3 6] [--return BLOCK ...]
-                               [--nncf]
+    bench_int8.py MODEL TARGET [--photos 24] [--whole-ranges] [--heads 1 3 6]
+                               [--return BLOCK_OR_NODE[+...] ...] [--nncf]
 
 Each line is one encoder, rounded in PyTorch, before the float decoder: mean, 5th percentile and
 minimum of the mask IoU with the float model, and how near the embeddings are (dB). The photos are
 evenly spaced among those of a COCO file that no range was measured on. `--whole-ranges` takes the
-extremes of all photos, where recipes take those of one, averaged. `--nncf` takes the ranges,
+extremes of all photos, where recipes take those of one, averaged; `--return` leaves more in float
+than the recipe of the first head. `--nncf` takes the ranges,
 bias correction and SmoothQuant of NNCF's `quantize_pt2e`, placed as the recipe places codes (so
 that the file computes the same layers in INT8, at the same speed); NNCF is no dependency: `pip
 install nncf==3.4`.
@@ -134,15 +135,18 @@ def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[s
     assert recipe is not None, "a target of INT8"
     program = model.encoder
     ranges = _ranges(program, setting)
-    yield "the recipe", coded_walk(program, plan_int8(program, ranges, recipe))
+    if options.heads:
+        recipe = replace(recipe, head=options.heads[0])
+    yield f"head {recipe.head}", coded_walk(program, plan_int8(program, ranges, recipe))
     if options.whole_ranges:
         yield "whole ranges", coded_walk(program, plan_int8(program, _whole(ranges), recipe))
-    for head in options.heads:
+    for head in options.heads[1:]:
         plan = plan_int8(program, ranges, replace(recipe, head=head))
         yield f"head {head}", coded_walk(program, plan)
     for block in options.returned:
         plan = plan_int8(program, ranges, recipe)
-        names = {n.node: "float" for n in plan.nodes if n.block.startswith(block)}
+        asked = tuple(block.split("+"))
+        names = {n.node: "" for n in plan.nodes if n.node in asked or n.block.startswith(asked)}
         macs = sum(n.macs for n in plan.nodes if n.node in names) / sum(n.macs for n in plan.nodes)
         freed = plan_int8(program, ranges, recipe, returned=names)
         yield f"{block} in float ({macs:.0%} of MACs)", coded_walk(program, freed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -272,14 +273,29 @@ def test_codes_for_a_graph_of_dynamic_shapes_are_refused(tiny, calibration) -> N
 
 
 def test_nothing_diverges_in_a_sound_plan(program: Program, ranges: Ranges, image) -> None:
-    assert first_divergence(program, plan_int8(program, ranges, UINT8), ranges, image) is None
+    assert first_divergence(program, plan_int8(program, ranges, UINT8), image) is None
 
 
-def test_a_range_that_is_far_too_long_is_named(program: Program, ranges: Ranges, image) -> None:
-    wide = replace(ranges.by_name["max_pool2d"], usual_high=500.0)
-    stretched = replace(ranges, by_name={**ranges.by_name, "max_pool2d": wide})
-    part = plan_int8(program, stretched, UINT8)
-    found = first_divergence(program, part, stretched, image)
+def test_values_beyond_what_calibration_gave_are_named(
+    program: Program, ranges: Ranges, image
+) -> None:
+    pooled = ranges.by_name["max_pool2d"]
+    dark = replace(
+        ranges, by_name={**ranges.by_name, "max_pool2d": replace(pooled, usual_high=0.1)}
+    )
+    found = first_divergence(program, plan_int8(program, dark, UINT8), image)
     assert found is not None
-    assert found.node == "conv2d_1"
-    assert "range: max_pool2d spans" in found.cause
+    assert re.search(r"range: \d+% of max_pool2d lie beyond", found.cause)
+
+
+# --- what is too coarse ---------------------------------------------------------------------------
+
+
+def test_what_255_steps_would_blur_stays_float(program: Program, ranges: Ranges) -> None:
+    long = replace(ranges.by_name["max_pool2d"], usual_high=100 * ranges.by_name["max_pool2d"].rms)
+    stretched = replace(ranges, by_name={**ranges.by_name, "max_pool2d": long})
+    found = {line.node: line for line in plan_int8(program, stretched, UINT8).nodes}
+    usual = {line.node: line for line in plan_int8(program, ranges, UINT8).nodes}
+    assert usual["conv2d_1"].precision is Precision.INT8
+    assert found["conv2d_1"].precision is Precision.FP32
+    assert re.fullmatch(r"range: 8 bits of max_pool2d leave \d+ dB", found["conv2d_1"].reason or "")

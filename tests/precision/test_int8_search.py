@@ -66,12 +66,6 @@ def test_nodes_of_a_block_go_together() -> None:
     assert set(relax(PART, judge_by({"b": 0.03, "c": 0.03}))) == {"b", "c"}
 
 
-def test_the_ranking_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    relax(PART, judge_by({"a": 0.1}), on_judged=lambda *step: told.append(step))
-    assert told == [(1, 3), (2, 3), (3, 3)]
-
-
 def test_a_model_that_fails_in_float_is_refused() -> None:
     with pytest.raises(GraphRejected, match=r"every block in float"):
         relax(PART, judge_by({}, ceiling=0.9))

@@ -14,7 +14,7 @@ from edgekit.models import registry
 from edgekit.models.checkpoints.fit import Split
 from edgekit.precision import ranges
 from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
-from edgekit.stages import precision
+from edgekit.stages import judging, precision
 from edgekit.stages.precision import make_plan, uncalibrated
 from edgekit.stages.programs import CapturedModel
 from edgekit.store import sha256_of
@@ -27,7 +27,7 @@ SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
 def row(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
     """The registry's row of NanoSAM, standing for the model in miniature; a cache of its own."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(precision, "JUDGED_PHOTOS", dict.fromkeys(Precision, 1))
+    monkeypatch.setattr(judging, "JUDGED_PHOTOS", dict.fromkeys(Precision, 1))
     model = tiny(1e6)
     row = replace(registry.model("nanosam"), client=model.client)
     modules = {role: model.program(role).exported.module() for role in Role}

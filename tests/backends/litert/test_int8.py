@@ -96,7 +96,12 @@ def _ranges(program, feeds: dict[str, np.ndarray]):
     def note(node, result: torch.Tensor) -> torch.Tensor:
         low, high = float(result.min()), float(result.max())
         found[node.name] = Range(
-            low=low, high=high, usual_low=low, usual_high=high, mean=0.0, std=0.0
+            low=low,
+            high=high,
+            usual_low=low,
+            usual_high=high,
+            mean=float(result.mean()),
+            std=float(result.std()),
         )
         return result
 
