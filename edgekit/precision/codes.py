@@ -34,7 +34,7 @@ def activation_code(found: Range, recipe: Int8Recipe, *, name: str) -> Quantizat
     if recipe.activations == "int8":
         scale = max(-low, high, 127 * _SMALLEST) / 127
         return Quantization(dtype="int8", scale=(scale,), zero_point=(0,))
-    scale = max(step(found), _SMALLEST)
+    scale = step(found)
     zero = round(-min(low, 0.0) / scale)
     if recipe.activations == "affine_int8":
         return Quantization(dtype="int8", scale=(scale,), zero_point=(zero - 128,))
@@ -43,7 +43,7 @@ def activation_code(found: Range, recipe: Int8Recipe, *, name: str) -> Quantizat
 
 def step(found: Range) -> float:
     """The distance of two codes with a zero point: the usual range and zero in 255 steps."""
-    return (max(found.usual_high, 0.0) - min(found.usual_low, 0.0)) / 255
+    return max((max(found.usual_high, 0.0) - min(found.usual_low, 0.0)) / 255, _SMALLEST)
 
 
 def limits(code: Quantization) -> tuple[int, int]:

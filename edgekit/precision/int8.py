@@ -21,10 +21,10 @@ An activation's range is what one photo spans, averaged (`codes`). On the same p
     of all photos               0.9763 0.942 23.9 dB         0.9752 0.939 20.6 dB
     of one photo, averaged      0.9807 0.946 28.4 dB         0.9765 0.941 24.8 dB
 
-Equalization was therefore removed (it was in commit 116bbe5). NNCF 3.4's `quantize_pt2e` on the
-placement, calibration photos and weights of x86-int8 (5 layers in float), so at the same speed:
-0.9818 0.951 30.2 dB, with its bias correction 0.9786 0.939 31.3 dB, with SmoothQuant no change;
-ours: 0.9845 0.958 34.8 dB. Hence no NNCF (`--nncf`).
+Equalization was therefore removed: commit 7352d41 has it, and the options of this table.
+NNCF 3.4's `quantize_pt2e` on the placement, calibration photos and weights of x86-int8 (5 layers in
+float), so at the same speed: 0.9818 0.951 30.2 dB, with its bias correction 0.9786 0.939 31.3 dB,
+with SmoothQuant no change; ours: 0.9845 0.958 34.8 dB. Hence no NNCF (`--nncf`).
 
 Depthwise convolutions and sums that only a layer norm reads stay float where the recipe says so or
 nothing is gained: MobileSAM (trained for 112 steps, 4 photos, 36 prompts) has 0.9584, 0.877 with
@@ -68,7 +68,8 @@ from edgekit.records import Int8Recipe, NodePlan, PartPlan, Precision, Quantizat
 SMALLEST_CONSTANT = 2**16
 """Numbers in a constant operand of a sum (positions, attention biases) worth storing in 8 bits."""
 
-_SMALLEST = 1e-9
+_NOTHING = 1e-9
+"""A ratio whose logarithm can still be taken: a tensor that is zero everywhere."""
 
 
 def plan_int8(
@@ -171,8 +172,8 @@ class _Coder:
             read, made = self._ranges.of(source), self._ranges.of(source if product else node)
             if read is None or made is None:
                 continue
-            ratio = made.rms * math.sqrt(12) / max(step(read), _SMALLEST)
-            decibels = 20 * math.log10(max(ratio, _SMALLEST))
+            noise = step(read) / math.sqrt(12)
+            decibels = 20 * math.log10(max(made.rms / noise, _NOTHING))
             if decibels < (self._recipe.product_db if product else self._recipe.function_db):
                 return f"range: 8 bits of {maker(source).name} leave {decibels:.0f} dB"
         return None

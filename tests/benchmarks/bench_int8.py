@@ -1,4 +1,4 @@
-"""What INT8 by other means does to the masks: every figure that `precision/int8.py` tells.
+"""What INT8 by other means does to the masks: the comparisons that `precision/int8.py` tells.
 
     bench_int8.py MODEL TARGET [--photos 24] [--whole-ranges] [--heads 1 3 6]
                                [--return BLOCK_OR_NODE[+...] ...] [--nncf]
