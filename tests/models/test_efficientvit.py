@@ -53,14 +53,6 @@ def test_three_scales_meet_at_the_finest() -> None:
     assert embeddings.shape == (1, 256, TOY.frame // 8, TOY.frame // 8)
 
 
-def test_no_rank_above_four_and_no_bicubic_operator() -> None:
-    encoder = EfficientVitEncoder(TOY).eval()
-    program = torch.export.export(encoder, (torch.zeros(1, 3, TOY.frame, TOY.frame),), strict=False)
-    values = (node.meta.get("val") for node in program.graph.nodes)
-    assert max(value.dim() for value in values if isinstance(value, torch.Tensor)) == 4
-    assert not [node for node in program.graph.nodes if "bicubic" in str(node.target)]
-
-
 @pytest.mark.parametrize(
     ("size", "parameters"),
     [

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import GraphRejected
-from edgekit.precision.search import Islands, blocks_of, mend
+from edgekit.precision.search import MOST_TRIES, Islands, blocks_of, mend
 from edgekit.records import Gate, Role
 from edgekit.verify import Summary, Verdict
 
+REASON = "search: masks miss the gate in FP16"
 NONE: Islands = {Role.ENCODER: {}, Role.DECODER: {}}
 
 
@@ -46,9 +47,9 @@ def test_nothing_is_moved_where_the_gate_holds(tiny) -> None:
     assert len(judge.asked) == 1
 
 
-def test_the_block_at_fault_is_found_and_says_what_it_gave(tiny) -> None:
+def test_the_block_at_fault_is_found(tiny) -> None:
     found = mend(programs(tiny), NONE, judge_that_needs("conv2d_1"))
-    assert found == {Role.ENCODER: {"conv2d_1": "search: +0.100 IoU"}, Role.DECODER: {}}
+    assert found == {Role.ENCODER: {"conv2d_1": REASON}, Role.DECODER: {}}
 
 
 def test_two_blocks_of_different_programs(tiny) -> None:
@@ -62,7 +63,23 @@ def test_islands_from_ranges_keep_their_reasons(tiny) -> None:
     given = {Role.ENCODER: {"conv2d": "range 9.1e4 exceeds FP16"}, Role.DECODER: {}}
     found = mend(programs(tiny), given, judge_that_needs("conv2d", "layer_norm"))
     assert found[Role.ENCODER]["conv2d"] == "range 9.1e4 exceeds FP16"
-    assert found[Role.ENCODER]["layer_norm"] == "search: +0.100 IoU"
+    assert found[Role.ENCODER]["layer_norm"] == REASON
+
+
+def test_errors_spread_over_all_blocks_end_in_bounded_time_with_masks_that_pass(tiny) -> None:
+    blocks = blocks_of(programs(tiny), NONE)
+    judge = judge_that_needs(*(node for block in blocks for node in block.nodes))
+    found = mend(programs(tiny), NONE, judge)
+    assert judge(found).passed
+    assert len(judge.asked) <= MOST_TRIES + 3
+
+
+def test_a_search_cut_short_keeps_what_passes(tiny, monkeypatch) -> None:
+    monkeypatch.setattr("edgekit.precision.search.MOST_TRIES", 2)
+    judge = judge_that_needs("conv2d_2", "conv_transpose2d")
+    found = mend(programs(tiny), NONE, judge)
+    assert judge(found).passed
+    assert len(judge.asked) <= 2 + 3
 
 
 def test_a_gate_that_fp32_fails_is_an_error_and_no_plan(tiny) -> None:
