@@ -4,7 +4,8 @@ What stays float, by measurement (toolchain notes, section 4): attention's produ
 ViT's embeddings fall from 30 to 8 dB), layer norm, softmax, and sums of other kinds, which no
 runtime makes faster. Products of activations in float are also why PTQ4SAM's sign fold of the key
 projection has nothing to gain here: what it makes one-humped is never coded. The last convolution
-stays float too, its error goes straight into the decoder; how many more do is the recipe's `head`.
+to each result stays float too, its error goes straight into the decoder (or, in a detector, into
+boxes and scores); how many more do is the recipe's `head`.
 
 What a node reads stays float where 255 steps are too few for it (the recipe's floors in dB): of
 NanoSAM that is the second layer of its neck, 1 % of the work, and three of the GELUs that read
@@ -45,7 +46,7 @@ nor clipped here. (Speeds and these dB: the first demonstration checkpoint.)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor, fx
 
@@ -231,12 +232,25 @@ def held_tensors(program: Program) -> dict[str, Tensor]:
 
 
 def _head(program: Program, depth: int) -> set[str]:
-    """The last `depth` convolutions, and the function that makes what each reads."""
-    found = [node for node in plannable(program) if node.target in CONVOLUTIONS]
-    last = found[max(0, len(found) - depth) :]
+    """The last `depth` convolutions, those nearest to each result, and what makes their input."""
+    in_order = [node for node in plannable(program) if node.target in CONVOLUTIONS]
+    last = {*in_order[max(0, len(in_order) - depth) :], *(_nearest(program) if depth else ())}
     makers = (maker(node.all_input_nodes[0]) for node in last)
     functions = {node.name for node in makers if node.target is not aten.add.Tensor}
     return functions | {node.name for node in last}
+
+
+def _nearest(program: Program) -> Iterator[fx.Node]:
+    """The last convolution on every way to a result; a model may have several results."""
+    results = next(node for node in program.exported.graph.nodes if node.op == "output")
+    pending, seen = list(results.all_input_nodes), set[fx.Node]()
+    while pending:
+        node = pending.pop()
+        if node.target in CONVOLUTIONS:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            pending += floating_inputs(node)
 
 
 def _last_of_kernel(node: fx.Node) -> fx.Node:

@@ -34,10 +34,10 @@ class Int8Recipe:
     `reads` those without weights whose input is coded too, so that what comes before puts out
     codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
     summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
-    as well, whoever reads it. The last `head` convolutions stay float; depthwise ones may; and what
-    255 steps are too few for, where less than so many dB of signal to noise are left of what a
-    product reads (`product_db`), or of what a function or sum makes of it, at its steepest
-    (`function_db`).
+    as well, whoever reads it. The convolution nearest to each result and the last `head` of all
+    stay float; depthwise ones may; and what 255 steps are too few for, where less than so many dB
+    of signal to noise are left of what a product reads (`product_db`), or of what a function or sum
+    makes of it, at its steepest (`function_db`).
     `float_weights` is how weights without codes are stored in a coded graph. `roles` are the graphs
     that INT8 makes faster there.
     """

@@ -24,7 +24,7 @@ from edgekit.precision.int8 import plan_int8
 from edgekit.precision.quantizer import apply_int8
 from edgekit.precision.ranges import Range, Ranges
 from edgekit.precision.walk import Walk
-from edgekit.records import Int8Recipe, PartPlan, Precision, Role
+from edgekit.records import GraphContract, Int8Recipe, PartPlan, Precision, Role
 
 FRAME, CHANNELS = 128, 16
 UINT8 = Int8Recipe(activations="uint8", reads=("gelu", "max_pool2d"), sums="both")
@@ -67,6 +67,10 @@ def image() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def ranges(program: Program, image) -> Ranges:
+    return ranges_on(program, image)
+
+
+def ranges_on(program: Program, image) -> Ranges:
     found: dict[str, Range] = {}
 
     def note(node, result: Tensor) -> Tensor:
@@ -168,6 +172,30 @@ def test_results_are_coded_behind_the_relu_of_the_same_kernel(
         assert code == activation_code(found, AFFINE, name=node)
     # A table in codes beside a summand in float is no integer sum.
     assert lines(part)["add_1"] is Precision.FP32
+
+
+class TwoResults(nn.Module):
+    """Features of two scales: [1, 3, 128, 128] -> [1, 16, 64, 64] and [1, 16, 32, 32]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, CHANNELS, 3, 2, 1)
+        self.fine = nn.Conv2d(CHANNELS, CHANNELS, 1)
+        self.down = nn.Conv2d(CHANNELS, CHANNELS, 3, 2, 1)
+        self.coarse = nn.Conv2d(CHANNELS, CHANNELS, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.stem(image))
+        return self.coarse(F.relu(self.down(x))), self.fine(x).sigmoid()
+
+
+def test_the_convolution_nearest_to_each_result_stays_float() -> None:
+    contract = GraphContract(features=("image_embeddings", "fine"))
+    program = capture_encoder(TwoResults().eval(), frame=FRAME, contract=contract)
+    noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
+    part = plan_int8(program, ranges_on(program, {"image": noise}), UINT8)
+    coded = {name for name, precision in lines(part).items() if precision is Precision.INT8}
+    assert coded == {"conv2d", "conv2d_1"}  # stem and down
 
 
 def test_a_role_that_the_recipe_leaves_out_stays_float(program: Program, ranges: Ranges) -> None:
