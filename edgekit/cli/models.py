@@ -34,13 +34,12 @@ def models(
 
 
 def _described(row: ModelRow) -> dict[str, object]:
-    from edgekit.models.encoder_work import ENCODER_GMACS
     from edgekit.models.verified import verifications
 
     ran = [
         asdict(verification) for verification in verifications() if verification.model == row.name
     ]
-    return {**asdict(row), "encoder_gmacs": ENCODER_GMACS.get(row.name), "verifications": ran}
+    return {**asdict(row), "verifications": ran}
 
 
 def _print_list(rows: tuple[ModelRow, ...]) -> None:
@@ -69,10 +68,9 @@ def _share_verified(model: str) -> str:
 
 def _figures(row: ModelRow) -> tuple[str, str, str]:
     """Parameters of the whole model, work of its encoder, side of the photo that it sees."""
-    work = _described(row)["encoder_gmacs"]
     return (
         f"{row.parameters / 1e6:.1f} M",
-        f"{work:,.1f}" if work else "",
+        f"{row.encoder_gmacs:,.1f}",
         str(row.client.preprocessing.frame),
     )
 

@@ -15,6 +15,8 @@ class ModelRow:
     """One line of the registry. `builder` is "module:function", imported only when needed.
 
     `builder` gives encoder and decoder; the decoder is None where the model has none.
+    `encoder_gmacs` is the encoder's work on one photo in 1e9 multiply-accumulates, attention's
+    products included, as torch's flop counter counts it (`tests/models/test_encoder_work.py`).
     `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
     `unused_keys` are beginnings of names that its files hold and that no graph needs. `graph` names
     the tensors of its graphs. `widths` "from_checkpoint": every width is read off the file, so
@@ -29,6 +31,7 @@ class ModelRow:
     paper: str
     licence: str
     parameters: int
+    encoder_gmacs: float
     builder: str
     encoder_prefix: str
     unused_keys: tuple[str, ...]

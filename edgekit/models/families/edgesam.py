@@ -35,6 +35,7 @@ def _row(*, name: str, variant: str, title: str, filename: str, sha256: str) -> 
         paper="https://arxiv.org/abs/2312.06660",
         licence=LICENCE,
         parameters=9_582_112,
+        encoder_gmacs=20.1,
         builder="edgekit.models.families.edgesam:build",
         encoder_prefix="image_encoder.",
         unused_keys=(),

@@ -22,6 +22,7 @@ ROWS = (
         paper="https://arxiv.org/abs/2501.07256",
         licence="Apache-2.0",
         parameters=13_895_794,
+        encoder_gmacs=19.4,
         builder="edgekit.models.families.edgetam:build",
         encoder_prefix="",
         unused_keys=(*VIDEO_KEYS, "spatial_perceiver."),

@@ -48,7 +48,9 @@ CLIENT = ClientContract(
 )
 
 
-def _row(variant: str, *, title: str, parameters: int, file: CheckpointFile) -> ModelRow:
+def _row(
+    variant: str, *, title: str, parameters: int, encoder_gmacs: float, file: CheckpointFile
+) -> ModelRow:
     return ModelRow(
         name=f"efficientsam_{variant}",
         family="efficientsam",
@@ -57,6 +59,7 @@ def _row(variant: str, *, title: str, parameters: int, file: CheckpointFile) -> 
         paper="https://arxiv.org/abs/2312.00863",
         licence="Apache-2.0",
         parameters=parameters,
+        encoder_gmacs=encoder_gmacs,
         builder=f"edgekit.models.families.efficientsam:build_{variant}",
         encoder_prefix="image_encoder.",
         unused_keys=(),
@@ -71,6 +74,7 @@ ROWS = (
         "ti",
         title="EfficientSAM-Ti (ViT-Ti)",
         parameters=10_223_204,
+        encoder_gmacs=102.3,
         file=CheckpointFile(
             filename="efficient_sam_vitt.pt",
             url="https://github.com/yformer/EfficientSAM/raw/main/weights/efficient_sam_vitt.pt",
@@ -83,6 +87,7 @@ ROWS = (
         "s",
         title="EfficientSAM-S (ViT-S)",
         parameters=26_413_028,
+        encoder_gmacs=245.6,
         # Upstream ships a .zip; the digest known is that of the file inside, so that nothing is
         # downloaded: unpack it and give the file.
         file=CheckpointFile(

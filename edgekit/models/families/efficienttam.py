@@ -20,12 +20,13 @@ CLIENT_512 = replace(
     preprocessing=replace(CLIENT.preprocessing, frame=512),
     masks=replace(CLIENT.masks, side=128),
 )
-_SIZES = {"s": ("ViT-S", 34_055_842), "ti": ("ViT-Ti", 17_866_018)}
+_SIZES = {"s": ("ViT-S", 34_055_842, 152.2, 31.6), "ti": ("ViT-Ti", 17_866_018, 54.6, 9.8)}
+"""Backbone, parameters, and GMACs of the encoder with a frame of 1024 and of 512."""
 
 
 def _row(variant: str, *, sha256: str | None, count: int | None = None) -> ModelRow:
     size, _, rest = variant.partition("_")
-    backbone, parameters = _SIZES[size]
+    backbone, parameters, large_gmacs, small_gmacs = _SIZES[size]
     small = rest == "512x512"
     filename = f"efficienttam_{variant}.pt"
     return ModelRow(
@@ -36,6 +37,7 @@ def _row(variant: str, *, sha256: str | None, count: int | None = None) -> Model
         paper="https://arxiv.org/abs/2411.18933",
         licence="Apache-2.0",
         parameters=parameters,
+        encoder_gmacs=small_gmacs if small else large_gmacs,
         builder=f"edgekit.models.families.efficienttam:build_{size}{'_512' if small else ''}",
         encoder_prefix="",
         unused_keys=VIDEO_KEYS,

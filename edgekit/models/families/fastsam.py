@@ -49,7 +49,13 @@ _BINS = "model.22.dfl.conv.weight"
 
 
 def _row(
-    variant: str, *, backbone: str, parameters: int, sha256: str, size: int | None
+    variant: str,
+    *,
+    backbone: str,
+    parameters: int,
+    encoder_gmacs: float,
+    sha256: str,
+    size: int | None,
 ) -> ModelRow:
     filename = f"FastSAM-{variant}.pt"
     return ModelRow(
@@ -60,6 +66,7 @@ def _row(
         paper="https://arxiv.org/abs/2306.12156",
         licence=LICENCE,
         parameters=parameters,
+        encoder_gmacs=encoder_gmacs,
         builder=f"edgekit.models.families.fastsam:build_{variant}",
         encoder_prefix="",
         unused_keys=(),
@@ -94,6 +101,7 @@ ROWS = (
         "s",
         backbone="YOLOv8s-seg",
         parameters=11_790_483,
+        encoder_gmacs=51.1,
         sha256="e9034d7478a8e9d1bfb57b51592e521a253287c7cdcf79258f61ea6d68584a0d",
         size=None,
     ),
@@ -101,6 +109,7 @@ ROWS = (
         "x",
         backbone="YOLOv8x-seg",
         parameters=72_234_149,
+        encoder_gmacs=422.6,
         sha256="c0be4e7ddbe4c15333d15a859c676d053c486d0a746a3be6a7a9790d52a9b6d7",
         size=144_943_063,
     ),

@@ -51,6 +51,7 @@ ROWS = (
         paper="https://arxiv.org/abs/2306.14289",
         licence="Apache-2.0",
         parameters=10_130_092,
+        encoder_gmacs=38.8,
         builder="edgekit.models.families.mobilesam:build",
         encoder_prefix="image_encoder.",
         unused_keys=("image_encoder.norm_head.", "image_encoder.head."),

@@ -38,6 +38,7 @@ def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
         paper="https://arxiv.org/abs/2312.09579",
         licence="Apache-2.0",
         parameters=encoder.parameters,
+        encoder_gmacs=encoder.encoder_gmacs,
         builder=f"edgekit.models.families.mobilesamv2:build_{variant}",
         encoder_prefix="image_encoder.",
         unused_keys=mobilesam.ROWS[0].unused_keys,

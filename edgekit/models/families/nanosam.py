@@ -41,6 +41,7 @@ ROWS = (
         paper="https://github.com/NVIDIA-AI-IOT/nanosam",
         licence="Apache-2.0",
         parameters=19_895_664,
+        encoder_gmacs=43.6,
         builder="edgekit.models.families.nanosam:build",
         encoder_prefix="",
         unused_keys=(),

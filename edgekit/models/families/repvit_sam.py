@@ -19,6 +19,7 @@ ROWS = (
         paper="https://arxiv.org/abs/2312.05760",
         licence="Apache-2.0",
         parameters=27_223_480,
+        encoder_gmacs=113.3,
         builder="edgekit.models.families.repvit_sam:build",
         encoder_prefix="image_encoder.",
         unused_keys=(),

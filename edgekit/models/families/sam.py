@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _HOST = "https://dl.fbaipublicfiles.com/segment_anything"
 
 
-def _row(letter: str, *, parameters: int, suffix: str, sha256: str, size: int) -> ModelRow:
+def _row(
+    letter: str, *, parameters: int, encoder_gmacs: float, suffix: str, sha256: str, size: int
+) -> ModelRow:
     filename = f"sam_vit_{letter}_{suffix}.pth"
     return ModelRow(
         name=f"sam_vit_{letter}",
@@ -30,6 +32,7 @@ def _row(letter: str, *, parameters: int, suffix: str, sha256: str, size: int) -
         paper="https://arxiv.org/abs/2304.02643",
         licence="Apache-2.0",
         parameters=parameters,
+        encoder_gmacs=encoder_gmacs,
         builder=f"edgekit.models.families.sam:build_{letter}",
         encoder_prefix="image_encoder.",
         unused_keys=(),
@@ -50,6 +53,7 @@ def _row(letter: str, *, parameters: int, suffix: str, sha256: str, size: int) -
 VIT_B = _row(
     "b",
     parameters=93_735_472,
+    encoder_gmacs=486.0,
     suffix="01ec64",
     sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     size=375_042_383,
@@ -57,6 +61,7 @@ VIT_B = _row(
 VIT_L = _row(
     "l",
     parameters=312_342_832,
+    encoder_gmacs=1492.8,
     suffix="0b3195",
     sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     size=1_249_524_607,
@@ -64,6 +69,7 @@ VIT_L = _row(
 VIT_H = _row(
     "h",
     parameters=641_090_608,
+    encoder_gmacs=2980.5,
     suffix="4b8939",
     sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     size=2_564_550_879,

@@ -66,7 +66,13 @@ VIDEO_KEYS = (
 
 
 def _row(
-    version: str, size: str, *, title: str, parameters: int, file: tuple[str, str, int]
+    version: str,
+    size: str,
+    *,
+    title: str,
+    parameters: int,
+    encoder_gmacs: float,
+    file: tuple[str, str, int],
 ) -> ModelRow:
     folder, sha256, count = file
     stem = {"t": "tiny", "s": "small", "bplus": "base_plus", "l": "large"}[size]
@@ -79,6 +85,7 @@ def _row(
         paper="https://arxiv.org/abs/2408.00714",
         licence="Apache-2.0",
         parameters=parameters,
+        encoder_gmacs=encoder_gmacs,
         builder=f"edgekit.models.families.sam2:build_{size}",
         encoder_prefix="",
         unused_keys=VIDEO_KEYS,
@@ -102,6 +109,7 @@ ROWS = (
         "t",
         title="SAM 2.1 (Hiera-T)",
         parameters=38_962_498,
+        encoder_gmacs=146.2,
         file=(
             "092824",
             "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
@@ -113,6 +121,7 @@ ROWS = (
         "s",
         title="SAM 2.1 (Hiera-S)",
         parameters=46_060_354,
+        encoder_gmacs=180.0,
         file=(
             "092824",
             "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
@@ -124,6 +133,7 @@ ROWS = (
         "bplus",
         title="SAM 2.1 (Hiera-B+)",
         parameters=80_850_178,
+        encoder_gmacs=323.4,
         file=(
             "092824",
             "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
@@ -135,6 +145,7 @@ ROWS = (
         "l",
         title="SAM 2.1 (Hiera-L)",
         parameters=224_446_642,
+        encoder_gmacs=911.4,
         file=(
             "092824",
             "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
@@ -146,6 +157,7 @@ ROWS = (
         "t",
         title="SAM 2 (Hiera-T)",
         parameters=38_945_986,
+        encoder_gmacs=146.2,
         file=(
             "072824",
             "65b50056e05bcb13694174f51bb6da89c894b57b75ccdf0ba6352c597c5d1125",
@@ -157,6 +169,7 @@ ROWS = (
         "s",
         title="SAM 2 (Hiera-S)",
         parameters=46_043_842,
+        encoder_gmacs=180.0,
         file=(
             "072824",
             "95949964d4e548409021d47b22712d5f1abf2564cc0c3c765ba599a24ac7dce3",
@@ -168,6 +181,7 @@ ROWS = (
         "bplus",
         title="SAM 2 (Hiera-B+)",
         parameters=80_833_666,
+        encoder_gmacs=323.4,
         file=(
             "072824",
             "d0bb7f236400a49669ffdd1be617959a8b1d1065081789d7bbff88eded3a8071",
@@ -179,6 +193,7 @@ ROWS = (
         "l",
         title="SAM 2 (Hiera-L)",
         parameters=224_430_130,
+        encoder_gmacs=911.4,
         file=(
             "072824",
             "7442e4e9b732a508f80e141e7c2913437a3610ee0c77381a66658c3a445df87b",

@@ -27,7 +27,9 @@ CLIENT = replace(
 )
 
 
-def _row(variant: str, *, title: str, parameters: int, sha256: str, size: int) -> ModelRow:
+def _row(
+    variant: str, *, title: str, parameters: int, encoder_gmacs: float, sha256: str, size: int
+) -> ModelRow:
     filename = f"sam_hq_{variant}.pth"
     return ModelRow(
         name=f"hqsam_{variant}",
@@ -37,6 +39,7 @@ def _row(variant: str, *, title: str, parameters: int, sha256: str, size: int) -
         paper="https://arxiv.org/abs/2306.01567",
         licence="Apache-2.0",
         parameters=parameters,
+        encoder_gmacs=encoder_gmacs,
         builder=f"edgekit.models.families.sam_hq:build_{variant}",
         encoder_prefix="",
         unused_keys=("image_encoder.norm_head.", "image_encoder.head."),
@@ -59,6 +62,7 @@ ROWS = (
         "vit_tiny",
         title="Light HQ-SAM (TinyViT-5M)",
         parameters=10_578_604,
+        encoder_gmacs=40.4,
         sha256="0f32c075ccdd870ae54db2f7630e7a0878ede5a2b06d05d6fe02c65a82fb7196",
         size=42_526_881,
     ),
@@ -66,6 +70,7 @@ ROWS = (
         "vit_b",
         title="SAM-HQ (ViT-B)",
         parameters=94_806_576,
+        encoder_gmacs=490.2,
         sha256="14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57",
         size=379_335_069,
     ),
@@ -73,6 +78,7 @@ ROWS = (
         "vit_l",
         title="SAM-HQ (ViT-L)",
         parameters=313_676_080,
+        encoder_gmacs=1498.1,
         sha256="e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343",
         size=1_254_865_805,
     ),
@@ -80,6 +86,7 @@ ROWS = (
         "vit_h",
         title="SAM-HQ (ViT-H)",
         parameters=642_686_000,
+        encoder_gmacs=2986.8,
         sha256="a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
         size=2_570_940_653,
     ),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HUB = "https://huggingface.co/Zigeng"
 
 
-def _row(percent: int, *, parameters: int, uniform: bool) -> ModelRow:
+def _row(percent: int, *, parameters: int, encoder_gmacs: float, uniform: bool) -> ModelRow:
     kind = "uniform" if uniform else "global"
     return ModelRow(
         name=f"slimsam_{percent}" if uniform else f"slimsam_global_{percent}",
@@ -32,6 +32,7 @@ def _row(percent: int, *, parameters: int, uniform: bool) -> ModelRow:
         paper="https://arxiv.org/abs/2312.05284",
         licence="Apache-2.0",
         parameters=parameters,
+        encoder_gmacs=encoder_gmacs,
         builder=f"edgekit.models.families.slimsam:build_{'' if uniform else 'global_'}{percent}",
         encoder_prefix="image_encoder.",
         unused_keys=(),
@@ -64,10 +65,10 @@ def _global_file(percent: int) -> CheckpointFile:
 
 
 ROWS = (
-    _row(50, parameters=27_961_776, uniform=True),
-    _row(77, parameters=9_723_528, uniform=True),
-    _row(50, parameters=27_961_776, uniform=False),
-    _row(77, parameters=9_723_528, uniform=False),
+    _row(50, parameters=27_961_776, encoder_gmacs=153.5, uniform=True),
+    _row(77, parameters=9_723_528, encoder_gmacs=46.6, uniform=True),
+    _row(50, parameters=27_961_776, encoder_gmacs=153.5, uniform=False),
+    _row(77, parameters=9_723_528, encoder_gmacs=46.6, uniform=False),
 )
 
 

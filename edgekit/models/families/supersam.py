@@ -25,6 +25,7 @@ ROWS = (
         paper="https://arxiv.org/abs/2501.08504",
         licence="none published",
         parameters=46_483_504,
+        encoder_gmacs=278.9,
         builder="edgekit.models.families.supersam:build",
         encoder_prefix="image_encoder.",
         unused_keys=(),
