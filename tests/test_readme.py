@@ -5,6 +5,7 @@ The tables are generated: `UPDATE_README=1 pytest tests/test_readme.py` writes t
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import backends, catalog
-from edgekit.models import registry
+from edgekit.models import families, registry
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -124,3 +125,27 @@ def test_ci_runs_the_readmes_commands() -> None:
 def test_links_lead_somewhere() -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text()):
         assert (ROOT / link).exists(), link
+
+
+@pytest.mark.slow
+def test_the_model_that_the_readme_adds_is_exported_and_verified(
+    tmp_path: Path, report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from edgekit.pipeline import ExportRequest, export, verify
+
+    section = README.read_text().partition("### Add a model")[2]
+    source = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert source
+    (tmp_path / "shallowsam.py").write_text(source[1])
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+    rows = importlib.import_module("edgekit.models.families.shallowsam").ROWS
+    monkeypatch.setattr(registry, "_ROWS", (*registry.models(), *rows))
+
+    request = ExportRequest(
+        model="shallowsam", target="x86-fp32", weights=("seeded",), out=tmp_path, verify=False
+    )
+    path = export(request, report=report).bundle.path
+    photo = catalog.held_out_set().photos[0].path
+    verdict = verify(path, photos=photo, weights=("seeded",), min_iou=None, report=report)
+    assert verdict.passed, verdict.failures
