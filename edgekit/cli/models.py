@@ -59,11 +59,11 @@ def _print_list(rows: tuple[ModelRow, ...]) -> None:
 
 
 def _share_verified(model: str) -> str:
-    """How many of the targets that a model was run for it passed: "4 of 5"."""
-    from edgekit.models.verified import run_targets, verified_targets
+    """How many of the targets that a model was judged for it passed: "4 of 5"."""
+    from edgekit.models.verified import judged_targets, verified_targets
 
-    ran = len(run_targets(model))
-    return f"{len(verified_targets(model))} of {ran}" if ran else ""
+    judged = len(judged_targets(model))
+    return f"{len(verified_targets(model))} of {judged}" if judged else ""
 
 
 def _figures(row: ModelRow) -> tuple[str, str, str]:
@@ -109,7 +109,10 @@ def _outcome(ran: Verification) -> str:
         return f"{ran.target}: failed, {ran.error}"
     circumstances = f"{ran.how}, {ran.weights} weights, {ran.prompts} prompts, {ran.date}"
     ious = f"IoU mean {ran.mean_iou:.4f}, min {ran.min_iou:.4f}"
-    return f"{ran.target}: {'passed' if ran.passed else 'failed'}, {ious} ({circumstances})"
+    outcome = "passed" if ran.passed else "failed"
+    if not ran.conclusive:
+        outcome = "exported and ran, but random weights do not tell"
+    return f"{ran.target}: {outcome}, {ious} ({circumstances})"
 
 
 def _weights(row: ModelRow) -> str:

@@ -68,13 +68,15 @@ def test_models_tell_only_of_targets_that_were_run_and_passed(run, monkeypatch):
     from edgekit.models import verified
 
     def outcome(target: str, **figures) -> verified.Verification:
-        fixed = dict(photos=1, prompts=9, weights="seeded", edgekit="0.1.0", date="2026-11-21")
-        return verified.Verification(model="mobilesam", target=target, **fixed, **figures)
+        fixed = dict(photos=1, prompts=9, edgekit="0.1.0", date="2026-11-21")
+        told = {"weights": "seeded", **fixed, **figures}
+        return verified.Verification(model="mobilesam", target=target, **told)
 
     good, bad = {"mean_iou": 0.998, "min_iou": 0.99}, {"mean_iou": 0.6, "min_iou": 0.1}
     rows = (
         outcome("x86-fp32", passed=True, how="native", error=None, **good),
         outcome("x86-int8", passed=False, how="native", error="mean IoU 0.6 is below", **bad),
+        outcome("android-int8", passed=False, how="native", error="no", weights="official", **bad),
         outcome("iphone-fp16", passed=True, how="emulated", error=None, **good),
         outcome(
             "android-fp32", passed=False, how="not run", error="no", mean_iou=None, min_iou=None
@@ -86,7 +88,8 @@ def test_models_tell_only_of_targets_that_were_run_and_passed(run, monkeypatch):
     shown = run("models", "mobilesam").stdout
     for told in (
         "x86-fp32: passed, IoU mean 0.9980, min 0.9900 (native, seeded weights",
-        "x86-int8: failed, IoU mean 0.6000, min 0.1000",
+        "x86-int8: exported and ran, but random weights do not tell, IoU mean 0.6000",
+        "android-int8: failed, IoU mean 0.6000, min 0.1000",
         "iphone-fp16: passed, IoU mean 0.9980, min 0.9900 (emulated",
         "android-fp32: failed, no",
         "other targets: not run",

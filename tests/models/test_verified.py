@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from edgekit import catalog, store
 from edgekit.models import registry
-from edgekit.models.verified import Verification, run_targets, verifications, verified_targets
+from edgekit.models.verified import Verification, judged_targets, verifications, verified_targets
 
 
 def test_every_row_is_of_a_known_pair_and_has_what_its_outcome_needs():
@@ -35,22 +35,33 @@ def test_rows_are_records_of_strict_types(tmp_path):
     assert asdict(verifications()[0]).keys() == Verification.__dataclass_fields__.keys()
 
 
+MISSED = Verification(
+    model="m",
+    target="x86-fp32",
+    passed=False,
+    how="native",
+    mean_iou=0.5,
+    min_iou=0.1,
+    photos=1,
+    prompts=10,
+    weights="seeded",
+    edgekit="0",
+    date="2026-01-01",
+    error="mean IoU",
+)
+
+
 def test_a_failed_or_unknown_pair_is_not_verified(monkeypatch):
-    failed = Verification(
-        model="m",
-        target="t",
-        passed=False,
-        how="native",
-        mean_iou=0.5,
-        min_iou=0.1,
-        photos=1,
-        prompts=10,
-        weights="seeded",
-        edgekit="0",
-        date="2026-01-01",
-        error="mean IoU",
-    )
-    monkeypatch.setattr("edgekit.models.verified.verifications", lambda: (failed,))
-    assert run_targets("m") == ("t",)
+    monkeypatch.setattr("edgekit.models.verified.verifications", lambda: (MISSED,))
+    assert judged_targets("m") == ("x86-fp32",)
     assert verified_targets("m") == ()
     assert verified_targets("another") == ()
+
+
+def test_random_weights_judge_fp32_alone():
+    int8 = replace(MISSED, target="x86-int8")
+    assert MISSED.conclusive
+    assert not int8.conclusive
+    assert replace(int8, passed=True).conclusive
+    assert replace(int8, weights="bundled").conclusive
+    assert replace(int8, mean_iou=None, min_iou=None).conclusive, "it did not even run"
