@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, fx
 
@@ -53,7 +54,8 @@ ERROR_LIMIT = 2.0**-7
 LARGEST_TABLE = 64
 """Numbers in a weight that is a table, such as those of the bins of a distribution."""
 
-_SUMS = frozenset({aten.softmax.int, aten.layer_norm.default})
+_REDUCTIONS = frozenset({aten.mean.dim, aten.sum.dim_IntList})
+_SUMS = _REDUCTIONS | {aten.softmax.int, aten.layer_norm.default}
 _ANGLES = frozenset({aten.sin.default, aten.cos.default})
 _TERMWISE = frozenset({aten.add.Tensor, aten.sub.Tensor})
 
@@ -135,6 +137,13 @@ def _feeding(node: fx.Node) -> Iterator[fx.Node]:
                 yield from _feeding(made_by)
 
 
+def _summed_axes(node: fx.Node) -> Sequence[int]:
+    """Of a sum over numbers: the axes of its operand that are summed over."""
+    if node.target in _REDUCTIONS:
+        return cast(Sequence[int], node.args[1])
+    return (cast(int, node.args[1]),) if node.target is aten.softmax.int else (-1,)
+
+
 def _is_narrow(node: fx.Node) -> bool:
     """Whether a product sums so few terms that their rounding errors do not average out."""
     size = node.all_input_nodes[0].meta["val"].shape[-1]
@@ -178,9 +187,7 @@ class _Judge:
 
     def _sum_overflow(self, node: fx.Node) -> str | None:
         source = node.all_input_nodes[0]
-        shape = shape_of(source, self.sizes)
-        axis = node.args[1] if node.target is aten.softmax.int else -1
-        length = shape[axis] if isinstance(axis, int) else shape[-1]
+        length = math.prod(shape_of(source, self.sizes)[axis] for axis in _summed_axes(node))
         if length > MOST_TERMS:
             return f"sum of {length} terms, FP16 counts to {MOST_TERMS}"
         found = self.ranges.of(source)

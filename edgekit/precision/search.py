@@ -33,8 +33,8 @@ class Block:
     nodes: tuple[str, ...]
 
 
-MOST_TRIES = 32
-"""Judgements of one search: enough to find two blocks among 256."""
+MOST_TRIES = 24
+"""Judgements of one search: enough to find one block among 4096, or two among 64."""
 
 
 def mend(programs: Sequence[Program], islands: Islands, judge: Judge) -> Islands:

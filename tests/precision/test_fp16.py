@@ -9,16 +9,18 @@ import torch
 from edgekit.backends.emulation import rounding_twin
 from edgekit.graph.capture import capture_encoder
 from edgekit.models import registry
+from edgekit.models.encoders.efficientvit import LinearAttention
 from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
 from edgekit.precision.casts import apply_casts
 from edgekit.precision.emulate import emulated_session
 from edgekit.precision.fp16 import islands_of, planned_with
-from edgekit.precision.ranges import Ranges
+from edgekit.precision.ranges import Ranges, measure
 from edgekit.precision.walk import Walk
 from edgekit.records import Gate, Role
 from edgekit.verify import verify_predictors
 
 GATE = Gate(mean_iou=0.995, p5_iou=0.98, min_iou=0.99)
+FRAME = 256
 OVERFLOWING = 1e6
 """Scale of the first layer at which its results exceed 65504."""
 
@@ -91,19 +93,57 @@ def test_underflow(tiny, calibration) -> None:
     assert "underflow" in found["conv2d_1"]
 
 
-class LongSoftmax(torch.nn.Module):
+class LongSums(torch.nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(image.flatten(2), dim=-1).reshape(1, 3, 64, 64)
+        total = image.sum(dim=-1, keepdim=True) + image.mean((2, 3), keepdim=True)
+        return torch.softmax(image.flatten(2), dim=-1).reshape(1, 3, 64, 64) + total
 
 
-def test_a_softmax_over_more_terms_than_fp16_counts(tiny, photos) -> None:
-    program = capture_encoder(LongSoftmax(), frame=64)
-    model = tiny()
-    ranges = replace(model.calibrated(photos).encoder)
-    found = islands_of(
-        program, replace(ranges, by_name={**ranges.by_name, "softmax": ranges.by_name["relu"]})
+def test_sums_over_more_terms_than_fp16_counts() -> None:
+    program = capture_encoder(LongSums(), frame=64)
+    found = islands_of(program, Ranges(role=Role.ENCODER, by_name={}))
+    reason = "sum of 4096 terms, FP16 counts to 2048"
+    assert found == {"softmax": reason, "mean": reason}  # not the sum over 64
+
+
+class LinearAttentionEncoder(torch.nn.Module):
+    """EfficientViT's attention over 4096 positions; `scale` makes its keys and values large."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 32, 4, 4)
+        self.attention = LinearAttention(32, kernel=5)
+        with torch.no_grad():
+            self.attention.qkv.conv.weight *= scale
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.attention(self.stem(image))
+
+
+def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(photos) -> None:
+    """Sums over all positions: mit-han-lab/efficientvit#142 and #184."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        program = capture_encoder(LinearAttentionEncoder(scale=100).eval(), frame=FRAME)
+    client = registry.model("nanosam").client
+    client = replace(client, preprocessing=replace(client.preprocessing, frame=FRAME))
+    found = islands_of(program, measure(program, None, photos=photos, client=client).encoder)
+
+    targets = {node.name: str(node.target) for node in program.exported.graph.nodes}
+    kinds = Counter(targets[name].split(".")[1] for name in found)
+    assert kinds["matmul"] == 3
+    assert kinds["sum"] == kinds["div"] == 1
+    assert kinds["conv2d"] == 0
+
+    image = {"image": np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), np.float32)}
+    exact = Walk(program, lambda _, result: result).run(image)["image_embeddings"]
+    plain, planned = (
+        emulated_session(apply_casts(program, planned_with(program, islands))).run(image)
+        for islands in ({}, found)
     )
-    assert found["softmax"] == "sum of 4096 terms, FP16 counts to 2048"
+    assert not np.isfinite(plain["image_embeddings"]).all()
+    error = np.abs(planned["image_embeddings"] - exact).max() / np.abs(exact).max()
+    assert error < 2e-3
 
 
 def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) -> None:
