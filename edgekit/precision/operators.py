@@ -35,6 +35,7 @@ LAYOUT = frozenset(
         aten.squeeze.dim,
         aten.t.default,
         aten.transpose.int,
+        aten.unbind.int,
         aten.unflatten.int,
         aten.unsqueeze.default,
         aten.view.default,

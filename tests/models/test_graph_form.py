@@ -35,6 +35,7 @@ def test_ranks_and_operators_are_those_that_every_compiler_has(name: str) -> Non
 
     from edgekit.graph.capture import capture_decoder, capture_encoder
     from edgekit.models.checkpoints.fit import build
+    from edgekit.precision.plan import plannable
 
     row = registry.model(name)
     frame = row.client.preprocessing.frame
@@ -49,5 +50,6 @@ def test_ranks_and_operators_are_those_that_every_compiler_has(name: str) -> Non
         values = {node.name: node.meta.get("val") for node in nodes}
         ranks = {name: v.dim() for name, v in values.items() if isinstance(v, torch.Tensor)}
         assert not {node for node, rank in ranks.items() if rank > MAX_RANK}
+        assert all(isinstance(values[node.name], torch.Tensor) for node in plannable(program))
         called = {str(node.target) for node in nodes if node.op == "call_function"}
         assert not {op for op in called if any(word in op for word in UNWANTED)}
