@@ -33,6 +33,7 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
         import litert_torch
 
         program = torch.export.load(graph.path).run_decompositions(_DECOMPOSITIONS)
+        _decode_for_each_reader(program)
         feeds = {spec.name: torch.zeros(spec.shape) for spec in graph.inputs}  # type: ignore[arg-type]
         outputs = [spec.name for spec in graph.outputs]
         model = litert_torch.convert(
@@ -102,6 +103,21 @@ def _conv_transpose2d(
 
 
 _DECOMPOSITIONS = {aten.conv_transpose2d.input: _conv_transpose2d}
+
+
+def _decode_for_each_reader(program: ExportedProgram) -> None:
+    """Codes with several readers are decoded once for each of them.
+
+    litert-torch 0.10 forgets the shape of a decoding node when it transposes for one reader
+    (`insert_t_q_dq` of its layout pass), and then refuses the next one.
+    """
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target is torch.ops.quantized_decomposed.dequantize_per_tensor.default:
+            for reader in list(node.users)[1:]:
+                with graph.inserting_before(reader):
+                    reader.replace_input_with(node, graph.node_copy(node))
+    program.graph_module.recompile()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ class EarlyEncoder(Protocol):
     """An image encoder that also tells what it knew early on."""
 
     def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings [B, 256, H, W] and an early map [B, H, W, C]."""
+        """Embeddings [B, 256, H, W] and an early map [B, C, H, W]."""
         ...
 
 
@@ -31,8 +31,8 @@ class PhotoFeatures(nn.Module):
         self.embedding_encoder = _quadrupled(dim, dim // 4, dim // 8)
 
     def forward(self, embeddings: Tensor, early: Tensor) -> Tensor:
-        """[B, dim, H, W] and [B, H, W, C] -> [B, dim / 8, 4H, 4W]."""
-        compressed = self.compress_vit_feat(early.permute(0, 3, 1, 2))
+        """[B, dim, H, W] and [B, C, H, W] -> [B, dim / 8, 4H, 4W]."""
+        compressed = self.compress_vit_feat(early)
         return self.embedding_encoder(embeddings) + compressed  # type: ignore[no-any-return]
 
 

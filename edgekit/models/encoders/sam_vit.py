@@ -219,11 +219,11 @@ class SamVitEncoder(nn.Module):
         return self.with_early(image)[0]
 
     def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The embeddings, and the first global block's output [B, grid, grid, C] for SAM-HQ."""
+        """The embeddings, and the first global block's output [B, C, grid, grid] for SAM-HQ."""
         x = self.patch_embed(image) + self.pos_embed
         early = x
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index == self.first_global:
                 early = x
-        return self.neck(x.permute(0, 3, 1, 2)), early
+        return self.neck(x.permute(0, 3, 1, 2)), early.permute(0, 3, 1, 2)

@@ -198,6 +198,6 @@ class TinyVitEncoder(nn.Module):
         return self.with_early(image)[0]
 
     def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The embeddings, and the second stage's output [B, 64, 64, 160] for Light HQ-SAM."""
+        """The embeddings, and the second stage's output [B, 160, 64, 64] for Light HQ-SAM."""
         early = self.layers[:2](self.patch_embed(image))
-        return self.neck(self.layers[2:](early)), early.permute(0, 2, 3, 1)
+        return self.neck(self.layers[2:](early)), early
