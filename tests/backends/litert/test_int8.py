@@ -52,18 +52,38 @@ class Coded:
     planned: np.ndarray
 
 
+class TwoReaders(torch.nn.Module):
+    """Codes that one reader wants with channels last and the other with channels first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, CHANNELS, 1)
+        self.mix = torch.nn.Linear(CHANNELS, CHANNELS)
+        self.up = torch.nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
+        self.also_up = torch.nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = self.stem(image)
+        tokens = self.mix(x.permute(0, 2, 3, 1).flatten(1, 2))
+        mixed = tokens.unflatten(1, (FRAME, FRAME)).permute(0, 3, 1, 2)
+        return self.up(x) + self.also_up(mixed)
+
+
 @pytest.fixture(scope="module")
 def coded(tmp_path_factory: pytest.TempPathFactory) -> Coded:
+    return converted(Residual, tmp_path_factory.mktemp("int8"))
+
+
+def converted(kind: type[torch.nn.Module], folder: Path) -> Coded:
     from edgekit.graph.capture import Program
     from edgekit.graph.program_file import save_program
     from edgekit.precision.coded_walk import coded_walk
     from edgekit.precision.int8 import plan_int8
     from edgekit.precision.quantizer import apply_int8
 
-    folder = tmp_path_factory.mktemp("int8")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = Residual().eval()
+        module = kind().eval()
         image = torch.randn(1, 3, FRAME, FRAME)
     specs = [
         TensorSpec(name=name, dtype="float32", shape=tuple(tensor.shape))
@@ -110,14 +130,24 @@ def _ranges(program, feeds: dict[str, np.ndarray]):
 
 
 def test_the_file_computes_what_the_plan_says(coded: Coded) -> None:
+    step = max(line.result.scale[0] for line in coded.part.nodes if line.result)
+    assert np.abs(computed(coded) - coded.planned).max() <= 2.5 * step  # halves fall either way
+    assert np.abs(coded.planned).max() > 20 * step
+
+
+def test_codes_may_be_read_in_two_layouts(tmp_path: Path) -> None:
+    coded = converted(TwoReaders, tmp_path)
+    error = np.abs(computed(coded) - coded.planned).max()
+    assert error < 0.05 * np.abs(coded.planned).max()
+
+
+def computed(coded: Coded) -> np.ndarray:
     session = backends.backend("litert").open_artifact(
         coded.artifact, coded.folder, TARGET, threads=1
     )
     got = session.run({"image": coded.image})["image_embeddings"]
     assert got.dtype == np.float32
-    step = max(line.result.scale[0] for line in coded.part.nodes if line.result)
-    assert np.abs(got - coded.planned).max() <= 2.5 * step  # codes next to a half fall either way
-    assert np.abs(coded.planned).max() > 20 * step
+    return got
 
 
 def test_every_coded_product_is_an_integer_kernel(coded: Coded) -> None:
