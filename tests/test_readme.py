@@ -15,6 +15,7 @@ import pytest
 
 from edgekit import backends, catalog
 from edgekit.models import families, registry
+from edgekit.models.verified import verified_devices
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -52,8 +53,8 @@ def families_table() -> str:
 
     export, speed = ("verify", "export"), ("speed",)
 
-    rows = ["| model | export, CPU | peak memory | encoder, eager | ONNX Runtime | OpenVINO |"]
-    rows += ["|---|--:|--:|--:|--:|--:|"]
+    columns = "export, CPU | peak memory | encoder, eager | ONNX Runtime | OpenVINO | verified"
+    rows = [f"| model | {columns} |", "|---|--:|--:|--:|--:|--:|---|"]
     for name in (row.name for row in registry.models()):
         cells = [
             told(export, name, "x86-fp32", "cpu_s", "{:.0f} s"),
@@ -61,6 +62,7 @@ def families_table() -> str:
             told(speed, name, "x86-fp32", "eager_ms", "{:.0f} ms"),
             told(speed, name, "x86-ort-fp32", "ratio", "{:.2f}x"),
             told(speed, name, "x86-fp32", "ratio", "{:.2f}x"),
+            "; ".join(verified_devices(name)),
         ]
         if any(cells):
             rows.append(f"| `{name}` | {' | '.join(cells)} |")

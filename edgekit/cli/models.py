@@ -44,31 +44,19 @@ def _described(row: ModelRow) -> dict[str, object]:
 
 def _print_list(rows: tuple[ModelRow, ...]) -> None:
     from edgekit.cli.console import console, table
+    from edgekit.models.verified import verified_devices
 
     figures = ("parameters", "GMACs", "input")
     columns = ("licence", "checkpoints that load", "verified for")
     listed = table("model", "family", *figures, *columns, right=figures)
     for row in rows:
-        told = (row.licence, ", ".join(row.forms), _verified_targets(row.name))
+        told = (row.licence, ", ".join(row.forms), "\n".join(verified_devices(row.name)))
         listed.add_row(row.name, row.family, *_figures(row), *told)
     console().print(listed)
     typer.echo(
         "edgekit models NAME shows where its weights are to be had, and for which targets it was"
         " verified, and how. GMACs: the encoder's work on one photo."
     )
-
-
-def _verified_targets(model: str) -> str:
-    """The targets that it passed, a line per precision: "int8: android, x86"."""
-    from edgekit.models.verified import verified_targets
-    from edgekit.records import Precision
-
-    devices: dict[str, list[str]] = {precision: [] for precision in Precision}
-    for target in verified_targets(model):
-        device, _, precision = target.rpartition("-")
-        devices[precision].append(device)
-    lines = (f"{precision}: {', '.join(found)}" for precision, found in devices.items() if found)
-    return "\n".join(lines)
 
 
 def _figures(row: ModelRow) -> tuple[str, str, str]:

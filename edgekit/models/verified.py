@@ -68,3 +68,14 @@ def verified_targets(model: str) -> tuple[str, ...]:
     """Those of them that it passed."""
     passed = {ran.target for ran in verifications() if ran.model == model and ran.passed}
     return tuple(target for target in judged_targets(model) if target in passed)
+
+
+def verified_devices(model: str) -> tuple[str, ...]:
+    """The same by precision: "fp32: android, x86", "int8: x86"."""
+    devices: dict[str, list[str]] = {precision: [] for precision in Precision}
+    for target in verified_targets(model):
+        device, _, precision = target.rpartition("-")
+        devices[precision].append(device)
+    return tuple(
+        f"{precision}: {', '.join(names)}" for precision, names in devices.items() if names
+    )
