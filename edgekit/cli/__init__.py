@@ -14,7 +14,7 @@ from edgekit.cli.bench import bench
 from edgekit.cli.detect import detect
 from edgekit.cli.doctor import doctor
 from edgekit.cli.evaluate import evaluate
-from edgekit.cli.exits import ExitingGroup
+from edgekit.cli.exits import ExitingGroup, stop_on_sigterm
 from edgekit.cli.export import export
 from edgekit.cli.inspect import inspect
 from edgekit.cli.models import models
@@ -71,4 +71,5 @@ def _options(
 
 def main() -> None:
     """Entry point of the `edgekit` command."""
+    stop_on_sigterm()
     app()

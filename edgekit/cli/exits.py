@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from typing import Any
 
 import typer
@@ -10,8 +11,8 @@ from typer.core import TyperGroup
 
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+INTERRUPTED = 128 + signal.SIGINT
+"""As shells have it."""
 
 _DISK_TROUBLE = frozenset(
     {
@@ -33,6 +34,12 @@ _EXPORT_EXTRA = frozenset(
 """Packages of `edgekit[export]`: a device does well without them until it is asked to export."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Asked to end by another program than the keyboard's."""
+
+    code = 128 + signal.SIGTERM
+
+
 class ExitingGroup(TyperGroup):
     """The command group that turns what commands raise into a message on stderr and a code."""
 
@@ -42,13 +49,22 @@ class ExitingGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("\nInterrupted: nothing half-written was left behind.", err=True)
-            raise typer.Exit(INTERRUPTED) from interrupt
+            raise typer.Exit(getattr(interrupt, "code", INTERRUPTED)) from interrupt
         except (EdgekitError, OSError, ModuleNotFoundError) as error:
             told = _told(error)
             if told is None:
                 raise
             fail(told)
             raise typer.Exit(told.exit_code) from error
+
+
+def stop_on_sigterm() -> None:
+    """A CI job that is cancelled ends like Ctrl-C: temporary folders go, children too."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def fail(error: EdgekitError) -> None:

@@ -364,8 +364,9 @@ def test_no_exit_code_but_those_of_the_design():
     assert codes(EdgekitError) <= {1, 2, 3}
 
 
-def test_ctrl_c_is_one_line_and_exit_code_130():
-    code = (
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_is_one_line_and_the_signals_exit_code(sent, code):
+    program = (
         "import sys, time\n"
         "from edgekit import pipeline\n"
         "def export(request, *, report):\n"
@@ -377,10 +378,10 @@ def test_ctrl_c_is_one_line_and_exit_code_130():
         "main()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "started\n"
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, sent)
         _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert stderr.strip() == "Interrupted: nothing half-written was left behind."
