@@ -216,6 +216,9 @@ class _Coder:
         return tuple(None if s is product else s for s in activations), None
 
     def _code(self, source: fx.Node) -> Quantization:
+        """What max pooling picks keeps the code of what it picks from: LiteRT takes no other."""
+        while (made := maker(source)).target is aten.max_pool2d.default:
+            source = made.all_input_nodes[0]
         found = self._ranges.of(source)
         assert found is not None  # `_operands` names no other
         return activation_code(found, self._recipe, name=source.name)

@@ -174,6 +174,32 @@ def test_results_are_coded_behind_the_relu_of_the_same_kernel(
     assert lines(part)["add_1"] is Precision.FP32
 
 
+class Pyramid(nn.Module):
+    """Max pooling after max pooling, of numbers below zero too; [1, 16, 64, 64]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, CHANNELS, 3, 2, 1)
+        self.mix = nn.Conv2d(CHANNELS, CHANNELS, 1)
+        self.head = nn.Conv2d(CHANNELS, CHANNELS, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.silu(self.stem(image))
+        return self.head(F.gelu(self.mix(F.max_pool2d(F.max_pool2d(x, 5, 1, 2), 5, 1, 2))))
+
+
+def test_max_pooling_keeps_the_code_of_what_it_picks_from() -> None:
+    program = capture_encoder(Pyramid().eval(), frame=FRAME)
+    noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
+    ranges = ranges_on(program, {"image": noise})
+    assert ranges.by_name["max_pool2d_1"].low > ranges.by_name["silu"].low
+    part = plan_int8(program, ranges, replace(AFFINE, product_db=0, function_db=0))
+    pools = [line for line in part.nodes if line.node.startswith("max_pool2d")]
+    mix = next(line for line in part.nodes if line.node == "conv2d_1")
+    (code,) = {code for line in pools for code in (*line.inputs, line.result)}
+    assert code == mix.inputs[0] == activation_code(ranges.by_name["silu"], AFFINE, name="silu")
+
+
 class TwoResults(nn.Module):
     """Features of two scales: [1, 3, 128, 128] -> [1, 16, 64, 64] and [1, 16, 32, 32]."""
 
@@ -307,13 +333,11 @@ def test_nothing_diverges_in_a_sound_plan(program: Program, ranges: Ranges, imag
 def test_values_beyond_what_calibration_gave_are_named(
     program: Program, ranges: Ranges, image
 ) -> None:
-    pooled = ranges.by_name["max_pool2d"]
-    dark = replace(
-        ranges, by_name={**ranges.by_name, "max_pool2d": replace(pooled, usual_high=0.1)}
-    )
+    bright = ranges.by_name["relu"]
+    dark = replace(ranges, by_name={**ranges.by_name, "relu": replace(bright, usual_high=0.1)})
     found = first_divergence(program, plan_int8(program, dark, UINT8), image)
     assert found is not None
-    assert re.search(r"range: \d+% of max_pool2d lie beyond", found.cause)
+    assert re.search(r"range: \d+% of relu lie beyond", found.cause)
 
 
 # --- what is too coarse ---------------------------------------------------------------------------
