@@ -15,6 +15,9 @@ from edgekit.store import digest_file
 MAX_RANK = 4
 """Of any tensor: LiteRT's GPU delegate and most of XNNPACK's operators stop there."""
 
+MAX_BYTES = 2**31
+"""Of a `.tflite` file: a FlatBuffer's offsets end there. The converter starts from float32."""
+
 _CONVERTER = "litert-torch"
 
 
@@ -22,9 +25,19 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     """Convert `NAME.pt2` to `NAME.tflite`; operators and shapes are read back from the file.
 
     Layout stays that of the graph contract (`image` is [1, 3, S, S]).
+
+    Raises:
+        GraphRejected: too large for a `.tflite`, not convertible, or other than asked for.
+        RuntimeMissing: LiteRT or the converter is not installed.
     """
     require_runtime(PACKAGE, target)
     converter = _require_converter()
+    if (size := graph.path.stat().st_size) > MAX_BYTES:
+        raise GraphRejected(
+            f"The {graph.role} has {size / 1e9:.1f} GB of float32 weights.",
+            expected=f"at most {MAX_BYTES / 1e9:.1f} GB, all that a .tflite file can hold",
+            next_step="take a smaller model (edgekit models), or a target of another runtime",
+        )
     from edgekit.backends.litert.conversion import tflite_from_program
 
     path = folder / f"{graph.path.stem}.tflite"

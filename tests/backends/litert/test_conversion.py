@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit import backends
-from edgekit.errors import RuntimeMissing
+from edgekit.errors import GraphRejected, RuntimeMissing
 from edgekit.records import Gate, Graph, Precision, Role, Target, TensorSpec
 from edgekit.store import sha256_of
 
@@ -51,6 +51,21 @@ def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) ->
     target = _target(Precision.FP32)
     with pytest.raises(RuntimeMissing, match=r"pip install 'edgekit\[litert-export\]'"):
         lowering.lower(_graph(Path("none.pt2"), "0" * 64), target, Path())
+
+
+def test_weights_beyond_a_flatbuffer_are_refused_before_converting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ViT-H in float32; the file is a hole of that size."""
+    from edgekit.backends.litert import lowering
+
+    monkeypatch.setattr(lowering, "require_runtime", lambda *_: "2.3.0")
+    monkeypatch.setattr(lowering, "version", lambda _: "0.10.0")
+    path = tmp_path / "encoder.pt2"
+    with path.open("wb") as file:
+        file.truncate(2_550_000_000)
+    with pytest.raises(GraphRejected, match=r"2\.5 GB of float32 weights.*\n.*2\.1 GB"):
+        lowering.lower(_graph(path, "0" * 64), _target(Precision.FP32), tmp_path)
 
 
 @pytest.mark.slow
