@@ -25,6 +25,7 @@ from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import load
 from edgekit.records import Graph, Target
 from edgekit.store import sha256_of
+from tests.graph.form import require_form
 
 pytestmark = pytest.mark.slow
 
@@ -224,6 +225,7 @@ def test_each_encoder_equals_torch(name: str, target: Target, tmp_path: Path) ->
     image = draw((1, 3, frame, frame), np.float32)
 
     program = capture_encoder(encoder, frame=frame, contract=row.graph)
+    require_form(program)
     graph = lower_to_onnx(program, target, folder=tmp_path)
 
     assert not {"BatchNormalization", "Shape", "Gather"} & graph.ops.keys()

@@ -1,0 +1,27 @@
+"""The form that every compiler takes, asserted of a captured program."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from edgekit.graph.capture import Program
+from edgekit.precision.plan import plannable
+
+MAX_RANK = 4
+"""LiteRT's most inside attention and windows, and below Core ML's 5."""
+UNWANTED = ("bicubic", "einsum", "roll", "repeat_interleave", "index.Tensor")
+"""Parts of the names of aten operators that some edge compiler lacks."""
+
+
+def require_form(program: Program) -> None:
+    """No tensor of too high a rank, no unwanted operator, and one result per node that computes."""
+    nodes = program.exported.graph.nodes
+    values = {node.name: node.meta.get("val") for node in nodes}
+    assert not {
+        name
+        for name, value in values.items()
+        if isinstance(value, Tensor) and value.dim() > MAX_RANK
+    }
+    called = {str(node.target) for node in nodes if node.op == "call_function"}
+    assert not {op for op in called if any(word in op for word in UNWANTED)}
+    assert all(isinstance(values[node.name], Tensor) for node in plannable(program))
