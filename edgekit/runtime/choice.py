@@ -9,14 +9,18 @@ from edgekit.errors import BadInput
 from edgekit.records import FloatArray, MaskChoice, MaskRule, StableMask
 
 Indices = npt.NDArray[np.int64]
+Asked = bool | str | MaskChoice
+"""One mask (False), several (True), one of the family's own sets by name, or any other choice."""
 
 
-def choice_of(rule: MaskRule, multimask: bool | str) -> MaskChoice:
-    """The rule for one mask (False), for several (True), or one of the family's own by name.
+def choice_of(rule: MaskRule, multimask: Asked) -> MaskChoice:
+    """The rule by which a family's masks answer what was asked.
 
     Raises:
         BadInput: the family knows no such name.
     """
+    if isinstance(multimask, MaskChoice):
+        return multimask
     if isinstance(multimask, bool):
         return rule.multimask if multimask else rule.single
     named = {choice.name: choice for choice in rule.others}

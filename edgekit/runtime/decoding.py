@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, ClientContract, FloatArray, Session
-from edgekit.runtime.choice import choice_of, chosen
+from edgekit.runtime.choice import Asked, choice_of, chosen
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.prediction import Prediction, Size
 from edgekit.runtime.prompts import Prompt, decoder_feeds
@@ -66,7 +66,7 @@ class Decoding:
     size: Size
     features: dict[str, FloatArray]
 
-    def many(self, prompts: Sequence[Prompt], *, multimask: bool | str) -> Predictions:
+    def many(self, prompts: Sequence[Prompt], *, multimask: Asked) -> Predictions:
         """All decoding is done on return, `CHUNK` prompts at a time."""
         count = 1 if self.slots else CHUNK
         chunks = [prompts[start : start + count] for start in range(0, len(prompts), count)]
@@ -84,7 +84,7 @@ class Decoding:
         )
 
     def _decode(
-        self, prompts: Sequence[Prompt], *, multimask: bool | str
+        self, prompts: Sequence[Prompt], *, multimask: Asked
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Low-res logits [M, side, side] and scores [M] of the masks asked for, per prompt."""
         choice = choice_of(self.client.masks, multimask)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from edgekit.records import BoolArray, FloatArray
+from edgekit.runtime.choice import Asked
 from edgekit.runtime.prompts import Prompt
 
 Size = tuple[int, int]
@@ -26,7 +27,7 @@ class Prediction(NamedTuple):
 class Answers(Protocol):
     """How prompts on one photo become masks."""
 
-    def many(self, prompts: Sequence[Prompt], *, multimask: bool | str) -> Sequence[Prediction]:
+    def many(self, prompts: Sequence[Prompt], *, multimask: Asked) -> Sequence[Prediction]:
         """The predictions of checked prompts; masks are made when one is taken."""
         ...
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import Bundle, Client, DetectorContract, FloatArray, Role, Session
+from edgekit.runtime.choice import Asked
 from edgekit.runtime.decoding import Decoding
 from edgekit.runtime.detections import Masks, detect
 from edgekit.runtime.photo import PhotoLike, load_photo
@@ -129,7 +130,7 @@ class Predictor:
         *,
         box: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
-        multimask: bool | str = False,
+        multimask: Asked = False,
     ) -> Prediction:
         """Segment one object, in SAM's calling convention and photo coordinates.
 
@@ -150,7 +151,7 @@ class Predictor:
         return self.predict_many([prompt], multimask=multimask)[0]
 
     def predict_many(
-        self, prompts: Sequence[Prompt], *, multimask: bool | str = False
+        self, prompts: Sequence[Prompt], *, multimask: Asked = False
     ) -> Sequence[Prediction]:
         """Segment many objects of the photo.
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
-from edgekit.records import Client, ClientContract, FloatArray, Label, PromptPart
+from edgekit.records import Client, ClientContract, FloatArray, Label, MaskChoice, PromptPart
+from edgekit.runtime.choice import Asked
 from edgekit.runtime.preprocess import resized_size
 
 Coordinates = npt.NDArray[np.float64]
@@ -88,13 +89,14 @@ class Prompt:
             parts.add("points_and_box")
         return parts
 
-    def check_taken(self, client: Client, *, multimask: bool | str = False) -> None:
+    def check_taken(self, client: Client, *, multimask: Asked = False) -> None:
         """Refuse what the family's decoder has not learned.
 
         Raises:
             BadInput: a part that the family refuses, too many points, a mask of the wrong size.
         """
-        asked = self.parts | ({"multimask"} if multimask else set())
+        several = bool(multimask) and not isinstance(multimask, MaskChoice)
+        asked = self.parts | ({"multimask"} if several else set())
         if refused := [part for part in _PARTS if part in asked.intersection(client.refuses)]:
             foreground = "foreground " if "background_point" in client.refuses else ""
             raise BadInput(

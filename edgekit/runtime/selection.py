@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.records import BoolArray, FloatArray
+from edgekit.runtime.choice import Asked
 from edgekit.runtime.detections import Masks
 from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.prompts import Prompt
@@ -25,7 +26,7 @@ class Choosing:
     def __init__(self, masks: Masks) -> None:
         self._masks = masks
 
-    def many(self, prompts: Sequence[Prompt], *, multimask: bool | str) -> Sequence[Prediction]:
+    def many(self, prompts: Sequence[Prompt], *, multimask: Asked) -> Sequence[Prediction]:
         """One mask per prompt, which the contract has seen to."""
         del multimask
         return Chosen(len(prompts), lambda index: select(self._masks, prompts[index]))

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from edgekit.catalog import Photo, PhotoSet
 from edgekit.errors import BadInput
-from edgekit.records import NATIVE, BoolArray, Client, DetectorContract, Execution, Gate
+from edgekit.records import (
+    NATIVE,
+    BoolArray,
+    Client,
+    ClientContract,
+    DetectorContract,
+    Execution,
+    Gate,
+    MaskChoice,
+)
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verify.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
+from edgekit.verify.picks import settled
 from edgekit.verify.prompts import PromptKind, Trial, subjects_of, trials_of, trials_on
 from edgekit.verify.verdict import Evidence, PromptResult, Verdict, judged
 
@@ -70,10 +81,22 @@ def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) ->
     if isinstance(reference.client, DetectorContract):
         trials += trials_on([each.masks[0] for each in reference.everything()])
     for trial in trials:
-        expected.append(_decoded(reference, trial, reference_so_far=expected))
-        found = _decoded(candidate, trial, reference_so_far=expected)
+        expected.append(_decoded(reference, trial, expected))
+        found = _decoded(candidate, trial, expected)
+        flipped: bool | None = None
+        if trial.multimask:
+            flipped = bool(np.argmax(found.scores) != np.argmax(expected[-1].scores))
+        elif isinstance(reference.client, ClientContract):
+            found, flipped = settled(
+                reference.client.masks.single,
+                found,
+                expected[-1],
+                ours=partial(_decoded, candidate, trial, expected),
+                theirs=partial(_decoded, reference, trial, expected),
+            )
         truth = subjects[trial.subject].truth if trial.subject is not None else None
         result = _compared(photo.id, trial, truth, found=found, expected=expected[-1])
+        result = replace(result, flipped=flipped)
         seen.append(_evidence(photo, result, reference.client, found=found, expected=expected[-1]))
     if isinstance(reference.client, DetectorContract):
         seen.append(_everything(photo, candidate, reference))
@@ -81,9 +104,15 @@ def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) ->
 
 
 def _decoded(
-    predictor: Predictor, trial: Trial, *, reference_so_far: Sequence[Prediction]
+    predictor: Predictor,
+    trial: Trial,
+    reference_so_far: Sequence[Prediction],
+    choice: MaskChoice | None = None,
 ) -> Prediction:
-    """Run one prompt on the photo that is set; a refinement takes the reference's logits."""
+    """Run one prompt on the photo that is set; a refinement takes the reference's logits.
+
+    `choice` asks for other masks than the trial.
+    """
     mask = None
     if trial.mask_from is not None:
         # A prompt must be finite; a reference that is not has failed on trial `mask_from` already.
@@ -95,7 +124,7 @@ def _decoded(
             labels=trial.labels or None,
             box=trial.box,
             mask=mask,
-            multimask=trial.multimask,
+            multimask=choice or trial.multimask,
         )
 
 
@@ -120,7 +149,7 @@ def _compared(
         logit_cosine=logit_cosine(*logits) if decoded else None,
         logit_error=max_abs_error(*logits) if decoded else None,
         chosen=chosen,
-        flipped=int(np.argmax(found.scores)) != chosen if trial.multimask else None,
+        flipped=None,
         reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
         candidate_truth=None if truth is None else mask_iou(found.masks[chosen], truth),
     )

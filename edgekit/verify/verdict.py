@@ -22,8 +22,9 @@ class PromptResult:
 
     `finite` False: some logit or score was NaN or infinite; the IoU is then 0 and the logit figures
     are None. `chosen` is the reference's mask index (argmax of its scores), and everything is
-    compared there; `flipped` says that the candidate would have chosen another one (None for a
-    single mask). `*_truth` are IoUs against the annotation, None where there is none.
+    compared there; `flipped` says that the candidate would have chosen another one, of several or
+    of those among which the family's rule picks a single one (`picks`; None where it picks none).
+    `*_truth` are IoUs against the annotation, None where there is none.
     """
 
     photo: str
