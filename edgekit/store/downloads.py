@@ -76,11 +76,18 @@ def _stream(url: str, output: Path, progress: Progress | None) -> None:
 
 
 def _unavailable(file: CheckpointFile, reason: str) -> WeightsUnavailable:
-    place = checkpoint_dir()
-    wrong = (place / file.filename).is_file() and file.sha256 is not None
+    folder = checkpoint_dir()
+    wrong = (folder / file.filename).is_file() and file.sha256 is not None
+    place = _from_home(folder)
     there = f"; the {file.filename} in {place} has another SHA-256" if wrong else ""
     return WeightsUnavailable(
         f"{file.filename} is not there: {reason}{there}",
         expected=f"{file.filename} from {file.url}, SHA-256 {file.sha256 or 'unknown'}",
         next_step=f"put the file in {place}, or use --weights seeded for random weights",
     )
+
+
+def _from_home(path: Path) -> str:
+    """With ~ for the user's folder: the text ends up in bundles, which others read."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -154,3 +154,14 @@ def test_interrupted_download_leaves_nothing(server: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         download(checkpoint(f"{server}/weights.pth"), progress=interrupt)
     assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_a_message_does_not_tell_where_the_users_folder_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text goes into bundles that are passed on."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / ".cache" / "edgekit"))
+    told = refusal(checkpoint("http://127.0.0.1:1/gone"))
+    assert str(tmp_path) not in told
+    assert "~/.cache/edgekit/checkpoints" in told
