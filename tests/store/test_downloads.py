@@ -162,6 +162,7 @@ def test_a_message_does_not_tell_where_the_users_folder_is(
     """The text goes into bundles that are passed on."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / ".cache" / "edgekit"))
-    told = refusal(checkpoint("http://127.0.0.1:1/gone"))
-    assert str(tmp_path) not in told
-    assert "~/.cache/edgekit/checkpoints" in told
+    with pytest.raises(WeightsUnavailable) as caught:
+        download(checkpoint("http://127.0.0.1:1/gone"))
+    assert str(tmp_path) not in str(caught.value)
+    assert "~/.cache/edgekit/checkpoints" in str(caught.value)
