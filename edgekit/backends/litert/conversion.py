@@ -115,8 +115,8 @@ def _decode_for_each_reader(program: ExportedProgram) -> None:
     for node in list(graph.nodes):
         if node.target is torch.ops.quantized_decomposed.dequantize_per_tensor.default:
             # A result keeps its node: the program's signature names it.
-            _, *others = sorted(node.users, key=lambda reader: reader.op != "output")
-            for reader in others:
+            readers = sorted(node.users, key=lambda reader: reader.op != "output")
+            for reader in readers[1:]:
                 with graph.inserting_before(reader):
                     reader.replace_input_with(node, graph.node_copy(node))
     program.graph_module.recompile()
