@@ -7,6 +7,9 @@ be honoured: the format has no float16 arithmetic that CPU kernels take, and del
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
+
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 
 
@@ -33,7 +36,40 @@ def with_float16_weights(model: bytes) -> bytes:
         }
         for operation in _WEIGHTED
     ]
-    halved = quantizer.Quantizer(bytearray(model), recipe).quantize(
+    halved = quantizer.Quantizer(bytearray(_with_own_weights(model)), recipe).quantize(
         enable_progress_bar=False, enable_progress_report=False
     )
     return bytes(halved.quantized_model)
+
+
+def _with_own_weights(model: bytes) -> bytes:
+    """The same `.tflite`, whose weights are read by one convolution or linear layer and no other.
+
+    The converter merges constants that are equal (the two sides of a resize by matrix products);
+    ai-edge-quantizer 0.10 takes them apart again and then trips over the name of the second.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    weighted = {
+        getattr(schema.BuiltinOperator, name.replace("CONV_2D_TRANSPOSE", "TRANSPOSE_CONV"))
+        for name in _WEIGHTED
+    }
+    graph = content.subgraphs[0]
+    readers = Counter(tensor for operator in graph.operators for tensor in operator.inputs)
+    for operator in graph.operators:
+        code = content.operatorCodes[operator.opcodeIndex].builtinCode
+        if code not in weighted or readers[shared := operator.inputs[1]] == 1:
+            continue
+        own = copy.copy(graph.tensors[shared])
+        buffer = copy.copy(content.buffers[own.buffer])
+        if buffer.data is None:
+            continue  # computed, not held
+        own.buffer = len(content.buffers)
+        own.name += b"_%d" % len(graph.tensors)
+        content.buffers.append(buffer)
+        operator.inputs[1] = len(graph.tensors)
+        graph.tensors.append(own)
+        readers[shared] -= 1
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(content))

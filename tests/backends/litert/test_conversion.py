@@ -97,6 +97,34 @@ def test_float16_weights_halve_the_file_and_keep_the_function(tmp_path: Path) ->
     assert 1e-6 < error < 1e-3 * np.abs(expected).max()
 
 
+class _Resize(torch.nn.Module):
+    """Both axes by products with the same matrix, which the converter keeps once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("matrix", torch.rand(12, 6))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.matrix @ torch.nn.functional.linear(image, self.matrix)
+
+
+@pytest.mark.slow
+def test_a_weight_that_another_operator_reads_becomes_float16_too(tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch", reason="the converter is the extra `litert-export`")
+    path, module, image = tmp_path / "some.pt2", _Resize(), torch.randn(1, 8, 6, 6)
+    torch.export.save(torch.export.export(module, (image,), strict=False), path)
+    graph, backend, target = (
+        _graph(path, sha256_of(path)),
+        backends.backend("litert"),
+        _target(Precision.FP16),
+    )
+    artifact = backend.lower(graph, target, tmp_path)
+    assert artifact.ops["FULLY_CONNECTED"] == artifact.ops["DEQUANTIZE"] == 1
+    session = backend.open_artifact(artifact, tmp_path, target, threads=1)
+    result = session.run({"image": image.numpy()})["image_embeddings"]
+    np.testing.assert_allclose(result, module(image).numpy(), rtol=5e-3, atol=5e-3)
+
+
 class _Encoder(torch.nn.Module):
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
