@@ -10,6 +10,7 @@ from edgekit.errors import NotYet
 from edgekit.pack import tool_versions
 from edgekit.records import Artifact, Target
 from edgekit.stages.graphs import LoweredGraphs
+from edgekit.stages.programs import release
 
 _LISTING = "artifacts.json"
 
@@ -56,6 +57,7 @@ def make_artifacts(
     )
 
     def build(folder: Path) -> None:
+        release(graphs.row)
         artifacts = tuple(
             replace(backend.lower(graph, target, folder), macs=graph.macs, memory=graph.memory)
             for graph in graphs.graphs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ from edgekit.records import ModelRow, WeightsSource
 if TYPE_CHECKING:
     from edgekit.graph.capture import Program
     from edgekit.models.checkpoints.fit import Split
+
+KEPT = 250_000_000
+"""Parameters of a model that may stay in memory beside a converter's own copies: 1 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,3 +67,13 @@ def _decoder(split: Split, encoder: Program, slots: int | None) -> Program:
     return capture_decoder(
         split.decoder, features=encoder.outputs, slots=slots, contract=split.row.graph
     )
+
+
+def release(row: ModelRow) -> None:
+    """Forget a large model: converters hold its weights several times over (ViT-H: 2.5 GB each).
+
+    Whoever needs it again captures it again.
+    """
+    if row.parameters > KEPT:
+        captured.cache_clear()
+        gc.collect()  # graphs refer to themselves
