@@ -73,7 +73,7 @@ class Stub(nn.Module):
     """An encoder whose two maps are known."""
 
     def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        return image.new_ones(1, 256, 2, 2), image.new_ones(1, 2, 2, 5)
+        return image.new_ones(1, 256, 2, 2), image.new_ones(1, 5, 2, 2)
 
 
 def test_the_encoder_settles_what_depends_on_the_photo_alone() -> None:
@@ -84,7 +84,7 @@ def test_the_encoder_settles_what_depends_on_the_photo_alone() -> None:
     }
     with torch.no_grad():
         embeddings, features = encoder(torch.zeros(1, 3, 8, 8))
-        early = torch.ones(1, 2, 2, 5)
+        early = torch.ones(1, 5, 2, 2)
         expected = encoder.mask_decoder(embeddings, early)
         without = encoder.mask_decoder(embeddings, 0 * early)
     assert features.shape == (1, 32, 8, 8)
