@@ -59,7 +59,7 @@ class ExitingGroup(TyperGroup):
 
 
 def stop_on_sigterm() -> None:
-    """A CI job that is cancelled ends like Ctrl-C: temporary folders go, children too."""
+    """A CI job that is cancelled ends as by Ctrl-C: nothing half-written stays."""
 
     def stop(*_: object) -> None:
         raise Stopped

@@ -95,8 +95,9 @@ def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) ->
                 theirs=partial(_decoded, reference, trial, expected),
             )
         truth = subjects[trial.subject].truth if trial.subject is not None else None
-        result = _compared(photo.id, trial, truth, found=found, expected=expected[-1])
-        result = replace(result, flipped=flipped)
+        result = _compared(
+            photo.id, trial, truth, found=found, expected=expected[-1], flipped=flipped
+        )
         seen.append(_evidence(photo, result, reference.client, found=found, expected=expected[-1]))
     if isinstance(reference.client, DetectorContract):
         seen.append(_everything(photo, candidate, reference))
@@ -135,6 +136,7 @@ def _compared(
     *,
     found: Prediction,
     expected: Prediction,
+    flipped: bool | None,
 ) -> PromptResult:
     finite = _finite(found) and _finite(expected)
     chosen = int(np.argmax(expected.scores))
@@ -149,7 +151,7 @@ def _compared(
         logit_cosine=logit_cosine(*logits) if decoded else None,
         logit_error=max_abs_error(*logits) if decoded else None,
         chosen=chosen,
-        flipped=None,
+        flipped=flipped,
         reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
         candidate_truth=None if truth is None else mask_iou(found.masks[chosen], truth),
     )

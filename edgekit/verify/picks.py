@@ -17,7 +17,7 @@ from edgekit.runtime.choice import chosen_indices, stability
 from edgekit.verify.metrics import mask_iou
 
 TIE = 1e-3
-"""Of predicted IoU or stability: about what rounding to FP16 alters."""
+"""Of predicted IoU or stability: a thousandth of what they span."""
 ALIKE = 0.99
 """IoU of two masks from which on it does not matter how they were picked."""
 
@@ -60,7 +60,7 @@ def settled(
 def contenders(choice: MaskChoice) -> MaskChoice:
     """All masks among which a rule picks one, scored as it scores them: place = decoder's index.
 
-    One mask or none at all where the rule does not pick.
+    None where the rule does not pick.
     """
     picks = choice.keep == "best" or choice.unless_stable is not None
     preferred = () if choice.unless_stable is None else (choice.unless_stable.index,)

@@ -10,7 +10,13 @@ from __future__ import annotations
 import copy
 from collections import Counter
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+_WEIGHTED = {
+    "CONV_2D": "CONV_2D",
+    "DEPTHWISE_CONV_2D": "DEPTHWISE_CONV_2D",
+    "CONV_2D_TRANSPOSE": "TRANSPOSE_CONV",
+    "FULLY_CONNECTED": "FULLY_CONNECTED",
+}
+"""Operators whose second operand is a weight: ai-edge-quantizer's names, and the file's."""
 
 
 def with_float16_weights(model: bytes) -> bytes:
@@ -52,10 +58,7 @@ def _with_own_weights(model: bytes) -> bytes:
     from ai_edge_litert.tools import flatbuffer_utils
 
     content = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
-    weighted = {
-        getattr(schema.BuiltinOperator, name.replace("CONV_2D_TRANSPOSE", "TRANSPOSE_CONV"))
-        for name in _WEIGHTED
-    }
+    weighted = {getattr(schema.BuiltinOperator, name) for name in _WEIGHTED.values()}
     graph = content.subgraphs[0]
     readers = Counter(tensor for operator in graph.operators for tensor in operator.inputs)
     for operator in graph.operators:
