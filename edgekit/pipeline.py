@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from edgekit import backends, catalog, store
+from edgekit import catalog, store
 from edgekit.bench import compare
 from edgekit.doctor import preflight, read_machine, usable_cores
 from edgekit.errors import UnknownName
+from edgekit.lowering import lowering
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
+from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Gate, Target, WeightsSource
 from edgekit.runtime import Predictor
-from edgekit.stages.artifacts import make_artifacts, ready_backend
+from edgekit.runtime.opening import execution
+from edgekit.stages.artifacts import make_artifacts
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.diagnosis import explain_failure
 from edgekit.stages.graphs import lower_graphs
@@ -100,7 +103,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
             here and `force` is not set.
     """
     row, target = registry.model(request.model), catalog.target(request.target)
-    backend = ready_backend(target)
+    lowering(target)
     calibration = catalog.calibration_set(request.calibration)
     final = request.out / f"{row.name}-{target.name}"
     store.require_replaceable(final, replace=request.force)
@@ -110,22 +113,23 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         source = locate(row, request.weights, progress=report.progress)
     for warning in filter(None, (row.warning, source.warning)):
         report.warning(warning)
+    programs = Programs(row, source, target.prompt_slots)
     with report.stage("precision"):
         plan = make_plan(
-            row,
-            source,
+            programs,
             target,
             calibration,
             search=request.precision == "auto",
             progress=report.progress,
         )
     with report.stage("graphs"):
-        graphs = lower_graphs(row, source, target, plan)
+        graphs = lower_graphs(programs, target, plan)
+    programs.release()
     with report.stage(f"files for {target.runtime}"):
-        files = make_artifacts(graphs, target, backend)
+        files = make_artifacts(graphs, target)
     if target.int8 and not request.force:
         with report.stage("INT8 against float"):
-            require_faster(graphs, target, files)
+            require_faster(programs, target, files)
     with report.stage("bundle"):
         bundle = make_bundle(final, target, graphs=graphs, files=files, replace=request.force)
     if not request.verify:
@@ -136,7 +140,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         with report.stage("diagnosis"):
             picture = final.with_name(f"{final.name}-mismatch.png")
             report.warning(
-                explain_failure(graphs, target, verdict=verdict, verified=photos, picture=picture)
+                explain_failure(programs, plan, verdict=verdict, verified=photos, picture=picture)
             )
     return Exported(bundle=bundle, verdict=verdict)
 
@@ -215,16 +219,16 @@ def _verdict(
     report: Report,
 ) -> Verdict:
     target = bundle.manifest.target
-    execution = backends.backend(target.runtime).execution(target)
-    if execution.how == "not run":
-        return not_run(execution.reason or "no stand-in", gate=gate)
+    how = execution(target)
+    if how.how == "not run":
+        return not_run(f"{how.reason}", gate=gate)
     with report.stage("verify"):
         return verify_predictors(
             Predictor(bundle),
             reference_predictor(bundle.manifest.model, source),
             photos,
             gate=gate,
-            execution=execution,
+            execution=how,
             on_photo=report.progress,
         )
 

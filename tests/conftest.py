@@ -51,14 +51,15 @@ def exported(
 
     Skips where the target's runtime is not installed.
     """
-    from edgekit import backends, catalog
+    from edgekit import catalog
+    from edgekit.lowering import obstacle
     from edgekit.pipeline import ExportRequest, export
 
     out = tmp_path_factory.mktemp("dist")
     bundles: dict[tuple[str, str], Path] = {}
 
     def make(model: str, target: str) -> Path:
-        if missing := backends.probe(catalog.target(target).runtime).reason:
+        if missing := obstacle(catalog.target(target)):
             pytest.skip(missing)
         if (model, target) not in bundles:
             request = ExportRequest(

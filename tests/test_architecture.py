@@ -11,13 +11,22 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgekit"
 HEAVY = {
-    # backends: to convert programs, and to evaluate Core ML's; bench: to time PyTorch.
-    "torch": {"models", "graph", "precision", "train", "backends", "bench"},
-    "onnx": {"models", "graph", "backends"},
+    # models: definitions; emulation: to evaluate Core ML's programs; bench: to time PyTorch.
+    "torch": {
+        "models",
+        "program",
+        "graph",
+        "precision",
+        "lowering",
+        "train",
+        "emulation",
+        "bench",
+    },
+    "onnx": {"models", "graph", "lowering", "emulation"},
     "onnxsim": {"graph"},
-    "onnxruntime": {"backends"},
-    "openvino": {"backends", "bench"},  # bench: for the machine's peak
-    "tensorrt": {"backends"},
+    "onnxruntime": {"runtimes"},
+    "openvino": {"runtimes", "lowering", "bench"},  # bench: for the machine's peak
+    "tensorrt": {"runtimes"},
     "typer": {"cli"},
     "rich": {"cli"},
     "pooch": {"store"},
@@ -55,7 +64,7 @@ def test_only_the_command_line_prints() -> None:
 def test_every_module_imports_alone_without_heavy_packages() -> None:
     """What a device runs: no torch, no onnx, no pydantic at import."""
     code = (
-        "import sys, edgekit.runtime, edgekit.backends, edgekit.verify, edgekit.catalog\n"
+        "import sys, edgekit.runtime, edgekit.runtimes, edgekit.verify, edgekit.catalog\n"
         "heavy = {'torch', 'onnx', 'onnxruntime', 'openvino', 'pydantic', 'typer', 'pycocotools'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
     )

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgekit import backends, catalog, store
+from edgekit import catalog, store
 from edgekit.bench import bundle_contestant
+from edgekit.lowering import obstacle
 from edgekit.models import registry
 from edgekit.models.families.fastsam import CLIENT
 from edgekit.pipeline import ExportRequest, export, verify
@@ -64,7 +65,7 @@ def exported(row: ModelRow, tmp_path: Path, photo: Path, report) -> Callable[[st
     """`exported(target)`: the folder of a bundle. INT8 need not be faster at this size."""
 
     def make(target: str) -> Path:
-        if missing := backends.probe(catalog.target(target).runtime).reason:
+        if missing := obstacle(catalog.target(target)):
             pytest.skip(missing)
         request = ExportRequest(
             model=row.name,

@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit import backends, catalog, store
+from edgekit import catalog, store
+from edgekit.catalog import runtimes
 from edgekit.errors import BadInput, BundleCorrupt, CheckpointMismatch, NotYet, UnknownName
 from edgekit.pipeline import ExportRequest, export, verify
 from edgekit.records import Role
@@ -219,8 +221,9 @@ def test_min_iou_replaces_the_gates(nanosam_bundle: Path, report, two_photos: Pa
 def test_targets_that_are_not_there_yet_say_so_before_any_work(
     report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(backends.BACKENDS, "openvino", backends.BackendRow(not_yet="planned"))
-    with pytest.raises(NotYet, match="planned"):
+    row = replace(runtimes.runtime_row("openvino"), precisions=())
+    monkeypatch.setattr(runtimes, "RUNTIMES", {**runtimes.RUNTIMES, "openvino": row})
+    with pytest.raises(NotYet, match="edgekit cannot make fp32 for OpenVINO"):
         export(request(tmp_path), report=report)
     assert report.stages == []
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import backends, catalog
+from edgekit import catalog
+from edgekit.catalog.runtimes import unsupported
 from edgekit.models import families, registry
 from edgekit.models.verified import verified_devices
 
@@ -38,7 +39,7 @@ def targets_table() -> str:
         gate = f"{target.gate.mean_iou} / {target.gate.min_iou}"
         rows.append(
             f"| `{target.name}` | {target.device} | {target.runtime} | {target.precision} | {gate} "
-            f"| {'not yet' if backends.not_yet(target) else 'ready'} |"
+            f"| {'not yet' if unsupported(target) else 'ready'} |"
         )
     return "\n".join(rows)
 

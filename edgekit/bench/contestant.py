@@ -18,14 +18,16 @@ Kind = Literal["bundle", "eager", "compile"]
 class Contestant:
     """One line of the table.
 
-    name: how it is called there. runtime: package and version, for the record. bytes: of the files
-    that are loaded. bundle: its folder. model, weights: of the PyTorch model, where `kind` is one.
-    decodes: whether prompts are decoded; else they choose among what the encoder found.
+    name: how it is called there. runtime: the target's runtime, with its version where it is here.
+    execution: "native", or what stands in for the runtime. bytes: of the files that are loaded.
+    bundle: its folder. model, weights: of the PyTorch model, where `kind` is one. decodes: whether
+    prompts are decoded; else they choose among what the encoder found.
     """
 
     name: str
     kind: Kind
     runtime: str
+    execution: str
     bytes: int
     bundle: Path | None = None
     model: str | None = None
@@ -44,15 +46,18 @@ class Opened:
 
 
 def bundle_contestant(bundle: Bundle) -> Contestant:
-    """A bundle on its own runtime, called by its folder's name."""
-    target = bundle.manifest.target
-    from edgekit.backends import probe
+    """A bundle, called by its folder's name; on a stand-in where its runtime cannot run."""
+    from edgekit.runtime.opening import execution
+    from edgekit.runtimes import probe
 
+    target = bundle.manifest.target
+    here = probe(target.runtime)
     files = [file for artifact in bundle.manifest.artifacts for file in artifact.files]
     return Contestant(
         name=bundle.path.name,
         kind="bundle",
-        runtime=f"{target.runtime} {probe(target.runtime).version or 'not installed'}",
+        runtime=f"{target.runtime} {here.version}" if here.version else target.runtime,
+        execution=execution(target).label,
         bytes=sum(file.bytes for file in files),
         bundle=bundle.path,
         decodes=not isinstance(bundle.manifest.client, DetectorContract),
@@ -83,6 +88,7 @@ def pytorch_contestant(
         name=f"PyTorch {kind}",
         kind=kind,
         runtime=f"torch {version}",
+        execution="native",
         bytes=sum(file.bytes for file in weights.files),
         model=model,
         weights=weights,

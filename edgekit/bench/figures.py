@@ -51,6 +51,7 @@ class Timing:
 class Figures:
     """One contestant. `missing` says why it could not be run; everything else is empty then.
 
+    execution: "native", or "emulated by" and the stand-in, whose times are not the runtime's.
     left_out: why there are tasks that do not apply to it. load_s: from nothing to all graphs ready.
     first_s: the first call of each task, which pays for compilation. peak_bytes: of its process,
     over all tasks.
@@ -58,6 +59,7 @@ class Figures:
 
     name: str
     runtime: str
+    execution: str
     bytes: int
     missing: str | None = None
     left_out: str | None = None

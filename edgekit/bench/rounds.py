@@ -115,6 +115,7 @@ def _figures(run: _Run) -> Figures:
     named = Figures(
         name=contestant.name,
         runtime=contestant.runtime,
+        execution=contestant.execution,
         bytes=contestant.bytes,
         missing=run.failure,
         left_out=None if contestant.decodes else NO_DECODER,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit.catalog.runtimes import RUNTIMES
 from edgekit.catalog.tables import names_in, record_from_toml, table_dir, unknown, unusable
 from edgekit.records import Target
 from edgekit.store import Malformed, contradictions
-
-RUNTIMES = ("onnxruntime", "openvino", "tensorrt", "coreml", "litert")
 
 
 def target(name: str) -> Target:

@@ -10,18 +10,18 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.bench import bench
-from edgekit.cli.detect import detect
-from edgekit.cli.doctor import doctor
-from edgekit.cli.evaluate import evaluate
+from edgekit.cli.commands.bench import bench
+from edgekit.cli.commands.detect import detect
+from edgekit.cli.commands.doctor import doctor
+from edgekit.cli.commands.evaluate import evaluate
+from edgekit.cli.commands.export import export
+from edgekit.cli.commands.inspect import inspect
+from edgekit.cli.commands.models import models
+from edgekit.cli.commands.predict import predict
+from edgekit.cli.commands.targets import targets
+from edgekit.cli.commands.train import train
+from edgekit.cli.commands.verify import verify
 from edgekit.cli.exits import ExitingGroup, stop_on_sigterm
-from edgekit.cli.export import export
-from edgekit.cli.inspect import inspect
-from edgekit.cli.models import models
-from edgekit.cli.predict import predict
-from edgekit.cli.targets import targets
-from edgekit.cli.train import train
-from edgekit.cli.verify import verify
 
 app = typer.Typer(
     name="edgekit",

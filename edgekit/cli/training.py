@@ -12,7 +12,7 @@ from edgekit.cli.console import console
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from edgekit.train.stages import Mark, StepReport, Watch
+    from edgekit.train.stages.driving import Mark, StepReport, Watch
 
 _EVERY_S = 20
 """Between two lines of a log."""

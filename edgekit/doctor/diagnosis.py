@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit import backends, catalog
+from edgekit import catalog
+from edgekit.catalog.runtimes import RUNTIMES, install_command
 from edgekit.doctor.machine import Machine, read_machine
 from edgekit.doctor.packages import PackageHealth, import_failure, packages_of
 
 OnCheck = Callable[[int, int], None]
 
-_NVIDIA_INDEX = "--extra-index-url https://pypi.nvidia.com"
 _SAME_TIME = 2
 """Imports tried at once: each may take a core and a gigabyte."""
 
@@ -50,7 +50,7 @@ def diagnose(folder: Path = Path(), *, on_check: OnCheck | None = None) -> Diagn
         folder: where exports would be written (for the free disk).
         on_check: called with (done, total) as parts are checked.
     """
-    names = ("export", *backends.BACKENDS)
+    names = ("export", *RUNTIMES)
     found: list[RuntimeHealth] = []
     with ThreadPoolExecutor(_SAME_TIME) as pool:
         for health in pool.map(_health, names):
@@ -58,12 +58,6 @@ def diagnose(folder: Path = Path(), *, on_check: OnCheck | None = None) -> Diagn
             if on_check:
                 on_check(len(found), len(names))
     return Diagnosis(machine=read_machine(folder), export=found[0], runtimes=tuple(found[1:]))
-
-
-def remedy_for(extra: str) -> str:
-    """What to type to install an extra."""
-    index = f" {_NVIDIA_INDEX}" if extra == "tensorrt" else ""
-    return f"pip install 'edgekit[{extra}]'{index}"
 
 
 def _health(extra: str) -> RuntimeHealth:
@@ -76,7 +70,7 @@ def _health(extra: str) -> RuntimeHealth:
         targets=tuple(t.name for t in catalog.targets() if extra in ("export", t.runtime)),
         usable=reason is None,
         reason=reason,
-        remedy=None if reason is None else remedy_for(extra),
+        remedy=None if reason is None else install_command(extra),
     )
 
 

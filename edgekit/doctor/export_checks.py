@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.doctor.diagnosis import remedy_for
+from edgekit.catalog.runtimes import install_command, runtime_row
 from edgekit.doctor.machine import free_disk_mb
 from edgekit.doctor.packages import packages_of
 from edgekit.errors import BadInput, RuntimeMissing
@@ -13,8 +13,6 @@ from edgekit.records import Target
 DISK_MB = 1000
 """A bundle of the largest model in FP16 and its cached graphs need less than twice this; of the
 usual ones, a tenth."""
-_LOWERED_WITHOUT = frozenset({"tensorrt"})
-"""Runtimes that an export can be made for without having them."""
 MEMORY_MB = 3000
 """Exports were measured at 2 to 4 GB; with less free, the machine swaps."""
 
@@ -26,14 +24,15 @@ def preflight(target: Target, out: Path) -> tuple[str, ...]:
         RuntimeMissing: a package is missing, out of bounds, or known to be bad.
         BadInput: the disk is full.
     """
-    # "-export" has what only converts, where a runtime has such packages.
-    for extra in {"export", target.runtime, f"{target.runtime}-export"} - _LOWERED_WITHOUT:
+    row = runtime_row(target.runtime)
+    runtime = None if row.exports_without else row.name
+    for extra in filter(None, ("export", runtime, row.converter)):
         for package in packages_of(extra):
             if package.problem:
                 raise RuntimeMissing(
                     f"The export for {target.name} would fail: {package.problem}.",
                     expected=f"{package.distribution}{package.wanted}",
-                    next_step=f"{remedy_for(extra)}   (edgekit doctor shows all of it)",
+                    next_step=f"{install_command(extra)}   (edgekit doctor shows all of it)",
                 )
     free = free_disk_mb(out)
     if free < DISK_MB:

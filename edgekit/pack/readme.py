@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
+from edgekit.catalog.runtimes import install_command, runtime_row
 from edgekit.pack.client_steps import client_steps
 from edgekit.records import Artifact, Manifest, TensorSpec
-
-# By runtime: what its user has to do on the device.
-_BEFORE_THE_FIRST_RUN = {
-    "tensorrt": (
-        "## On the device, once",
-        "",
-        "    ./build.sh",
-        "",
-        "builds one engine per part with trtexec, for this GPU and this TensorRT, and writes",
-        "beside it where it comes from. Until then there is only the typed ONNX to build from.",
-        "",
-    ),
-    "coreml": (
-        "## In an app",
-        "",
-        "Add the packages to the Xcode project, or compile them with",
-        "`MLModel.compileModel(at:)`, and run them with `MLModel.prediction(from:)`. Inputs and",
-        "results are float32 `MLMultiArray`s. Unused prompt slots get label -2.",
-        "",
-        "`image` is a tensor, so Vision's `VNCoreMLRequest` does not take it: an image input of",
-        "Core ML has one scale for all channels, and its padding would be a colour, which is not",
-        "zero after normalisation. From a `CVPixelBuffer`: resize it as below, then fill the array",
-        "plane by plane, red first, with (value - mean) / std, and zeros beyond the photo.",
-        "",
-    ),
-}
 
 
 def bundle_readme(manifest: Manifest) -> str:
@@ -46,14 +21,15 @@ def bundle_readme(manifest: Manifest) -> str:
             "",
             "## Python",
             "",
-            f"    pip install 'edgekit[{manifest.target.runtime}]'",
+            f"    {install_command(manifest.target.runtime)}",
             "",
             "    from edgekit.runtime import Predictor",
             "    predictor = Predictor('.')",
             "    predictor.set_image('photo.jpg')",
             "    masks, scores, logits = predictor.predict(points=[[320, 240]], labels=[1])",
             "",
-            *_BEFORE_THE_FIRST_RUN.get(manifest.target.runtime, ()),
+            *runtime_row(manifest.target.runtime).readme.splitlines(),
+            "",
             "## Any other language",
             "",
             *client_steps(manifest.client, manifest.target.prompt_slots),

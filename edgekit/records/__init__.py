@@ -20,6 +20,8 @@ from edgekit.records.bundles import (
     GraphFormat,
     Manifest,
     MemoryNeed,
+    OnnxGraph,
+    SavedProgram,
 )
 from edgekit.records.client import (
     Client,
@@ -102,6 +104,7 @@ __all__ = [
     "MemoryNeed",
     "ModelRow",
     "NodePlan",
+    "OnnxGraph",
     "PartPlan",
     "Precision",
     "PrecisionPlan",
@@ -113,6 +116,7 @@ __all__ = [
     "Resampling",
     "Rgb",
     "Role",
+    "SavedProgram",
     "Session",
     "StableMask",
     "Target",

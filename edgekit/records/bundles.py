@@ -31,31 +31,48 @@ class MemoryNeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """What a backend converts: one captured program as a file. `path` is absolute.
+class _GraphFacts:
+    """What is known of a graph whatever its format.
 
-    `format` "onnx": lowered to ONNX of that `opset`, `ops` are ONNX operators; "program": the
-    program itself in torch's own format (`<role>.pt2`), `ops` are aten operators. `macs` are
-    multiply-accumulates per run (of the decoder: for one prompt of two points).
-    `weights` is the file beside it that holds what one ONNX file cannot. `plan` is set where the
-    backend's converter applies it; the program is in float32 then.
-    `title` and `licence` are the model's, for formats that have room for them.
+    `path` is absolute. `macs` are multiply-accumulates per run (in the decoder, for one prompt of
+    two points). `plan` is set where the runtime's converter applies it; the graph is in float32
+    then. `title` and `licence` are the model's, for formats that have room for them.
     """
 
     role: Role
-    format: GraphFormat = "onnx"
     path: Path
     sha256: str
-    opset: int | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
-    weights: Path | None = None
     macs: int | None = None
-    memory: MemoryNeed | None = None
     plan: PartPlan | None = None
     title: str = ""
     licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxGraph(_GraphFacts):
+    """An ONNX file; `ops` counts ONNX operators.
+
+    `weights` is the file beside it that holds what one ONNX file cannot (2 GB).
+    """
+
+    opset: int
+    weights: Path | None = None
+    memory: MemoryNeed | None = None
+    format: Literal["onnx"] = "onnx"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedProgram(_GraphFacts):
+    """A captured program in torch's own format, `<role>.pt2`; `ops` counts aten operators."""
+
+    format: Literal["program"] = "program"
+
+
+Graph = OnnxGraph | SavedProgram
+"""One captured program as a file: what a runtime's lowering converts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,20 @@ How = Literal["native", "emulated", "not run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How a runtime's artifacts run on this machine: natively, by a stand-in, or not at all.
+    """How a target's files run on this machine.
 
-    `reason` says why it is not `native`.
+    `by` names what runs in place of the target's runtime ("ONNX Runtime 1.24.1") and is set if
+    `how` is "emulated". `reason` says why `how` is not "native".
     """
 
     how: How
+    by: str | None = None
     reason: str | None = None
+
+    @property
+    def label(self) -> str:
+        """For tables: "native", "emulated by ONNX Runtime 1.24.1" or "not run"."""
+        return f"{self.how} by {self.by}" if self.by else self.how
 
 
 NATIVE = Execution(how="native")
@@ -24,7 +31,7 @@ NATIVE = Execution(how="native")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a backend finds on this machine. `reason` is set when it is not available."""
+    """Whether this machine has a runtime. `reason` says why not."""
 
     available: bool
     version: str | None = None

@@ -1,29 +1,71 @@
-"""A bundle's files as sessions, one per role."""
+"""A bundle's files as sessions: on their own runtime, or on what stands in for it here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from edgekit.records import Bundle, Feeds, FloatArray, Role, Session
+from edgekit import runtimes
+from edgekit.emulation import emulator
+from edgekit.records import (
+    Artifact,
+    Bundle,
+    Execution,
+    Feeds,
+    FloatArray,
+    Role,
+    Session,
+    Target,
+)
+from edgekit.runtimes.installed import missing_runtime
 
 
-def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
-    """Open every artifact of a bundle on its runtime.
+def execution(target: Target) -> Execution:
+    """How a target's files run on this machine.
+
+    Natively where their runtime can run them; else by the stand-in, if there is one and its
+    packages are installed.
+    """
+    own = runtimes.runtime(target.runtime).execution(target)
+    stand_in = emulator(target)
+    if own.how != "not run" or stand_in is None:
+        return own
+    found = stand_in.probe()
+    if not found.available:
+        return Execution(how="not run", reason=f"{own.reason}; to emulate it, {found.reason}")
+    reason = f"{own.reason}; {stand_in.DESCRIPTION}"
+    return Execution(how="emulated", by=found.version, reason=reason)
+
+
+def open_artifact(
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+) -> Session:
+    """Open one artifact, as `execution` says.
 
     Args:
-        bundle: as read.
+        artifact: with paths relative to `folder`.
+        folder: where its files lie.
+        target: what it was made for.
         threads: for the runtime; None leaves the number to it.
 
     Raises:
-        BundleCorrupt: a file of the bundle is missing or changed.
-        RuntimeMissing: the bundle's runtime is not installed.
+        BundleCorrupt: a file is missing or cannot be read.
+        RuntimeMissing: neither the runtime nor its stand-in can run here.
     """
-    from edgekit.backends import backend
+    runtime, stand_in = runtimes.runtime(target.runtime), emulator(target)
+    if stand_in is None or runtime.execution(target).how != "not run":
+        return runtime.open_artifact(artifact, folder, target, threads=threads)
+    how = execution(target)
+    if how.how == "not run":
+        raise missing_runtime(target.runtime, how.reason)
+    return stand_in.open_artifact(artifact, folder, threads=threads)
 
+
+def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
+    """Open every artifact of a bundle; arguments and errors as `open_artifact`."""
     target = bundle.manifest.target
-    runtime = backend(target.runtime)
     opened = [
-        (artifact, runtime.open_artifact(artifact, bundle.path, target, threads=threads))
+        (artifact, open_artifact(artifact, bundle.path, target, threads=threads))
         for artifact in bundle.manifest.artifacts
     ]
     sessions = {artifact.role: session for artifact, session in opened}

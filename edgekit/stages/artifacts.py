@@ -1,16 +1,16 @@
-"""ONNX graphs to the files of one runtime."""
+"""Graphs to the files of one runtime."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit import backends, store
-from edgekit.errors import NotYet
+from edgekit import runtimes, store
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.lowering import lowering
 from edgekit.pack import tool_versions
-from edgekit.records import Artifact, Target
+from edgekit.records import Artifact, Graph, MemoryNeed, OnnxGraph, Target
 from edgekit.stages.graphs import LoweredGraphs
-from edgekit.stages.programs import release
 
 _LISTING = "artifacts.json"
 
@@ -23,46 +23,36 @@ class RuntimeFiles:
     artifacts: tuple[Artifact, ...]
 
 
-def ready_backend(target: Target) -> backends.Backend:
-    """The target's backend.
+def make_artifacts(graphs: LoweredGraphs, target: Target) -> RuntimeFiles:
+    """Convert the graphs, or find them in the cache.
 
     Raises:
-        NotYet: the runtime or the precision is planned, not there.
-        RuntimeMissing: the runtime is not installed.
+        RuntimeMissing: a package of the converter is missing, or its version does not suit.
+        GraphRejected: the runtime's converter does not take a graph.
     """
-    backend = backends.backend(target.runtime)
-    if reason := backends.not_yet(target):
-        raise NotYet(
-            f"Target {target.name} cannot be exported to: {reason}.",
-            expected="a target that `edgekit targets` calls ready",
-            next_step="edgekit targets",
-        )
-    return backend
-
-
-def make_artifacts(
-    graphs: LoweredGraphs, target: Target, backend: backends.Backend
-) -> RuntimeFiles:
-    """Convert the graphs, or find them in the cache."""
     key = store.content_key(
         "artifacts",
-        store.code_digest("backends", "records"),
+        store.code_digest(__name__, runtime_row(target.runtime).lowers),
         *(f"{g.sha256} {g.plan} {g.title} {g.licence}" for g in graphs.graphs),
         target.precision,
         target.runtime,
         target.runtime_versions,
-        str(backend.probe().version),
+        str(runtimes.probe(target.runtime).version),
         str(sorted(tool_versions().items())),
         str(sorted(target.options.items())),
     )
 
     def build(folder: Path) -> None:
-        release(graphs.row)
+        made = lowering(target)
         artifacts = tuple(
-            replace(backend.lower(graph, target, folder), macs=graph.macs, memory=graph.memory)
+            replace(made.lower(graph, target, folder), macs=graph.macs, memory=_memory(graph))
             for graph in graphs.graphs
         )
         store.write_records(folder / _LISTING, artifacts)
 
     folder = store.cached_dir(key, build)
     return RuntimeFiles(folder=folder, artifacts=store.read_records(folder / _LISTING, Artifact))
+
+
+def _memory(graph: Graph) -> MemoryNeed | None:
+    return graph.memory if isinstance(graph, OnnxGraph) else None

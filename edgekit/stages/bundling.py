@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from edgekit import store
-from edgekit.backends.companions import write_companions
+from edgekit.lowering import write_companions
 from edgekit.pack import bundle_readme, make_manifest, write_plan
 from edgekit.records import Bundle, Target
 from edgekit.stages.artifacts import RuntimeFiles

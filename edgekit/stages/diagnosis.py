@@ -6,17 +6,16 @@ from pathlib import Path
 
 from edgekit import catalog
 from edgekit.errors import BadInput
-from edgekit.records import Role, Target
+from edgekit.program.programs import Programs
+from edgekit.records import PrecisionPlan, Role
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.stages.graphs import LoweredGraphs
-from edgekit.stages.programs import captured
 from edgekit.verify import Verdict, comparison_picture
 
 
 def explain_failure(
-    graphs: LoweredGraphs,
-    target: Target,
+    programs: Programs,
+    plan: PrecisionPlan | None,
     *,
     verdict: Verdict,
     verified: catalog.PhotoSet,
@@ -25,21 +24,21 @@ def explain_failure(
     """A few sentences, and a picture of the worst prompts.
 
     Args:
-        graphs: lowered with an INT8 plan.
-        target: what they were lowered for.
+        programs: of the model.
+        plan: what its graphs were made by.
         verdict: the one that failed.
         verified: the photos that it is about.
         picture: where the mismatch is drawn.
     """
     worst = min(verdict.results, key=lambda result: result.iou).photo
     photo = next((p for p in verified.photos if p.id == worst), verified.photos[0])
-    said = [_worst_kind(verdict), _divergence(graphs, target, photo)]
+    said = [_worst_kind(verdict), _divergence(programs, plan, photo)]
     try:
         comparison_picture(verdict).save(picture)
         said.append(f"The worst prompts are drawn in {picture}.")
     except (BadInput, OSError) as error:
         said.append(f"No picture: {error}.")
-    if graphs.plan and "search" not in graphs.plan.recipe:
+    if plan and "search" not in plan.recipe:
         said.append("Next: repeat with --precision auto, which moves blocks back to float.")
     return " ".join(filter(None, said))
 
@@ -51,15 +50,13 @@ def _worst_kind(verdict: Verdict) -> str:
     return f"Prompts that suffer most: {worst.kind}, mean IoU {worst.mean_iou:.4f}."
 
 
-def _divergence(graphs: LoweredGraphs, target: Target, photo: catalog.Photo) -> str:
-    from edgekit.precision.divergence import DIVERGED_DB, first_divergence
+def _divergence(programs: Programs, plan: PrecisionPlan | None, photo: catalog.Photo) -> str:
+    from edgekit.precision.apply.divergence import DIVERGED_DB, first_divergence
 
-    if graphs.plan is None:
+    if plan is None:
         return ""
-    row, source, part = graphs.row, graphs.source, graphs.plan.part(Role.ENCODER)
-    program = captured(row, source, target.prompt_slots).encoder
-    image = encoder_input(load_photo(photo.path), row.client.preprocessing)
-    found = first_divergence(program, part, {"image": image})
+    image = encoder_input(load_photo(photo.path), programs.row.client.preprocessing)
+    found = first_divergence(programs.encoder, plan.part(Role.ENCODER), {"image": image})
     if found is None:
         return f"No block's results fall below {DIVERGED_DB:.0f} dB: the errors are spread."
     return (

@@ -1,4 +1,4 @@
-"""Weights to graphs in the backend's format, and golden vectors from the model in memory."""
+"""Programs to graphs in the runtime's format, and golden vectors from the model in memory."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import backends, catalog, store
+from edgekit import catalog, store
+from edgekit.catalog.runtimes import lowering_applies_plan, runtime_row
 from edgekit.pack import tool_versions, write_golden
-from edgekit.records import Graph, ModelRow, Precision, PrecisionPlan, Target, WeightsSource
+from edgekit.program.programs import Programs
+from edgekit.records import (
+    Graph,
+    ModelRow,
+    OnnxGraph,
+    Precision,
+    PrecisionPlan,
+    SavedProgram,
+    Target,
+    WeightsSource,
+)
 from edgekit.stages.memory import need_of, require_memory
-from edgekit.stages.programs import captured
 
 if TYPE_CHECKING:
-    from edgekit.graph.capture import Program
+    from edgekit.program.capture import Program
 
 _LISTING = "graphs.json"
-# Everything whose change can change a graph or a golden tensor.
-_CODE = ("models", "graph", "precision", "pack", "runtime", "records")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoweredGraphs:
-    """A model's graphs in the format that the target's backend takes, and whose they are.
+    """A model's graphs in the format that the target's runtime takes, and whose they are.
 
     `plan` is what their nodes compute in, None for float32. `folder` also holds `golden/`. It lies
     in the cache: read it only.
@@ -35,10 +43,8 @@ class LoweredGraphs:
     graphs: tuple[Graph, ...]
 
 
-def lower_graphs(
-    row: ModelRow, source: WeightsSource, target: Target, plan: PrecisionPlan | None
-) -> LoweredGraphs:
-    """Load, capture, rewrite, lower and lint a model's graphs, or find them in the cache.
+def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None) -> LoweredGraphs:
+    """Load, capture, rewrite and lint a model's graphs, or find them in the cache.
 
     Raises:
         BadInput: the plan was made for other programs.
@@ -47,12 +53,9 @@ def lower_graphs(
     """
     key = store.content_key(
         "graphs",
-        store.code_digest(*_CODE),
-        row.name,
-        *(file.sha256 for file in source.files),
-        str(source.seed),
-        backends.takes(target.runtime),
-        str(target.prompt_slots),
+        store.code_digest(__name__),
+        *programs.identity,
+        runtime_row(target.runtime).takes,
         str(target.opset),
         str(sorted(target.forbidden_ops)),
         target.runtime,
@@ -61,16 +64,16 @@ def lower_graphs(
         repr(plan),
         str(sorted(tool_versions().items())),
     )
-    folder = store.cached_dir(key, lambda folder: _build(folder, row, source, target, plan))
-    graphs = store.read_records(folder / _LISTING, Graph)
+    folder = store.cached_dir(key, lambda folder: _build(folder, programs, target, plan))
+    kind = OnnxGraph if runtime_row(target.runtime).takes == "onnx" else SavedProgram
+    graphs: tuple[Graph, ...] = store.read_records(folder / _LISTING, kind)
     require_memory(graphs, target)
-    kept = plan if backends.applies_plan(target) else None
+    row, source = programs.row, programs.source
+    beside = plan if lowering_applies_plan(target) else None
     placed = tuple(
         replace(
-            graph,
-            path=folder / graph.path.name,
-            weights=graph.weights and folder / graph.weights.name,
-            plan=kept.part(graph.role) if kept else None,
+            _placed(graph, folder),
+            plan=beside.part(graph.role) if beside else None,
             title=row.title,
             licence=source.licence,
         )
@@ -79,54 +82,54 @@ def lower_graphs(
     return LoweredGraphs(row=row, source=source, plan=plan, folder=folder, graphs=placed)
 
 
-def _build(
-    folder: Path,
-    row: ModelRow,
-    source: WeightsSource,
-    target: Target,
-    plan: PrecisionPlan | None,
-) -> None:
-    from edgekit.models.reference import reference_sessions
-    from edgekit.precision.macs import macs_by_node
+def _placed(graph: Graph, folder: Path) -> Graph:
+    """The same graph with the paths of the cache as it is on this machine."""
+    if isinstance(graph, OnnxGraph) and graph.weights:
+        graph = replace(graph, weights=folder / graph.weights.name)
+    return replace(graph, path=folder / graph.path.name)
 
-    model = captured(row, source, target.prompt_slots)
-    programs = list(model.for_slots(target.prompt_slots))
-    work = [sum(macs_by_node(program).values()) for program in programs]
-    if plan and not backends.applies_plan(target):
-        programs = [_with_plan(program, plan, target) for program in programs]
-    graphs = [lowered(program, target, folder=folder) for program in programs]
-    counted = tuple(
-        replace(g, macs=macs, memory=need_of(g, target))
-        for g, macs in zip(graphs, work, strict=True)
-    )
-    store.write_records(folder / _LISTING, counted)
+
+def _build(folder: Path, programs: Programs, target: Target, plan: PrecisionPlan | None) -> None:
+    from edgekit.models.reference import reference_sessions
+    from edgekit.program.work import macs_by_node
+
+    lowered = []
+    for program in programs.lowered:
+        macs = sum(macs_by_node(program).values())
+        typed = plan is not None and not lowering_applies_plan(target)
+        graph = lower_program(
+            _with_plan(program, plan, target) if plan and typed else program, target, folder=folder
+        )
+        lowered.append(replace(graph, macs=macs))
+    store.write_records(folder / _LISTING, tuple(lowered))
     photo = catalog.image_set().photos[0].path
     write_golden(
         folder,
         photo,
-        client=row.client,
-        sessions=reference_sessions(model.split),
+        client=programs.row.client,
+        sessions=reference_sessions(programs.split),
         slots=target.prompt_slots,
     )
 
 
-def lowered(program: Program, target: Target, *, folder: Path) -> Graph:
-    """One program as a file of the format that the target's backend takes."""
-    from edgekit.graph.onnx_lowering import lower_to_onnx
-    from edgekit.graph.program_file import save_program
+def lower_program(program: Program, target: Target, *, folder: Path) -> Graph:
+    """One program as a file of the format that the target's runtime takes."""
+    from edgekit.graph.export import lower_to_onnx
+    from edgekit.program.saved import save_program
 
-    if backends.takes(target.runtime) == "program":
+    if runtime_row(target.runtime).takes == "program":
         return save_program(program, folder=folder)
-    return lower_to_onnx(program, target, folder=folder)
+    graph = lower_to_onnx(program, target, folder=folder)
+    return replace(graph, memory=need_of(graph, target))
 
 
 def _with_plan(program: Program, plan: PrecisionPlan, target: Target) -> Program:
     """The program with the plan in its types: casts, or integer codes."""
     part = plan.part(program.role)
     if plan.asked is Precision.INT8:
-        from edgekit.precision.quantizer import apply_int8
+        from edgekit.precision.apply.quantizer import apply_int8
 
-        return apply_int8(program, part, fold=backends.folds_weights(target.runtime))
-    from edgekit.precision.casts import apply_casts
+        return apply_int8(program, part, fold=runtime_row(target.runtime).folds_weights)
+    from edgekit.precision.apply.casts import apply_casts
 
     return apply_casts(program, part)

@@ -8,14 +8,14 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from edgekit import catalog, store
+from edgekit.program.programs import Programs
 from edgekit.records import Execution, PartPlan, Precision, Session, Target
 from edgekit.runtime import Predictor
-from edgekit.stages.programs import CapturedModel
 from edgekit.stages.remembered import Remembered
 from edgekit.verify import Verdict, verify_predictors
 
 if TYPE_CHECKING:
-    from edgekit.graph.capture import Program
+    from edgekit.program.capture import Program
 
 Judge = Callable[[tuple[PartPlan, ...]], Verdict]
 
@@ -26,7 +26,7 @@ FP16 that breaks does so on every photo; INT8 wears masks down, which takes more
 
 
 def judge_of(
-    model: CapturedModel,
+    programs: Programs,
     target: Target,
     photos: catalog.PhotoSet,
     *,
@@ -39,14 +39,14 @@ def judge_of(
     """
     from edgekit.models.reference import reference_sessions
 
-    client = model.split.row.client
+    client = programs.row.client
     few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
-    references = tuple(map(Remembered, reference_sessions(model.split)))
+    references = tuple(map(Remembered, reference_sessions(programs.split)))
     session = _rounded_halves if target.precision is Precision.FP16 else _rounded_codes
     judged = count(1)
 
     def judge(parts: tuple[PartPlan, ...]) -> Verdict:
-        planned = tuple(map(session, model.programs, parts, references))
+        planned = tuple(map(session, programs.planned, parts, references))
         verdict = verify_predictors(
             Predictor.from_sessions(client, *planned, prompt_slots=target.prompt_slots[-1:]),
             Predictor.from_sessions(client, *references),
@@ -62,15 +62,15 @@ def judge_of(
 
 
 def _rounded_halves(program: Program, part: PartPlan, _: Session) -> Session:
-    from edgekit.precision.casts import apply_casts
-    from edgekit.precision.emulate import emulated_session
+    from edgekit.precision.apply.casts import apply_casts
+    from edgekit.precision.apply.rounded_walk import emulated_session
 
     return emulated_session(apply_casts(program, part))
 
 
 def _rounded_codes(program: Program, part: PartPlan, reference: Session) -> Session:
     """The reference itself where the plan codes nothing."""
-    from edgekit.precision.coded_walk import coded_walk
+    from edgekit.precision.apply.coded_walk import coded_walk
 
     coded = any(line.precision is Precision.INT8 for line in part.nodes)
     return coded_walk(program, part) if coded else reference

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from edgekit.catalog.limits import WORKSPACE, rising_numbers
+from edgekit.catalog.limits import WORKSPACE, option, rising_numbers
 from edgekit.errors import GraphRejected
-from edgekit.records import Graph, MemoryNeed, Target
+from edgekit.records import Graph, MemoryNeed, OnnxGraph, Target
 
 _MB = 1e6
 
 
-def need_of(graph: Graph, target: Target) -> MemoryNeed | None:
+def need_of(graph: OnnxGraph, target: Target) -> MemoryNeed | None:
     """The estimate of one graph at the largest sizes that the target's options allow.
 
-    None for a graph that is not ONNX, or whose target leaves the sizes open.
+    None where the target leaves the sizes open.
 
     Raises:
         BadInput: an option is not of its form.
     """
     dims = {dim for spec in graph.inputs for dim in spec.shape if isinstance(dim, str)}
-    if graph.format != "onnx" or not dims <= target.options.keys():
+    if any(option(target, dim) is None for dim in dims):
         return None
     sizes = {dim: rising_numbers(target, dim, 3)[-1] for dim in sorted(dims)}
     from edgekit.graph.memory import memory_need_of_file
@@ -32,8 +32,8 @@ def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
     Raises:
         GraphRejected: the estimate is above the target's `memory_mb`.
     """
-    needs = [graph.memory for graph in graphs if graph.memory]
-    workspace = rising_numbers(target, WORKSPACE, 1)[0] if WORKSPACE in target.options else 0
+    needs = [graph.memory for graph in graphs if isinstance(graph, OnnxGraph) and graph.memory]
+    workspace = rising_numbers(target, WORKSPACE, 1)[0] if option(target, WORKSPACE) else 0
     tensors = sum(need.weights + need.activations for need in needs) / _MB
     if tensors + workspace > target.memory_mb:
         sizes = {name: size for need in needs for name, size in need.sizes.items()}

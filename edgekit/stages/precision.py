@@ -6,43 +6,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import backends, catalog, store
+from edgekit import catalog, store
+from edgekit.catalog.runtimes import plans_nodes
 from edgekit.pack import read_plan, tool_versions, write_plan
+from edgekit.program.programs import Programs
 from edgekit.records import (
     Bundle,
     CalibrationRecord,
     DetectorContract,
-    ModelRow,
     PartPlan,
     Precision,
     PrecisionPlan,
     Role,
     Target,
-    WeightsSource,
 )
 from edgekit.stages.judging import Judge, judge_of
-from edgekit.stages.programs import CapturedModel, captured
 
 if TYPE_CHECKING:
-    from edgekit.precision.ranges import Calibration
-    from edgekit.precision.search import Islands
+    from edgekit.precision.decide.fp16_search import Islands
+    from edgekit.precision.measure.ranges import Calibration
     from edgekit.verify import Verdict
 
-# What decides the ranges, and what decides from them.
-_MEASURING = (
-    "models",
-    "graph",
-    "runtime",
-    "verify.prompts",
-    "precision.ranges",
-    "precision.walk",
-)
-_DECIDING = ("precision", "records", "verify", "stages.precision", "stages.judging")
+_MEASURING = ("edgekit.precision.measure.ranges", "edgekit.program.programs")
+"""The modules that decide the ranges, with all that they import."""
 
 
 def make_plan(
-    row: ModelRow,
-    source: WeightsSource,
+    programs: Programs,
     target: Target,
     photos: catalog.PhotoSet,
     *,
@@ -58,14 +48,14 @@ def make_plan(
         BadInput: no photo, one that cannot be read, or ranges that are not finite.
         GraphRejected: no plan meets the gate.
     """
-    if not backends.planned(target):
+    if not plans_nodes(target):
         return None
     if target.precision is Precision.BF16:
-        return _bf16_plan(row, source, target)
-    record = _record(row, source, target, photos)
+        return _bf16_plan(programs)
+    record = _record(programs, target, photos)
     key = store.content_key(
         "plan",
-        store.code_digest(*_DECIDING),
+        store.code_digest(__name__),
         record.sha256,
         target.precision,
         str(target.gate),
@@ -74,13 +64,12 @@ def make_plan(
     )
 
     def build(folder: Path) -> None:
-        model = captured(row, source, target.prompt_slots)
-        calibration = calibrated(model, target, photos, record=record, on_photo=progress)
-        judge = judge_of(model, target, photos, progress=progress)
+        calibration = calibrated(programs, target, photos, record=record, on_photo=progress)
+        judge = judge_of(programs, target, photos, progress=progress)
         if target.int8:
-            plan = _int8_plan(model, target, calibration, judge if search else None)
+            plan = _int8_plan(programs, target, calibration, judge if search else None)
         else:
-            plan = _fp16_plan(model, calibration, judge)
+            plan = _fp16_plan(programs, calibration, judge)
         write_plan(folder, replace(plan, calibration=_told(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
@@ -95,7 +84,7 @@ def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
 
 
 def calibrated(
-    model: CapturedModel,
+    programs: Programs,
     target: Target,
     photos: catalog.PhotoSet,
     *,
@@ -106,14 +95,14 @@ def calibrated(
 
     Not the decoder's where an INT8 recipe leaves it float: nothing is decided from them.
     """
-    from edgekit.precision.ranges import measure, read_calibration, write_calibration
+    from edgekit.precision.measure.ranges import measure, read_calibration, write_calibration
 
     def build(folder: Path) -> None:
         measured = measure(
-            model.encoder,
-            model.decoder if _decides_on(target, Role.DECODER) else None,
+            programs.encoder,
+            programs.decoder if _decides_on(target, Role.DECODER) else None,
             photos=photos,
-            client=model.split.row.client,
+            client=programs.row.client,
             prompt_slots=target.prompt_slots[-1:],
             on_photo=on_photo,
         )
@@ -126,17 +115,12 @@ def _decides_on(target: Target, role: Role) -> bool:
     return target.int8 is None or role in target.int8.roles
 
 
-def _record(
-    row: ModelRow, source: WeightsSource, target: Target, photos: catalog.PhotoSet
-) -> CalibrationRecord:
+def _record(programs: Programs, target: Target, photos: catalog.PhotoSet) -> CalibrationRecord:
     digests = tuple(store.sha256_of(photo.path) for photo in photos.photos)
     fingerprint = store.content_key(
         "ranges",
         store.code_digest(*_MEASURING),
-        row.name,
-        *(file.sha256 for file in source.files),
-        str(source.seed),
-        str(target.prompt_slots),
+        *programs.identity,
         str(_decides_on(target, Role.DECODER)),
         *digests,
         *(f"{photo.id} {photo.instances!r}" for photo in photos.photos),
@@ -150,32 +134,30 @@ def _told(record: CalibrationRecord, calibration: Calibration) -> CalibrationRec
     return replace(record, name=Path(record.name).name, prompts=calibration.prompts)
 
 
-def _bf16_plan(row: ModelRow, source: WeightsSource, target: Target) -> PrecisionPlan:
+def _bf16_plan(programs: Programs) -> PrecisionPlan:
     """Made from the programs alone: BF16 needs no ranges."""
     key = store.content_key(
         "bf16 plan",
-        store.code_digest("models", "graph", *_DECIDING),
-        row.name,
-        str(target.prompt_slots),
+        store.code_digest(__name__, "edgekit.precision.decide.bf16"),
+        *programs.identity,
         str(sorted(tool_versions().items())),
     )
 
     def build(folder: Path) -> None:
-        from edgekit.precision.bf16 import plan_bf16
+        from edgekit.precision.decide.bf16 import plan_bf16
 
-        model = captured(row, source, target.prompt_slots)
-        parts = plan_bf16(model.programs)
+        parts = plan_bf16(programs.planned)
         write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="halves", parts=parts))
 
     return read_plan(store.cached_dir(key, build))
 
 
-def _fp16_plan(model: CapturedModel, calibration: Calibration, judge: Judge) -> PrecisionPlan:
-    from edgekit.precision.fp16 import islands_of, planned_with
-    from edgekit.precision.search import mend
+def _fp16_plan(handle: Programs, calibration: Calibration, judge: Judge) -> PrecisionPlan:
+    from edgekit.precision.decide.fp16 import islands_of, planned_with
+    from edgekit.precision.decide.fp16_search import mend
 
-    programs = model.programs
-    measures = model.split.row.graph.measures
+    programs = handle.planned
+    measures = handle.row.graph.measures
     measured = {
         p.role: islands_of(p, calibration.ranges(p.role), measures=measures) for p in programs
     }
@@ -186,33 +168,33 @@ def _fp16_plan(model: CapturedModel, calibration: Calibration, judge: Judge) -> 
     def judged(islands: Islands) -> Verdict:
         return judge(parts(islands))
 
-    islands = measured if _tosses_coins(model) else mend(programs, measured, judged)
+    islands = measured if _tosses_coins(handle) else mend(programs, measured, judged)
     recipe = "ranges" if islands == measured else "ranges, then search"
     return PrecisionPlan(asked=Precision.FP16, recipe=recipe, parts=parts(islands))
 
 
-def _tosses_coins(model: CapturedModel) -> bool:
+def _tosses_coins(programs: Programs) -> bool:
     """Whether the masks say little about a plan: random weights give a detector hundreds of
     candidates whose scores nearly tie, and which of them is kept no block in FP32 decides."""
-    source, client = model.split.source, model.split.row.client
+    source, client = programs.source, programs.row.client
     return source.kind == "seeded" and isinstance(client, DetectorContract)
 
 
 def _int8_plan(
-    model: CapturedModel, target: Target, calibration: Calibration, judge: Judge | None
+    programs: Programs, target: Target, calibration: Calibration, judge: Judge | None
 ) -> PrecisionPlan:
     """By the recipe; with a judge, relaxed until the masks meet the gate."""
-    from edgekit.precision.int8 import plan_int8
-    from edgekit.precision.int8_search import Returned, relax
+    from edgekit.precision.decide.int8 import plan_int8
+    from edgekit.precision.decide.int8_search import Returned, relax
 
     recipe = target.int8
     assert recipe is not None  # a profile of precision int8 has it
-    _, *others = model.programs
+    _, *others = programs.planned
     measured = calibration.by_role
     still = tuple(plan_int8(each, measured.get(each.role), recipe) for each in others)
 
     def part(returned: Returned) -> PartPlan:
-        return plan_int8(model.encoder, measured[Role.ENCODER], recipe, returned=returned)
+        return plan_int8(programs.encoder, measured[Role.ENCODER], recipe, returned=returned)
 
     returned: Returned = {}
     if judge:

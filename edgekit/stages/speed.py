@@ -9,19 +9,22 @@ from statistics import median
 
 import numpy as np
 
-from edgekit import backends, store
+from edgekit import store
+from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import GraphRejected
+from edgekit.lowering import lowering
 from edgekit.pack import tool_versions
-from edgekit.records import Artifact, ModelRow, Precision, Role, Session, Target, WeightsSource
+from edgekit.program.programs import Programs
+from edgekit.records import Artifact, Precision, Role, Session, Target
+from edgekit.runtime.opening import execution, open_artifact
 from edgekit.stages.artifacts import RuntimeFiles
-from edgekit.stages.graphs import LoweredGraphs, lowered
-from edgekit.stages.programs import captured
+from edgekit.stages.graphs import lower_program
 
 ROUNDS = 5
 _LISTING = "artifact.json"
 
 
-def require_faster(graphs: LoweredGraphs, target: Target, files: RuntimeFiles) -> None:
+def require_faster(programs: Programs, target: Target, files: RuntimeFiles) -> None:
     """Time the INT8 encoder and the same encoder in float, in turns, as the target runs them.
 
     Silent where the target's runtime is not here, or where its recipe leaves the encoder float.
@@ -29,16 +32,15 @@ def require_faster(graphs: LoweredGraphs, target: Target, files: RuntimeFiles) -
     Raises:
         GraphRejected: INT8 is not faster.
     """
-    backend = backends.backend(target.runtime)
-    if backend.execution(target).how != "native" or not target.int8:
+    if execution(target).how != "native" or not target.int8:
         return
     if Role.ENCODER not in target.int8.roles:
         return
-    folder, plain = _float_encoder(graphs.row, graphs.source, target)
+    folder, plain = _float_encoder(programs, target)
     coded = next(artifact for artifact in files.artifacts if artifact.role is Role.ENCODER)
     sessions = (
-        backend.open_artifact(coded, files.folder, target, threads=None),
-        backend.open_artifact(plain, folder, target, threads=None),
+        open_artifact(coded, files.folder, target, threads=None),
+        open_artifact(plain, folder, target, threads=None),
     )
     int8, fp32 = _seconds(sessions, coded)
     if int8 >= fp32:
@@ -50,24 +52,21 @@ def require_faster(graphs: LoweredGraphs, target: Target, files: RuntimeFiles) -
         )
 
 
-def _float_encoder(row: ModelRow, source: WeightsSource, target: Target) -> tuple[Path, Artifact]:
+def _float_encoder(programs: Programs, target: Target) -> tuple[Path, Artifact]:
     """The encoder without codes in the runtime's format, and its folder; cached."""
     plain = replace(target, precision=Precision.FP32, int8=None)
     key = store.content_key(
         "float encoder",
-        store.code_digest("models", "graph", "backends", "records"),
-        row.name,
-        *(file.sha256 for file in source.files),
-        str(source.seed),
+        store.code_digest(__name__, runtime_row(target.runtime).lowers),
+        *programs.identity,
         str(plain),
         str(sorted(tool_versions().items())),
     )
 
     def build(folder: Path) -> None:
-        program = captured(row, source, target.prompt_slots).encoder
         (folder / "graph").mkdir()
-        graph = lowered(program, plain, folder=folder / "graph")
-        artifact = backends.backend(target.runtime).lower(graph, plain, folder)
+        graph = lower_program(programs.encoder, plain, folder=folder / "graph")
+        artifact = lowering(plain).lower(graph, plain, folder)
         store.write_records(folder / _LISTING, (artifact,))
 
     folder = store.cached_dir(key, build)

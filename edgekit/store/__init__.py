@@ -5,7 +5,8 @@ What comes from outside (a bundle, a download) is checked here once and trusted 
 
 from edgekit.store.bundles import MANIFEST, read_bundle, write_manifest
 from edgekit.store.cache import cache_dir, cached_dir
-from edgekit.store.digests import code_digest, content_key, digest_file, sha256_of
+from edgekit.store.code import code_digest
+from edgekit.store.digests import content_key, digest_file, sha256_of
 from edgekit.store.documents import (
     Malformed,
     printable,

@@ -1,4 +1,4 @@
-"""SHA-256 of files, of keys and of edgekit's own code."""
+"""SHA-256 of files and of cache keys."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import hashlib
 from pathlib import Path
 
 from edgekit.records import FileDigest
-
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def sha256_of(path: Path) -> str:
@@ -29,29 +27,3 @@ def content_key(*parts: str) -> str:
         text = part.encode()
         digest.update(len(text).to_bytes(8, "big") + text)
     return digest.hexdigest()[:32]
-
-
-def code_digest(*packages: str) -> str:
-    """A digest of edgekit's own source and tables: a cached stage must not outlive its code.
-
-    Args:
-        packages: subpackages or modules of edgekit ("graph", "models.sam", "records").
-
-    Raises:
-        ValueError: no name, or one that edgekit does not have.
-    """
-    if not packages:
-        raise ValueError("name at least one package of edgekit")
-    sources = sorted({source for package in packages for source in _sources(package)})
-    return content_key(
-        *(f"{source.relative_to(_PACKAGE).as_posix()} {sha256_of(source)}" for source in sources)
-    )
-
-
-def _sources(package: str) -> list[Path]:
-    place = _PACKAGE.joinpath(*package.split("."))
-    module = place.with_suffix(".py")
-    found = [module] if module.is_file() else [*place.rglob("*.py"), *place.rglob("*.toml")]
-    if not found:
-        raise ValueError(f"edgekit has no package {package!r}")
-    return found

@@ -20,19 +20,19 @@ from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import ModelRow
-from edgekit.train.card_facts import LICENCE, facts_of
-from edgekit.train.curve import curve
-from edgekit.train.data import Data, read_data
-from edgekit.train.forward import Student
-from edgekit.train.loop import Trainer
-from edgekit.train.model_card import model_card
-from edgekit.train.recipe import Recipe, frames_recipe, windows_recipe
+from edgekit.train.data.reading import Data, read_data
 from edgekit.train.request import TrainRequest
-from edgekit.train.stages import Mark, Watch, drive
-from edgekit.train.starting import settle, starting_student
-from edgekit.train.teachers import Teacher, teacher_for
-from edgekit.train.teaching import TeacherStage
-from edgekit.train.weights_file import write_weights
+from edgekit.train.result.card_facts import LICENCE, facts_of
+from edgekit.train.result.curve import curve
+from edgekit.train.result.model_card import model_card
+from edgekit.train.result.weights_file import write_weights
+from edgekit.train.stages.driving import Mark, Watch, drive
+from edgekit.train.stages.masks import Trainer
+from edgekit.train.stages.recipe import Recipe, frames_recipe, windows_recipe
+from edgekit.train.stages.starting import settle, starting_student
+from edgekit.train.stages.student import Student
+from edgekit.train.teachers.choosing import Teacher, teacher_for
+from edgekit.train.teachers.lessons import TeacherStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,8 +64,8 @@ def verify_predictors(
         worst = sorted(worst + seen, key=lambda evidence: evidence.result.iou)[:KEPT]
         if on_photo:
             on_photo(done, len(photos.photos))
-    verdict = judged(results, gate=gate, how=execution.how, photos=len(photos.photos))
-    return replace(verdict, reason=execution.reason, evidence=tuple(worst))
+    verdict = judged(results, gate=gate, photos=len(photos.photos), execution=execution)
+    return replace(verdict, evidence=tuple(worst))
 
 
 def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) -> list[Evidence]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.records import BoolArray, Client, FloatArray, Gate, How
+from edgekit.records import NATIVE, BoolArray, Client, Execution, FloatArray, Gate, How
 from edgekit.verify.prompts import PromptKind, Trial
 
 
@@ -76,7 +76,8 @@ class Evidence:
 class Verdict:
     """The outcome of a verification.
 
-    `how` says what ran: the target's own runtime, a stand-in, or nothing (with `reason`).
+    `how`, `by` and `reason` say what ran: the target's own runtime, a stand-in, or nothing (see
+    `Execution`).
     `failures` is empty exactly when `passed`.
     """
 
@@ -85,6 +86,7 @@ class Verdict:
     gate: Gate
     photos: int
     failures: tuple[str, ...]
+    by: str | None = None
     reason: str | None = None
     overall: Summary | None = None
     kinds: tuple[Summary, ...] = ()
@@ -96,14 +98,18 @@ class Verdict:
         return tuple(sorted(self.results, key=lambda result: result.iou)[:count])
 
 
-def judged(results: Sequence[PromptResult], *, gate: Gate, how: How, photos: int) -> Verdict:
+def judged(
+    results: Sequence[PromptResult], *, gate: Gate, photos: int, execution: Execution = NATIVE
+) -> Verdict:
     """The verdict on a list of results: the gate is held against all prompts together."""
     overall = summary("all", results) if results else None
     failures = _failures(overall, results, gate)
     present = [kind for kind in PromptKind if _of_kind(kind, results)]
     return Verdict(
         passed=not failures,
-        how=how,
+        how=execution.how,
+        by=execution.by,
+        reason=execution.reason,
         gate=gate,
         photos=photos,
         failures=failures,

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.backends import backend
 from edgekit.cli.progress import PlainReport
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -27,6 +26,7 @@ from edgekit.models.checkpoints.fit import Split, load
 from edgekit.models.reference import reference_sessions
 from edgekit.pipeline import ExportRequest, export
 from edgekit.records import Artifact, Bundle, Feeds, Label, Role
+from edgekit.runtime.opening import open_artifact
 
 
 def feeds_of(artifact: Artifact) -> Feeds:
@@ -77,7 +77,7 @@ def contestants(
     """Name to a call that runs once."""
     target, artifact = bundle.manifest.target, bundle.artifact(role)
     feeds = feeds_of(artifact)
-    shipped = backend(target.runtime).open_artifact(artifact, bundle.path, target, threads=threads)
+    shipped = open_artifact(artifact, bundle.path, target, threads=threads)
     eager = reference_sessions(split)[0 if role == Role.ENCODER else 1]
     return {
         "bundle": lambda: shipped.run(feeds),

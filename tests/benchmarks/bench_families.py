@@ -31,9 +31,10 @@ from typing import Any
 import psutil
 
 import edgekit
-from edgekit import backends, catalog, store
+from edgekit import catalog, store
 from edgekit.bench import bundle_contestant, compare, pytorch_contestant
 from edgekit.bench.figures import Figures, Task, Timing
+from edgekit.lowering import obstacle
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 
@@ -188,7 +189,7 @@ def _missing(kind: str, model: str, options: argparse.Namespace) -> list[str]:
     return [
         target
         for target in options.targets.split(",")
-        if backends.probe(catalog.target(target).runtime).available
+        if obstacle(catalog.target(target)) is None
         if options.again or (kind, model, target, options.weights) not in done
     ]
 

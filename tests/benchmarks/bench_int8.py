@@ -25,13 +25,14 @@ import numpy as np
 import torch
 
 from edgekit import catalog, store
-from edgekit.graph.capture import Program
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.models.reference import reference_sessions
-from edgekit.precision.coded_walk import coded_walk
-from edgekit.precision.int8 import coded_operands, plan_int8
-from edgekit.precision.ranges import Ranges, measure
+from edgekit.precision.apply.coded_walk import coded_walk
+from edgekit.precision.decide.int8 import coded_operands, plan_int8
+from edgekit.precision.measure.ranges import Ranges, measure
+from edgekit.program.capture import Program
+from edgekit.program.programs import Programs
 from edgekit.records import (
     Execution,
     Feeds,
@@ -46,7 +47,6 @@ from edgekit.records import (
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.stages.programs import CapturedModel, captured
 from edgekit.stages.remembered import Remembered
 from edgekit.verify import verify_predictors
 
@@ -57,7 +57,7 @@ TEST_PHOTOS = Path(__file__).resolve().parents[3] / "shared/photos/instances.jso
 class Setting:
     """What every encoder is tried on."""
 
-    model: CapturedModel
+    model: Programs
     target: Target
     calibration: catalog.PhotoSet
     photos: catalog.PhotoSet
@@ -65,7 +65,7 @@ class Setting:
 
     def judge(self, name: str, encoder: Session) -> None:
         """Print one line."""
-        client = self.model.split.row.client
+        client = self.model.row.client
         verdict = verify_predictors(
             Predictor.from_sessions(client, encoder, *self.reference[1:]),
             Predictor.from_sessions(client, *self.reference),
@@ -92,7 +92,7 @@ class Setting:
 
     def image(self, photo: catalog.Photo) -> FloatArray:
         """A photo as the encoder takes it."""
-        return encoder_input(load_photo(photo.path), self.model.split.row.client.preprocessing)
+        return encoder_input(load_photo(photo.path), self.model.row.client.preprocessing)
 
 
 def main() -> None:
@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     row, target = registry.model(options.model), catalog.target(options.target)
     source = locate(row, tuple(options.weights))
-    model = captured(row, source, target.prompt_slots)
+    model = Programs(row, source, target.prompt_slots)
     calibration = catalog.calibration_set()
     setting = Setting(
         model=model,
@@ -157,7 +157,7 @@ def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[s
 
 
 def _ranges(program: Program, setting: Setting) -> Ranges:
-    client = setting.model.split.row.client
+    client = setting.model.row.client
     return measure(program, photos=setting.calibration, client=client).ranges(Role.ENCODER)
 
 

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from edgekit import backends, catalog, pipeline, store
+from edgekit import catalog, pipeline, store
 from edgekit.cli import app
 from edgekit.models import registry
 from edgekit.pack import make_manifest
-from edgekit.records import NATIVE, Artifact, Bundle, Gate, Role, TensorSpec, WeightsSource
+from edgekit.records import Artifact, Bundle, Execution, Gate, Role, TensorSpec, WeightsSource
+from edgekit.runtime import opening
 from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judged
 
 Run = Callable[..., Result]
@@ -74,14 +75,10 @@ def _bundle(tmp_path: Path, model: str, roles: tuple[Role, ...]) -> Path:
 def left_half(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the prompt, the decoder answers with the photo's left half."""
 
-    class Sessions:
-        def execution(self, _):
-            return NATIVE
+    def opened(artifact, *_, **__):
+        return Half() if artifact.role is Role.DECODER else Blind()
 
-        def open_artifact(self, artifact, *_, **__):
-            return Half() if artifact.role is Role.DECODER else Blind()
-
-    monkeypatch.setattr(backends, "backend", lambda _: Sessions())
+    monkeypatch.setattr(opening, "open_artifact", opened)
 
 
 @pytest.fixture
@@ -98,11 +95,7 @@ def two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
                 "prototypes": np.ones((1, 32, 256, 256), np.float32),
             }
 
-    class Sessions:
-        def open_artifact(self, *_, **__):
-            return Halves()
-
-    monkeypatch.setattr(backends, "backend", lambda _: Sessions())
+    monkeypatch.setattr(opening, "open_artifact", lambda *_, **__: Halves())
 
 
 @pytest.fixture
@@ -111,7 +104,8 @@ def verdict() -> Callable[..., Verdict]:
 
     def make(*ious: float, how: str = "native") -> Verdict:
         gate = Gate(mean_iou=0.999, min_iou=0.99)
-        return judged([_result(iou) for iou in ious], gate=gate, how=how, photos=1)
+        execution = Execution(how=how)
+        return judged([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
 
     return make
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgekit import backends
-from edgekit.backends import installed
+from edgekit.catalog import runtimes
+from edgekit.runtimes import installed
 
 
 def refused(result, *words: str, code: int = 2) -> None:
@@ -166,16 +167,10 @@ def test_a_model_of_a_bundle_that_nobody_knows(run, bundle):
 # --- pairs and runtimes ---------------------------------------------------------------------------
 
 
-PLANNED = {
-    "runtime": backends.BackendRow(not_yet="it is being written"),
-    "precision": backends.BackendRow(module="edgekit.backends.openvino", precisions=()),
-    "opset": backends.BackendRow(module="edgekit.backends.openvino", oldest_opset=99),
-}
-
-
-@pytest.mark.parametrize("row", PLANNED.values(), ids=PLANNED)
-def test_a_target_whose_turn_has_not_come(run, tmp_path, monkeypatch, row):
-    monkeypatch.setitem(backends.BACKENDS, "openvino", row)
+@pytest.mark.parametrize("change", [{"precisions": ()}, {"oldest_opset": 99}])
+def test_a_target_whose_turn_has_not_come(run, tmp_path, monkeypatch, change):
+    row = replace(runtimes.runtime_row("openvino"), **change)
+    monkeypatch.setattr(runtimes, "RUNTIMES", {**runtimes.RUNTIMES, "openvino": row})
     result = run("export", "nanosam", "--target", "x86-fp32", "--out", tmp_path)
     refused(result, "cannot be exported to", "Next: edgekit targets", code=3)
     assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from edgekit import __version__, backends, pipeline
+from edgekit import __version__, pipeline
+from edgekit.catalog import runtimes
 from edgekit.cli import app
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
 from edgekit.records import Gate
@@ -110,15 +112,16 @@ def test_one_model_in_full(run):
 
 
 def test_targets_say_what_can_be_done_here(run, monkeypatch):
-    planned = backends.BackendRow(module="edgekit.backends.tensorrt", precisions=())
-    monkeypatch.setitem(backends.BACKENDS, "tensorrt", planned)
+    row = replace(runtimes.runtime_row("coreml"), precisions=())
+    monkeypatch.setattr(runtimes, "RUNTIMES", {**runtimes.RUNTIMES, "coreml": row})
     shown = run("targets").stdout
     rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
-    assert rows["x86-fp32"].rstrip().endswith("ready")
-    assert rows["jetson-fp16"].rstrip().endswith("not yet")
+    assert rows["x86-fp32"].rstrip().endswith("native")
+    assert "emulated by ONNX Runtime" in rows["jetson-fp16"]
     listed = {row["name"]: row for row in json.loads(run("targets", "--json").stdout)}
-    assert listed["x86-fp32"]["status"] == "ready"
-    assert listed["jetson-fp16"]["detail"] == "edgekit cannot make fp16 for tensorrt yet"
+    assert (listed["x86-fp32"]["export"], listed["x86-fp32"]["runs_here"]) == ("ready", "native")
+    assert listed["jetson-fp16"]["runs_here"].startswith("emulated by ONNX Runtime")
+    assert listed["iphone-fp16"]["export"] == "edgekit cannot make fp16 for Core ML"
 
 
 def test_one_target_in_full(run):
@@ -174,7 +177,7 @@ def test_a_detector_is_prompted_or_gives_everything(run, detector, photo, two_ha
 
 
 def test_many_objects_are_not_all_listed(run, detector, photo, two_halves, monkeypatch):
-    monkeypatch.setattr(sys.modules["edgekit.cli.predict"], "MOST_LISTED", 1)
+    monkeypatch.setattr(sys.modules["edgekit.cli.commands.predict"], "MOST_LISTED", 1)
     result = run("predict", detector, photo)
     assert "2 masks in all" in result.stdout
     assert "0.800" not in result.stdout

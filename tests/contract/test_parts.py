@@ -1,4 +1,4 @@
-"""Small seeded encoder and decoder through every backend that converts programs itself.
+"""Small seeded encoder and decoder through every runtime that takes captured programs.
 
 The reference is the plain definition in PyTorch, run with no empty slot at all.
 """
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import backends
-from edgekit.backends import BACKENDS
+from edgekit.catalog.runtimes import RUNTIMES
+from edgekit.lowering import lowering, obstacle
 from edgekit.records import Gate, Graph, Label, Precision, Session, Target
+from edgekit.runtime.opening import open_artifact
 
 torch = pytest.importorskip("torch", reason="programs come from torch")
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """Sessions of a backend, and the modules that they must equal."""
+    """Sessions of a runtime, and the modules that they must equal."""
 
     name: str
     encoder: Session
@@ -63,16 +64,16 @@ def _seed(module: torch.nn.Module) -> None:
 
 
 @pytest.fixture(
-    scope="module", params=[name for name, row in BACKENDS.items() if row.takes == "program"]
+    scope="module", params=[name for name, row in RUNTIMES.items() if row.takes == "program"]
 )
 def parts(
     request: pytest.FixtureRequest, modules, tmp_path_factory: pytest.TempPathFactory
 ) -> Parts:
-    from edgekit.graph.capture import capture_decoder, capture_encoder
-    from edgekit.graph.program_file import save_program
+    from edgekit.program.capture import capture_decoder, capture_encoder
+    from edgekit.program.saved import save_program
 
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
-    if missing := backends.probe(name).reason:
+    if missing := obstacle(_target(name)):
         pytest.skip(missing)
     encoder = capture_encoder(modules[0], frame=FRAME)
     decoder = capture_decoder(modules[1], features=encoder.outputs, slots=SLOTS)
@@ -83,8 +84,8 @@ def parts(
     return Parts(name, *sessions, reference=modules)
 
 
-def _session(graph: Graph, name: str, folder: Path) -> Session:
-    target = Target(
+def _target(name: str) -> Target:
+    return Target(
         name="bench",
         device="a test",
         runtime=name,
@@ -95,8 +96,12 @@ def _session(graph: Graph, name: str, folder: Path) -> Session:
         gate=Gate(mean_iou=0.999, min_iou=0.99),
         prompt_slots=(SLOTS,),
     )
-    artifact = backends.backend(name).lower(graph, target, folder)
-    return backends.backend(name).open_artifact(artifact, folder, target, threads=1)
+
+
+def _session(graph: Graph, name: str, folder: Path) -> Session:
+    target = _target(name)
+    artifact = lowering(target).lower(graph, target, folder)
+    return open_artifact(artifact, folder, target, threads=1)
 
 
 def _noise(seed: int, *shape: int) -> np.ndarray:

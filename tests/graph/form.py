@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from edgekit.graph.capture import Program
-from edgekit.precision.plan import plannable
+from edgekit.precision.decide.plan import plannable
+from edgekit.program.capture import Program
 
 MAX_RANK = 4
 """LiteRT's most inside attention and windows, and below Core ML's 5."""

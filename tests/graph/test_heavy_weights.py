@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.graph import heavy_weights
-from edgekit.graph.capture import capture_encoder
+from edgekit.graph.export import lower_to_onnx
 from edgekit.graph.memory import memory_need
-from edgekit.graph.onnx_lowering import lower_to_onnx
+from edgekit.program.capture import capture_encoder
 from edgekit.records import Graph, Target
 
 
@@ -93,7 +93,7 @@ def test_other_weights_are_another_model(target: Target, tmp_path: Path, small_l
 def test_both_files_travel_with_the_artifact(
     target: Target, tmp_path: Path, small_limit: None
 ) -> None:
-    from edgekit.backends.graph_files import copied
+    from edgekit.lowering.graph_files import copied
 
     graph = lowered(Encoder(), target, tmp_path / "heavy")
     (tmp_path / "out").mkdir()

@@ -29,8 +29,8 @@ EVERYTHING = tuple(row.name for row in registry.models())
     "name", EVERYTHING if os.environ.get("EDGEKIT_ALL_MODELS") == "1" else EACH_DECODER
 )
 def test_both_graphs_have_the_form_that_every_compiler_takes(name: str) -> None:
-    from edgekit.graph.capture import capture_decoder, capture_encoder
     from edgekit.models.checkpoints.fit import build
+    from edgekit.program.capture import capture_decoder, capture_encoder
     from tests.graph.form import require_form
 
     row = registry.model(name)

@@ -7,10 +7,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
 from torch import Tensor, nn  # noqa: E402
 
-from edgekit.graph.passes.bake_tables import bake_tables  # noqa: E402
-from edgekit.graph.passes.exported_form import exported_form  # noqa: E402
 from edgekit.models.encoders.hq import HqEncoder, PhotoFeatures  # noqa: E402
 from edgekit.models.sam.hq_decoder import HqDecoder, HqTokenSide  # noqa: E402
+from edgekit.program.passes.bake_tables import bake_tables  # noqa: E402
+from edgekit.program.passes.exported_form import exported_form  # noqa: E402
 from edgekit.records import Label  # noqa: E402
 
 GRID = 8

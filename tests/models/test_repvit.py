@@ -9,8 +9,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
 from torch import nn  # noqa: E402
 
-from edgekit.graph.passes.bake_tables import bake_tables  # noqa: E402
-from edgekit.graph.passes.fold_batch_norm import fold_batch_norm  # noqa: E402
 from edgekit.models.encoders.edge_sam import EdgeSamEncoder  # noqa: E402
 from edgekit.models.encoders.repvit import (  # noqa: E402
     EDGE_SAM_M1,
@@ -21,6 +19,8 @@ from edgekit.models.encoders.repvit import (  # noqa: E402
     SqueezeExcite,
 )
 from edgekit.models.seeded import seeded_tensor  # noqa: E402
+from edgekit.program.passes.bake_tables import bake_tables  # noqa: E402
+from edgekit.program.passes.fold_batch_norm import fold_batch_norm  # noqa: E402
 
 TOY = {"widths": (8, 16, 24, 32), "depths": (3, 1, 2, 2)}
 FRAME = 128

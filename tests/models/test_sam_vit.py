@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from edgekit.errors import CheckpointMismatch
-from edgekit.graph.passes.bake_tables import bake_tables
 from edgekit.models.encoders import sam_vit
 from edgekit.models.encoders.sam_vit import (
     RelativeAttention,
@@ -20,6 +19,7 @@ from edgekit.models.encoders.sam_vit import (
     uniform,
 )
 from edgekit.models.encoders.sam_vit_widths import size_from_shapes
+from edgekit.program.passes.bake_tables import bake_tables
 
 BLOCK = VitBlockSize(heads=2, head_dim=3, value_dim=3, hidden=5)
 # Sixteen tokens a side: padded windows of 14, a global block in the middle and at the end.

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit.graph.capture import capture_decoder, image_embeddings
 from edgekit.models.sam import SamDecoder
 from edgekit.models.sam.token_side import TokenSideDecoder
+from edgekit.program.capture import capture_decoder, image_embeddings
 from edgekit.records import Label
 
 GRID = 4

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.catalog import PhotoSet, image_set
-from edgekit.graph.capture import Program, capture_decoder, capture_encoder
 from edgekit.models import registry
 from edgekit.models.sam.layers import LayerNorm2d
-from edgekit.precision.ranges import Calibration, measure
+from edgekit.precision.measure.ranges import Calibration, measure
+from edgekit.program.capture import Program, capture_decoder, capture_encoder
 from edgekit.records import ClientContract, Role
 from edgekit.runtime import Predictor
 
@@ -124,7 +124,7 @@ def lowered(tmp_path: Path):
     import onnx
 
     from edgekit.catalog import target
-    from edgekit.graph.onnx_lowering import lower_to_onnx
+    from edgekit.graph.export import lower_to_onnx
 
     def lower(program: Program):
         graph = lower_to_onnx(program, target("jetson-fp16"), folder=tmp_path)

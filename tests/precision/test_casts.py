@@ -8,8 +8,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto
 
-from edgekit.precision.casts import apply_casts
-from edgekit.precision.fp16 import planned_with
+from edgekit.precision.apply.casts import apply_casts
+from edgekit.precision.decide.fp16 import planned_with
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from edgekit.backends.emulation import rounding_twin
-from edgekit.graph.capture import capture_encoder
+from edgekit.emulation.rounding_twin import rounding_twin
 from edgekit.models import registry
 from edgekit.models.encoders.efficientvit import LinearAttention
 from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
-from edgekit.precision.casts import apply_casts
-from edgekit.precision.emulate import emulated_session
-from edgekit.precision.fp16 import islands_of, planned_with
-from edgekit.precision.ranges import Ranges, measure
-from edgekit.precision.walk import Walk
+from edgekit.precision.apply.casts import apply_casts
+from edgekit.precision.apply.rounded_walk import emulated_session
+from edgekit.precision.decide.fp16 import islands_of, planned_with
+from edgekit.precision.measure.ranges import Ranges, measure
+from edgekit.program.capture import capture_encoder
+from edgekit.program.walk import Walk
 from edgekit.records import Gate, Role
 from edgekit.verify import verify_predictors
 

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from edgekit.catalog import target, targets
 from edgekit.errors import BadInput
-from edgekit.graph.capture import Program, capture_encoder
-from edgekit.graph.onnx_lowering import lower_to_onnx
-from edgekit.precision.coded_walk import coded_walk
-from edgekit.precision.codes import activation_code, limits, weight_code
-from edgekit.precision.divergence import first_divergence
-from edgekit.precision.int8 import plan_int8
-from edgekit.precision.quantizer import apply_int8
-from edgekit.precision.ranges import Range, Ranges
-from edgekit.precision.walk import Walk
+from edgekit.graph.export import lower_to_onnx
+from edgekit.precision.apply.coded_walk import coded_walk
+from edgekit.precision.apply.divergence import first_divergence
+from edgekit.precision.apply.quantizer import apply_int8
+from edgekit.precision.decide.codes import activation_code, limits, weight_code
+from edgekit.precision.decide.int8 import plan_int8
+from edgekit.precision.measure.ranges import Range, Ranges
+from edgekit.program.capture import Program, capture_encoder
+from edgekit.program.walk import Walk
 from edgekit.records import GraphContract, Int8Recipe, PartPlan, Precision, Role
 
 FRAME, CHANNELS = 128, 16
@@ -294,15 +294,15 @@ def test_scales_read_back_from_the_onnx_are_the_plans(
 def test_runtimes_give_what_the_plan_says(
     program: Program, ranges: Ranges, image, tmp_path, runtime: str
 ) -> None:
-    from edgekit import backends
+    from edgekit.lowering import lowering
+    from edgekit.runtime.opening import open_artifact
 
     name = {"onnxruntime": "x86-ort-int8", "openvino": "x86-int8"}[runtime]
     part = plan_int8(program, ranges, UINT8)
     graph = lower_to_onnx(apply_int8(program, part), target(name), folder=tmp_path)
-    backend = backends.backend(runtime)
     (tmp_path / "files").mkdir()
-    artifact = backend.lower(graph, target(name), tmp_path / "files")
-    session = backend.open_artifact(artifact, tmp_path / "files", target(name), threads=1)
+    artifact = lowering(target(name)).lower(graph, target(name), tmp_path / "files")
+    session = open_artifact(artifact, tmp_path / "files", target(name), threads=1)
     planned = coded_walk(program, part).run(image)["image_embeddings"]
     assert decibels(planned, session.run(image)["image_embeddings"]) > 40
     stored = sum(file.bytes for file in artifact.files if not file.path.endswith(".xml"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import GraphRejected
-from edgekit.precision.int8_search import Returned, relax
+from edgekit.precision.decide.int8_search import Returned, relax
 from edgekit.records import Gate, NodePlan, PartPlan, Precision, Role
 from edgekit.verify import Summary, Verdict
 

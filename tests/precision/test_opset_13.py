@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from edgekit import catalog
-from edgekit.backends import tensorrt
-from edgekit.graph.capture import Program, capture_decoder, image_embeddings
+from edgekit.graph.export import lower_to_onnx
 from edgekit.graph.lint import lint
-from edgekit.graph.onnx_lowering import lower_to_onnx
 from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.models.sam.decoder import SamDecoder
-from edgekit.precision.casts import apply_casts
-from edgekit.precision.fp16 import planned_with
+from edgekit.precision.apply.casts import apply_casts
+from edgekit.precision.decide.fp16 import planned_with
+from edgekit.program.capture import Program, capture_decoder, image_embeddings
 from edgekit.records import Artifact, Graph, Role, Session
+from edgekit.runtimes import tensorrt
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.pack import mac_shares, read_plan, write_plan
-from edgekit.precision.casts import apply_casts
-from edgekit.precision.fp16 import planned_with
-from edgekit.precision.plan import block_names
+from edgekit.precision.apply.casts import apply_casts
+from edgekit.precision.decide.fp16 import planned_with
+from edgekit.program.blocks import block_names
 from edgekit.records import Precision, PrecisionPlan, Role
 
 

@@ -9,8 +9,8 @@ import torch
 
 from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput
-from edgekit.precision import ranges
-from edgekit.precision.ranges import read_calibration, write_calibration
+from edgekit.precision.measure import ranges
+from edgekit.precision.measure.ranges import read_calibration, write_calibration
 from edgekit.records import Role
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input

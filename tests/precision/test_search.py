@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import GraphRejected
-from edgekit.precision.search import MOST_TRIES, Islands, blocks_of, mend
+from edgekit.precision.decide.fp16_search import MOST_TRIES, Islands, blocks_of, mend
 from edgekit.records import Gate, Role
 from edgekit.verify import Summary, Verdict
 
@@ -75,7 +75,7 @@ def test_errors_spread_over_all_blocks_end_in_bounded_time_with_masks_that_pass(
 
 
 def test_a_search_cut_short_keeps_what_passes(tiny, monkeypatch) -> None:
-    monkeypatch.setattr("edgekit.precision.search.MOST_TRIES", 2)
+    monkeypatch.setattr("edgekit.precision.decide.fp16_search.MOST_TRIES", 2)
     judge = judge_that_needs("conv2d_2", "conv_transpose2d")
     found = mend(programs(tiny), NONE, judge)
     assert judge(found).passed

@@ -12,11 +12,11 @@ from edgekit.catalog import PhotoSet, photos_from
 from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints.fit import Split
-from edgekit.precision import ranges
+from edgekit.precision.measure import ranges
+from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
-from edgekit.stages import judging, precision
+from edgekit.stages import judging
 from edgekit.stages.precision import make_plan, uncalibrated
-from edgekit.stages.programs import CapturedModel
 from edgekit.store import sha256_of
 from edgekit.verify import verify_predictors
 
@@ -24,8 +24,8 @@ SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
 
 
 @pytest.fixture
-def row(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
-    """The registry's row of NanoSAM, standing for the model in miniature; a cache of its own."""
+def programs(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """Programs of the model in miniature, as if it were NanoSAM; a cache of its own."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(judging, "JUDGED_PHOTOS", dict.fromkeys(Precision, 1))
     model = tiny(1e6)
@@ -34,9 +34,10 @@ def row(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
     split = Split(
         row=row, source=SOURCE, encoder=modules[Role.ENCODER], decoder=modules[Role.DECODER]
     )
-    captured = CapturedModel(split=split, encoder=model.encoder, decoder=model.decoder)
-    monkeypatch.setattr(precision, "captured", lambda *_: captured)
-    return row
+    loaded = Programs(row, SOURCE, ())
+    loaded._split, loaded._encoder = split, model.encoder
+    loaded._decoders[None] = model.decoder
+    return loaded
 
 
 @pytest.fixture
@@ -53,9 +54,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[PhotoSet]:
     return sets
 
 
-def test_a_plan_says_what_it_was_measured_on_and_is_made_once(row, photos, measured) -> None:
+def test_a_plan_says_what_it_was_measured_on_and_is_made_once(programs, photos, measured) -> None:
     target = catalog.target("jetson-fp16")
-    plan = make_plan(row, SOURCE, target, photos)
+    plan = make_plan(programs, target, photos)
     assert plan is not None
     assert plan.asked is Precision.FP16
     assert plan.recipe == "ranges"
@@ -64,30 +65,30 @@ def test_a_plan_says_what_it_was_measured_on_and_is_made_once(row, photos, measu
     assert plan.calibration.prompts > 0
     islands = {line.node for line in plan.part(Role.ENCODER).nodes if line.reason}
     assert "conv2d" in islands
-    assert make_plan(row, SOURCE, target, photos) == plan
+    assert make_plan(programs, target, photos) == plan
     assert len(measured) == 1
 
 
 def test_ranges_are_shared_by_targets_and_measured_anew_for_other_photos(
-    row, photos, measured, tmp_path
+    programs, photos, measured, tmp_path
 ) -> None:
-    make_plan(row, SOURCE, catalog.target("jetson-fp16"), photos)
+    make_plan(programs, catalog.target("jetson-fp16"), photos)
     looser = catalog.target("rtx3090-fp16")
-    make_plan(row, SOURCE, replace(looser, gate=replace(looser.gate, min_iou=0.5)), photos)
+    make_plan(programs, replace(looser, gate=replace(looser.gate, min_iou=0.5)), photos)
     assert len(measured) == 1
     Image.new("RGB", (64, 48), "grey").save(tmp_path / "other.png")
-    make_plan(row, SOURCE, looser, photos_from(tmp_path / "other.png"))
+    make_plan(programs, looser, photos_from(tmp_path / "other.png"))
     assert len(measured) == 2
 
 
 @pytest.mark.parametrize("target", ["x86-fp32", "x86-ort-fp32"])
-def test_float32_needs_no_plan_and_no_photo(row, target: str) -> None:
+def test_float32_needs_no_plan_and_no_photo(programs, target: str) -> None:
     nothing = PhotoSet(name="none", photos=())
-    assert make_plan(row, SOURCE, catalog.target(target), nothing) is None
+    assert make_plan(programs, catalog.target(target), nothing) is None
 
 
-def test_bf16_is_for_the_encoder_and_needs_no_photo(row, measured) -> None:
-    plan = make_plan(row, SOURCE, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
+def test_bf16_is_for_the_encoder_and_needs_no_photo(programs, measured) -> None:
+    plan = make_plan(programs, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
     assert plan is not None
     found = {part.role: {line.precision for line in part.nodes} for part in plan.parts}
     assert found == {Role.ENCODER: {Precision.BF16}, Role.DECODER: {Precision.FP32}}
@@ -95,11 +96,11 @@ def test_bf16_is_for_the_encoder_and_needs_no_photo(row, measured) -> None:
     assert not measured
 
 
-def test_an_unreadable_photo_leaves_nothing(row, tmp_path) -> None:
+def test_an_unreadable_photo_leaves_nothing(programs, tmp_path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     target = catalog.target("jetson-fp16")
     with pytest.raises(BadInput, match=r"broken\.jpg"):
-        make_plan(row, SOURCE, target, photos_from(tmp_path / "broken.jpg"))
+        make_plan(programs, target, photos_from(tmp_path / "broken.jpg"))
     assert not list((tmp_path / "cache").rglob("precision.json"))
 
 
@@ -111,17 +112,17 @@ def test_what_was_calibrated_on_is_not_verified(nanosam_like_bundle) -> None:
 
 
 @pytest.fixture
-def nanosam_like_bundle(row, photos, tmp_path):
+def nanosam_like_bundle(programs, photos, tmp_path):
     from edgekit.pack import make_manifest
 
     target = catalog.target("jetson-fp16")
-    plan = make_plan(row, SOURCE, target, photos)
-    manifest = make_manifest(row, target, SOURCE, artifacts=(), golden=())
+    plan = make_plan(programs, target, photos)
+    manifest = make_manifest(programs.row, target, SOURCE, artifacts=(), golden=())
     return Bundle(path=tmp_path, manifest=replace(manifest, calibration=plan.calibration)), photos
 
 
 def test_an_emulated_verdict_says_why(tiny, photos) -> None:
-    from edgekit.precision.walk import Walk
+    from edgekit.program.walk import Walk
 
     model = tiny()
     same = model.predictor(*(Walk(model.program(role), lambda _, r: r) for role in Role))

@@ -10,7 +10,9 @@ import pytest
 
 from edgekit.catalog import target
 from edgekit.errors import GraphRejected
-from edgekit.records import NATIVE, Artifact, Execution, Role, TensorSpec
+from edgekit.models.registry import model
+from edgekit.program.programs import Programs
+from edgekit.records import NATIVE, Artifact, Execution, Role, TensorSpec, WeightsSource
 from edgekit.stages import speed
 from edgekit.stages.artifacts import RuntimeFiles
 
@@ -24,19 +26,6 @@ class Taking:
     def run(self, _):
         time.sleep(self.seconds)
         return {}
-
-
-class Backend:
-    """Opens artifacts whose entry says how long a run takes."""
-
-    def __init__(self, execution: Execution = NATIVE) -> None:
-        self._execution = execution
-
-    def execution(self, _):
-        return self._execution
-
-    def open_artifact(self, artifact, *_, **__):
-        return Taking(float(artifact.entry))
 
 
 def encoder(seconds: float) -> Artifact:
@@ -57,11 +46,13 @@ def timed(monkeypatch: pytest.MonkeyPatch):
     """`timed(int8, fp32)`: judge encoders that take so many seconds."""
 
     def judge(int8: float, fp32: float, *, execution: Execution = NATIVE, profile="x86-int8"):
-        monkeypatch.setattr(speed.backends, "backend", lambda _: Backend(execution))
+        monkeypatch.setattr(speed, "execution", lambda _: execution)
+        # The entry of an artifact says how long a run takes.
+        monkeypatch.setattr(speed, "open_artifact", lambda a, *_, **__: Taking(float(a.entry)))
         monkeypatch.setattr(speed, "_float_encoder", lambda *_: (Path(), encoder(fp32)))
         files = RuntimeFiles(folder=Path(), artifacts=(encoder(int8),))
-        graphs = type("Graphs", (), {"row": None, "source": None})()
-        speed.require_faster(graphs, profile, files)
+        programs = Programs(model("nanosam"), WeightsSource(kind="seeded", licence="none"), ())
+        speed.require_faster(programs, profile, files)
 
     return judge
 

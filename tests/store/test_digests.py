@@ -3,10 +3,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pytest
-
 from edgekit.records import FileDigest
-from edgekit.store import code_digest, content_key, digest_file, digests, sha256_of
+from edgekit.store import content_key, digest_file, sha256_of
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
 
@@ -42,24 +40,3 @@ def test_content_key_depends_on_every_part_and_on_the_split() -> None:
     assert len(set(keys)) == len(keys)
     assert content_key("ab", "c") == keys[0]
     assert len(keys[0]) >= 24
-
-
-def test_code_digest_follows_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "_PACKAGE", tmp_path)
-    (tmp_path / "graph" / "passes").mkdir(parents=True)
-    (tmp_path / "records.py").write_text("x = 1")
-    (tmp_path / "graph" / "lint.py").write_text("a = 1")
-    (tmp_path / "graph" / "passes" / "fold.py").write_text("b = 1")
-    graph, records, both = code_digest("graph"), code_digest("records"), code_digest("graph.passes")
-    assert code_digest("graph", "records") == code_digest("records", "graph")
-    (tmp_path / "graph" / "passes" / "fold.py").write_text("b = 2")
-    assert code_digest("graph") != graph
-    assert code_digest("graph.passes") != both
-    assert code_digest("records") == records
-
-
-def test_code_digest_of_what_is_not_there() -> None:
-    with pytest.raises(ValueError, match="no package 'nonsense'"):
-        code_digest("nonsense")
-    with pytest.raises(ValueError, match="at least one"):
-        code_digest()

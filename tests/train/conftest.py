@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from edgekit.models.sam import SamDecoder
-from edgekit.train.annotations import AnnotatedPhoto, read_annotations
-from edgekit.train.forward import Student
+from edgekit.train.data.annotations import AnnotatedPhoto, read_annotations
+from edgekit.train.stages.student import Student
 
 SIZE = (90, 120)  # height, width
 DISC, BAR = (30, 40, 20), (70, 10, 110, 80)  # centre x, y, radius; x0, y0, x1, y1

@@ -12,7 +12,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from edgekit.errors import BadInput
-from edgekit.train.annotations import AnnotatedPhoto, Region, read_annotations
+from edgekit.train.data.annotations import AnnotatedPhoto, Region, read_annotations
 from tests.train.conftest import bar_mask, disc_mask
 
 

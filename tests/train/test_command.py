@@ -16,10 +16,11 @@ from edgekit.cli import app, training
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import load
 from edgekit.models.registry import model
-from edgekit.train import held_out, recipe, run
-from edgekit.train.batches import BatchSize
-from edgekit.train.recipe import Recipe
-from edgekit.train.stages import Mark, StepReport
+from edgekit.train import run
+from edgekit.train.data.batches import BatchSize
+from edgekit.train.stages import held_out, recipe
+from edgekit.train.stages.driving import Mark, StepReport
+from edgekit.train.stages.recipe import Recipe
 
 TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
 

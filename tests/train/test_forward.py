@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from edgekit.records import Label
-from edgekit.train.batches import Batch, BatchSize, make_batch, normalised
-from edgekit.train.correction import corrected
-from edgekit.train.forward import Student
-from edgekit.train.scenes import SceneStyle
+from edgekit.train.data.batches import Batch, BatchSize, make_batch, normalised
+from edgekit.train.data.correction import corrected
+from edgekit.train.data.scenes import SceneStyle
+from edgekit.train.stages.student import Student
 
 MIX = (0.25, 0.25, 0.25, 0.25)
 CORNER = (96, 32)  # of the window in the frame, in pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgekit.train.losses import LossMix, hard_iou, mask_losses, prompt_loss
+from edgekit.train.stages.losses import LossMix, hard_iou, mask_losses, prompt_loss
 
 TARGET = torch.zeros(1, 32, 32)
 TARGET[:, 8:24, 8:16] = 1

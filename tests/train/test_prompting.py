@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgekit.records import Label
-from edgekit.train.prompting import KINDS, SLOTS, sample_prompt
-from edgekit.train.scenes import REDUCTION
+from edgekit.train.data.prompting import KINDS, SLOTS, sample_prompt
+from edgekit.train.data.scenes import REDUCTION
 
 COVER = np.zeros((64, 64), np.float32)
 COVER[20:40, 10:22] = 1

@@ -13,15 +13,15 @@ from edgekit.errors import BadInput
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import build, load
 from edgekit.models.registry import model
-from edgekit.train.card_facts import facts_of
-from edgekit.train.curve import _ticks, curve
-from edgekit.train.evaluate import KINDS, Means
-from edgekit.train.forward import Student
-from edgekit.train.model_card import model_card, read_card, with_figures
-from edgekit.train.recipe import windows_recipe
 from edgekit.train.request import TrainRequest, command_of
-from edgekit.train.stages import Mark
-from edgekit.train.weights_file import write_weights
+from edgekit.train.result.card_facts import facts_of
+from edgekit.train.result.curve import _ticks, curve
+from edgekit.train.result.model_card import model_card, read_card, with_figures
+from edgekit.train.result.weights_file import write_weights
+from edgekit.train.stages.driving import Mark
+from edgekit.train.stages.recipe import windows_recipe
+from edgekit.train.stages.student import Student
+from edgekit.verify.evaluation import KINDS, Means
 
 
 @pytest.mark.slow

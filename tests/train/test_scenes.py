@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import BadInput
-from edgekit.train.annotations import AnnotatedPhoto, Region
-from edgekit.train.scenes import REDUCTION, SceneStyle, _paste, compose
-from edgekit.train.windows import (
+from edgekit.train.data.annotations import AnnotatedPhoto, Region
+from edgekit.train.data.scenes import REDUCTION, SceneStyle, _paste, compose
+from edgekit.train.data.windows import (
     CELL,
     Window,
     random_window,

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from edgekit.errors import BadInput
-from edgekit.train import held_out, loop, stages
-from edgekit.train.annotations import AnnotatedPhoto
-from edgekit.train.batches import BatchSize
-from edgekit.train.forward import Student
-from edgekit.train.loop import Trainer
-from edgekit.train.recipe import Recipe, frames_recipe, windows_recipe
-from edgekit.train.stages import Mark, StepReport, drive
+from edgekit.train.data.annotations import AnnotatedPhoto
+from edgekit.train.data.batches import BatchSize
+from edgekit.train.stages import driving as stages
+from edgekit.train.stages import held_out
+from edgekit.train.stages import masks as loop
+from edgekit.train.stages.driving import Mark, StepReport, drive
+from edgekit.train.stages.masks import Trainer
+from edgekit.train.stages.recipe import Recipe, frames_recipe, windows_recipe
+from edgekit.train.stages.student import Student
 
 TINY = ((1.0, BatchSize(size=64, windows=1, prompts=2)),)
 SETTINGS = {"student": "tiny", "seed": "0"}

@@ -13,16 +13,16 @@ from edgekit.errors import BadInput
 from edgekit.models.encoders.resnet18 import ResNet18
 from edgekit.models.registry import model
 from edgekit.records import WeightsSource
-from edgekit.train import teaching
-from edgekit.train.annotations import AnnotatedPhoto
-from edgekit.train.data import read_data, split
-from edgekit.train.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
-from edgekit.train.embedding_teacher import EmbeddingTeacher
-from edgekit.train.forward import Student
-from edgekit.train.mobilenet_v2 import _STAGES, load_mobilenet_v2
-from edgekit.train.starting import starting_student
-from edgekit.train.teachers import Teacher, teacher_for
-from edgekit.train.teaching import EmbeddingLesson, FeatureLesson, TeacherStage
+from edgekit.train.data.annotations import AnnotatedPhoto
+from edgekit.train.data.reading import read_data, split
+from edgekit.train.stages.starting import starting_student
+from edgekit.train.stages.student import Student
+from edgekit.train.teachers import lessons as teaching
+from edgekit.train.teachers.choosing import Teacher, teacher_for
+from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
+from edgekit.train.teachers.embeddings import EmbeddingTeacher
+from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson, TeacherStage
+from edgekit.train.teachers.mobilenet_v2 import _STAGES, load_mobilenet_v2
 from tests.train.conftest import TinyEncoder
 
 

@@ -1,0 +1,82 @@
+"""`edgekit targets`: where a model can go."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgekit.records import Target
+
+
+def targets(
+    name: Annotated[str | None, typer.Argument(help="Show this target in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """List the target profiles, or show one of them."""
+    from edgekit.catalog import target
+    from edgekit.catalog import targets as profiles
+    from edgekit.cli.console import print_json
+
+    if name is None:
+        if as_json:
+            print_json([_described(profile) for profile in profiles()])
+        else:
+            _print_list(profiles())
+        return
+    if as_json:
+        print_json(_described(target(name)))
+    else:
+        _print_one(target(name))
+
+
+def _described(target: Target) -> dict[str, object]:
+    """The profile, whether this machine can export for it, and how its files run here."""
+    from edgekit.lowering import obstacle
+    from edgekit.runtime.opening import execution
+
+    how = execution(target)
+    return {
+        **asdict(target),
+        "export": obstacle(target) or "ready",
+        "runs_here": how.label,
+        "reason": how.reason,
+    }
+
+
+def _print_list(profiles: tuple[Target, ...]) -> None:
+    from edgekit.cli.console import console, table
+
+    columns = ("target", "device", "runtime", "precision", "gate: mean / min IoU", "export")
+    listed = table(*columns, "runs here")
+    for target in profiles:
+        described = _described(target)
+        gate = f"{target.gate.mean_iou:g} / {target.gate.min_iou:g}"
+        listed.add_row(
+            target.name,
+            target.device,
+            target.runtime,
+            target.precision,
+            gate,
+            str(described["export"]),
+            str(described["runs_here"]),
+        )
+    console().print(listed)
+
+
+def _print_one(target: Target) -> None:
+    from edgekit.cli.console import console, table
+
+    shown = table("", target.name)
+    for key, value in _described(target).items():
+        if key != "name":
+            shown.add_row(key.replace("_", " "), _in_words(value))
+    console().print(shown)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {reason}" for key, reason in value.items()) or "none"
+    return "dynamic" if value is None else str(value)

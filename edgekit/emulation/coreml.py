@@ -1,0 +1,88 @@
+"""In place of Core ML: an evaluator in PyTorch runs the package's own program and weights."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.errors import BundleCorrupt, NotYet, RuntimeMissing
+from edgekit.records import Artifact, Feeds, FloatArray, Probe, Session, TensorSpec
+from edgekit.runtimes.feeds import checked_feeds
+
+if TYPE_CHECKING:
+    from edgekit.emulation.mil.package import MilProgram
+
+DESCRIPTION = "the package's own program ran on the CPU, and each result was rounded to its type"
+
+_PACKAGES = ("torch", "coremltools")
+
+
+def probe() -> Probe:
+    """Whether coremltools (which reads packages) and torch (which computes) are installed."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return Probe(available=False, reason=f"package {name} is not installed")
+    return Probe(available=True, version=f"edgekit's MIL evaluator (torch {versions['torch']})")
+
+
+def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None) -> Session:
+    """Load a `.mlpackage`; `threads` None leaves the number of CPU threads to torch.
+
+    Raises:
+        RuntimeMissing: coremltools or torch is not installed.
+        BundleCorrupt: the package is missing or cannot be read.
+        NotYet: the evaluator does not know an operator.
+    """
+    if reason := probe().reason:
+        raise RuntimeMissing(
+            f"Core ML is emulated with torch and coremltools: {reason}.",
+            next_step="pip install 'edgekit[export,coreml]'",
+        )
+    from edgekit.emulation.mil.evaluator import unknown_operators
+    from edgekit.emulation.mil.package import read_package
+
+    try:
+        program = read_package(folder / artifact.entry)
+    except Exception as error:  # coremltools raises no class of its own
+        cause = str(error).strip().partition("\n")[0]
+        raise BundleCorrupt(
+            f"coremltools {metadata.version('coremltools')} cannot load {artifact.entry}: {cause}",
+            next_step="export the bundle again",
+        ) from error
+    if unknown := unknown_operators(program):
+        raise NotYet(
+            f"{artifact.entry} uses Core ML operators that edgekit's evaluator does not know: "
+            f"{', '.join(unknown)}.",
+            expected="the operators of edgekit.emulation.mil.evaluator",
+            next_step="run the same command on macOS, where Core ML itself runs the package",
+        )
+    return _EvaluatorSession(program, artifact.inputs, threads)
+
+
+class _EvaluatorSession:
+    def __init__(
+        self, program: MilProgram, inputs: tuple[TensorSpec, ...], threads: int | None
+    ) -> None:
+        self._program = program
+        self._inputs = inputs
+        self._threads = threads
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run with torch on `threads` threads; torch's own setting is restored afterwards."""
+        import torch
+
+        from edgekit.emulation.mil.evaluator import execute
+
+        arrays = checked_feeds(feeds, self._inputs)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads or before)
+        try:
+            tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+            results = execute(self._program, tensors)
+        finally:
+            torch.set_num_threads(before)
+        return {name: tensor.numpy() for name, tensor in results.items()}

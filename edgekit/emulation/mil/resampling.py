@@ -1,0 +1,119 @@
+"""Operators that change the resolution of the last two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from edgekit.emulation.mil.operands import Operands
+
+Grid = Callable[[int, int], Tensor]
+"""Input and output size to the places in the input, as fractions of its grid."""
+
+
+def _corners(size: int, wanted: int) -> Tensor:
+    """First on first and last on last; a single one at the first ("STRICT_ALIGN_CORNERS")."""
+    return torch.arange(wanted) * ((size - 1) / max(wanted - 1, 1))
+
+
+def _aligned(size: int, wanted: int) -> Tensor:
+    """As `_corners`, but a single one in the middle ("ALIGN_CORNERS")."""
+    return torch.tensor([(size - 1) / 2]) if wanted == 1 else _corners(size, wanted)
+
+
+def _half_pixel(size: int, wanted: int) -> Tensor:
+    """Centres on centres ("UNALIGN_CORNERS")."""
+    return (torch.arange(wanted) + 0.5) * (size / wanted) - 0.5
+
+
+def _upper_left(size: int, wanted: int) -> Tensor:
+    """Equal steps from the first ("DEFAULT"): neither corners nor half-pixel centres."""
+    return torch.arange(wanted) * (size / wanted)
+
+
+def _offset(size: int, wanted: int) -> Tensor:
+    """Half a step inside both ends ("OFFSET_CORNERS")."""
+    return (torch.arange(wanted) + 0.5) * (max(1, size - 1) / wanted)
+
+
+_SAMPLING: dict[str, Grid] = {
+    "STRICT_ALIGN_CORNERS": _corners,
+    "ALIGN_CORNERS": _aligned,
+    "DEFAULT": _upper_left,
+    "OFFSET_CORNERS": _offset,
+    "UNALIGN_CORNERS": _half_pixel,
+}
+
+
+def upsample_bilinear(given: Operands) -> Tensor:
+    """By factors; torch's `align_corners` true or false, or neither corners nor centres."""
+    x = given.tensor("x")
+    corners = given.flag("align_corners", default=True)
+    centres = given.flag("half_pixel_centers", default=not corners)
+    grid = _corners if corners else _half_pixel if centres else _upper_left
+    return _bilinear(x, _scaled_size(given, x), grid)
+
+
+def resize_bilinear(given: Operands) -> Tensor:
+    """To a size, at the places that `sampling_mode` names."""
+    size = given.integer("target_size_height", 1), given.integer("target_size_width", 1)
+    return _bilinear(given.tensor("x"), size, _SAMPLING[given.text("sampling_mode", "DEFAULT")])
+
+
+def upsample_nearest(given: Operands) -> Tensor:
+    """By factors, to the element that each place falls in."""
+    x = given.tensor("x")
+    return _nearest(x, _scaled_size(given, x))
+
+
+def resize_nearest(given: Operands) -> Tensor:
+    """To a size, to the element that each place falls in."""
+    size = given.integer("target_size_height"), given.integer("target_size_width")
+    return _nearest(given.tensor("x"), size)
+
+
+def crop(given: Operands) -> Tensor:
+    """Without (first, last) rows and columns."""
+    x = given.tensor("x")
+    (top, bottom), (left, right) = given.integers("crop_height"), given.integers("crop_width")
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+
+
+def _scaled_size(given: Operands, x: Tensor) -> tuple[int, int]:
+    """The result's height and width. The true factor is recomputed from them, as in torch."""
+    height = int(x.shape[-2] * given.number("scale_factor_height", 1))
+    return height, int(x.shape[-1] * given.number("scale_factor_width", 1))
+
+
+def _bilinear(x: Tensor, size: tuple[int, int], grid: Grid) -> Tensor:
+    rows = _interpolation(x.shape[-2], size[0], grid)
+    columns = _interpolation(x.shape[-1], size[1], grid)
+    return rows @ x @ columns.mT
+
+
+def _interpolation(size: int, wanted: int, grid: Grid) -> Tensor:
+    """Linear interpolation along one axis as a matrix [wanted, size]; ends are repeated."""
+    places = grid(size, wanted).to(torch.float32).clamp(0, size - 1)
+    lower = places.floor().long()
+    upper = (lower + 1).clamp(max=size - 1)
+    share = (places - lower).unsqueeze(1)
+    identity = torch.eye(size)
+    return identity[lower] * (1 - share) + identity[upper] * share
+
+
+def _nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
+    for axis, wanted in zip((-2, -1), size, strict=True):
+        chosen = torch.arange(wanted) * x.shape[axis] // wanted
+        x = x.index_select(axis, chosen)
+    return x
+
+
+RESAMPLING: dict[str, Callable[[Operands], Tensor]] = {
+    "crop": crop,
+    "resize_bilinear": resize_bilinear,
+    "resize_nearest_neighbor": resize_nearest,
+    "upsample_bilinear": upsample_bilinear,
+    "upsample_nearest_neighbor": upsample_nearest,
+}

@@ -1,0 +1,44 @@
+"""In place of TensorRT: ONNX Runtime on the CPU runs the typed ONNX, rounded by its types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.errors import RuntimeMissing
+from edgekit.records import Artifact, Probe, Session
+from edgekit.runtimes.installed import probe_row
+from edgekit.runtimes.ort_session import OrtSession, unreadable
+
+DESCRIPTION = "the typed ONNX ran on the CPU, and each result was rounded to its type"
+
+_STAND_IN = runtime_row("onnxruntime")
+
+
+def probe() -> Probe:
+    """Whether ONNX Runtime is installed."""
+    found = probe_row(_STAND_IN)
+    if not found.available:
+        return found
+    return Probe(available=True, version=f"{_STAND_IN.title} {found.version}")
+
+
+def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None) -> Session:
+    """Load `<role>.onnx` as its rounding twin.
+
+    Raises:
+        RuntimeMissing: onnx is not installed.
+        BundleCorrupt: the file is not sound ONNX.
+    """
+    try:
+        from edgekit.emulation.rounding_twin import rounding_twin
+    except ImportError as error:
+        raise RuntimeMissing(
+            "TensorRT is emulated with the packages onnx and onnxruntime; onnx is missing.",
+            next_step="pip install 'edgekit[onnxruntime,export]'",
+        ) from error
+    try:
+        twin = rounding_twin(folder / artifact.entry)
+    except Exception as error:  # from protobuf and ONNX's checker, which share no base class
+        raise unreadable(artifact, error) from error
+    return OrtSession(twin, artifact, threads=threads, entries={})

@@ -1,0 +1,76 @@
+"""Run a program as its INT8 plan says, in PyTorch: for the search, and to find where it diverges.
+
+Every operand that the plan codes is rounded to its code and back; sums are float32, which holds
+what a runtime's int32 accumulators hold, to the bit below 2**24 steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.precision.decide.codes import limits
+from edgekit.precision.decide.int8 import coded_operands, coded_results, held_tensors
+from edgekit.precision.decide.plan import require_known_nodes
+from edgekit.program.capture import Program
+from edgekit.program.walk import OnResult, Walk
+from edgekit.records import PartPlan, Precision, Quantization
+
+
+def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = None) -> Walk:
+    """A session over the program under its plan; `on_result` as for `Walk`.
+
+    Raises:
+        BadInput: the plan was made for another program.
+    """
+    require_known_nodes(part, program)
+    lines = {line.node: line for line in part.nodes if line.precision is Precision.INT8}
+    constants = held_tensors(program)
+    weights: dict[fx.Node, Tensor] = {}
+
+    def on_operands(node: fx.Node, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if node.name not in lines:
+            return values
+        codes = coded_operands(
+            node, lines[node.name], is_constant=lambda operand: operand.name in constants
+        )
+        return tuple(
+            coded(value, operand, codes[operand])
+            if isinstance(operand, fx.Node) and operand in codes
+            else value
+            for operand, value in zip(node.args, values, strict=True)
+        )
+
+    results = coded_results(program.exported.graph, lines)
+    look = on_result or _unchanged
+
+    def on_coded(node: fx.Node, result: Tensor) -> Tensor:
+        code = results.get(node)
+        return look(node, rounded_to_code(result, code) if code else result)
+
+    def coded(value: Tensor, operand: fx.Node, code: Quantization) -> Tensor:
+        if code.axis is None:
+            return rounded_to_code(value, code)
+        if operand not in weights:
+            weights[operand] = rounded_to_code(value, code)
+        return weights[operand]
+
+    return Walk(program, on_coded, on_operands=on_operands)
+
+
+def rounded_to_code(values: Tensor, code: Quantization) -> Tensor:
+    """The numbers that the integer codes of `values` stand for, float32 of the same shape."""
+    if code.axis is None:
+        return torch.fake_quantize_per_tensor_affine(
+            values, code.scale[0], code.zero_point[0], *limits(code)
+        )
+    scale, zero_point = torch.tensor(code.scale), torch.tensor(code.zero_point, dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(
+        values, scale, zero_point, code.axis, *limits(code)
+    )
+
+
+def _unchanged(_: fx.Node, result: Tensor) -> Tensor:
+    return result

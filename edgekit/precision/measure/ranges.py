@@ -1,0 +1,265 @@
+"""What every node of a model puts out on real photos: one streamed pass over its programs.
+
+A node's statistics are six numbers, whatever the number of photos, so that the peak of memory is
+that of running the widest layer once. Extremes are over all values; moments are over at most
+SAMPLED of each result, evenly spaced, or counting would take longer than running.
+
+The decoder is measured on the embeddings that the encoder makes of the same photos, with the
+prompts that verification uses (`verify.prompts`): every kind that the family takes, one at a time;
+a refinement takes the logits of the prompt that it refines. A model without a decoder sees photos.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx
+
+from edgekit.catalog import Photo, PhotoSet
+from edgekit.errors import BadInput
+from edgekit.program.blocks import block_names
+from edgekit.program.capture import Program
+from edgekit.program.operators import maker
+from edgekit.program.walk import Walk
+from edgekit.records import Client, Feeds, FloatArray, Rgb, Role
+from edgekit.runtime import Predictor
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input
+from edgekit.verify.prompts import subjects_of, trials_of
+
+SAMPLED = 2**15
+"""Values of one result that moments are taken of."""
+
+OnPhoto = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The values of one node over all photos and prompts.
+
+    `usual_low` and `usual_high` are the extremes of one result, averaged over all results.
+    """
+
+    low: float
+    high: float
+    usual_low: float
+    usual_high: float
+    mean: float
+    std: float
+
+    @property
+    def abs_max(self) -> float:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean square."""
+        return math.hypot(self.mean, self.std)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranges:
+    """The ranges of one program by node name: its inputs, and all nodes that compute.
+
+    A node that only moves numbers (a transpose, a slice) has the range of what made them: look it
+    up with `of`.
+    """
+
+    role: Role
+    by_name: Mapping[str, Range]
+
+    def of(self, node: fx.Node) -> Range | None:
+        """The range of a node's result; None for a weight, whose values are known anyway."""
+        return self.by_name.get(maker(node).name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """Ranges of a model's programs, and how many prompts the decoder was run on."""
+
+    encoder: Ranges
+    decoder: Ranges | None
+    prompts: int
+
+    @property
+    def by_role(self) -> dict[Role, Ranges]:
+        """The ranges of each role that there is."""
+        decoder = {Role.DECODER: self.decoder} if self.decoder else {}
+        return {Role.ENCODER: self.encoder} | decoder
+
+    def ranges(self, role: Role) -> Ranges:
+        """The ranges of one role."""
+        return self.by_role[role]
+
+
+def measure(
+    encoder: Program,
+    decoder: Program | None = None,
+    *,
+    photos: PhotoSet,
+    client: Client,
+    prompt_slots: tuple[int, ...] = (),
+    on_photo: OnPhoto | None = None,
+) -> Calibration:
+    """Run the programs over the photos and keep each node's range.
+
+    The decoder, if its ranges are wanted, gets one subject of each photo in every kind of prompt.
+    `prompt_slots` is the number that the decoder has, where it is fixed; else empty.
+
+    Raises:
+        BadInput: there is no photo or one cannot be read, or a node gives NaN or infinity.
+    """
+    if not photos.photos:
+        raise BadInput(
+            f"The image set '{photos.name}' has no photo, so nothing can be calibrated.",
+            expected="real photos: edgekit never calibrates on random data",
+        )
+    seen, answered = _Watched(encoder), _Watched(decoder) if decoder else None
+    predictor = Predictor.from_sessions(client, seen, answered, prompt_slots=prompt_slots)
+    prompts = 0
+    for done, photo in enumerate(photos.photos, start=1):
+        pixels = load_photo(photo.path)
+        if answered:
+            predictor.set_image(pixels)
+            prompts += _prompted(predictor, photo, pixels)
+        else:
+            seen.run({"image": encoder_input(pixels, client.preprocessing)})
+        if on_photo:
+            on_photo(done, len(photos.photos))
+    return Calibration(
+        encoder=seen.ranges(), decoder=answered.ranges() if answered else None, prompts=prompts
+    )
+
+
+def _prompted(predictor: Predictor, photo: Photo, pixels: Rgb) -> int:
+    """Prompt for a subject, large on some photos and small on others; how many prompts."""
+    subjects = subjects_of(photo, height=pixels.shape[0], width=pixels.shape[1])
+    chosen = subjects[zlib.crc32(photo.id.encode()) % len(subjects)]
+    logits: list[FloatArray] = []
+    for trial in trials_of((chosen,), seed=photo.id, refuses=predictor.client.refuses):
+        prediction = predictor.predict(
+            points=trial.points or None,
+            labels=trial.labels or None,
+            box=trial.box,
+            mask=None if trial.mask_from is None else logits[trial.mask_from],
+            multimask=trial.multimask,
+        )
+        logits.append(prediction.low_res_logits[0])
+    return len(logits)
+
+
+class _Watched:
+    """A program whose results are counted as they come by."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._blocks = block_names(program)
+        self._tallies: dict[str, _Tally] = {}
+        self._walk = Walk(program, self._count)
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        return self._walk.run(feeds)
+
+    def ranges(self) -> Ranges:
+        named = {name: tally.range() for name, tally in self._tallies.items()}
+        return Ranges(role=self._program.role, by_name=named)
+
+    def _count(self, node: fx.Node, result: Tensor) -> Tensor:
+        low, high = (float(edge) for edge in torch.aminmax(result))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            block = self._blocks.get(node.name)
+            raise BadInput(
+                f"The {self._program.role}'s node {node.name}"
+                + (f" (in {block})" if block else "")
+                + " gives NaN or infinity in float32.",
+                expected="finite values: ranges of others say nothing about a precision",
+                next_step="check the weights: edgekit verify the same model for x86-fp32",
+            )
+        self._tallies.setdefault(node.name, _Tally()).add(result, low, high)
+        return result
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """Extremes and moments of the results seen so far."""
+
+    low: float = math.inf
+    high: float = -math.inf
+    lows: float = 0.0
+    highs: float = 0.0
+    results: int = 0
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: Tensor, low: float, high: float) -> None:
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.lows += low
+        self.highs += high
+        self.results += 1
+        sample = _sample(values)
+        self.count += sample.size
+        self.total += float(sample.sum())
+        self.squares += float(np.square(sample).sum())
+
+    def range(self) -> Range:
+        mean = self.total / self.count
+        variance = max(self.squares / self.count - mean**2, 0.0)
+        return Range(
+            low=self.low,
+            high=self.high,
+            usual_low=self.lows / self.results,
+            usual_high=self.highs / self.results,
+            mean=mean,
+            std=math.sqrt(variance),
+        )
+
+
+def _sample(values: Tensor) -> npt.NDArray[np.float64]:
+    """Evenly spaced values; the odd step meets every channel of a layout in powers of two."""
+    step = max(1, values.numel() // SAMPLED) | 1
+    return values.reshape(-1)[::step].double().numpy()
+
+
+# --- on disk -------------------------------------------------------------------------------------
+
+_KEPT = tuple(field.name for field in fields(Range))
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write `<role>.ranges.npz` of each role, for `read_calibration`."""
+    for role, ranges in calibration.by_role.items():
+        by_name = ranges.by_name
+        table = [[getattr(found, name) for name in _KEPT] for found in by_name.values()]
+        np.savez_compressed(
+            folder / f"{role}.ranges.npz",
+            names=np.array(list(by_name)),
+            ranges=np.array(table),
+            prompts=np.array(calibration.prompts),
+        )
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """Read what `write_calibration` wrote."""
+    files = {role: folder / f"{role}.ranges.npz" for role in Role}
+    stored = {role: np.load(file) for role, file in files.items() if file.is_file()}
+    read = {role: _read(role, arrays) for role, arrays in stored.items()}
+    return Calibration(
+        encoder=read[Role.ENCODER],
+        decoder=read.get(Role.DECODER),
+        prompts=int(stored[Role.ENCODER]["prompts"]),
+    )
+
+
+def _read(role: Role, stored: Mapping[str, npt.NDArray[np.float64]]) -> Ranges:
+    rows = zip(stored["names"], stored["ranges"].tolist(), strict=True)
+    by_name = {str(name): Range(**dict(zip(_KEPT, row, strict=True))) for name, row in rows}
+    return Ranges(role=role, by_name=by_name)

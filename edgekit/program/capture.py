@@ -1,0 +1,164 @@
+"""Modules to programs: `torch.export` of the two halves of a model, under the graph contract.
+
+One captured program per half is the form that every lowering starts from. Names and dynamic
+dimensions are those of the graph contract and are settled here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from edgekit.errors import GraphRejected
+from edgekit.program.passes.bake_tables import bake_tables
+from edgekit.program.passes.exported_form import exported_form
+from edgekit.program.passes.fold_batch_norm import fold_batch_norm
+from edgekit.records import GraphContract, Role, TensorSpec
+
+Features = tuple[TensorSpec, ...]
+
+PROMPTS = "prompts"
+POINTS = "points"
+_MAX = {PROMPTS: 1024, POINTS: 64}
+# Example sizes must differ from 1 (which torch.export takes for static) and from every constant of
+# the decoder, so that no dimension is taken for another by accident.
+_EXAMPLE = {PROMPTS: 3, POINTS: 6}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A captured half of a model and its interface; dynamic dimensions are strings."""
+
+    role: Role
+    exported: ExportedProgram
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def image_embeddings(channels: int = 256, height: int = 64, width: int = 64) -> Features:
+    """What the encoders of most families return, and nothing else."""
+    return (_float32("image_embeddings", (1, channels, height, width)),)
+
+
+def capture_encoder(
+    encoder: nn.Module, *, frame: int = 1024, contract: GraphContract | None = None
+) -> Program:
+    """Capture `image` [1, 3, frame, frame] -> the model's features, static, batch norm folded.
+
+    Raises:
+        GraphRejected: the module's arguments or results are not those of the graph contract.
+    """
+    inputs = (_float32("image", (1, 3, frame, frame)),)
+    example = _example(inputs)
+    ready = fold_batch_norm(bake_tables(encoder), example)
+    exported = torch.export.export(ready, example, strict=False)
+    return _program(Role.ENCODER, exported, inputs=inputs, contract=contract or GraphContract())
+
+
+def capture_decoder(
+    decoder: nn.Module,
+    *,
+    features: Features | None = None,
+    slots: int | None = None,
+    contract: GraphContract | None = None,
+) -> Program:
+    """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
+
+    Features keep batch 1, whatever the number of prompts: image-side work of the decoder is done
+    once and broadcast. Masks are four times as wide as `image_embeddings`.
+
+    Args:
+        decoder: the module, left as it was.
+        features: what the encoder returns (the outputs of its program); None stands for
+            `image_embeddings()`.
+        contract: the model's tensor names; None stands for those of most families.
+        slots: for runtimes without dynamic shapes: one prompt with that many points, of which
+            unused ones are `Label.EMPTY`.
+
+    Raises:
+        GraphRejected: the module's arguments or results are not those of the graph contract.
+    """
+    contract = contract or GraphContract()
+    inputs = _decoder_inputs(features or image_embeddings(), contract, slots)
+    dims = {name: Dim(name, min=1, max=most) for name, most in _MAX.items()}
+    dynamic = tuple(
+        {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+        for spec in inputs
+    )
+    exported = torch.export.export(
+        exported_form(bake_tables(decoder)).eval(),
+        _example(inputs),
+        dynamic_shapes=dynamic,
+        strict=False,
+    )
+    return _program(Role.DECODER, exported, inputs=inputs, contract=contract)
+
+
+def _decoder_inputs(
+    features: Features, contract: GraphContract, slots: int | None
+) -> tuple[TensorSpec, ...]:
+    shapes = {spec.name: spec.shape for spec in features}
+    height, width = (4 * int(side) for side in shapes["image_embeddings"][2:])
+    prompts, points = (PROMPTS, POINTS) if slots is None else (1, slots)
+    shapes |= {
+        "point_coords": (prompts, points, 2),
+        "point_labels": (prompts, points),
+        "mask_input": (prompts, 1, height, width),
+        "has_mask_input": (prompts,),
+    }
+    return tuple(_float32(name, shapes[name]) for name in contract.inputs(Role.DECODER))
+
+
+def _float32(name: str, shape: tuple[int | str, ...]) -> TensorSpec:
+    return TensorSpec(name=name, dtype="float32", shape=shape)
+
+
+def _example(inputs: tuple[TensorSpec, ...]) -> tuple[Tensor, ...]:
+    """Zeros are enough: capture looks at shapes, never at values."""
+    return tuple(
+        torch.zeros([_EXAMPLE[d] if isinstance(d, str) else d for d in spec.shape])
+        for spec in inputs
+    )
+
+
+def _program(
+    role: Role,
+    exported: ExportedProgram,
+    *,
+    inputs: tuple[TensorSpec, ...],
+    contract: GraphContract,
+) -> Program:
+    outputs = contract.outputs(role)
+    names = exported.graph_signature.user_inputs
+    wanted = tuple(spec.name for spec in inputs)
+    if names != wanted:
+        raise GraphRejected(
+            f"The {role}'s forward() takes {', '.join(map(str, names))}.",
+            expected=", ".join(wanted),
+        )
+    shapes = _output_shapes(exported, inputs)
+    if len(shapes) != len(outputs):
+        raise GraphRejected(
+            f"The {role} returns {len(shapes)} tensors.", expected=", ".join(outputs)
+        )
+    specs = tuple(_float32(n, s) for n, s in zip(outputs, shapes, strict=True))
+    return Program(role=role, exported=exported, inputs=inputs, outputs=specs)
+
+
+def _output_shapes(
+    exported: ExportedProgram, inputs: tuple[TensorSpec, ...]
+) -> list[tuple[int | str, ...]]:
+    """Shapes of the results, with torch's symbols replaced by the names of the contract."""
+    nodes = {node.name: node for node in exported.graph.nodes}
+    names = {
+        str(size): dim
+        for spec in inputs
+        for size, dim in zip(nodes[spec.name].meta["val"].shape, spec.shape, strict=True)
+    }
+    return [
+        tuple(names.get(str(size)) or int(size) for size in nodes[str(name)].meta["val"].shape)
+        for name in exported.graph_signature.user_outputs
+    ]

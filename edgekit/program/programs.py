@@ -1,0 +1,100 @@
+"""A model's captured programs, as a handle that is passed from stage to stage."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from edgekit.records import ModelRow, WeightsSource
+from edgekit.store import code_digest
+
+if TYPE_CHECKING:
+    from edgekit.models.checkpoints.fit import Split
+    from edgekit.program.capture import Program
+
+LARGE = 250_000_000
+"""Parameters from which on a model (1 GB) must not stay in memory beside a converter's copies."""
+
+
+class Programs:
+    """A model with its weights, loaded and captured when a stage first asks for it.
+
+    A stage whose result is cached never asks, so that a repeated export imports no torch. The
+    attributes below raise CheckpointMismatch if the weights do not fit.
+    """
+
+    def __init__(self, row: ModelRow, source: WeightsSource, slots: tuple[int, ...]) -> None:
+        """`slots` as in the target's `prompt_slots`."""
+        self.row = row
+        self.source = source
+        self.slots = slots
+        self._split: Split | None = None
+        self._decoders: dict[int | None, Program] = {}
+        self._encoder: Program | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What of the model belongs in a cache key: weights, rules, and the code that builds it."""
+        weights = (*(file.sha256 for file in self.source.files), str(self.source.seed))
+        code = code_digest(self.row.builder.partition(":")[0])
+        return (repr(self.row), *weights, str(self.slots), code)
+
+    @property
+    def split(self) -> Split:
+        """The encoder and decoder modules with their weights."""
+        from edgekit.models.checkpoints.fit import load
+
+        if self._split is None:
+            self._split = load(self.row, self.source)
+        return self._split
+
+    @property
+    def encoder(self) -> Program:
+        """The captured encoder."""
+        from edgekit.program.capture import capture_encoder
+
+        if self._encoder is None:
+            frame = self.row.client.preprocessing.frame
+            self._encoder = capture_encoder(
+                self.split.encoder, frame=frame, contract=self.row.graph
+            )
+        return self._encoder
+
+    @property
+    def decoder(self) -> Program | None:
+        """The captured decoder, the one with the most prompt slots; None where there is none."""
+        return self._decoder(self.slots[-1] if self.slots else None)
+
+    @property
+    def planned(self) -> tuple[Program, ...]:
+        """Those that a precision plan is made of: encoder and decoder."""
+        decoder = self.decoder
+        return (self.encoder, decoder) if decoder else (self.encoder,)
+
+    @property
+    def lowered(self) -> tuple[Program, ...]:
+        """Those that become files: the encoder, and a decoder for each number of prompt slots."""
+        decoders = (self._decoder(slots) for slots in self.slots or (None,))
+        return (self.encoder, *(decoder for decoder in decoders if decoder))
+
+    def release(self) -> None:
+        """Forget a large model: converters hold its weights several times over (ViT-H: 2.5 GB).
+
+        A stage that still needs it captures it again.
+        """
+        if self.row.parameters >= LARGE:
+            self._split, self._encoder = None, None
+            self._decoders.clear()
+            gc.collect()  # graphs refer to themselves
+
+    def _decoder(self, slots: int | None) -> Program | None:
+        from edgekit.program.capture import capture_decoder
+
+        module = self.split.decoder
+        if module is None:
+            return None
+        if slots not in self._decoders:
+            self._decoders[slots] = capture_decoder(
+                module, features=self.encoder.outputs, slots=slots, contract=self.row.graph
+            )
+        return self._decoders[slots]

@@ -1,0 +1,90 @@
+"""Core ML on macOS: a `.mlpackage` runs through coremltools."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edgekit.catalog.limits import option
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.errors import BundleCorrupt
+from edgekit.records import (
+    NATIVE,
+    Artifact,
+    Execution,
+    Feeds,
+    FloatArray,
+    Probe,
+    Session,
+    Target,
+    TensorSpec,
+)
+from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.installed import probe_row, require_runtime
+from edgekit.runtimes.quiet import quiet_coremltools
+
+_ROW = runtime_row("coreml")
+_ELSEWHERE = "Core ML is part of macOS and iOS"
+
+
+def probe() -> Probe:
+    """Whether this is macOS with coremltools, which loads packages."""
+    if platform.system() != "Darwin":
+        return Probe(available=False, reason=_ELSEWHERE)
+    return probe_row(_ROW)
+
+
+def execution(_: Target) -> Execution:
+    """Native on macOS."""
+    found = probe()
+    return NATIVE if found.available else Execution(how="not run", reason=found.reason)
+
+
+def open_artifact(
+    artifact: Artifact,
+    folder: Path,
+    target: Target,
+    *,
+    threads: int | None,  # noqa: ARG001
+) -> Session:
+    """Load a package on the compute units that the target names. Core ML chooses its threads.
+
+    Raises:
+        RuntimeMissing: coremltools is not installed, or of another version.
+        BundleCorrupt: files are missing or cannot be read.
+    """
+    installed = require_runtime(_ROW, target)
+    try:
+        with quiet_coremltools() as coremltools:
+            units = coremltools.ComputeUnit[option(target, "compute_units")]
+            model = coremltools.models.MLModel(str(folder / artifact.entry), compute_units=units)
+    except Exception as error:  # coremltools raises no class of its own
+        cause = str(error).strip().partition("\n")[0]
+        raise BundleCorrupt(
+            f"coremltools {installed} cannot load {artifact.entry}: {cause}",
+            next_step="export the bundle again",
+        ) from error
+    return CoreMlSession(model, artifact.inputs)
+
+
+class Predicts(Protocol):
+    """The part of coremltools' MLModel that a session needs."""
+
+    def predict(self, data: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """Run once, arrays by name."""
+
+
+class CoreMlSession:
+    """A model that Core ML has loaded. edgekit's own tests have no Mac and do not run it."""
+
+    def __init__(self, model: Predicts, inputs: tuple[TensorSpec, ...]) -> None:
+        self._model = model
+        self._inputs = inputs
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run; results are float32 whatever the package computes in."""
+        results = self._model.predict(checked_feeds(feeds, self._inputs))
+        return {name: np.asarray(array, dtype=np.float32) for name, array in results.items()}

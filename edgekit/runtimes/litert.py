@@ -1,0 +1,93 @@
+"""LiteRT on the CPU: a `.tflite` file runs with ai-edge-litert, or on old devices tflite-runtime.
+
+Both packages have the same interpreter. tflite-runtime ended with 2.14, which needs NumPy 1 and
+runs with the C libraries of older distributions. It is used where ai-edge-litert is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.errors import BundleCorrupt
+from edgekit.records import (
+    NATIVE,
+    Artifact,
+    Execution,
+    Feeds,
+    FloatArray,
+    Precision,
+    Probe,
+    Session,
+    Target,
+    TensorSpec,
+)
+from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.installed import module_of, package_of, probe_row, require_runtime
+from edgekit.runtimes.quiet import silent_stderr
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import SignatureRunner
+
+_ROW = runtime_row("litert")
+
+
+def probe() -> Probe:
+    """Whether one of the two packages is installed."""
+    return probe_row(_ROW)
+
+
+def execution(target: Target) -> Execution:
+    """Native on the CPU, which is what FP32 and INT8 files are for.
+
+    An FP16 file is for a phone's GPU, which computes in float16. The CPU
+    keeps its weights in float16 and computes in float32.
+    """
+    found = probe()
+    if not found.available:
+        return Execution(how="not run", reason=found.reason)
+    if target.precision is Precision.FP16:
+        return Execution(
+            how="emulated",
+            by=f"{package_of(_ROW)} {found.version} on the CPU",
+            reason="the CPU reads the float16 weights and computes in float32; a phone's GPU "
+            "delegate computes in float16",
+        )
+    return NATIVE
+
+
+def open_artifact(
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+) -> Session:
+    """Load `<role>.tflite` with the XNNPACK delegate, which the interpreter adds by itself.
+
+    `threads` None takes all cores: LiteRT's own default is one thread.
+    """
+    installed = require_runtime(_ROW, target)
+    path = folder / artifact.entry
+    try:
+        with silent_stderr():
+            library = import_module(f"{module_of(package_of(_ROW))}.interpreter")
+            interpreter = library.Interpreter(str(path), num_threads=threads or os.cpu_count())
+            interpreter.allocate_tensors()
+            runner = interpreter.get_signature_runner()
+    except (ValueError, RuntimeError) as error:
+        raise BundleCorrupt(
+            f"LiteRT {installed} cannot load {artifact.entry}: {error}",
+            next_step="export the bundle again",
+        ) from error
+    return _LitertSession(runner, artifact.inputs)
+
+
+class _LitertSession:
+    def __init__(self, runner: SignatureRunner, inputs: tuple[TensorSpec, ...]) -> None:
+        self._runner = runner
+        self._inputs = inputs
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run; the runner copies results out of the interpreter's memory."""
+        results: dict[str, FloatArray] = self._runner(**checked_feeds(feeds, self._inputs))
+        return results

@@ -1,0 +1,31 @@
+"""ONNX Runtime on the CPU: the artifact is an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.records import NATIVE, Artifact, Execution, Probe, Session, Target
+from edgekit.runtimes.installed import probe_row, require_runtime
+from edgekit.runtimes.ort_session import OrtSession
+
+_ROW = runtime_row("onnxruntime")
+
+
+def probe() -> Probe:
+    """Whether ONNX Runtime is installed."""
+    return probe_row(_ROW)
+
+
+def execution(_: Target) -> Execution:
+    """Native where it is installed."""
+    found = probe()
+    return NATIVE if found.available else Execution(how="not run", reason=found.reason)
+
+
+def open_artifact(
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+) -> Session:
+    """Load `<role>.onnx` with all graph optimizations; `target.options` are session entries."""
+    require_runtime(_ROW, target)
+    return OrtSession(folder / artifact.entry, artifact, threads=threads, entries=target.options)

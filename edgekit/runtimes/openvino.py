@@ -1,0 +1,103 @@
+"""OpenVINO on the CPU: the artifact is an IR, `<role>.xml` with `<role>.bin`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.errors import BundleCorrupt
+from edgekit.records import (
+    NATIVE,
+    Artifact,
+    Execution,
+    Feeds,
+    FloatArray,
+    Probe,
+    Session,
+    Target,
+    TensorSpec,
+)
+from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.installed import probe_row, require_runtime
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+_ROW = runtime_row("openvino")
+_TELEMETRY = "openvino_telemetry"
+PRECISION = "INFERENCE_PRECISION_HINT"
+"""The property that says in which precision plain float operators compute."""
+
+
+def probe() -> Probe:
+    """Whether OpenVINO is installed."""
+    return probe_row(_ROW)
+
+
+def execution(_: Target) -> Execution:
+    """Native where it is installed."""
+    found = probe()
+    return NATIVE if found.available else Execution(how="not run", reason=found.reason)
+
+
+def open_artifact(
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+) -> Session:
+    """Compile the IR for latency; `target.options` are its properties, precision among them.
+
+    "bf16 or f32" for the precision means bf16 on a CPU that has instructions for it.
+    """
+    installed = require_runtime(_ROW, target)
+    core = silent_openvino().Core()
+    properties: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
+    properties |= {**target.options, **artifact.options}
+    if properties.get(PRECISION) == "bf16 or f32":
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        properties[PRECISION] = "bf16" if "BF16" in able else "f32"
+    if threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = threads
+    try:
+        compiled = core.compile_model(folder / artifact.entry, "CPU", properties)
+    except RuntimeError as error:
+        raise BundleCorrupt(
+            f"OpenVINO {installed} cannot load {artifact.entry}: {last_line(error)}",
+            next_step="export the bundle again",
+        ) from error
+    return _OpenvinoSession(compiled, artifact.inputs)
+
+
+class _OpenvinoSession:
+    def __init__(self, compiled: ov.CompiledModel, inputs: tuple[TensorSpec, ...]) -> None:
+        self._request = compiled.create_infer_request()
+        self._inputs = inputs
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run; results are copied, since the request reuses its output buffers."""
+        results = self._request.infer(
+            checked_feeds(feeds, self._inputs), share_inputs=True, share_outputs=False
+        )
+        return {port.any_name: array for port, array in results.items()}
+
+
+def silent_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which reports every import and makes `~/intel`.
+
+    It has a stand-in for when the telemetry package is absent, and None says that it is.
+    """
+    absent = _TELEMETRY not in sys.modules
+    if absent:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if absent:
+            del sys.modules[_TELEMETRY]
+    return openvino  # type: ignore[no-any-return]
+
+
+def last_line(error: Exception) -> str:
+    """The last line of the message: those before it name OpenVINO's own source files."""
+    return str(error).strip().rpartition("\n")[2]

@@ -1,0 +1,81 @@
+"""TensorRT and a GPU on this machine, and the engines that fit them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from edgekit.errors import RuntimeMissing
+from edgekit.records import Artifact, EngineRecord, Session, Target
+from edgekit.runtimes.tensorrt import build_engine
+from edgekit.runtimes.tensorrt.engine import REBUILD, EngineSession, unfit
+
+
+def find_installation() -> Installation | str:
+    """What is here, or in a few words what is missing."""
+    if find_spec("tensorrt") is None:
+        return "TensorRT is not installed"
+    try:
+        trt = importlib.import_module("tensorrt")
+        return Installation(trt=trt, gpu=build_engine.gpu())
+    except ImportError as error:  # the bindings without the libraries
+        return f"TensorRT does not load ({error})"
+    except build_engine.Failed as error:
+        return str(error)
+
+
+def installation_for(target: Target) -> Installation | str:
+    """What is here for this target, or in a few words what is missing."""
+    here = find_installation()
+    if isinstance(here, Installation) and not here.serves(target):
+        return f"TensorRT {here.version} is not {target.runtime_versions}"
+    return here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Installation:
+    """The bindings' module and the facts of the first GPU (`build_engine.gpu`)."""
+
+    trt: ModuleType
+    gpu: dict[str, str]
+
+    @property
+    def version(self) -> str:
+        return str(self.trt.__version__)
+
+    def serves(self, target: Target) -> bool:
+        """Whether this version is one that the target is for."""
+        from packaging.specifiers import SpecifierSet
+
+        return SpecifierSet(target.runtime_versions).contains(self.version, prereleases=True)
+
+    def open(self, artifact: Artifact, folder: Path) -> Session:
+        """A session over the artifact's engine.
+
+        Raises:
+            RuntimeMissing: there is none yet, or it was built elsewhere or from another file.
+        """
+        record = artifact.engine
+        if record is None:
+            raise RuntimeMissing(
+                f"There is no {artifact.role} engine yet; TensorRT {self.version} is here.",
+                next_step=REBUILD,
+            )
+        if why := self._misfit(record, artifact):
+            raise unfit(artifact, why)
+        return EngineSession(self.trt, (folder / record.file.path).read_bytes(), artifact)
+
+    def _misfit(self, record: EngineRecord, artifact: Artifact) -> str | None:
+        (source,) = (file for file in artifact.files if file.path == artifact.entry)
+        if record.source_sha256 != source.sha256:
+            return f"it was built from another {artifact.entry}"
+        if record.tensorrt.split(".")[:3] != self.version.split(".")[:3]:
+            return f"it was built by TensorRT {record.tensorrt}, here is {self.version}"
+        built_on = (record.gpu, record.compute_capability)
+        here = (self.gpu["gpu"], self.gpu["compute_capability"])
+        if built_on != here:
+            return f"it was built on {' '.join(built_on)}, here is {' '.join(here)}"
+        return None

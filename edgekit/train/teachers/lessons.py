@@ -1,0 +1,213 @@
+"""The stage before masks: a teacher shows the encoder what to see (decoupled distillation).
+
+Two kinds of teacher: a classifier whose feature maps teach the backbone (`FeatureLesson`), and a
+model of the registry whose image embeddings the student's are to equal (`EmbeddingLesson`; that is
+MobileSAM's recipe, arXiv 2306.14289, section 3.2). Neither needs an annotation.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgekit.records import Preprocessing, Rgb
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input, resized_size
+from edgekit.train.data.batches import IMAGENET_DEVIATION, IMAGENET_MEAN
+from edgekit.train.data.windows import random_window, recoloured, resample
+from edgekit.train.stages.driving import StepReport
+from edgekit.train.stages.student import TOKEN
+from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
+from edgekit.train.teachers.embeddings import EmbeddingTeacher
+
+_WARMUP = 40
+_GREY = 118  # ImageNet's mean: padding without an edge
+
+
+class Lesson(nn.Module):
+    """What a teacher asks of an encoder. Holds what is trained, and nothing else, as submodules."""
+
+    name: str
+    rate: float
+
+    def loss(self, step: int) -> Tensor:
+        """On the photos of this step."""
+        raise NotImplementedError
+
+    def held_out(self) -> dict[str, float]:
+        """On photos that are not trained on."""
+        raise NotImplementedError
+
+
+class TeacherStage:
+    """Trains a lesson with AdamW: warm-up, then a cosine to 5 % of its rate."""
+
+    def __init__(self, lesson: Lesson, *, steps: int) -> None:
+        self.lesson, self.steps, self.step = lesson, steps, 0
+        self.name = lesson.name
+        self._parameters = list(lesson.parameters())
+        self._device = self._parameters[0].device
+        self._optimizer = torch.optim.AdamW(self._parameters, weight_decay=0.02)
+
+    def run_step(self) -> StepReport:
+        """One optimisation step."""
+        started = time.perf_counter()
+        self.lesson.train()
+        with torch.autocast(self._device.type, torch.bfloat16):
+            loss = self.lesson.loss(self.step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.lesson.rate * self._decay()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+        self.step += 1
+        seconds = time.perf_counter() - started
+        return StepReport(
+            step=self.step, phase=self.name, loss=float(loss.detach()), seconds=seconds
+        )
+
+    def _decay(self) -> float:
+        cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        return min(1.0, (self.step + 1) / _WARMUP) * cosine
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """The lesson's figures, in eval mode."""
+        self.lesson.eval()
+        with torch.autocast(self._device.type, torch.bfloat16):
+            return self.lesson.held_out()
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimizer and step."""
+        return {
+            "lesson": self.lesson.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
+        self.lesson.load_state_dict(state["lesson"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+
+class FeatureLesson(Lesson):
+    """A classifier's feature maps, on windows of the photos at changing sizes."""
+
+    name = "features"
+    rate = 2.5e-3
+    _MENU = ((16, 256), (28, 192), (7, 384))  # windows, pixels; in turn
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        distillation: FeatureDistillation,
+        photos: Sequence[Rgb],
+        *,
+        held: Sequence[Rgb],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.distillation = encoder.get_submodule("backbone"), distillation
+        self._photos, self._held, self._seed = photos, held, seed
+
+    def loss(self, step: int) -> Tensor:
+        """Whitened mean squared error of all stages."""
+        if step == 0:
+            self.distillation.calibrate(self._windows(10**6, count=64, size=256))
+        count, size = self._MENU[step % len(self._MENU)]
+        return self._on(self._windows(step, count=count, size=size))
+
+    def held_out(self) -> dict[str, float]:
+        """The same on one window of each held-out photo."""
+        views = []
+        for index, photo in enumerate(self._held):
+            rng = np.random.default_rng(index)
+            view = random_window(photo.shape[:2], rng, size=256, long_side=700)
+            views.append(resample(photo, view, size=256, fill=_GREY))
+        return {"feature error": float(self._on(self._tensor(views)))}
+
+    def _on(self, rgb: Tensor) -> Tensor:
+        mean = torch.tensor(IMAGENET_MEAN, device=rgb.device).view(3, 1, 1)
+        deviation = torch.tensor(IMAGENET_DEVIATION, device=rgb.device).view(3, 1, 1)
+        names = [name.removeprefix("backbone.") for name in BACKBONE_STAGES]
+        with stage_outputs(self.backbone, names) as stages:
+            self.backbone((rgb - mean) / deviation)
+        loss: Tensor = self.distillation(stages, rgb)
+        return loss
+
+    def _windows(self, step: int, *, count: int, size: int) -> Tensor:
+        rng = np.random.default_rng([7, self._seed, step])
+        views = []
+        for _ in range(count):
+            photo = self._photos[int(rng.integers(len(self._photos)))]
+            long_side = float(np.exp(rng.uniform(np.log(size), np.log(1400))))
+            window = random_window(photo.shape[:2], rng, size=size, long_side=long_side)
+            view = resample(photo, window, size=size, fill=_GREY)
+            views.append(recoloured(view, rng) if rng.random() < 0.7 else view)
+        return self._tensor(views)
+
+    def _tensor(self, views: list[Rgb]) -> Tensor:
+        device = next(self.backbone.parameters()).device
+        rgb = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).to(device).float()
+        return rgb.contiguous(memory_format=torch.channels_last)
+
+
+class EmbeddingLesson(Lesson):
+    """A model's image embeddings, on whole photos as both see them at inference."""
+
+    name = "embeddings"
+    rate = 3e-4
+    _PHOTOS = 2
+    """A step; 1024-pixel frames are what a small machine's memory allows."""
+    _LOOKED_AT = 8
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        rule: Preprocessing,
+        teacher: EmbeddingTeacher,
+        photos: Sequence[Path],
+        *,
+        held: Sequence[Path],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.encoder, self._rule, self._teacher = encoder, rule, teacher
+        self._photos, self._held, self._seed = photos, held[: self._LOOKED_AT], seed
+
+    def loss(self, step: int) -> Tensor:
+        """Mean squared error over the tokens that show a photo."""
+        rng = np.random.default_rng([11, self._seed, step])
+        chosen = rng.integers(len(self._photos), size=self._PHOTOS)
+        return self._error([self._photos[i] for i in chosen])
+
+    def held_out(self) -> dict[str, float]:
+        """The same on held-out photos."""
+        errors = [float(self._error([photo])) for photo in self._held]
+        return {"embedding error": float(np.mean(errors))} if errors else {}
+
+    def _error(self, paths: Sequence[Path]) -> Tensor:
+        device = next(self.encoder.parameters()).device
+        photos = [load_photo(path) for path in paths]
+        frames = np.concatenate([encoder_input(photo, self._rule) for photo in photos])
+        seen = self.encoder(torch.from_numpy(frames).to(device)).float()
+        wanted = np.stack([self._teacher.embedding(path) for path in paths])
+        shown = np.zeros((len(paths), 1, *wanted.shape[2:]), np.float32)
+        for row, photo in enumerate(photos):
+            height, width = resized_size(photo.shape[0], photo.shape[1], self._rule)
+            shown[row, :, : math.ceil(height / TOKEN), : math.ceil(width / TOKEN)] = 1
+        mask = torch.from_numpy(shown).to(device)
+        error = F.mse_loss(seen, torch.from_numpy(wanted).to(device), reduction="none") * mask
+        mean: Tensor = error.sum() / (mask.sum() * wanted.shape[1])
+        return mean

@@ -1,0 +1,53 @@
+"""Which session a package gets, and what it refuses."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.errors import BadInput, NotYet
+from edgekit.lowering import coreml
+from edgekit.records import TensorSpec
+from edgekit.runtime.opening import execution, open_artifact
+from edgekit.runtimes.coreml import CoreMlSession
+
+
+def test_off_macos_a_session_is_emulated(target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    how = execution(target)
+    assert how.label.startswith("emulated by edgekit's MIL evaluator (torch ")
+    assert how.reason is not None
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert execution(target).label == "native"
+
+
+def test_an_operator_that_cannot_be_evaluated_is_named(graph_of, fp32, tmp_path) -> None:
+    artifact = coreml.lower(graph_of(torch.atan, (1, 3)), fp32, tmp_path)
+    with pytest.raises(NotYet, match=r"(?s)decoder.mlpackage.*atan.*Next: .*macOS"):
+        open_artifact(artifact, tmp_path, fp32, threads=1)
+
+
+def test_the_number_of_threads_is_torchs_own_again(graph_of, fp32, tmp_path) -> None:
+    artifact = coreml.lower(graph_of(torch.relu, (1, 3)), fp32, tmp_path)
+    before = torch.get_num_threads()
+    session = open_artifact(artifact, tmp_path, fp32, threads=before + 1)
+    session.run({"x": np.zeros((1, 3), np.float32)})
+    assert torch.get_num_threads() == before
+
+
+class FakeModel:
+    """What coremltools' MLModel is to a session: NumPy in, NumPy out, by name."""
+
+    def predict(self, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"a": data["x"].astype(np.float16) * 2}
+
+
+def test_core_mls_session_checks_feeds_and_returns_float32() -> None:
+    session = CoreMlSession(FakeModel(), (TensorSpec(name="x", dtype="float32", shape=(1, 3)),))
+    got = session.run({"x": np.ones((1, 3), np.float32)})["a"]
+    assert (got.dtype, got.tolist()) == (np.float32, [[2, 2, 2]])
+    with pytest.raises(BadInput, match="x is float32"):
+        session.run({"x": np.ones((1, 4), np.float32)})

@@ -1,0 +1,132 @@
+"""Figures against annotations, with a decoder whose answers are known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import edgekit.runtime
+from edgekit.catalog import photos_from
+from edgekit.cli import app
+from edgekit.models.registry import model
+from edgekit.runtime import Predictor
+from edgekit.verify.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
+
+
+class Encoder:
+    def run(self, _):
+        return {"image_embeddings": np.zeros((1, 256, 64, 64), np.float32)}
+
+
+class BoxDrawer:
+    """Mask 0 fills the prompt's box; a point gets a square around it, in masks 1 to 3 of three
+    sizes, of which the smallest is scored highest. Coordinates are the frame's, masks a quarter.
+    """
+
+    def run(self, feeds):
+        coords, labels = feeds["point_coords"], feeds["point_labels"]
+        logits = np.full((len(coords), 4, 256, 256), -5, np.float32)
+        for row, (places, codes) in enumerate(zip(coords, labels, strict=True)):
+            if (codes == 2).any():
+                (x0, y0), (x1, y1) = places[codes == 2][0] / 4, places[codes == 3][0] / 4
+                logits[row, :, round(y0) : round(y1), round(x0) : round(x1)] = 5
+                continue
+            x, y = (places[codes == 1][0] / 4).round().astype(int)
+            for mask, reach in enumerate((40, 10, 20, 80)):
+                top, left = max(y - reach, 0), max(x - reach, 0)
+                logits[row, mask, top : y + reach, left : x + reach] = 5
+        scores = np.tile(np.float32([0.5, 0.9, 0.3, 0.2]), (len(coords), 1))
+        return {"low_res_masks": logits, "iou_predictions": scores}
+
+
+@pytest.fixture(params=["nanosam", "mobilesam"])
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    return Predictor.from_sessions(model(request.param).client, Encoder(), BoxDrawer())
+
+
+def test_a_decoder_that_fills_boxes_scores_as_the_baseline(
+    predictor: Predictor, coco: Path
+) -> None:
+    figures = list(evaluate(predictor, photos_from(coco).photos))
+    assert len(figures) == 8  # a disc of 41 x 41 and a bar of 40 x 70 on each of four photos
+    for one in figures:
+        assert one.box == pytest.approx(one.filled_box, abs=0.03)
+        assert one.box_point == one.box
+    disc, bar = figures[0], figures[1]
+    assert bar.filled_box == 1
+    assert disc.filled_box == pytest.approx(np.pi * 20**2 / 41**2, abs=0.001)
+
+
+def test_best_of_three_leaves_mask_0_out_and_chosen_follows_the_score(
+    predictor: Predictor, coco: Path
+) -> None:
+    disc = next(iter(evaluate(predictor, photos_from(coco).photos)))
+    # squares of half side 40 (mask 0), 10, 20 and 80 in 256 cells over 120 pixels; radius 20
+    area = np.pi * 20**2
+    side = 2 * 10 * 120 / 256
+    assert disc.chosen == pytest.approx(side**2 / area, abs=0.02)
+    assert disc.point > disc.best_of_three > disc.chosen
+    assert disc.best_of_three == pytest.approx((2 * side) ** 2 / area, abs=0.02)
+
+
+def test_small_boxes_are_not_scored(predictor: Predictor, coco: Path) -> None:
+    photo = photos_from(coco).photos[0]
+    small = replace(photo.instances[0], box=(10.0, 20.0, 41.5, 61.0))
+    assert not list(evaluate(predictor, [replace(photo, instances=(small,))]))
+
+
+def row(*, area: int, iou: float) -> InstanceFigures:
+    return InstanceFigures(photo="a", area=area, **dict.fromkeys(KINDS, iou))
+
+
+def test_means_are_per_size_class() -> None:
+    table = means([row(area=1023, iou=0.2), row(area=1024, iou=0.4), row(area=9216, iou=0.9)])
+    assert [(m.size, m.instances) for m in table] == [
+        ("all", 3),
+        ("small", 1),
+        ("medium", 1),
+        ("large", 1),
+    ]
+    assert table[0].iou["point"] == pytest.approx(0.5)
+    assert table[3].iou["box"] == pytest.approx(0.9)
+    assert not means([])
+
+
+def test_the_filled_box_stays_on_the_photo() -> None:
+    filled = filled_box((-3.0, 2.0, 4.0, 99.0), (6, 8))
+    assert filled.sum() == 4 * 4
+    assert filled[2:, :4].all()
+
+
+def test_the_command_prints_writes_and_fills_the_card(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
+) -> None:
+    drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
+    monkeypatch.setattr(edgekit.runtime, "Predictor", lambda _: drawn)
+    card, figures = tmp_path / "card.md", tmp_path / "figures.json"
+    card.write_text("before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n")
+    arguments = ["evaluate", "bundle", str(coco), "--json", str(figures), "--card", str(card)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "one point, best of 3" in result.stdout
+    overall = json.loads(figures.read_text())["mean_iou"][0]
+    assert overall["instances"] == 8
+    text = card.read_text()
+    assert f"| box | {overall['iou']['box']:.3f} |" in text
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "4 photos of instances.json" in text
+
+
+def test_a_card_without_a_place_is_refused_before_the_work(tmp_path: Path, coco: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("# something else\n")
+    result = CliRunner().invoke(app, ["evaluate", "no-bundle", str(coco), "--card", str(card)])
+    assert result.exit_code == 2
+    assert "no place for figures" in result.stderr
