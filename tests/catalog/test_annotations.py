@@ -81,11 +81,11 @@ def test_what_covers_nothing_is_left_out(coco: Coco, change: Change) -> None:
         ("\\\\server\\share\\photo.png", "is not a relative file name"),
         ("a\0b.png", "is not a relative file name"),
         ("a\x1b[2J.png", "is not a relative file name"),
-        ("gone.png", "is neither in"),
-        ("", "is neither in"),
-        (".", "is neither in"),
-        ("n" * 300, "is neither in"),
-        ("inside.png", "is there twice"),
+        ("gone.png", "is missing"),
+        ("", "is missing"),
+        (".", "is missing"),
+        ("n" * 300, "is missing"),
+        ("inside.png", "is listed twice"),
     ],
 )
 def test_photo_that_cannot_be_taken(coco: Coco, name: str, reason: str) -> None:
@@ -133,7 +133,7 @@ def test_json_that_is_none(tmp_path: Path, text: bytes) -> None:
 
 
 def test_json_without_photos(coco: Coco) -> None:
-    with pytest.raises(BadInput, match="no photos in"):
+    with pytest.raises(BadInput, match="lists no photos"):
         photos_from(coco(lambda document: document.update(images=[])))
 
 

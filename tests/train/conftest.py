@@ -1,4 +1,4 @@
-"""Small photos with shapes whose masks are known."""
+"""Small photos of shapes with known masks, and students small enough to train in a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from PIL import Image
 from torch import nn
 
 from edgekit.models.sam import SamDecoder
-from edgekit.train.data.annotations import AnnotatedPhoto, read_annotations
+from edgekit.catalog import photos_from_coco
+from edgekit.train.data.annotations import AnnotatedPhoto, load_annotated
 from edgekit.train.stages.student import Student
 
 SIZE = (90, 120)  # height, width
@@ -34,7 +35,7 @@ def bar_mask() -> np.ndarray:
 
 
 def plain_rle(mask: np.ndarray) -> dict:
-    """COCO's uncompressed RLE, written independently of the reader."""
+    """COCO's uncompressed RLE, implemented independently of the reader."""
     counts, value, run = [], False, 0
     for pixel in mask.T.ravel():
         if pixel == value:
@@ -59,7 +60,8 @@ def annotation(image: int, segmentation: object, mask: np.ndarray, **more: objec
 
 
 def write_coco(folder: Path, *, photos: int = 4) -> Path:
-    """A COCO file with a red disc (RLE) and a blue bar (polygon) on each photo, in images/."""
+    """Write a COCO file and its photos, in images/: each has a red disc (RLE) and a blue bar
+    (polygon)."""
     (folder / "images").mkdir(parents=True)
     x0, y0, x1, y1 = BAR
     images, annotations = [], []
@@ -83,15 +85,18 @@ def write_coco(folder: Path, *, photos: int = 4) -> Path:
 
 
 class TinyEncoder(nn.Module):
-    """One convolution as stride-16 encoder: every token sees its own 16 pixels and no more."""
+    """An encoder of one convolution with stride 16: every token sees its own 16 x 16 pixels."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
-        self.look = nn.Conv2d(3, 256, 16, stride=16)
+        self.patch = nn.Conv2d(3, 256, 16, stride=16)
         self.pos_embedding = nn.Parameter(torch.randn(1, 256, grid, grid))
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
-        return self.look(image)
+        return self.patch(image)
+
+    def positions(self) -> torch.Tensor:
+        return self.pos_embedding
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.features(image) + self.pos_embedding
@@ -99,13 +104,13 @@ class TinyEncoder(nn.Module):
 
 @pytest.fixture
 def student() -> Student:
-    """A seeded student with a real decoder and next to no encoder, for the 1024 frame."""
+    """A seeded student with SAM's decoder and a tiny encoder, for the 1024 frame."""
     return _student(grid=64)
 
 
 @pytest.fixture
 def small_student() -> Student:
-    """The same for a frame of 256 pixels."""
+    """As `student`, for a frame of 256 pixels."""
     return _student(grid=16)
 
 
@@ -117,7 +122,7 @@ def _student(grid: int) -> Student:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Threads cost more than they bring at this size."""
+    """Run torch on one thread: with tensors this small, threads cost more than they save."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -126,11 +131,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photos(coco: Path) -> tuple[AnnotatedPhoto, ...]:
-    """The same four photos, read."""
-    return read_annotations(coco)
+    """The four photos of `coco`, loaded."""
+    return load_photos(coco)
+
+
+def load_photos(coco: Path) -> tuple[AnnotatedPhoto, ...]:
+    return load_annotated(photos_from_coco(coco).photos)
 
 
 @pytest.fixture(scope="session")
 def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four photos of 120 x 90 pixels. Read it only."""
+    """A COCO file of four photos of 120 x 90 pixels. Do not modify it."""
     return write_coco(tmp_path_factory.mktemp("coco"))

@@ -18,9 +18,9 @@ from edgekit.models.checkpoints.fit import load
 from edgekit.models.registry import model
 from edgekit.train import run
 from edgekit.train.data.batches import BatchSize
-from edgekit.train.stages import held_out, recipe
-from edgekit.train.stages.driving import Mark, StepReport
-from edgekit.train.stages.recipe import Recipe
+from edgekit.train.stages import held_out, schedule
+from edgekit.train.stages.driving import CurvePoint, StepReport
+from edgekit.train.stages.schedule import Schedule
 
 TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
 
@@ -34,12 +34,12 @@ def train(*arguments: object) -> Result:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tiny(steps: int, *, refines: bool = False) -> Recipe:
-        whole = windows_recipe(steps, refines=refines)
+    def tiny(steps: int, *, refines: bool = False) -> Schedule:
+        whole = windows_schedule(steps, refines=refines)
         return replace(whole, phases=tuple(replace(p, menu=TINY) for p in whole.phases))
 
-    windows_recipe = recipe.windows_recipe
-    monkeypatch.setattr(run, "windows_recipe", tiny)
+    windows_schedule = schedule.windows_schedule
+    monkeypatch.setattr(run, "windows_schedule", tiny)
     monkeypatch.setattr(held_out, "_WINDOWS", TINY[0][1])
     monkeypatch.setattr(held_out, "_BATCHES", 1)
 
@@ -70,10 +70,12 @@ def test_masks_then_more_steps(coco: Path, tmp_path: Path) -> None:
 def test_a_terminal_gets_a_bar_with_loss_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Console(file=StringIO(), force_terminal=True, width=160)
     monkeypatch.setattr(training, "console", lambda _: terminal)
-    with training.watching() as watch:
-        watch.begin("masks", step=3, steps=9)
-        watch.stepped(StepReport(step=4, phase="point", loss=9.0, seconds=1.0), loss=2.125)
-        watch.looked(Mark(step=4, phase="point", loss=2.0, held_out={"best_of_three": 0.5}))
+    with training.watching() as observer:
+        observer.stage_started("masks", step=3, steps=9)
+        observer.step_done(StepReport(step=4, phase="point", loss=9.0, seconds=1.0), loss=2.125)
+        observer.measured(
+            CurvePoint(step=4, phase="point", loss=2.0, held_out={"best_of_three": 0.5})
+        )
     shown = terminal.file.getvalue()
     assert "4/9" in shown
     assert "point loss 2.125" in shown

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from edgekit.records import Label
-from edgekit.train.data.batches import Batch, BatchSize, make_batch, normalised
-from edgekit.train.data.correction import corrected
+from edgekit.train.data.batches import Batch, BatchSize, make_batch, normalise
+from edgekit.train.data.correction import add_correction
 from edgekit.train.data.scenes import SceneStyle
 from edgekit.train.stages.student import Student
 
@@ -107,7 +107,7 @@ def test_batches_stack_prompts_window_by_window(photos) -> None:
     )
     assert torch.equal(batch.rgb, again.rgb)
     assert torch.equal(batch.coords, again.coords)
-    assert (normalised(batch)[(batch.valid == 0).expand(-1, 3, -1, -1)] == 0).all()
+    assert (normalise(batch)[(batch.valid == 0).expand(-1, 3, -1, -1)] == 0).all()
 
 
 def test_a_correction_clicks_on_the_mistake() -> None:
@@ -118,7 +118,7 @@ def test_a_correction_clicks_on_the_mistake() -> None:
     logits[1, 24:30, 24:30] = 5  # spilled
     x, y = CORNER
     for seed in range(10):
-        fixed = corrected(batch, logits, torch.Generator().manual_seed(seed))
+        fixed = add_correction(batch, logits, torch.Generator().manual_seed(seed))
         assert fixed.labels[:, -1].tolist() == [Label.FOREGROUND, Label.BACKGROUND]
         (mx, my), (sx, sy) = (fixed.coords[:, -1] - torch.tensor([x, y])).tolist()
         assert 16 <= mx < 48
@@ -131,7 +131,7 @@ def test_a_correction_clicks_on_the_mistake() -> None:
 def test_a_mask_without_a_mistake_is_left_alone() -> None:
     batch = window_batch()
     batch.targets[:, 4:20, 4:20] = 1
-    fixed = corrected(batch, batch.targets * 10 - 5, torch.Generator().manual_seed(0))
+    fixed = add_correction(batch, batch.targets * 10 - 5, torch.Generator().manual_seed(0))
     assert (fixed.labels[:, -1] == Label.EMPTY).all()
 
 
@@ -161,7 +161,7 @@ def test_a_zoomed_out_batch_points_into_the_frame(photos: tuple) -> None:
         column, row = (coords[0] / 4 / 4).long().tolist()  # zoom, then four pixels per target cell
         assert target[row, column] > 0.5
     wrong = torch.full(batch.targets.shape, -9.0)
-    again = corrected(batch, wrong, torch.Generator().manual_seed(0))
+    again = add_correction(batch, wrong, torch.Generator().manual_seed(0))
     for target, coords in zip(again.targets, again.coords, strict=True):
         column, row = (coords[-1] / 16).long().tolist()
         assert target[row, column] > 0.5

@@ -18,8 +18,8 @@ from edgekit.train.result.card_facts import facts_of
 from edgekit.train.result.curve import _ticks, curve
 from edgekit.train.result.model_card import model_card, read_card, with_figures
 from edgekit.train.result.weights_file import write_weights
-from edgekit.train.stages.driving import Mark
-from edgekit.train.stages.recipe import windows_recipe
+from edgekit.train.stages.driving import CurvePoint
+from edgekit.train.stages.schedule import windows_schedule
 from edgekit.train.stages.student import Student
 from edgekit.verify.evaluation import KINDS, Means
 
@@ -67,7 +67,7 @@ def request_for(coco: Path) -> TrainRequest:
 def test_the_card_tells_data_recipe_command_and_figures(coco: Path, tmp_path: Path) -> None:
     request = request_for(coco)
     facts = facts_of(
-        request, model("nanosam"), windows_recipe(100), teacher="T", held_out={"box": 0.5}
+        request, model("nanosam"), windows_schedule(100), teacher="T", held_out={"box": 0.5}
     )
     path = tmp_path / "card.md"
     path.write_text(model_card(facts))
@@ -97,9 +97,9 @@ def test_the_command_can_be_typed(coco: Path) -> None:
     )
 
 
-def marks(*, count: int = 30) -> list[Mark]:
+def marks(*, count: int = 30) -> list[CurvePoint]:
     return [
-        Mark(
+        CurvePoint(
             step=10 * i,
             phase="point" if i < 15 else "small",
             loss=3.0 - i / 20,
@@ -119,7 +119,9 @@ def test_the_curve_draws_loss_above_and_figures_below() -> None:
     for rows in (slice(60, 320), slice(400, 650)):
         assert ink(picture, first, rows) > 200
         assert ink(picture, second, rows) > 200
-    bare = [Mark(step=m.step, phase="a", loss=m.loss, held_out={"error": 1.0}) for m in marks()]
+    bare = [
+        CurvePoint(step=m.step, phase="a", loss=m.loss, held_out={"error": 1.0}) for m in marks()
+    ]
     assert ink(curve(bare, title="x"), first, slice(400, 650)) == 0
     curve([], title="nothing yet")
     curve(marks(count=2), title="one mark")

@@ -15,34 +15,34 @@ from edgekit.train.data.batches import BatchSize
 from edgekit.train.stages import driving as stages
 from edgekit.train.stages import held_out
 from edgekit.train.stages import masks as loop
-from edgekit.train.stages.driving import Mark, StepReport, drive
-from edgekit.train.stages.masks import Trainer
-from edgekit.train.stages.recipe import Recipe, frames_recipe, windows_recipe
+from edgekit.train.stages.driving import CurvePoint, StepReport, drive
+from edgekit.train.stages.masks import MaskStage
+from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
 from edgekit.train.stages.student import Student
 
 TINY = ((1.0, BatchSize(size=64, windows=1, prompts=2)),)
 SETTINGS = {"student": "tiny", "seed": "0"}
 
 
-def tiny_recipe(steps: int) -> Recipe:
-    recipe = windows_recipe(steps)
-    phases = (replace(p, menu=TINY, corrections=0.5) for p in recipe.phases)
+def tiny_schedule(steps: int) -> Schedule:
+    recipe = windows_schedule(steps)
+    phases = (replace(p, menu=TINY, corrections=0.5) for p in schedule.phases)
     return replace(recipe, phases=tuple(phases), warmup=2)
 
 
 class Silent:
     def __init__(self) -> None:
         self.steps: list[int] = []
-        self.marks: list[Mark] = []
+        self.marks: list[CurvePoint] = []
 
-    def begin(self, stage: str, *, step: int, steps: int) -> None:
+    def stage_started(self, stage: str, *, step: int, steps: int) -> None:
         self.begun = (stage, step, steps)
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
+    def step_done(self, report: StepReport, *, loss: float) -> None:
         assert loss > 0
         self.steps.append(report.step)
 
-    def looked(self, mark: Mark) -> None:
+    def measured(self, mark: CurvePoint) -> None:
         self.marks.append(mark)
 
 
@@ -52,14 +52,14 @@ def trainer(student: Student, photos: tuple[AnnotatedPhoto, ...], monkeypatch: p
     monkeypatch.setattr(held_out, "_WINDOWS", BatchSize(size=64, windows=1, prompts=2))
     monkeypatch.setattr(held_out, "_BATCHES", 1)
 
-    def make(steps: int, *, seed: int = 0) -> Trainer:
+    def make(steps: int, *, seed: int = 0) -> MaskStage:
         fresh = copy.deepcopy(student)
-        return Trainer(fresh, tiny_recipe(steps), photos[1:], held=photos[:1], seed=seed)
+        return MaskStage(fresh, tiny_schedule(steps), photos[1:], held_out=photos[:1], seed=seed)
 
     return make
 
 
-def weights(trainer: Trainer) -> torch.Tensor:
+def weights(trainer: MaskStage) -> torch.Tensor:
     both = (trainer.student, trainer.average)
     return torch.cat([p.detach().flatten() for model in both for p in model.parameters()])
 
@@ -83,8 +83,8 @@ class StopAt(Silent):
         super().__init__()
         self.last = step
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
-        super().stepped(report, loss=loss)
+    def step_done(self, report: StepReport, *, loss: float) -> None:
+        super().step_done(report, loss=loss)
         if report.step == self.last:
             raise Stop
 
@@ -95,12 +95,12 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(
     monkeypatch.setattr(stages, "_SAVED_EVERY_S", 0)  # after every step
     monkeypatch.setattr(loop, "_AVERAGED_EVERY", 1)
     whole = trainer(4)
-    marks = drive(whole, tmp_path / "whole.pt", settings=SETTINGS, watch=Silent())
+    marks = drive(whole, tmp_path / "whole.pt", settings=SETTINGS, observer=Silent())
     stopped = tmp_path / "stopped.pt"
     with pytest.raises(Stop):
-        drive(trainer(4), stopped, settings=SETTINGS, watch=StopAt(3))
+        drive(trainer(4), stopped, settings=SETTINGS, observer=StopAt(3))
     resumed, watch = trainer(4), Silent()
-    again = drive(resumed, stopped, settings=SETTINGS, watch=watch)
+    again = drive(resumed, stopped, settings=SETTINGS, observer=observer)
     assert watch.begun == ("masks", 2, 4)
     assert watch.steps == [3, 4]
     assert torch.equal(weights(whole), weights(resumed))
@@ -112,7 +112,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(
 def test_the_loss_is_smoothed_from_the_first_of_a_phase_on(trainer, tmp_path: Path) -> None:
     alone = trainer(3)
     losses = [alone.run_step().loss for _ in range(2)]  # "point" is the first step, then "small"
-    marks = drive(trainer(3), tmp_path / "a.pt", settings=SETTINGS, watch=Silent())
+    marks = drive(trainer(3), tmp_path / "a.pt", settings=SETTINGS, observer=Silent())
     assert [mark.phase for mark in marks] == ["point", "small", "large"]
     assert [mark.loss for mark in marks[:2]] == losses
 
@@ -128,11 +128,11 @@ def test_the_average_lags_behind_the_student(trainer) -> None:
 
 def test_a_checkpoint_of_another_run_is_refused(trainer, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    drive(trainer(1), path, settings=SETTINGS, watch=Silent())
+    drive(trainer(1), path, settings=SETTINGS, observer=Silent())
     with pytest.raises(BadInput, match="another seed"):
-        drive(trainer(1), path, settings={**SETTINGS, "seed": "7"}, watch=Silent())
+        drive(trainer(1), path, settings={**SETTINGS, "seed": "7"}, observer=Silent())
     longer = trainer(2)  # more steps are not another run
-    drive(longer, path, settings=SETTINGS, watch=Silent())
+    drive(longer, path, settings=SETTINGS, observer=Silent())
     assert longer.step == 2
 
 
@@ -141,15 +141,15 @@ def test_a_damaged_checkpoint_is_refused(trainer, tmp_path: Path, content: bytes
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
     with pytest.raises(BadInput, match="damaged"):
-        drive(trainer(1), path, settings=SETTINGS, watch=Silent())
+        drive(trainer(1), path, settings=SETTINGS, observer=Silent())
 
 
 def test_phases_follow_each_other_to_the_frame() -> None:
-    recipe = windows_recipe(100)
-    names = [recipe.phase(step).name for step in (0, 19, 20, 59, 60, 87, 88, 99, 100)]
+    recipe = windows_schedule(100)
+    names = [schedule.phase(step).name for step in (0, 19, 20, 59, 60, 87, 88, 99, 100)]
     assert names == ["point"] * 2 + ["small"] * 2 + ["large"] * 2 + ["frame"] * 3
-    for made in (recipe, frames_recipe(100)):
+    for made in (recipe, frames_schedule(100)):
         for phase in made.phases:
             assert sum(chance for chance, _ in phase.menu) == pytest.approx(1)
             assert sum(phase.mix) == pytest.approx(1)
-    assert {s.size for p in frames_recipe(9).phases for _, s in p.menu} == {1024}
+    assert {s.size for p in frames_schedule(9).phases for _, s in p.menu} == {1024}

@@ -96,7 +96,7 @@ def test_a_backbone_learns_features(
     encoder = Encoder()
     features = FeatureDistillation(load_mobilenet_v2(mobilenet), (64, 128, 256, 512))
     pixels = [photo.pixels for photo in photos]
-    lesson = FeatureLesson(encoder, features, pixels[1:], held=pixels[:1], seed=0)
+    lesson = FeatureLesson(encoder, features, pixels[1:], held_out=pixels[:1], seed=0)
     assert not any("teacher" in name for name in lesson.state_dict())
     stage = TeacherStage(lesson, steps=6)
     first = stage.run_step().loss
@@ -153,7 +153,7 @@ def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
         encoder.pos_embedding.zero_()
     rule = model("nanosam").client.preprocessing
     lesson = EmbeddingLesson(
-        encoder, rule, counting, data.train_files, held=data.held_files, seed=0
+        encoder, rule, counting, data.train_files, held_out=data.held_out_files, seed=0
     )
     stage = TeacherStage(lesson, steps=6)
     before = stage.held_out()["embedding error"]
@@ -167,7 +167,7 @@ def test_padding_teaches_nothing(counting: Counting, coco: Path) -> None:
     data = read_data(coco, None)
     encoder = TinyEncoder(64)
     rule = model("nanosam").client.preprocessing
-    lesson = EmbeddingLesson(encoder, rule, counting, data.train_files, held=(), seed=0)
+    lesson = EmbeddingLesson(encoder, rule, counting, data.train_files, held_out=(), seed=0)
     lesson.loss(0).backward()
     gradient = encoder.pos_embedding.grad
     assert gradient is not None
@@ -217,10 +217,10 @@ def test_a_feature_teacher_needs_its_weights_masks_and_stages(
 def test_held_out_photos_are_never_trained_on(coco: Path) -> None:
     data = read_data(coco, None)
     assert len(data.train) == 3
-    assert [photo.name for photo in data.held] == ["0.png"]
-    assert [file.name for file in data.held_files] == ["0.png"]
+    assert [photo.name for photo in data.held_out] == ["0.png"]
+    assert [file.name for file in data.held_out_files] == ["0.png"]
     assert len(data.train_files) == 3
-    kept, held = split(tuple(range(30)))
-    assert held == (0, 14, 28)
-    assert sorted(kept + held) == list(range(30))
+    kept, held_out = split(tuple(range(30)))
+    assert held_out == (0, 14, 28)
+    assert sorted(kept + held_out) == list(range(30))
     assert split((1,)) == ((1,), ())

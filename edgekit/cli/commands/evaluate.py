@@ -1,4 +1,4 @@
-"""`edgekit evaluate`: how good are a bundle's masks, measured against annotations?"""
+"""`edgekit evaluate`: score a bundle's masks against annotations."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _TITLES = {
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
     annotations: Annotated[
-        Path, typer.Argument(metavar="COCO.json", help="Instances; photos beside it or in images/.")
+        Path, typer.Argument(metavar="COCO.json", help="Instances; their photos beside it or in images/.")
     ],
     *,
     json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write the means; '-' is stdout.")
+        str | None, typer.Option("--json", metavar="FILE", help="Write the means as JSON; '-' is stdout.")
     ] = None,
     card: Annotated[
-        Path | None, typer.Option("--card", metavar="MD", help="Fill them into this model card.")
+        Path | None, typer.Option("--card", metavar="MD", help="Write the figures into this model card.")
     ] = None,
 ) -> None:
-    """Score BUNDLE's masks against annotated photos: mean IoU per prompt and object size."""
+    """Score BUNDLE's masks against annotated photos: mean IoU by kind of prompt and object size."""
     from edgekit.catalog import photos_from
     from edgekit.cli.console import json_text, print_json
     from edgekit.cli.progress import reporting
@@ -45,7 +45,7 @@ def evaluate(
     from edgekit.runtime import Predictor
     from edgekit.store import write_atomic
     from edgekit.train.result.model_card import read_card, with_figures
-    from edgekit.verify.evaluation import means, to_json
+    from edgekit.verify.evaluation import SMALLEST_SIDE, means, to_json
 
     photos = photos_from(annotations)
     old_card = read_card(card) if card else ""
@@ -53,8 +53,8 @@ def evaluate(
         table = means(_figures(Predictor(bundle), photos, report))
     if not table:
         raise BadInput(
-            f"No instance in {annotations} is large enough to be scored.",
-            expected="COCO instances of at least 32 x 32 pixels",
+            f"No instance in {annotations} is large enough to score.",
+            expected=f"instances of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels",
         )
     if card:
         measured_on = f"{len(photos.photos)} photos of {annotations.name}"

@@ -83,6 +83,10 @@ class ResNet18Encoder(nn.Module):
         """Embeddings before the learned positions, at any size that 32 divides."""
         return self.proj(self.up_1(self.backbone(image)))  # type: ignore[no-any-return]
 
+    def positions(self) -> Tensor:
+        """The learned positions [1, 256, grid, grid], which `forward` adds to the features."""
+        return self.pos_embedding
+
     def forward(self, image: Tensor) -> Tensor:
         """Normalised, padded photo to embeddings."""
         return self.features(image) + self.pos_embedding
