@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from edgekit.models.sam import SamDecoder
 from edgekit.catalog import photos_from_coco
+from edgekit.models.sam import SamDecoder
 from edgekit.train.data.annotations import AnnotatedPhoto, load_annotated
 from edgekit.train.stages.student import Student
 

@@ -27,14 +27,19 @@ _TITLES = {
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
     annotations: Annotated[
-        Path, typer.Argument(metavar="COCO.json", help="Instances; their photos beside it or in images/.")
+        Path,
+        typer.Argument(
+            metavar="COCO.json", help="Instances; their photos beside it or in images/."
+        ),
     ],
     *,
     json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write the means as JSON; '-' is stdout.")
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write the means as JSON; '-' is stdout."),
     ] = None,
     card: Annotated[
-        Path | None, typer.Option("--card", metavar="MD", help="Write the figures into this model card.")
+        Path | None,
+        typer.Option("--card", metavar="MD", help="Write the figures into this model card."),
     ] = None,
 ) -> None:
     """Score BUNDLE's masks against annotated photos: mean IoU by kind of prompt and object size."""

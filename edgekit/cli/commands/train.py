@@ -38,7 +38,9 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The result's folder; a stopped run resumes there. Default: train/STUDENT."),
+        typer.Option(
+            help="The result's folder; a stopped run resumes there. Default: train/STUDENT."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the stage with masks.")] = 2400,
     teacher_steps: Annotated[int, typer.Option(min=1, help="Steps of the teacher's stage.")] = 505,

@@ -59,7 +59,7 @@ def _coco(annotations: Path, photos: Path | None) -> PhotoSet:
         raise BadInput(
             error.what,
             expected=error.expected,
-            next_step="check the file; if its photos are elsewhere, give their folder with --photos",
+            next_step="check the file; if its photos are elsewhere, add --photos FOLDER",
         ) from error
 
 

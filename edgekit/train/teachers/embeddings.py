@@ -27,7 +27,8 @@ class EmbeddingTeacher:
     def __init__(self, row: ModelRow, source: WeightsSource, *, device: str) -> None:
         self.row, self._source, self._device = row, source, device
         weights = [file.sha256 for file in source.files] or [f"seed {source.seed}"]
-        self._key = (store.code_digest("models", "runtime.preprocess"), row.name, *weights)
+        code = store.code_digest(__name__, row.builder.partition(":")[0])
+        self._key = (code, row.name, *weights)
         self._split: Split | None = None
 
     def embedding(self, photo: Path) -> FloatArray:
