@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.records import Gate, Precision, Target
+
 
 class SilentReport:
     """A `pipeline.Report` that keeps what it was told."""
@@ -75,3 +77,33 @@ def exported(
 def nanosam_bundle(exported: Callable[[str, str], Path]) -> Path:
     """NanoSAM with seeded weights for OpenVINO in float32. Read it only."""
     return exported("nanosam", "x86-fp32")
+
+
+@pytest.fixture(scope="session")
+def small_decoder() -> object:
+    """A torch module: one mask per prompt, the sum of all inputs; reshapes dynamic dimensions."""
+    torch = pytest.importorskip("torch", reason="the decoder is a torch module")
+
+    class SmallDecoder(torch.nn.Module):
+        def forward(self, image_embeddings, point_coords, point_labels, mask_input, has_mask_input):
+            placed = torch.nn.functional.gelu(point_coords * point_labels.unsqueeze(-1))
+            level = image_embeddings.mean() + placed.flatten(1).sum(1)
+            masks = mask_input * has_mask_input.reshape(-1, 1, 1, 1) + level.reshape(-1, 1, 1, 1)
+            return masks, level.unsqueeze(-1)
+
+    return SmallDecoder()
+
+
+@pytest.fixture(scope="session")
+def target() -> Target:
+    """A target without limits of its own."""
+    return Target(
+        name="bench",
+        device="a test",
+        runtime="onnxruntime",
+        runtime_versions=">=1",
+        precision=Precision.FP32,
+        opset=20,
+        memory_mb=1024,
+        gate=Gate(mean_iou=0.999, min_iou=0.99),
+    )

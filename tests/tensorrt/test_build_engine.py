@@ -12,10 +12,10 @@ import pytest
 
 from edgekit import catalog
 from edgekit.errors import GraphRejected
-from edgekit.records import EngineRecord, Graph, Role, TensorSpec
-from edgekit.runtimes import tensorrt
-from edgekit.runtimes.tensorrt import build_engine
-from edgekit.runtimes.tensorrt.build_engine import Failed, Recipe, build, gpu
+from edgekit.lowering.tensorrt import lower
+from edgekit.records import EngineRecord, OnnxGraph, Role, TensorSpec
+from edgekit.runtimes.tensorrt import build_engine, installation
+from edgekit.runtimes.tensorrt.build_engine import Failed, Settings, build, gpu
 from edgekit.runtimes.tensorrt.installation import Installation
 from edgekit.store import digest_file, sha256_of
 
@@ -23,8 +23,8 @@ SHAPES = {"x": ((1, 2), (4, 2), (16, 2))}
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    return Recipe(
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
         str(tmp_path / "decoder.onnx"),
         str(tmp_path / "decoder.engine"),
         512,
@@ -79,11 +79,11 @@ class Builder:
 
 @pytest.mark.parametrize("major", ["10", "11"])
 def test_a_strongly_typed_build(
-    bindings_of: Callable[..., Any], recipe: Recipe, major: str
+    bindings_of: Callable[..., Any], settings: Settings, major: str
 ) -> None:
     bindings = bindings_of(major)
     fakes = Builder(bindings)
-    build(fakes.module, recipe)
+    build(fakes.module, settings)
     typed = bindings.enums["NetworkDefinitionCreationFlag"].STRONGLY_TYPED
     workspace = bindings.enums["MemoryPoolType"].WORKSPACE
     assert fakes.builder.calls[0] == ("create_network", 1 << typed)
@@ -95,14 +95,16 @@ def test_a_strongly_typed_build(
         ("set_timing_cache", fakes.cache, False),
     ]
     assert not any(layer.calls for layer in fakes.layers)
-    assert Path(recipe.engine).read_bytes() == b"plan"
-    assert Path(recipe.timing_cache).read_bytes() == b"learned"
+    assert Path(settings.engine).read_bytes() == b"plan"
+    assert Path(settings.timing_cache).read_bytes() == b"learned"
 
 
-def test_8_2_is_told_what_the_types_say(bindings_of: Callable[..., Any], recipe: Recipe) -> None:
+def test_8_2_is_told_what_the_types_say(
+    bindings_of: Callable[..., Any], settings: Settings
+) -> None:
     bindings = bindings_of("8", version="8.2.1.8")
     fakes = Builder(bindings)
-    build(fakes.module, recipe)
+    build(fakes.module, settings)
     batch = bindings.enums["NetworkDefinitionCreationFlag"].EXPLICIT_BATCH
     flags, data_type = bindings.enums["BuilderFlag"], bindings.enums["DataType"]
     assert fakes.builder.calls[0] == ("create_network", 1 << batch)
@@ -116,50 +118,54 @@ def test_8_2_is_told_what_the_types_say(bindings_of: Callable[..., Any], recipe:
     assert changed == [in_fp32, in_fp32, [], [], []]
 
 
-def test_8_6_has_memory_pools(bindings_of: Callable[..., Any], recipe: Recipe) -> None:
+def test_8_6_has_memory_pools(bindings_of: Callable[..., Any], settings: Settings) -> None:
     fakes = Builder(bindings_of("8"))
-    build(fakes.module, recipe)
+    build(fakes.module, settings)
     assert fakes.config.calls[0][0] == "set_memory_pool_limit"
 
 
-def test_11_has_none_of_what_8_is_told(bindings_of: Callable[..., Any], recipe: Recipe) -> None:
+def test_11_has_none_of_what_8_is_told(bindings_of: Callable[..., Any], settings: Settings) -> None:
     """So the branch for 8 must not be reached, and this specification would notice if it were."""
     pretender = Builder(bindings_of("11", version="8.6.0"))
     with pytest.raises(AttributeError):
-        build(pretender.module, recipe)
+        build(pretender.module, settings)
 
 
 def test_a_known_timing_cache_is_used_and_a_foreign_one_dropped(
-    bindings_of: Callable[..., Any], recipe: Recipe
+    bindings_of: Callable[..., Any], settings: Settings
 ) -> None:
-    Path(recipe.timing_cache).write_bytes(b"of another GPU")
+    Path(settings.timing_cache).write_bytes(b"of another GPU")
     fakes = Builder(bindings_of("10"))
     vars(fakes.config)["_does"]["set_timing_cache"] = False
-    build(fakes.module, recipe)
+    build(fakes.module, settings)
     made = [call[1] for call in fakes.config.calls if call[0] == "create_timing_cache"]
     assert made == [b"of another GPU", b""]
 
 
-def test_what_the_parser_says_is_passed_on(bindings_of: Callable[..., Any], recipe: Recipe) -> None:
+def test_what_the_parser_says_is_passed_on(
+    bindings_of: Callable[..., Any], settings: Settings
+) -> None:
     fakes = Builder(bindings_of("10"), parses=False)
     with pytest.raises(Failed, match="does not parse:\nAssertion failed: no Det"):
-        build(fakes.module, recipe)
+        build(fakes.module, settings)
 
 
-def test_a_build_that_fails_leaves_nothing(bindings_of: Callable[..., Any], recipe: Recipe) -> None:
+def test_a_build_that_fails_leaves_nothing(
+    bindings_of: Callable[..., Any], settings: Settings
+) -> None:
     fakes = Builder(bindings_of("10"), serialized=None)
     with pytest.raises(Failed, match="does not build"):
-        build(fakes.module, recipe)
-    assert list(Path(recipe.engine).parent.iterdir()) == []
+        build(fakes.module, settings)
+    assert list(Path(settings.engine).parent.iterdir()) == []
 
 
 def test_shapes_that_tensorrt_does_not_accept(
-    bindings_of: Callable[..., Any], recipe: Recipe
+    bindings_of: Callable[..., Any], settings: Settings
 ) -> None:
     fakes = Builder(bindings_of("10"))
     vars(fakes.config)["_does"]["add_optimization_profile"] = -1
     with pytest.raises(Failed, match="does not accept the shapes"):
-        build(fakes.module, recipe)
+        build(fakes.module, settings)
 
 
 def test_the_file_keeps_to_python_3_6_and_the_standard_library() -> None:
@@ -188,7 +194,7 @@ def test_facts_of_the_gpu(driver_library: Path) -> None:
 
 
 @pytest.fixture
-def graph(tmp_path: Path) -> Graph:
+def graph(tmp_path: Path) -> OnnxGraph:
     """A typed decoder of one input with dynamic dimensions."""
     model = onnx.parser.parse_model("""
         <ir_version: 10, opset_import: ["" : 20]>
@@ -196,26 +202,32 @@ def graph(tmp_path: Path) -> Graph:
     path = tmp_path / "graph.onnx"
     onnx.save(model, path)
     x = TensorSpec(name="x", dtype="float32", shape=("prompts", "points"))
-    return Graph(
-        role=Role.DECODER, path=path, sha256=sha256_of(path), inputs=(x,), outputs=(), ops={}
+    return OnnxGraph(
+        opset=20,
+        role=Role.DECODER,
+        path=path,
+        sha256=sha256_of(path),
+        inputs=(x,),
+        outputs=(),
+        ops={},
     )
 
 
 def _here(monkeypatch: pytest.MonkeyPatch, fakes: Builder) -> None:
     facts = {"gpu": "Orin", "compute_capability": "8.7", "driver": "CUDA 12.6"}
     here = Installation(trt=fakes.module, gpu=facts)
-    monkeypatch.setattr(tensorrt, "find_installation", lambda: here)
+    monkeypatch.setattr(installation, "find_installation", lambda: here)
 
 
 def test_an_export_where_tensorrt_is_builds_the_engine_and_says_where(
     bindings_of: Callable[..., Any],
-    graph: Graph,
+    graph: OnnxGraph,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fakes = Builder(bindings_of("10"))
     _here(monkeypatch, fakes)
-    artifact = tensorrt.lower(graph, catalog.target("jetson-fp16"), tmp_path)
+    artifact = lower(graph, catalog.target("jetson-fp16"), tmp_path)
     assert artifact.engine == EngineRecord(
         file=digest_file(tmp_path / "decoder.engine", tmp_path),
         source_sha256=graph.sha256,
@@ -230,23 +242,23 @@ def test_an_export_where_tensorrt_is_builds_the_engine_and_says_where(
 
 def test_an_export_for_another_version_builds_nothing(
     bindings_of: Callable[..., Any],
-    graph: Graph,
+    graph: OnnxGraph,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fakes = Builder(bindings_of("10"))
     _here(monkeypatch, fakes)
-    artifact = tensorrt.lower(graph, catalog.target("jetson-nano-fp16"), tmp_path)
+    artifact = lower(graph, catalog.target("jetson-nano-fp16"), tmp_path)
     assert artifact.engine is None
     assert fakes.builder.calls == []
 
 
 def test_a_graph_that_tensorrt_does_not_take_fails_the_export_in_its_words(
     bindings_of: Callable[..., Any],
-    graph: Graph,
+    graph: OnnxGraph,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _here(monkeypatch, Builder(bindings_of("10"), parses=False))
     with pytest.raises(GraphRejected, match=r"(?s)TensorRT 10\.3\.0 .*decoder.*no Det"):
-        tensorrt.lower(graph, catalog.target("jetson-fp16"), tmp_path)
+        lower(graph, catalog.target("jetson-fp16"), tmp_path)

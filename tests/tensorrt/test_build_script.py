@@ -10,10 +10,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from edgekit.lowering.companions import write_companions
 
 from edgekit import catalog
 from edgekit.errors import BadInput
+from edgekit.lowering import write_companions
 from edgekit.records import Artifact, EngineRecord, Role, Target, TensorSpec
 from edgekit.store import digest_file, record_from_json, sha256_of
 
