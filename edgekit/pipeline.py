@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from edgekit import catalog, store
-from edgekit.bench import compare
+from edgekit.benchmark import compare
 from edgekit.doctor import preflight, read_machine, usable_cores
 from edgekit.errors import UnknownName
 from edgekit.lowering import lowering
@@ -38,7 +38,7 @@ from edgekit.stages.measurement import (
 from edgekit.stages.precision import make_plan, uncalibrated
 from edgekit.stages.reference import reference_predictor, reference_weights
 from edgekit.stages.speed import require_faster
-from edgekit.verify import Verdict, not_run, verify_predictors
+from edgekit.verification import Verdict, not_run, verify_predictors
 
 __all__ = [
     "Bench",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgekit import catalog, store
-from edgekit.bench import bundle_contestant
+from edgekit.benchmark import bundle_contestant
 from edgekit.lowering import obstacle
 from edgekit.models import registry
 from edgekit.models.families.fastsam import CLIENT

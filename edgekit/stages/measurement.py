@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from edgekit import catalog, store
-from edgekit.bench import Contestant, Figures, bundle_contestant, pytorch_contestant
-from edgekit.bench.figures import Task
-from edgekit.bench.machine_peak import machine_peak, share_of_peak
+from edgekit.benchmark import Contestant, Figures, bundle_contestant, pytorch_contestant
+from edgekit.benchmark.figures import Task
+from edgekit.benchmark.machine_peak import machine_peak, share_of_peak
 from edgekit.errors import BadInput
 from edgekit.records import Bundle, Precision, Role
 from edgekit.runtime import Predictor
 from edgekit.stages.reference import reference_predictor, reference_weights
-from edgekit.verify import verify_predictors
+from edgekit.verification import verify_predictors
 
 Against = Literal["pytorch", "torch-compile"]
 

@@ -25,7 +25,7 @@ from edgekit.stages.judging import Judge, judge_of
 if TYPE_CHECKING:
     from edgekit.precision.decide.fp16_search import Islands
     from edgekit.precision.measure.ranges import Calibration
-    from edgekit.verify import Verdict
+    from edgekit.verification import Verdict
 
 _MEASURING = ("edgekit.precision.measure.ranges", "edgekit.program.programs")
 """The modules that decide the ranges, with all that they import."""

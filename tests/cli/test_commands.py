@@ -20,7 +20,7 @@ from edgekit.catalog import runtimes
 from edgekit.cli import app
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
 from edgekit.records import Gate
-from edgekit.verify import not_run
+from edgekit.verification import not_run
 
 NANOSAM = ("export", "nanosam", "-t", "x86-fp32")
 

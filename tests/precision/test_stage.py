@@ -18,7 +18,7 @@ from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
 from edgekit.stages import judging
 from edgekit.stages.precision import make_plan, uncalibrated
 from edgekit.store import sha256_of
-from edgekit.verify import verify_predictors
+from edgekit.verification import verify_predictors
 
 SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
 

@@ -15,7 +15,7 @@ from edgekit.catalog import photos_from
 from edgekit.cli import app
 from edgekit.models.registry import model
 from edgekit.runtime import Predictor
-from edgekit.verify.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
+from edgekit.verification.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
 
 
 class Encoder:

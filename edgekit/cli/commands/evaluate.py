@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgekit.catalog import PhotoSet
     from edgekit.pipeline import Report
     from edgekit.runtime import Predictor
-    from edgekit.verify.evaluation import InstanceFigures, Means
+    from edgekit.verification.evaluation import InstanceFigures, Means
 
 _TITLES = {
     "box": "box",
@@ -45,7 +45,7 @@ def evaluate(
     from edgekit.runtime import Predictor
     from edgekit.store import write_atomic
     from edgekit.train.result.model_card import read_card, with_figures
-    from edgekit.verify.evaluation import means, to_json
+    from edgekit.verification.evaluation import means, to_json
 
     photos = photos_from(annotations)
     old_card = read_card(card) if card else ""
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _figures(predictor: Predictor, photos: PhotoSet, report: Report) -> Iterator[InstanceFigures]:
-    from edgekit.verify.evaluation import evaluate as run
+    from edgekit.verification.evaluation import evaluate as run
 
     for done, photo in enumerate(photos.photos):
         report.progress(done, len(photos.photos))

@@ -10,7 +10,7 @@ import typer
 from edgekit.cli.weights_option import Weights
 
 if TYPE_CHECKING:
-    from edgekit.verify.verdict import Verdict
+    from edgekit.verification.verdict import Verdict
 
 
 def verify(
@@ -37,7 +37,7 @@ def verify(
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
     from edgekit.pipeline import verify as run
-    from edgekit.verify import comparison_picture
+    from edgekit.verification import comparison_picture
 
     if picture:
         check_picture(picture)
@@ -63,7 +63,7 @@ def verify(
 def _write_json(verdict: Verdict, where: str) -> None:
     from edgekit.cli.console import json_text, print_json
     from edgekit.store import write_atomic
-    from edgekit.verify.verdict import to_json
+    from edgekit.verification.verdict import to_json
 
     if where == "-":
         print_json(to_json(verdict))
