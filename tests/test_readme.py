@@ -135,7 +135,7 @@ def test_the_model_that_the_readme_adds_is_exported_and_verified(
     tmp_path: Path, report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
-    from edgekit.pipeline import ExportRequest, export, verify
+    from edgekit.pipeline import ExportRequest, VerifyRequest, export, verify
 
     section = README.read_text().partition("### Add a model")[2]
     source = re.search(r"```python\n(.*?)```", section, re.DOTALL)
@@ -150,5 +150,5 @@ def test_the_model_that_the_readme_adds_is_exported_and_verified(
     )
     path = export(request, report=report).bundle.path
     photo = catalog.held_out_set().photos[0].path
-    verdict = verify(path, photos=photo, weights=("seeded",), min_iou=None, report=report)
+    verdict = verify(VerifyRequest(bundle=path, photos=photo, weights=("seeded",)))
     assert verdict.passed, verdict.failures

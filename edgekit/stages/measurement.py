@@ -12,30 +12,13 @@ from edgekit.benchmark import Contestant, Figures, bundle_contestant, pytorch_co
 from edgekit.benchmark.figures import Task
 from edgekit.benchmark.machine_peak import machine_peak, share_of_peak
 from edgekit.errors import BadInput
-from edgekit.records import Bundle, Precision, Role
+from edgekit.records import Against, Bundle, Precision, Role
 from edgekit.runtime import Predictor
 from edgekit.stages.reference import reference_predictor, reference_weights
 from edgekit.verification import verify_predictors
 
-Against = Literal["pytorch", "torch-compile"]
-
 IOU_PHOTOS = 4
 """Photos that the IoU of a latency picture is measured on; `edgekit verify` takes them all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
-    """What is asked for; `photo` None takes the first bundled one, `threads` None all cores.
-
-    `ious` also measures each bundle's mean IoU with PyTorch's masks, for a picture.
-    """
-
-    bundles: tuple[Path, ...]
-    against: tuple[Against, ...] = ()
-    threads: int | None = None
-    rounds: int = 15
-    photo: Path | None = None
-    ious: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ def verify(
     from edgekit.cli.output_file import check_picture, check_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
+    from edgekit.pipeline import VerifyRequest
     from edgekit.pipeline import verify as run
     from edgekit.verification import comparison_picture
 
@@ -43,14 +44,11 @@ def verify(
         check_picture(picture)
     if json_file and json_file != "-":
         check_writable(Path(json_file))
+    request = VerifyRequest(
+        bundle=bundle, photos=photos, weights=tuple(weights or ()), min_iou=min_iou
+    )
     with reporting() as report:
-        verdict = run(
-            bundle,
-            photos=photos,
-            weights=tuple(weights or ()),
-            min_iou=min_iou,
-            report=report,
-        )
+        verdict = run(request, report=report)
     if json_file:
         _write_json(verdict, json_file)
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
