@@ -155,7 +155,7 @@ def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
 
     Raises:
         BundleCorrupt, BadInput: a bundle was changed, or two have the same name.
-        WeightsUnavailable, RuntimeMissing: PyTorch was asked for and is not to be had.
+        WeightsUnavailable, RuntimeMissing: PyTorch was asked for and is not available.
     """
     bundles = read_bundles(request.bundles)
     contestants = contestants_of(bundles, request.against)

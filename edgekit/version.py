@@ -1,4 +1,7 @@
-"""The version, apart from the package's `__init__`: that one names the whole library, and a module
-of the device part that asked it for the version would depend on everything."""
+"""The version.
+
+It has a module of its own because `edgekit/__init__.py` names the whole library: a module of the
+device part that imported the version from there would depend on everything.
+"""
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""Every example runs as its docstring says."""
+"""Every example runs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_precisions_side_by_side(exported: Callable[[str, str], Path], tmp_path:
 
 
 def test_export_and_verify(nanosam_bundle: Path, photo: Path, tmp_path: Path) -> None:
-    """The bundle's fixture leaves the stages in the cache."""
+    """The fixture has left the stages in the cache."""
     out = run("06_export_and_verify.py", "nanosam", "x86-fp32", photo, "seeded", cwd=tmp_path)
     assert "dist/nanosam-x86-fp32 passed (native), mean IoU 1.0000" in out
     assert "warning: " in out  # seeded weights segment nothing

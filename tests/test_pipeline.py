@@ -1,4 +1,4 @@
-"""The main job end to end: seeded weights to bundles whose own files match the reference."""
+"""End to end: bundles made from seeded weights match the reference."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_bundles_files_match_the_reference(
 def test_golden_vectors_are_reproduced_stage_by_stage(
     exported: Callable[[str, str], Path], model: str, target: str
 ) -> None:
-    """As a port to another language would: from the PNG to the final masks."""
+    """From the PNG to the final masks, as a port to another language is tested."""
     path = exported(model, target)
     golden = np.load(path / "golden" / "tensors.npz", allow_pickle=False)
     guide = json.loads((path / "golden" / "prompts.json").read_text())
@@ -127,7 +127,7 @@ def test_a_bundle_moved_elsewhere_still_runs(nanosam_bundle: Path, tmp_path: Pat
 def test_a_device_without_pytorch_segments(
     exported: Callable[[str, str], Path], target: str
 ) -> None:
-    """As in an environment where nothing of the extra `export` can be imported."""
+    """As in an environment without the extra `export`."""
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'onnxscript', 'onnxsim', 'safetensors', 'pycocotools'):\n"
@@ -190,10 +190,8 @@ def test_a_changed_artifact_is_never_opened(nanosam_bundle: Path, report, tmp_pa
         Predictor(changed)
 
 
-def test_other_weights_fail_the_gate_or_are_refused(
-    nanosam_bundle: Path, report, two_photos: Path
-) -> None:
-    """The gate must be able to fail: the reference of another seed is another model."""
+def test_other_weights_are_refused(nanosam_bundle: Path, report, two_photos: Path) -> None:
+    """Weights of another seed are another model."""
     request = VerifyRequest(bundle=nanosam_bundle, photos=two_photos, weights=("seeded:1",))
     with pytest.raises(BadInput, match="not those this bundle"):
         verify(request)
@@ -215,7 +213,7 @@ def test_min_iou_replaces_the_gates(nanosam_bundle: Path, report, two_photos: Pa
     assert verdict.passed == (verdict.overall.min_iou >= 1.0)
 
 
-def test_targets_that_are_not_there_yet_say_so_before_any_work(
+def test_a_precision_that_cannot_be_made_is_refused_before_any_work(
     report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = replace(runtimes.runtime_row("openvino"), precisions=())

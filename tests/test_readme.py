@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,14 @@ def table(header: str, align: str, rows: list[Sequence[str]]) -> str:
     return "\n".join([f"| {header} |", f"|{rule}|", *(f"| {line} |" for line in lines)])
 
 
+def shared_start(texts: Sequence[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))
+    return "".join(letters[0] for letters in alike)
+
+
 def brace(names: Sequence[str]) -> str:
     """`sam_vit_b`, `sam_vit_l` as `sam_vit_{b,l}`."""
-    prefix = os.path.commonprefix(list(names)).rpartition("_")
-    start = prefix[0] + prefix[1]
+    start = "".join(shared_start(names).rpartition("_")[:2])
     if len(names) == 1 or not start:
         return ", ".join(f"`{name}`" for name in names)
     return f"`{start}{{{','.join(name.removeprefix(start) for name in names)}}}`"
@@ -48,7 +52,7 @@ def brace(names: Sequence[str]) -> str:
 
 def family_title(rows: Sequence[ModelRow]) -> str:
     """What the titles of a family's models begin with: "SAM 2.1 (Hiera-T)" is SAM 2.1."""
-    shared = os.path.commonprefix([row.title for row in rows])
+    shared = shared_start([row.title for row in rows])
     shared = shared if len(shared) > 1 else rows[-1].title
     return re.split(r" \(|[,:]|-$", shared)[0]
 
@@ -82,8 +86,7 @@ def front_families_table() -> str:
 
 def device_title(devices: Sequence[str]) -> str:
     """What the devices have in common: "iPhone, CPU and GPU" and "iPhone 12" are an iPhone."""
-    shared = os.path.commonprefix([*devices, *(devices if len(devices) > 1 else ())])
-    return re.sub(r"( with)?[ ,(]+$", "", shared)
+    return re.sub(r"( with)?[ ,(]+$", "", shared_start(devices))
 
 
 def front_targets_table() -> str:
