@@ -1,6 +1,6 @@
 """A client without edgekit: only NumPy, Pillow, ONNX Runtime and the bundle's manifest.
 
-It follows each rule of the manifest and reproduces the golden vectors stage by stage, as the test of
+It follows each rule of the manifest and reproduces the golden vectors stage by stage, as a test of
 a port to C++ or Swift would. It takes bundles for ONNX Runtime.
 
     python examples/03_without_edgekit.py dist/nanosam-x86-ort-fp32
