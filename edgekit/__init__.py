@@ -11,10 +11,10 @@ The library, loaded on first use so that `import edgekit` stays cheap:
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from edgekit.version import __version__
 
+TYPE_CHECKING = False  # type checkers know the name; importing typing takes longer than all of this
 if TYPE_CHECKING:
     from edgekit.pipeline import Exported, bench, evaluate, export, verify
     from edgekit.records import (
