@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from edgekit.pipeline import Report
+    from edgekit.report import Report
 
 
 class PlainReport:

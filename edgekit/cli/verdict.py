@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgekit.records import Gate
-    from edgekit.verify.verdict import PromptResult, Summary, Verdict
+    from edgekit.verification.verdict import PromptResult, Summary, Verdict
 
 _FIGURES = ("prompts", "mean IoU", "5th pct.", "min IoU", "flips", "cosine", "max error")
 _TRUTH = ("PyTorch vs. truth", "bundle vs. truth")

@@ -10,7 +10,7 @@ from edgekit.program.programs import Programs
 from edgekit.records import PrecisionPlan, Role
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.verify import Verdict, comparison_picture
+from edgekit.verification import Verdict, comparison_picture
 
 
 def explain_failure(

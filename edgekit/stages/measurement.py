@@ -8,35 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from edgekit import catalog, store
-from edgekit.bench import Contestant, Figures, bundle_contestant, pytorch_contestant
-from edgekit.bench.figures import Task
-from edgekit.bench.machine_peak import machine_peak, share_of_peak
+from edgekit.benchmark import Contestant, Figures, bundle_contestant, pytorch_contestant
+from edgekit.benchmark.figures import Task
+from edgekit.benchmark.machine_peak import machine_peak, share_of_peak
 from edgekit.errors import BadInput
-from edgekit.records import Bundle, Precision, Role
+from edgekit.records import Against, Bundle, Precision, Role
 from edgekit.runtime import Predictor
 from edgekit.stages.reference import reference_predictor, reference_weights
-from edgekit.verify import verify_predictors
-
-Against = Literal["pytorch", "torch-compile"]
+from edgekit.verification import verify_predictors
 
 IOU_PHOTOS = 4
 """Photos used to measure the IoU in a latency picture. `edgekit verify` uses all of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
-    """What to time.
-
-    `photo` None means the first bundled photo, `threads` None all cores. `ious` also measures each
-    bundle's mean IoU with PyTorch's masks, for a picture.
-    """
-
-    bundles: tuple[Path, ...]
-    against: tuple[Against, ...] = ()
-    threads: int | None = None
-    rounds: int = 15
-    photo: Path | None = None
-    ious: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

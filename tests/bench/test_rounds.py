@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.bench import Contestant, compare, rounds
-from edgekit.bench.figures import MANY, Task, timing_of
-from edgekit.bench.worker import Worker, WorkerFailed, peak_bytes, some_boxes
+from edgekit.benchmark import Contestant, compare, rounds
+from edgekit.benchmark.figures import MANY, Task, timing_of
+from edgekit.benchmark.worker import Worker, WorkerFailed, peak_bytes, some_boxes
 
 
 def contestant(name: str) -> Contestant:

@@ -18,7 +18,7 @@ from edgekit.models import registry
 from edgekit.pack import make_manifest
 from edgekit.records import Artifact, Bundle, Execution, Gate, Role, TensorSpec, WeightsSource
 from edgekit.runtime import opening
-from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judged
+from edgekit.verification import PromptKind, PromptResult, Trial, Verdict, judged
 
 Run = Callable[..., Result]
 

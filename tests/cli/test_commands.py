@@ -20,7 +20,7 @@ from edgekit.catalog import runtimes
 from edgekit.cli import app
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
 from edgekit.records import Gate
-from edgekit.verify import not_run
+from edgekit.verification import not_run
 
 NANOSAM = ("export", "nanosam", "-t", "x86-fp32")
 
@@ -279,13 +279,13 @@ def test_a_target_named_twice_is_made_once(run, exports, verdict):
 
 @pytest.fixture
 def verifies(monkeypatch):
-    """Replace the pipeline's verify by one that gives this verdict; returns its calls."""
+    """Replace the pipeline's verify by one that gives this verdict; returns its requests."""
 
     def answer(verdict):
         calls = []
 
-        def verify(path, *, photos, weights, min_iou, report):
-            calls.append((path, photos, weights, min_iou))
+        def verify(request, *, report):
+            calls.append(request)
             return verdict
 
         monkeypatch.setattr(pipeline, "verify", verify)
@@ -298,7 +298,12 @@ def test_verify_passes_every_option_on(run, verifies, verdict):
     calls = verifies(verdict(1.0))
     run("verify", "b", "--photos", "p", "--weights", "seeded", "--min-iou", "0.5")
     run("verify", "b")
-    assert calls == [(Path("b"), Path("p"), ("seeded",), 0.5), (Path("b"), None, (), None)]
+    assert calls == [
+        pipeline.VerifyRequest(
+            bundle=Path("b"), photos=Path("p"), weights=("seeded",), min_iou=0.5
+        ),
+        pipeline.VerifyRequest(bundle=Path("b")),
+    ]
 
 
 @pytest.mark.parametrize(("iou", "code", "word"), [(1.0, 0, "PASSED"), (0.5, 1, "FAILED")])

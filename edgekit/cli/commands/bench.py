@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.bench.figures import Timing
+    from edgekit.benchmark.figures import Timing
     from edgekit.pipeline import Bench
 
 
@@ -73,7 +73,7 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
 
 def _print(found: Bench, printer: Console) -> None:
-    from edgekit.bench.figures import Task
+    from edgekit.benchmark.figures import Task
     from edgekit.cli.console import table
 
     title = f"milliseconds, {found.threads} threads, {found.rounds} rounds, {found.cpu}"
@@ -122,8 +122,8 @@ def _footprint(found: Bench) -> object:
 
 
 def _draw(found: Bench, where: Path) -> None:
-    from edgekit.bench.figures import Task
-    from edgekit.bench.picture import Dot, latency_picture
+    from edgekit.benchmark.figures import Task
+    from edgekit.benchmark.picture import Dot, latency_picture
 
     dots = [
         Dot(name=figures.name, seconds=timing.p50, iou=found.iou[figures.name])

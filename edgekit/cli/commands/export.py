@@ -121,7 +121,7 @@ def _show(outcomes: dict[str, Outcome], *, as_json: bool) -> None:
 
 def _described(outcome: Outcome) -> dict[str, object]:
     from edgekit.errors import EdgekitError
-    from edgekit.verify.verdict import to_json
+    from edgekit.verification.verdict import to_json
 
     if isinstance(outcome, EdgekitError):
         return {"bundle": None, "verdict": None, "error": str(outcome)}

@@ -10,7 +10,7 @@ import typer
 from edgekit.cli.weights_option import Weights
 
 if TYPE_CHECKING:
-    from edgekit.verify.verdict import Verdict
+    from edgekit.verification.verdict import Verdict
 
 
 def verify(
@@ -36,21 +36,19 @@ def verify(
     from edgekit.cli.output_file import check_picture, check_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
+    from edgekit.pipeline import VerifyRequest
     from edgekit.pipeline import verify as run
-    from edgekit.verify import comparison_picture
+    from edgekit.verification import comparison_picture
 
     if picture:
         check_picture(picture)
     if json_file and json_file != "-":
         check_writable(Path(json_file))
+    request = VerifyRequest(
+        bundle=bundle, photos=photos, weights=tuple(weights or ()), min_iou=min_iou
+    )
     with reporting() as report:
-        verdict = run(
-            bundle,
-            photos=photos,
-            weights=tuple(weights or ()),
-            min_iou=min_iou,
-            report=report,
-        )
+        verdict = run(request, report=report)
     if json_file:
         _write_json(verdict, json_file)
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
@@ -63,7 +61,7 @@ def verify(
 def _write_json(verdict: Verdict, where: str) -> None:
     from edgekit.cli.console import json_text, print_json
     from edgekit.store import write_atomic
-    from edgekit.verify.verdict import to_json
+    from edgekit.verification.verdict import to_json
 
     if where == "-":
         print_json(to_json(verdict))

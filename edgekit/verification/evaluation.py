@@ -16,8 +16,8 @@ from edgekit.records import BoolArray, ClientContract, MaskRule
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
-from edgekit.verify.deepest import deepest_pixel
-from edgekit.verify.metrics import mask_iou
+from edgekit.verification.deepest import deepest_pixel
+from edgekit.verification.metrics import mask_iou
 
 Box = tuple[float, float, float, float]
 

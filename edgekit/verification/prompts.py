@@ -20,7 +20,7 @@ import numpy as np
 from edgekit.catalog import Instance, Photo, instance_mask
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, Label, PromptPart
-from edgekit.verify.interior import interior_pixel
+from edgekit.verification.interior import interior_pixel
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

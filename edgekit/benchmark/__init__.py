@@ -5,9 +5,9 @@ threads cannot slow another's. The contestants take turns, one call each (`round
 machine slows them alike. `machine_peak` measures what the hardware can do at best, `picture` draws.
 """
 
-from edgekit.bench.contestant import Contestant, bundle_contestant, pytorch_contestant
-from edgekit.bench.figures import Figures, Timing
-from edgekit.bench.rounds import compare
+from edgekit.benchmark.contestant import Contestant, bundle_contestant, pytorch_contestant
+from edgekit.benchmark.figures import Figures, Timing
+from edgekit.benchmark.rounds import compare
 
 __all__ = [
     "Contestant",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.records import NATIVE, BoolArray, Client, Execution, FloatArray, Gate, How
-from edgekit.verify.prompts import PromptKind, Trial
+from edgekit.verification.prompts import PromptKind, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

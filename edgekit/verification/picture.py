@@ -14,8 +14,8 @@ from edgekit.errors import BadInput
 from edgekit.records import BoolArray, ClientContract, FloatArray, Rgb
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import upscale_logits
-from edgekit.verify.prompts import Point, Trial
-from edgekit.verify.verdict import Evidence, Verdict
+from edgekit.verification.prompts import Point, Trial
+from edgekit.verification.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -22,10 +22,10 @@ from edgekit.records import (
 )
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
-from edgekit.verify.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
-from edgekit.verify.picks import settled
-from edgekit.verify.prompts import PromptKind, Trial, subjects_of, trials_of, trials_on
-from edgekit.verify.verdict import Evidence, PromptResult, Verdict, judged
+from edgekit.verification.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
+from edgekit.verification.picks import settled
+from edgekit.verification.prompts import PromptKind, Trial, subjects_of, trials_of, trials_on
+from edgekit.verification.verdict import Evidence, PromptResult, Verdict, judged
 
 OnPhoto = Callable[[int, int], None]
 

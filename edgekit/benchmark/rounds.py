@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit.bench.contestant import Contestant
-from edgekit.bench.figures import Figures, Task, timing_of
-from edgekit.bench.worker import Worker, WorkerFailed
+from edgekit.benchmark.contestant import Contestant
+from edgekit.benchmark.figures import Figures, Task, timing_of
+from edgekit.benchmark.worker import Worker, WorkerFailed
 
 WARM_UP = 2
 """Calls of each task that are not counted; the first one is told apart."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bench.contestant import Contestant, Opened, open_sessions
-from edgekit.bench.figures import MANY, Task
+from edgekit.benchmark.contestant import Contestant, Opened, open_sessions
+from edgekit.benchmark.figures import MANY, Task
 from edgekit.errors import EdgekitError
 
 _PATIENCE_S = 600

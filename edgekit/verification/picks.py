@@ -14,7 +14,7 @@ from collections.abc import Callable
 from edgekit.records import FloatArray, MaskChoice
 from edgekit.runtime import Prediction
 from edgekit.runtime.choice import chosen_indices, stability
-from edgekit.verify.metrics import mask_iou
+from edgekit.verification.metrics import mask_iou
 
 TIE = 1e-3
 """Of predicted IoU or stability: a thousandth of what they span."""
