@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from edgekit import catalog, store
 from edgekit.bench import compare
@@ -69,16 +69,16 @@ class Report(Protocol):
 class ExportRequest:
     """One model for one target; `weights` empty means the default order of `locate`.
 
-    `calibration` names an image set, a folder or a COCO JSON; None takes edgekit's own. `precision`
-    "auto" moves blocks of an INT8 recipe back to float until the gate holds. `force` replaces a
-    bundle, and ships INT8 that is slower than float.
+    `calibration` names an image set, a folder or a COCO JSON; None takes edgekit's own. With
+    `float_fallback`, INT8 that fails the gate on calibration photos gets blocks moved back to float
+    until it passes. `force` replaces a bundle, and ships INT8 that is slower than float.
     """
 
     model: str
     target: str
     weights: tuple[str, ...] = ()
     calibration: str | None = None
-    precision: Literal["recipe", "auto"] = "recipe"
+    float_fallback: bool = False
     out: Path = Path("dist")
     force: bool = False
     verify: bool = True
@@ -119,7 +119,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
             programs,
             target,
             calibration,
-            search=request.precision == "auto",
+            search=request.float_fallback,
             progress=report.progress,
         )
     with report.stage("graphs"):

@@ -43,7 +43,7 @@ def test_calibrated_in_the_dark_it_fails_and_says_where(run, tmp_path):
         "First to diverge",
         "likely cause",
         "Prompts that suffer most",
-        "--precision auto",
+        "--float-fallback",
     ):
         assert words in said
     assert (tmp_path / "nanosam-x86-int8-mismatch.png").is_file()

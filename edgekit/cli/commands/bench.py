@@ -46,13 +46,13 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 ) -> None:
     """Time BUNDLES at encoder, decoder and photo-to-mask, taking turns in one run."""
     from edgekit.cli.console import console, print_json
-    from edgekit.cli.output_file import check_picture
+    from edgekit.cli.options import require_picture
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import BenchRequest
     from edgekit.pipeline import bench as run
 
     if plot:
-        check_picture(plot)
+        require_picture(plot)
     request = BenchRequest(
         bundles=tuple(bundles),
         against=tuple(item.value for item in dict.fromkeys(against or ())),

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from edgekit.cli.weights_option import Weights
+from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
     from edgekit.pipeline import Exported, ExportRequest
 
     Outcome: TypeAlias = Exported | EdgekitError
-
-
-class Precisions(StrEnum):
-    """How an INT8 plan is made."""
-
-    RECIPE = "recipe"
-    AUTO = "auto"
 
 
 def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -39,13 +31,14 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="Photos to measure ranges on: an image set, a folder or a COCO JSON.",
         ),
     ] = None,
-    precision: Annotated[
-        Precisions,
+    float_fallback: Annotated[
+        bool,
         typer.Option(
-            "--precision",
-            help="INT8 by the target's recipe, or with blocks back in float until the gate holds.",
+            "--float-fallback",
+            help="If INT8 fails the gate on calibration photos, move blocks back to float until "
+            "it passes.",
         ),
-    ] = Precisions.RECIPE,
+    ] = False,
     out: Annotated[
         Path, typer.Option("--out", help="The folder in which <model>-<target> is made.")
     ] = Path("dist"),
@@ -63,7 +56,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.models.registry import model as row
     from edgekit.pipeline import ExportRequest
 
-    # Every name is settled before the work for the first target starts.
+    # Check every name before the work for the first target starts.
     row(model)
     requests = [
         ExportRequest(
@@ -71,7 +64,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             target=profile(name).name,
             weights=tuple(weights or ()),
             calibration=calibration,
-            precision=precision.value,
+            float_fallback=float_fallback,
             out=out,
             force=force,
             verify=not no_verify,
@@ -84,7 +77,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
 
 def _run(request: ExportRequest) -> Outcome:
-    """Export for one target; an error is told and must not cost the other targets their bundle."""
+    """Export for one target. An error is printed and returned, so that the other targets go on."""
     from edgekit.cli.exits import fail
     from edgekit.cli.progress import reporting
     from edgekit.errors import EdgekitError

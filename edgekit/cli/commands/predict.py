@@ -43,12 +43,12 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     Without a prompt, a model that finds all objects of a photo at once gives all of them.
     """
     from edgekit.cli.console import print_json
-    from edgekit.cli.output_file import check_picture
+    from edgekit.cli.options import require_picture
     from edgekit.runtime import Predictor, draw, load_photo
     from edgekit.store import read_bundle
 
     if out:
-        check_picture(out)
+        require_picture(out)
     _refuse_text(text)
     prompts = _prompts(point or [], box)
     pixels = load_photo(photo)
@@ -106,17 +106,17 @@ def _require_answer(predictor: Predictor, prompts: Sequence[Prompt], *, multimas
 
 def _prompts(points: list[str], box: str | None) -> list[Prompt]:
     """The prompt that was typed, if any."""
-    from edgekit.cli.prompt_text import box_from, point_from
+    from edgekit.cli.options import box_from_text, point_from_text
     from edgekit.runtime import Prompt
 
     if not points and box is None:
         return []
-    clicks = [point_from(text) for text in points]
+    clicks = [point_from_text(text) for text in points]
     return [
         Prompt.checked(
             points=[place for place, _ in clicks],
             labels=[label for _, label in clicks],
-            box=box_from(box) if box is not None else None,
+            box=box_from_text(box) if box is not None else None,
         )
     ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.weights_option import Weights
+from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
     from edgekit.verify.verdict import Verdict
@@ -33,16 +33,16 @@ def verify(
     ] = None,
 ) -> None:
     """Compare BUNDLE's masks with those of the PyTorch reference."""
-    from edgekit.cli.output_file import check_picture, check_writable
+    from edgekit.cli.options import require_picture, require_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
     from edgekit.pipeline import verify as run
     from edgekit.verify import comparison_picture
 
     if picture:
-        check_picture(picture)
+        require_picture(picture)
     if json_file and json_file != "-":
-        check_writable(Path(json_file))
+        require_writable(Path(json_file))
     with reporting() as report:
         verdict = run(
             bundle,
