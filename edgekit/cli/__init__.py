@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli.commands.bench import bench
+from edgekit.cli.commands.cache import cache
 from edgekit.cli.commands.detect import detect
 from edgekit.cli.commands.doctor import doctor
 from edgekit.cli.commands.evaluate import evaluate
@@ -47,6 +48,7 @@ for command in (
     doctor,
 ):
     app.command()(command)
+app.add_typer(cache, name="cache")
 
 
 def _print_version(asked: bool) -> None:

@@ -20,8 +20,13 @@ def digest_file(path: Path, relative_to: Path | None = None) -> FileDigest:
     return FileDigest(path=named.as_posix(), sha256=sha256_of(path), bytes=path.stat().st_size)
 
 
+def stage_key(kind: str, *parts: str) -> str:
+    """A cache key that starts with the kind of its stage: "graphs-" and `content_key` of all."""
+    return f"{kind}-{content_key(kind, *parts)}"
+
+
 def content_key(*parts: str) -> str:
-    """A cache key, 32 hex digits, that differs when any part or the split into parts differs."""
+    """32 hex digits that differ if any part differs, or the way the text is split into parts."""
     digest = hashlib.sha256()
     for part in parts:
         text = part.encode()

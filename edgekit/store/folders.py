@@ -72,7 +72,7 @@ def part_dir(final: Path, *, advice: str) -> Path:
     Raises:
         BadInput: the parent cannot be made or written; `advice` is its next step.
     """
-    part = _beside(final)
+    part = temporary_beside(final)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
@@ -93,7 +93,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     Raises:
         BadInput: the file cannot be written there.
     """
-    part = _beside(path)
+    part = temporary_beside(path)
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
@@ -106,12 +106,13 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             part.unlink(missing_ok=True)
 
 
-def _beside(final: Path) -> Path:
+def temporary_beside(final: Path) -> Path:
+    """A hidden name on the same disk, swept a day after a killed process left it behind."""
     return final.with_name(f".{final.name}.{secrets.token_hex(4)}{_TEMPORARY}")
 
 
 def _put_in_place(part: Path, final: Path, *, replace: bool) -> None:
-    old = _beside(final)
+    old = temporary_beside(final)
     try:
         if replace and final.exists():
             final.rename(old)
