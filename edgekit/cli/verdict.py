@@ -17,7 +17,7 @@ _TRUTH = ("PyTorch vs. truth", "bundle vs. truth")
 
 
 def exit_code(verdict: Verdict) -> int:
-    """0 passed, 1 the gate failed, 3 the artifact could not be run here."""
+    """0 if it passed, 1 if the gate failed, 3 if the bundle could not be run here."""
     if verdict.how == "not run":
         return 3
     return 0 if verdict.passed else 1
@@ -61,7 +61,8 @@ def gate_in_words(gate: Gate) -> str:
 
 def _print_figures(verdict: Verdict, overall: Summary, printer: Console) -> None:
     truth = _TRUTH if overall.reference_truth is not None else ()
-    title = f"Masks against the PyTorch reference, {verdict.photos} photos, {_what_ran(verdict)}"
+    photos = "1 photo" if verdict.photos == 1 else f"{verdict.photos} photos"
+    title = f"Masks against the PyTorch reference, {photos}, {_what_ran(verdict)}"
     figures = table("prompt", *_FIGURES, *truth, title=title, right=(*_FIGURES, *truth))
     for summary in verdict.kinds:
         figures.add_row(*_row(summary)[: len(figures.columns)])

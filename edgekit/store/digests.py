@@ -9,13 +9,13 @@ from edgekit.records import FileDigest
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 lower-case hex digits."""
+    """SHA-256 of a file's content: 64 lower-case hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_file(path: Path, relative_to: Path | None = None) -> FileDigest:
-    """Digest and size of a file; its path POSIX, relative to a folder or else absolute."""
+    """Digest and size of a file. Its path is POSIX and absolute, or relative to a folder."""
     named = path.resolve() if relative_to is None else path.relative_to(relative_to)
     return FileDigest(path=named.as_posix(), sha256=sha256_of(path), bytes=path.stat().st_size)
 

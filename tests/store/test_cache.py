@@ -87,7 +87,7 @@ def test_two_builders_at_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "..", "a/b", ".hidden", "k" * 129])
-def test_key_that_is_not_a_name(key: str) -> None:
+def test_invalid_key(key: str) -> None:
     with pytest.raises(ValueError, match="not a cache key"):
         cached_dir(key, never)
 
@@ -98,7 +98,7 @@ def test_cache_that_cannot_be_written(folder: Path) -> None:
         cached_dir("key", never)
 
 
-def test_place_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_folder_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("EDGEKIT_CACHE", "~/chosen")
     assert cache_dir() == tmp_path / "chosen"
@@ -123,7 +123,7 @@ def used_hours_ago(entry: Path, hours: float) -> Path:
 
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """2.5 MB, looked at after every new entry."""
+    """A limit of 2.5 MB that is enforced after every new entry."""
     monkeypatch.setenv("EDGEKIT_CACHE_LIMIT", "0.0025")
     monkeypatch.setattr(cache, "_EVICT_EVERY_S", -1)
 

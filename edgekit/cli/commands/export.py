@@ -40,14 +40,16 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = False,
     out: Annotated[
-        Path, typer.Option("--out", help="The folder in which <model>-<target> is made.")
+        Path, typer.Option("--out", help="The folder in which MODEL-TARGET is written.")
     ] = Path("dist"),
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace an existing bundle; ship INT8 slower than float."),
+        typer.Option(
+            "--force", help="Replace an existing bundle; accept INT8 that is slower than float."
+        ),
     ] = False,
     no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Leave out the comparison with PyTorch.")
+        bool, typer.Option("--no-verify", help="Do not compare the masks with PyTorch.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
@@ -78,7 +80,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
 def _run(request: ExportRequest) -> Outcome:
     """Export for one target. An error is printed and returned, so that the other targets go on."""
-    from edgekit.cli.exits import fail
+    from edgekit.cli.exits import print_error
     from edgekit.cli.progress import reporting
     from edgekit.errors import EdgekitError
     from edgekit.pipeline import export as run
@@ -87,7 +89,7 @@ def _run(request: ExportRequest) -> Outcome:
         with reporting() as report:
             return run(request, report=report)
     except EdgekitError as error:
-        fail(error)
+        print_error(error)
         return error
 
 

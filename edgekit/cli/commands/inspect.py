@@ -1,4 +1,4 @@
-"""`edgekit inspect`: what is in a bundle, and where it came from."""
+"""`edgekit inspect`: the contents and the origin of a bundle."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def inspect(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
     *,
     precision: Annotated[
-        bool, typer.Option("--precision", help="Show what each block computes in, and why.")
+        bool, typer.Option("--precision", help="Show the precision of each block, and the reasons.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest (or the plan) as JSON.")
     ] = False,
 ) -> None:
-    """Show BUNDLE's tensors, operators, precision and provenance."""
+    """Show the tensors, operators, precision and provenance of BUNDLE."""
     from edgekit.cli.console import console, print_json
     from edgekit.cli.precision_table import show_precision
     from edgekit.store import read_bundle

@@ -1,4 +1,4 @@
-"""`edgekit targets`: where a model can go."""
+"""`edgekit targets`: the devices and runtimes that edgekit exports for."""
 
 from __future__ import annotations
 

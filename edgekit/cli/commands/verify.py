@@ -1,4 +1,4 @@
-"""`edgekit verify`: does the shipped file still segment like PyTorch?"""
+"""`edgekit verify`: compare the masks of a bundle with those of PyTorch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def verify(
     weights: Weights = None,
     min_iou: Annotated[
         float | None,
-        typer.Option("--min-iou", min=0, max=1, help="Demand this minimum, not the target's."),
+        typer.Option(
+            "--min-iou", min=0, max=1, help="Require this minimum instead of the target's."
+        ),
     ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures; '-' is stdout.")
@@ -32,7 +34,7 @@ def verify(
         Path | None, typer.Option("--picture", metavar="PNG", help="Draw the worst prompts.")
     ] = None,
 ) -> None:
-    """Compare BUNDLE's masks with those of the PyTorch reference."""
+    """Compare the masks of BUNDLE with those of the PyTorch reference."""
     from edgekit.cli.options import require_picture, require_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
