@@ -1,14 +1,13 @@
 """Whether the native code of a package loads on this CPU.
 
 A wheel built for another CPU ends the process with SIGILL instead of an exception, so every package
-is tried in a process of its own. That process imports only the package's extension module, and
-gives its parent packages empty modules in place of their `__init__`. The libraries are loaded and
-initialised, which is where such wheels die, but the Python around them is not run: it is 90 % of
-the time (torch 0.5 s instead of 3 s, coremltools 0.1 s instead of 7 s). Only if this fails, the
-whole package is imported, and that decides and gives the reason.
+is tried in a process of its own. That process imports only the package's extension module, with
+empty modules in place of its parent packages. The libraries are loaded and initialised, which is
+when such wheels usually die, but the package's Python files are not run. They take most of the
+time: 0.4 s instead of 2.7 s of CPU time for torch 2.13, 0.03 s instead of 7.3 s for coremltools 9.
+If the extension does not load, the whole package is imported; that decides, and gives the reason.
 
-What this cannot see is an error in a package's Python files. The first command that uses the
-package reports it.
+Errors in a package's Python files are not found here. The first command that uses it reports them.
 """
 
 from __future__ import annotations
