@@ -39,7 +39,7 @@ def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
 
 def _outcome(verdict: Verdict) -> str:
     """The outcome in colour, what ran, and the gate: one line of Rich markup."""
-    gate = f"gate: {gate_in_words(verdict.gate)}"
+    gate = f"gate: {gate_text(verdict.gate)}"
     if verdict.how == "not run":
         return f"[bold red]NOT RUN[/] ({gate})"
     outcome = "[bold green]PASSED[/]" if verdict.passed else "[bold red]FAILED[/]"
@@ -53,7 +53,7 @@ def _what_ran(verdict: Verdict) -> str:
     return Execution(how=verdict.how, by=verdict.by).label
 
 
-def gate_in_words(gate: Gate) -> str:
+def gate_text(gate: Gate) -> str:
     """The limits of a gate, one line."""
     p5 = f", 5th percentile >= {gate.p5_iou:g}" if gate.p5_iou else ""
     return f"mean IoU >= {gate.mean_iou:g}{p5}, minimum >= {gate.min_iou:g}"
@@ -90,11 +90,11 @@ def _print_worst(worst: tuple[PromptResult, ...], printer: Console) -> None:
     listed = table("photo", "prompt", "where", "IoU", title="Worst prompts", right=("IoU",))
     for result in worst:
         iou = f"{result.iou:.5f}" if result.finite else "NaN or infinite"
-        listed.add_row(result.photo, result.trial.kind, _where(result), iou)
+        listed.add_row(result.photo, result.trial.kind, _prompt_options(result), iou)
     printer.print(listed)
 
 
-def _where(result: PromptResult) -> str:
+def _prompt_options(result: PromptResult) -> str:
     points = [
         f"{x:.0f},{y:.0f},{label}"
         for (x, y), label in zip(result.trial.points, result.trial.labels, strict=True)

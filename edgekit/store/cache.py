@@ -18,7 +18,7 @@ from pathlib import Path
 from edgekit.errors import BadInput
 from edgekit.store.cache_entries import (
     CacheEntry,
-    is_whole,
+    is_complete,
     mark_used,
     read_entries,
     remove,
@@ -62,7 +62,7 @@ def cached_dir(key: str, build: Callable[[Path], None]) -> Path:
     limit = cache_limit()
     final = _stages() / key
     _used_here.add(final)
-    if is_whole(final) and mark_used(final):
+    if is_complete(final) and mark_used(final):
         return final
     part = part_dir(final, advice="set EDGEKIT_CACHE to a folder that can be written")
     try:
@@ -130,10 +130,10 @@ def _evict(limit: int) -> None:
 
 
 def _place(part: Path, final: Path) -> None:
-    if final.exists() and not is_whole(final):
+    if final.exists() and not is_complete(final):
         shutil.rmtree(final, ignore_errors=True)
     try:
         part.rename(final)
     except OSError:
-        if not is_whole(final):  # if it is, another process finished first with the same content
+        if not is_complete(final):  # if it is, another process finished first with the same content
             raise

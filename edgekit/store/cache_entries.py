@@ -70,7 +70,7 @@ def write_listing(folder: Path) -> None:
     write_atomic(folder / _LISTING, json.dumps(listing))
 
 
-def is_whole(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether an entry has exactly the files of its listing, with their sizes.
 
     This does not read the files, so that a hit is cheap; `damage` also compares digests.
@@ -84,7 +84,7 @@ def is_whole(folder: Path) -> bool:
 
 def damage(folder: Path) -> str | None:
     """What is wrong with an entry; None if every file has the SHA-256 of the listing."""
-    if not is_whole(folder):
+    if not is_complete(folder):
         return "files are missing, added or have another size"
     try:
         changed = [

@@ -361,7 +361,7 @@ def test_verify_names_the_stand_in(run, verifies, verdict):
 
 
 @pytest.fixture
-def benched(monkeypatch):
+def fake_bench(monkeypatch):
     """Replace the pipeline's bench: an OpenVINO bundle ran natively, a TensorRT one did not."""
     rows = (("x86-fp32", "openvino 2026.1", "native"), ("jetson-fp16", "tensorrt", EMULATED))
     figures = tuple(
@@ -386,7 +386,7 @@ def benched(monkeypatch):
 EMULATED = "emulated by ONNX Runtime 1.24.1"
 
 
-def test_every_row_of_bench_says_what_ran(run, benched):
+def test_every_row_of_bench_says_what_ran(run, fake_bench):
     rows = [line for line in run("bench", "b").stdout.splitlines() if "nanosam-" in line]
     assert len(rows) == 2 * (len(Task) + 1)
     assert all(EMULATED in row for row in rows if "jetson" in row)
@@ -395,7 +395,7 @@ def test_every_row_of_bench_says_what_ran(run, benched):
     assert [row["execution"] for row in listed] == ["native", EMULATED]
 
 
-def test_the_plot_of_bench_says_what_ran(run, benched, tmp_path, monkeypatch):
+def test_the_plot_of_bench_says_what_ran(run, fake_bench, tmp_path, monkeypatch):
     names = []
 
     def draw(dots, *, title):

@@ -36,7 +36,7 @@ def list_entries(
             {
                 "folder": str(cache_dir()),
                 "limit_bytes": cache_limit(),
-                "entries": [_described(entry) for entry in entries],
+                "entries": [_entry_json(entry) for entry in entries],
             }
         )
     else:
@@ -92,7 +92,7 @@ def verify() -> None:
     typer.echo(f"Verified {_total(entries)}; {len(damaged)} damaged.")
 
 
-def _described(entry: CacheEntry) -> dict[str, object]:
+def _entry_json(entry: CacheEntry) -> dict[str, object]:
     return {
         "key": entry.key,
         "kind": entry.kind,

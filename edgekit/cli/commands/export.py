@@ -107,14 +107,16 @@ def _show(outcomes: dict[str, Outcome], *, as_json: bool) -> None:
     from edgekit.errors import EdgekitError
 
     if as_json:
-        print_json([{"target": name, **_described(outcome)} for name, outcome in outcomes.items()])
+        print_json(
+            [{"target": name, **_outcome_json(outcome)} for name, outcome in outcomes.items()]
+        )
         return
     for outcome in outcomes.values():
         if not isinstance(outcome, EdgekitError):
             _print_exported(outcome)
 
 
-def _described(outcome: Outcome) -> dict[str, object]:
+def _outcome_json(outcome: Outcome) -> dict[str, object]:
     from edgekit.errors import EdgekitError
     from edgekit.verify.verdict import to_json
 

@@ -47,7 +47,7 @@ def inspect(
 
 def _print_identity(manifest: Manifest, printer: Console) -> None:
     from edgekit.cli.console import table
-    from edgekit.cli.verdict import gate_in_words
+    from edgekit.cli.verdict import gate_text
 
     target = manifest.target
     shown = table("", f"{manifest.model} for {target.name}")
@@ -56,7 +56,7 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
         ("runs on", f"{target.device}, {target.runtime} {target.runtime_versions}"),
         ("precision", f"{target.precision}, opset {target.opset}"),
         ("prompt slots", " or ".join(map(str, target.prompt_slots)) or "dynamic"),
-        ("gate", gate_in_words(target.gate)),
+        ("gate", gate_text(target.gate)),
         ("weights", _provenance(manifest.weights)),
         ("licences", f"model {manifest.licence}; weights {manifest.weights.licence}"),
         ("golden vectors", ", ".join(file.path for file in manifest.golden) or "none"),

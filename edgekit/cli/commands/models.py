@@ -22,18 +22,18 @@ def models(
 
     if name is None:
         if as_json:
-            print_json([_described(row) for row in registry.models()])
+            print_json([_model_json(row) for row in registry.models()])
         else:
             _print_list(registry.models())
         return
     row = registry.model(name)
     if as_json:
-        print_json(_described(row))
+        print_json(_model_json(row))
     else:
         _print_one(row)
 
 
-def _described(row: ModelRow) -> dict[str, object]:
+def _model_json(row: ModelRow) -> dict[str, object]:
     from edgekit.models.verified import verifications
 
     own = [

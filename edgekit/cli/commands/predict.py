@@ -59,14 +59,14 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     if warning := opened.manifest.weights.warning:
         typer.echo(f"Warning: {warning}", err=True)
     predictor = Predictor(opened)
-    _require_answer(predictor, prompts, multimask=multimask)
+    _check_prompts(predictor, prompts, multimask=multimask)
     predictor.set_image(pixels)
     predictions = (
         predictor.predict_many(prompts, multimask=multimask) if prompts else predictor.everything()
     )
     if out:
         draw(pixels, predictions, prompts).save(out)
-    masks = [line for prediction in predictions for line in _described(prediction)]
+    masks = [line for prediction in predictions for line in _mask_json(prediction)]
     if as_json:
         print_json({"masks": masks, "picture": str(out) if out else None})
     else:
@@ -83,7 +83,7 @@ def _refuse_text(text: str | None) -> None:
         )
 
 
-def _require_answer(predictor: Predictor, prompts: Sequence[Prompt], *, multimask: bool) -> None:
+def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask: bool) -> None:
     """Refuse prompts that the model does not take, before the photo is encoded."""
     from edgekit.errors import BadInput
     from edgekit.records import DetectorContract
@@ -121,7 +121,7 @@ def _prompts(points: list[str], box: str | None) -> list[Prompt]:
     ]
 
 
-def _described(prediction: Prediction) -> list[dict[str, float]]:
+def _mask_json(prediction: Prediction) -> list[dict[str, float]]:
     return [
         {"score": float(score), "area_px": int(mask.sum()), "area_share": float(mask.mean())}
         for mask, score in zip(prediction.masks, prediction.scores, strict=True)
