@@ -97,7 +97,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
             programs,
             target,
             calibration,
-            search=request.precision == "auto",
+            search=request.float_fallback,
             progress=report.progress,
         )
     with report.stage("graphs"):

@@ -1,8 +1,8 @@
-"""How fast is a bundle, beside other bundles and PyTorch? Ratios that survive a noisy machine.
+"""Times bundles beside each other and PyTorch, so that the ratios hold on a busy machine.
 
-Every contestant lives in a process of its own (`worker`): its memory is its own, and its runtime's
-threads cannot slow another's. The contestants take turns, one call each (`rounds`), so that a busy
-machine slows them alike. `machine_peak` measures what the hardware can do at best, `picture` draws.
+Every contestant runs in a process of its own (`worker`), so that its memory can be measured and its
+threads do not slow the others. Contestants take turns, one call each (`rounds`), so that other work
+on the machine slows all of them alike. `machine_peak` measures the CPU's peak, `picture` draws.
 """
 
 from edgekit.benchmark.contestant import Contestant, bundle_contestant, pytorch_contestant

@@ -1,6 +1,6 @@
-"""Who is timed: a bundle, or the PyTorch model that a bundle was made from.
+"""What is timed: a bundle, or the PyTorch model that a bundle was made from.
 
-A contestant is told to a worker process, so it is plain data; `open_sessions` runs there.
+A contestant is sent to a worker process, so it is plain data; `open_sessions` runs there.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Kind = Literal["bundle", "eager", "compile"]
 class Contestant:
     """One line of the table.
 
-    name: how it is called there. runtime: the target's runtime, with its version where it is here.
-    execution: "native", or what stands in for the runtime. bytes: of the files that are loaded.
-    bundle: its folder. model, weights: of the PyTorch model, where `kind` is one. decodes: whether
-    prompts are decoded; else they choose among what the encoder found.
+    name: its name there, unique. runtime: the target's runtime, with its version if it is
+    installed. execution: "native", or "emulated by" and the stand-in. bytes: size of the files
+    that are loaded. bundle: its folder, if `kind` is "bundle". model, weights: of the PyTorch
+    model, for the other kinds. decodes: whether it has a decoder for prompts; a detector has none.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Opened:
-    """The graphs ready to run, and the client's rules around them."""
+    """Graphs that are ready to run, and the client's rules around them."""
 
     client: Client
     encoder: Session
@@ -46,17 +46,17 @@ class Opened:
 
 
 def bundle_contestant(bundle: Bundle) -> Contestant:
-    """A bundle, called by its folder's name; on a stand-in where its runtime cannot run."""
+    """A bundle, named after its folder. A stand-in runs it where its runtime cannot."""
     from edgekit.runtime.opening import execution
     from edgekit.runtimes import probe
 
     target = bundle.manifest.target
-    here = probe(target.runtime)
+    version = probe(target.runtime).version
     files = [file for artifact in bundle.manifest.artifacts for file in artifact.files]
     return Contestant(
         name=bundle.path.name,
         kind="bundle",
-        runtime=f"{target.runtime} {here.version}" if here.version else target.runtime,
+        runtime=f"{target.runtime} {version}" if version else target.runtime,
         execution=execution(target).label,
         bytes=sum(file.bytes for file in files),
         bundle=bundle.path,
@@ -81,8 +81,8 @@ def pytorch_contestant(
         version = metadata.version("torch")
     except metadata.PackageNotFoundError as error:
         raise RuntimeMissing(
-            "PyTorch, to be compared with, is not installed.",
-            next_step="pip install 'edgekit[export]', or leave --against out",
+            "PyTorch is not installed, so it cannot be timed.",
+            next_step="pip install 'edgekit[export]', or leave out --against",
         ) from error
     return Contestant(
         name=f"PyTorch {kind}",
@@ -97,13 +97,13 @@ def pytorch_contestant(
 
 
 def open_sessions(contestant: Contestant, threads: int) -> Opened:
-    """Load a contestant with this number of CPU threads."""
+    """Load a contestant; its runtime uses `threads` CPU threads."""
     if contestant.kind == "bundle":
-        return _opened_bundle(contestant, threads)
-    return _opened_pytorch(contestant, threads)
+        return _open_bundle(contestant, threads)
+    return _open_pytorch(contestant, threads)
 
 
-def _opened_bundle(contestant: Contestant, threads: int) -> Opened:
+def _open_bundle(contestant: Contestant, threads: int) -> Opened:
     from edgekit.runtime.opening import open_graphs
     from edgekit.store import read_bundle
 
@@ -118,7 +118,7 @@ def _opened_bundle(contestant: Contestant, threads: int) -> Opened:
     )
 
 
-def _opened_pytorch(contestant: Contestant, threads: int) -> Opened:
+def _open_pytorch(contestant: Contestant, threads: int) -> Opened:
     import torch
 
     from edgekit.models import registry

@@ -1,4 +1,4 @@
-"""What a comparison finds: records that print and serialise. Times in seconds, memory in bytes."""
+"""The figures of a comparison. Times are in seconds, memory in bytes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 class Task(StrEnum):
     """What is timed.
 
-    Encoder and decoder alone, on tensors that are ready; `PHOTO` is everything from a photo's file
-    to the mask of one box at its size.
+    Encoder and decoder are timed alone, on tensors that are ready. `PHOTO` is everything from a
+    photo's file to the mask of one box at the photo's size.
     """
 
     ENCODER = "encoder"
@@ -28,14 +28,14 @@ class Task(StrEnum):
 
 
 MANY = 50
-"""Prompts of `Task.DECODER_MANY`: boxes, decoded in the predictor's own chunks."""
+"""Prompts of `Task.DECODER_MANY`: boxes, decoded in the predictor's own batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Percentiles over `runs` calls, in seconds; `per_second` counts prompts where many are run.
+    """Percentiles over `runs` calls, in seconds. `per_second` counts prompts, or photos.
 
-    `fastest` is the call that other work on the machine disturbed least.
+    `fastest` is the shortest call: the one that other work on the machine disturbed least.
     """
 
     task: Task
@@ -49,11 +49,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One contestant. `missing` says why it could not be run; everything else is empty then.
+    """The figures of one contestant. If it failed, `missing` says why and there are no times.
 
     execution: "native", or "emulated by" and the stand-in, whose times are not the runtime's.
-    left_out: why there are tasks that do not apply to it. load_s: from nothing to all graphs ready.
-    first_s: the first call of each task, which pays for compilation. peak_bytes: of its process,
+    left_out: why it was not timed at some tasks. load_s: until all graphs are ready. first_s: the
+    first call of each task, which includes compilation. peak_bytes: peak memory of its process
     over all tasks.
     """
 
@@ -69,12 +69,12 @@ class Figures:
     timings: tuple[Timing, ...] = ()
 
     def timing(self, task: Task) -> Timing | None:
-        """The timing of one task, if it was run."""
+        """The timing of one task; None if it was not run."""
         return next((timing for timing in self.timings if timing.task is task), None)
 
 
 def timing_of(task: Task, seconds: Sequence[float]) -> Timing:
-    """Sum up at least one measured call."""
+    """Summarise at least one measured call."""
     p50, p90, p99 = (float(value) for value in np.quantile(seconds, (0.5, 0.9, 0.99)))
     count = MANY if task is Task.DECODER_MANY else 1
     return Timing(

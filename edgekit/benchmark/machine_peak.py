@@ -1,8 +1,8 @@
-"""What this CPU can do at best: multiply-accumulates per second of a convolution and of a GEMM.
+"""The CPU's peak: multiply-accumulates (MACs) per second of convolutions and of matrix products.
 
-Both are what SAM encoders are made of, at sizes where nothing but arithmetic counts (weights and
-activations fit the caches), run by OpenVINO, whose kernels were the fastest measured here. An
-encoder's own rate divided by this says how much is left to gain.
+SAM encoders consist of both. The sizes are such that weights and activations fit the caches, so
+that only arithmetic counts. OpenVINO runs them because its kernels were the fastest measured. An
+encoder's own rate divided by the peak says how much there is left to gain.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ _RUNS = 7
 
 
 def machine_peak(threads: int) -> dict[Precision, float]:
-    """MACs per second per precision; empty where OpenVINO is not installed.
+    """MACs per second, by precision. Empty if OpenVINO is not installed.
 
-    A precision that the CPU has no instructions for is emulated by the runtime and shows as slow.
+    OpenVINO emulates a precision that the CPU has no instructions for, so its figure is low.
+
+    Args:
+        threads: CPU threads that OpenVINO uses.
     """
     try:
         import openvino  # noqa: F401
@@ -39,7 +42,14 @@ def machine_peak(threads: int) -> dict[Precision, float]:
 def share_of_peak(
     macs: int | None, seconds: float | None, precision: Precision, peak: Mapping[Precision, float]
 ) -> float | None:
-    """How much of the machine's peak a graph reaches; None where one of the figures is unknown."""
+    """The share (0 to 1) of the peak that a graph reaches; None if a figure is unknown.
+
+    Args:
+        macs: multiply-accumulates of one run.
+        seconds: of one run.
+        precision: what the graph computes in.
+        peak: as `machine_peak` returns.
+    """
     if not macs or not seconds or precision not in peak:
         return None
     return macs / seconds / peak[precision]
@@ -55,7 +65,7 @@ def _peak(precision: Precision, threads: int) -> float:
 
 
 def _seconds(network: ov.Model, precision: Precision, threads: int) -> float:
-    """The fastest of some runs: a peak is what happens when nothing disturbs."""
+    """The fastest of several runs: other work on the machine only ever adds time."""
     import openvino
 
     hint = "bf16" if precision is Precision.BF16 else "f32"
@@ -80,7 +90,7 @@ def _convolutions(precision: Precision) -> ov.Model:
     x = data = opset13.parameter([1, _CHANNELS, _SIDE, _SIDE], np.float32)
     for layer in range(_LAYERS):
         weights = _weights((_CHANNELS, _CHANNELS, 3, 3), layer, precision)
-        x = opset13.convolution(_coded(x, precision), weights, [1, 1], [1, 1], [1, 1], [1, 1])
+        x = opset13.convolution(_quantized(x, precision), weights, [1, 1], [1, 1], [1, 1], [1, 1])
     return Model([x], [data])
 
 
@@ -90,7 +100,7 @@ def _gemms(precision: Precision) -> ov.Model:
     x = data = opset13.parameter([_GEMM, _GEMM], np.float32)
     for layer in range(_LAYERS):
         weights = _weights((_GEMM, _GEMM), layer, precision)
-        x = opset13.matmul(_coded(x, precision), weights, False, False)
+        x = opset13.matmul(_quantized(x, precision), weights, False, False)
     return Model([x], [data])
 
 
@@ -105,7 +115,7 @@ def _weights(shape: tuple[int, ...], seed: int, precision: Precision) -> Any:
     return _fake_quantize(constant, low=-4.0 * values.std(), high=4.0 * values.std(), levels=255)
 
 
-def _coded(x: Any, precision: Precision) -> Any:
+def _quantized(x: Any, precision: Precision) -> Any:
     return _fake_quantize(x, low=-4.0, high=4.0, levels=256) if precision is Precision.INT8 else x
 
 

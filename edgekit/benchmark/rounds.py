@@ -1,4 +1,4 @@
-"""The contestants take turns: load one after the other, then one call each, round after round."""
+"""Rounds in which the contestants take turns. Each is loaded first, one after the other."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from edgekit.benchmark.figures import Figures, Task, timing_of
 from edgekit.benchmark.worker import Worker, WorkerFailed
 
 WARM_UP = 2
-"""Calls of each task that are not counted; the first one is told apart."""
+"""Calls of each task that are not counted. `Figures.first_s` has the first of them."""
 
 PATIENCE_S = 45
-"""A task that takes longer, over all contestants, gets no more rounds than `FEWEST`."""
+"""Seconds after which a task gets no more rounds, once it has had `FEWEST`."""
 FEWEST = 3
 
-NO_DECODER = "it has no decoder: prompts choose among the objects that its one graph finds"
+NO_DECODER = "it has no decoder; prompts select among the objects that its one graph finds"
 
 OnCall = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
 class _Run:
-    """A contestant on its way; `failure` takes it out of the rounds."""
+    """A contestant and its figures so far. One with a `failure` takes no further part."""
 
     contestant: Contestant
     worker: Worker
@@ -46,24 +46,22 @@ def compare(
     tasks: Sequence[Task] = tuple(Task),
     on_call: OnCall | None = None,
 ) -> tuple[Figures, ...]:
-    """Time every contestant at every task, interleaved.
+    """Time every contestant at every task, in turns.
 
     Args:
         contestants: at least one.
-        photo: the file that tasks work on.
-        threads: CPU threads of each.
+        photo: the file to segment.
+        threads: CPU threads of each contestant.
         rounds: counted calls per task, at most.
-        tasks: what is timed.
+        tasks: what to time.
         on_call: called with (done, total) after each round.
 
     Returns:
-        Figures in the order of the contestants; one that fails has its reason and no times.
+        Figures in the order of the contestants. One that fails has a reason and no times.
     """
     with ExitStack() as stack:
         runs = [
-            _loaded(
-                _Run(contestant, stack.enter_context(Worker(contestant, photo, threads=threads)))
-            )
+            _load(_Run(contestant, stack.enter_context(Worker(contestant, photo, threads=threads))))
             for contestant in contestants
         ]
         for task, turn in _turns(tasks, rounds):
@@ -77,16 +75,16 @@ def compare(
     return tuple(_figures(run) for run in runs)
 
 
-def _loaded(run: _Run) -> _Run:
+def _load(run: _Run) -> _Run:
     try:
-        run.load_s = run.worker.loaded()
+        run.load_s = run.worker.wait_loaded()
     except WorkerFailed as error:
         run.failure = str(error)
     return run
 
 
 def _turns(tasks: Sequence[Task], rounds: int) -> Iterator[tuple[Task, int]]:
-    """Each task's rounds, fewer of a task that takes long."""
+    """Yield every task with its rounds; a slow task gets fewer."""
     for task in tasks:
         start = time.monotonic()
         for turn in range(WARM_UP + rounds):

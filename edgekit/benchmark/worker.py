@@ -1,4 +1,4 @@
-"""One contestant in a process of its own, run call by call."""
+"""A process that holds one contestant and runs one call at a time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from edgekit.benchmark.contestant import Contestant, Opened, open_sessions
 from edgekit.benchmark.figures import MANY, Task
 from edgekit.errors import EdgekitError
 
-_PATIENCE_S = 600
-"""For one call: torch.compile takes minutes for its first."""
+_ANSWER_S = 600
+"""Seconds to wait for one call: the first one with torch.compile takes minutes."""
 
 
 class WorkerFailed(Exception):
-    """A contestant could not be opened or run; the message says why, in one line."""
+    """A contestant could not be opened or run. The message is one line."""
 
 
 class Worker:
-    """The parent's side. Use as a context manager: the process ends with it."""
+    """The parent's side, a context manager. The process ends when it exits."""
 
     def __init__(self, contestant: Contestant, photo: Path, *, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -43,8 +43,8 @@ class Worker:
         self._process.kill()
         self._process.join()
 
-    def loaded(self) -> float:
-        """Seconds that loading took.
+    def wait_loaded(self) -> float:
+        """Wait until the contestant is loaded; returns the seconds that it took.
 
         Raises:
             WorkerFailed: it could not be loaded.
@@ -52,7 +52,7 @@ class Worker:
         return self._answer()
 
     def call(self, task: Task) -> float:
-        """Run a task once; its seconds.
+        """Run a task once; returns its seconds.
 
         Raises:
             WorkerFailed: it raised, died, or took too long.
@@ -61,13 +61,13 @@ class Worker:
         return self._answer()
 
     def peak_bytes(self) -> int:
-        """The most memory the process had so far."""
+        """Peak memory of the process so far."""
         self._pipe.send(None)
         return int(self._answer())
 
     def _answer(self) -> float:
-        if not self._pipe.poll(_PATIENCE_S):
-            raise WorkerFailed(f"no answer within {_PATIENCE_S} s")
+        if not self._pipe.poll(_ANSWER_S):
+            raise WorkerFailed(f"no answer within {_ANSWER_S} s")
         try:
             kind, value = self._pipe.recv()
         except (EOFError, OSError) as error:
@@ -79,12 +79,12 @@ class Worker:
 
 
 def _serve(pipe: Connection, contestant: Contestant, photo: Path, threads: int) -> None:
-    """The child's side: load, then answer one request at a time until the parent is gone."""
+    """The child's side: load, then answer one request at a time until the parent ends."""
     try:
         start = time.perf_counter()
         opened = open_sessions(contestant, threads)
         pipe.send(("ok", time.perf_counter() - start))
-        tasks = _Tasks.ready(opened, photo)
+        tasks = _Tasks.from_sessions(opened, photo)
         while True:
             asked = pipe.recv()
             pipe.send(("ok", peak_bytes() if asked is None else tasks.run(Task(asked))))
@@ -92,18 +92,18 @@ def _serve(pipe: Connection, contestant: Contestant, photo: Path, threads: int) 
         return
     except EdgekitError as error:
         pipe.send(("failed", error.what))
-    except Exception as error:  # a runtime's own classes: told to the parent, which prints it
+    except Exception as error:  # runtimes raise classes of their own; the parent prints the line
         pipe.send(("failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tasks:
-    """What each task calls, with its inputs ready."""
+    """A function for each task, with its inputs prepared."""
 
     calls: dict[Task, Callable[[], Any]]
 
     @classmethod
-    def ready(cls, opened: Opened, path: Path) -> _Tasks:
+    def from_sessions(cls, opened: Opened, path: Path) -> _Tasks:
         from edgekit.runtime import Predictor, Prompt, load_photo
         from edgekit.runtime.preprocess import encoder_input
 
@@ -112,7 +112,7 @@ class _Tasks:
         )
         pixels = load_photo(path)
         image = encoder_input(pixels, opened.client.preprocessing)
-        boxes = [Prompt.checked(box=box) for box in some_boxes(pixels.shape[0], pixels.shape[1])]
+        boxes = [Prompt.checked(box=box) for box in fixed_boxes(pixels.shape[0], pixels.shape[1])]
         predictor.set_image(pixels)
 
         def photo_to_mask() -> object:
@@ -137,8 +137,8 @@ class _Tasks:
         return time.perf_counter() - start
 
 
-def some_boxes(height: int, width: int) -> list[tuple[float, float, float, float]]:
-    """`MANY` boxes on a photo, the same ones every time."""
+def fixed_boxes(height: int, width: int) -> list[tuple[float, float, float, float]]:
+    """`MANY` boxes (x0, y0, x1, y1) in photo pixels, the same ones every time."""
     rng = np.random.default_rng(0)
     corners = np.sort(rng.uniform(0.0, 1.0, (MANY, 2, 2)), axis=1)
     corners[:, 1] = np.maximum(corners[:, 1], np.minimum(corners[:, 0] + 0.05, 1.0))
@@ -148,7 +148,10 @@ def some_boxes(height: int, width: int) -> list[tuple[float, float, float, float
 
 
 def peak_bytes() -> int:
-    """The most memory this process had. Linux keeps the parent's in `ru_maxrss` across a fork."""
+    """Peak memory of this process.
+
+    Not from `ru_maxrss` on Linux: it keeps the parent's value across fork and exec.
+    """
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -19,7 +19,8 @@ class ExportRequest:
         weights: as for `--weights`: "official", "bundled", "seeded", "seeded:N" or files. Empty
             takes the official weights where they can be had, else those that edgekit ships.
         calibration: an image set, a folder or a COCO JSON; None takes edgekit's own photos.
-        precision: "auto" moves blocks of an INT8 recipe back to float until the gate holds.
+        float_fallback: if INT8 fails the gate on calibration photos, move blocks back to float
+            until it passes.
         out: the folder in which `<model>-<target>` is made.
         force: replace an existing bundle, and ship INT8 that is slower than float.
         verify: compare the bundle's masks with PyTorch's at the end.
@@ -29,7 +30,7 @@ class ExportRequest:
     target: str
     weights: tuple[str, ...] = ()
     calibration: str | None = None
-    precision: Literal["recipe", "auto"] = "recipe"
+    float_fallback: bool = False
     out: Path = Path("dist")
     force: bool = False
     verify: bool = True

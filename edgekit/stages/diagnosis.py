@@ -39,7 +39,7 @@ def explain_failure(
     except (BadInput, OSError) as error:
         said.append(f"No picture: {error}.")
     if plan and "search" not in plan.recipe:
-        said.append("Next: repeat with --precision auto, which moves blocks back to float.")
+        said.append("Next: repeat with --float-fallback, which moves blocks back to float.")
     return " ".join(filter(None, said))
 
 

@@ -52,7 +52,7 @@ def make_plan(
     if target.precision is Precision.BF16:
         return _bf16_plan(programs)
     record = _record(programs, target, photos)
-    key = store.content_key(
+    key = store.stage_key(
         "plan",
         store.code_digest(__name__),
         record.sha256,
@@ -127,8 +127,8 @@ def _told(record: CalibrationRecord, calibration: Calibration) -> CalibrationRec
 
 def _bf16_plan(programs: Programs) -> PrecisionPlan:
     """Made from the programs alone: BF16 needs no ranges."""
-    key = store.content_key(
-        "bf16 plan",
+    key = store.stage_key(
+        "bf16-plan",
         store.code_digest(__name__, "edgekit.precision.decide.bf16"),
         *programs.identity,
         str(sorted(tool_versions().items())),

@@ -1,4 +1,4 @@
-"""The same commands over a bundle that was really exported."""
+"""The commands over a real exported bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgekit verify`: does the shipped file still segment like PyTorch?"""
+"""`edgekit verify`: compare the masks of a bundle with those of PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.weights_option import Weights
+from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
     from edgekit.verification.verdict import Verdict
@@ -23,7 +23,9 @@ def verify(
     weights: Weights = None,
     min_iou: Annotated[
         float | None,
-        typer.Option("--min-iou", min=0, max=1, help="Demand this minimum, not the target's."),
+        typer.Option(
+            "--min-iou", min=0, max=1, help="Require this minimum instead of the target's."
+        ),
     ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures; '-' is stdout.")
@@ -32,8 +34,8 @@ def verify(
         Path | None, typer.Option("--picture", metavar="PNG", help="Draw the worst prompts.")
     ] = None,
 ) -> None:
-    """Compare BUNDLE's masks with those of the PyTorch reference."""
-    from edgekit.cli.output_file import check_picture, check_writable
+    """Compare the masks of BUNDLE with those of the PyTorch reference."""
+    from edgekit.cli.options import require_picture, require_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
     from edgekit.pipeline import VerifyRequest
@@ -41,9 +43,9 @@ def verify(
     from edgekit.verification import comparison_picture
 
     if picture:
-        check_picture(picture)
+        require_picture(picture)
     if json_file and json_file != "-":
-        check_writable(Path(json_file))
+        require_writable(Path(json_file))
     request = VerifyRequest(
         bundle=bundle, photos=photos, weights=tuple(weights or ()), min_iou=min_iou
     )
