@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from edgekit import __version__
 from edgekit.records import (
     Artifact,
     FileDigest,
@@ -18,6 +17,7 @@ from edgekit.records import (
     Target,
     WeightsSource,
 )
+from edgekit.version import __version__
 
 # Packages whose version can change what an artifact computes.
 _TOOLS = (

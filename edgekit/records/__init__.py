@@ -59,6 +59,13 @@ from edgekit.records.plans import (
     PrecisionPlan,
     Quantization,
 )
+from edgekit.records.requests import (
+    Against,
+    BenchRequest,
+    EvaluateRequest,
+    ExportRequest,
+    VerifyRequest,
+)
 from edgekit.records.targets import (
     Gate,
     Int8Recipe,
@@ -76,7 +83,9 @@ from edgekit.records.weights import (
 __all__ = [
     "MANIFEST_SCHEMA",
     "NATIVE",
+    "Against",
     "Artifact",
+    "BenchRequest",
     "BoolArray",
     "Bundle",
     "CalibrationRecord",
@@ -87,7 +96,9 @@ __all__ = [
     "DetectionRule",
     "DetectorContract",
     "EngineRecord",
+    "EvaluateRequest",
     "Execution",
+    "ExportRequest",
     "Feeds",
     "FileDigest",
     "FloatArray",
@@ -121,6 +132,7 @@ __all__ = [
     "StableMask",
     "Target",
     "TensorSpec",
+    "VerifyRequest",
     "WeightsKind",
     "WeightsSource",
     "slots_in",

@@ -1,12 +1,13 @@
 """Files on disk: digests, the cache, atomic writes, downloads and bundles. Torch-free.
 
-What comes from outside (a bundle, a download) is checked here once and trusted afterwards.
+Bundles and downloads come from outside. They are checked here once and trusted afterwards.
 """
 
 from edgekit.store.bundles import MANIFEST, read_bundle, write_manifest
-from edgekit.store.cache import cache_dir, cached_dir
+from edgekit.store.cache import cache_dir, cache_entries, cache_limit, cached_dir, excess
+from edgekit.store.cache_entries import CacheEntry, damage, remove
 from edgekit.store.code import code_digest
-from edgekit.store.digests import content_key, digest_file, sha256_of
+from edgekit.store.digests import content_key, digest_file, sha256_of, stage_key
 from edgekit.store.documents import (
     Malformed,
     printable,
@@ -19,22 +20,29 @@ from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
 
 __all__ = [
     "MANIFEST",
+    "CacheEntry",
     "Malformed",
     "Progress",
     "atomic_dir",
     "cache_dir",
+    "cache_entries",
+    "cache_limit",
     "cached_dir",
     "checkpoint_dir",
     "code_digest",
     "content_key",
+    "damage",
     "digest_file",
     "download",
+    "excess",
     "printable",
     "read_bundle",
     "read_records",
     "record_from_json",
+    "remove",
     "require_replaceable",
     "sha256_of",
+    "stage_key",
     "write_atomic",
     "write_manifest",
     "write_records",

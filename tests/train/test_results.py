@@ -25,7 +25,7 @@ from edgekit.train.result.weights_file import write_weights
 from edgekit.train.stages.driving import CurvePoint
 from edgekit.train.stages.schedule import windows_schedule
 from edgekit.train.stages.student import Student
-from edgekit.verify.evaluation import KINDS, Means
+from edgekit.verification.evaluation import KINDS, Means
 
 
 @pytest.mark.slow

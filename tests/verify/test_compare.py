@@ -8,7 +8,7 @@ from edgekit.errors import BadInput
 from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.records import Execution, Gate
 from edgekit.runtime import Predictor
-from edgekit.verify import PromptKind, comparison_picture, to_json, verify_predictors
+from edgekit.verification import PromptKind, comparison_picture, to_json, verify_predictors
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import edgekit.runtime
+from edgekit import pipeline
 from edgekit.catalog import photos_from
 from edgekit.cli import app
 from edgekit.models.registry import model
 from edgekit.runtime import Predictor
-from edgekit.verify.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
+from edgekit.verification.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
 
 
 class Encoder:
@@ -107,7 +107,7 @@ def test_the_command_prints_writes_and_fills_the_card(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
 ) -> None:
     drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
-    monkeypatch.setattr(edgekit.runtime, "Predictor", lambda _: drawn)
+    monkeypatch.setattr(pipeline, "Predictor", lambda _: drawn)
     card, figures = tmp_path / "card.md", tmp_path / "figures.json"
     card.write_text("before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n")
     arguments = ["evaluate", "bundle", str(coco), "--json", str(figures), "--card", str(card)]

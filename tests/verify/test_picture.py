@@ -3,8 +3,8 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import Gate
-from edgekit.verify import comparison_picture, not_run, verify_predictors
-from edgekit.verify.picture import PANEL
+from edgekit.verification import comparison_picture, not_run, verify_predictors
+from edgekit.verification.picture import PANEL
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
 

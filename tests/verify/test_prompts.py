@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import Label
-from edgekit.verify.prompts import PromptKind, Subject, subjects_of, trials_of, trials_on
+from edgekit.verification.prompts import PromptKind, Subject, subjects_of, trials_of, trials_on
 
 HEIGHT, WIDTH = 120, 160
 DECODED = set(PromptKind) - {PromptKind.EVERYTHING}

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from edgekit.records import Gate
-from edgekit.verify import PromptKind, PromptResult, Trial, judged, not_run, to_json
+from edgekit.verification import PromptKind, PromptResult, Trial, judged, not_run, to_json
 
 GATE = Gate(mean_iou=0.9, min_iou=0.5)
 

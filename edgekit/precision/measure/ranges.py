@@ -32,7 +32,7 @@ from edgekit.records import Client, Feeds, FloatArray, Rgb, Role
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.verify.prompts import subjects_of, trials_of
+from edgekit.verification.prompts import subjects_of, trials_of
 
 SAMPLED = 2**15
 """Values of one result that moments are taken of."""

@@ -33,7 +33,7 @@ class EmbeddingTeacher:
 
     def embedding(self, photo: Path) -> FloatArray:
         """The embedding of a photo file, float32 [256, 64, 64], computed or from the cache."""
-        key = store.content_key("teacher embedding", *self._key, store.sha256_of(photo))
+        key = store.stage_key("embedding", *self._key, store.sha256_of(photo))
         folder = store.cached_dir(key, lambda part: self._compute(photo, part / _FILE))
         embedding: FloatArray = np.load(folder / _FILE).astype(np.float32)
         return embedding
