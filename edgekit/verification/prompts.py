@@ -20,7 +20,7 @@ import numpy as np
 from edgekit.catalog import Instance, Photo, instance_mask
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, Label, PromptPart
-from edgekit.verification.interior import interior_pixel
+from edgekit.verification.centre import chessboard_centre
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -152,7 +152,7 @@ def trials_on(masks: Sequence[BoolArray]) -> tuple[Trial, ...]:
     usable = (mask for mask in masks if np.count_nonzero(mask) >= SMALLEST_AREA)
     large_first = sorted(usable, key=np.count_nonzero, reverse=True)
     picked = sorted({0, len(large_first) // 2, len(large_first) - 1}) if large_first else []
-    found = [interior_pixel(large_first[index]) for index in picked]
+    found = [chessboard_centre(large_first[index]) for index in picked]
     points: list[Point] = [(float(point[0]), float(point[1])) for point in found if point]
     trials = [
         Trial(kind=PromptKind.POINT, points=(point,), labels=(Label.FOREGROUND,))
@@ -187,7 +187,7 @@ def _annotated(photo: Photo, instance: Instance, *, height: int, width: int) -> 
         truth = instance_mask(instance, height, width)
     except BadInput as error:
         raise BadInput(f"{photo.path}: {error.what}", expected=error.expected) from error
-    point = interior_pixel(truth)
+    point = chessboard_centre(truth)
     left, top, right, bottom = instance.box
     box = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
     if point is None or box[0] >= box[2] or box[1] >= box[3]:
@@ -201,7 +201,7 @@ def _negative(truth: BoolArray, box: Box) -> Point | None:
     across, down = BOX_MARGIN * (box[2] - box[0]), BOX_MARGIN * (box[3] - box[1])
     left, top = max(int(box[0] - across), 0), max(int(box[1] - down), 0)
     right, bottom = min(int(box[2] + across) + 1, width), min(int(box[3] + down) + 1, height)
-    found = interior_pixel(np.logical_not(truth[top:bottom, left:right]))
+    found = chessboard_centre(np.logical_not(truth[top:bottom, left:right]))
     return None if found is None else (left + found[0], top + found[1])
 
 

@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 from edgekit.errors import BadInput
 from edgekit.train.data.annotations import AnnotatedPhoto, Region
 from edgekit.train.data.reading import read_data
-from tests.train.conftest import bar_mask, disc_mask, load_photos
+from tests.coco_shapes import bar_mask, disc_mask
+from tests.train.conftest import load_photos
 
 
 def full_mask(photo: AnnotatedPhoto, region: Region) -> np.ndarray:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from edgekit.train.stages.driving import CurvePoint
 
-_FEW = 40
+_FEW = 15
 """Lines with fewer points show their markers."""
 _MARKERS = ("o", "s", "X")
 
@@ -38,7 +38,7 @@ def curve_png(curve: Sequence[CurvePoint], *, title: str) -> bytes:
     figure.suptitle(title)
     _draw(loss, _losses(curve), empty="no steps yet")
     loss.set_ylabel("training loss (smoothed)")
-    loss.set_ylim(bottom=0)
+    loss.set_ylim(0, 1.05 * max((point.loss for point in curve), default=1))
     _draw(iou, _held_out(curve), empty="no held-out IoU was measured")
     iou.set_ylabel("mean IoU on held-out photos")
     iou.set_ylim(0, 1)
