@@ -139,5 +139,6 @@ def _draw(result: Bench, where: Path) -> None:
         if (timing := figures.timing(Task.PHOTO)) and figures.name in result.iou
     ]
     if dots:
-        save_latency_picture(where, dots, title=f"{result.threads} threads, {result.cpu}")
+        machine = f"{result.threads} threads, {result.cpu}"
+        save_latency_picture(where, dots, title=f"Latency and agreement with PyTorch: {machine}")
         typer.echo(f"Latency against IoU: {where}", err=True)

@@ -33,7 +33,7 @@ def curve_png(curve: Sequence[CurvePoint], *, title: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 7.2), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9.6, 7.2), layout="constrained")
     loss, iou = figure.subplots(2, 1, sharex=True)
     figure.suptitle(title)
     _draw(loss, _losses(curve), empty="no steps yet")
@@ -44,7 +44,7 @@ def curve_png(curve: Sequence[CurvePoint], *, title: str) -> bytes:
     iou.set_ylim(0, 1)
     iou.set_xlabel("training step")
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
+    FigureCanvasAgg(figure).print_figure(file, format="png", dpi=100)
     return file.getvalue()
 
 
