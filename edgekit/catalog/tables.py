@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from edgekit.errors import BadInput, RuntimeMissing, UnknownName
 from edgekit.store import Malformed, record_from_json
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def make_manifest(
         golden=golden,
         tools=tool_versions(),
         edgekit=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy.typing as npt
 
@@ -62,7 +61,7 @@ class Predictor:
         decoder: Session | None = None,
         *,
         prompt_slots: tuple[int, ...] = (),
-    ) -> Self:
+    ) -> Predictor:
         """A predictor over opened graphs, wherever they come from (the PyTorch reference, a test).
 
         Args:

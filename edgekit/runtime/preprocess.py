@@ -152,7 +152,8 @@ def _float_bilinear(photo: Rgb, size: Size) -> Bands:
 
 
 def _fixed_point_bilinear(photo: Rgb, size: Size) -> Bands:
-    return fixed_point.resized(photo, size).transpose(2, 0, 1)
+    planes: npt.NDArray[np.uint8] = fixed_point.resized(photo, size).transpose(2, 0, 1)
+    return planes
 
 
 @lru_cache(maxsize=8)

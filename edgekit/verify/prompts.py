@@ -13,13 +13,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from edgekit.catalog import Instance, Photo, instance_mask
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, Label, PromptPart
+from edgekit.records.enums import StrEnum
 from edgekit.verify.interior import interior_pixel
 
 Point = tuple[float, float]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,7 +67,7 @@ def test_profile(name: str) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt"])
 def test_versions_are_those_of_the_extra(runtime: str) -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+    extras = tables.tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
     extra = SpecifierSet(extras[runtime][0].removeprefix(runtime))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from edgekit.cli.weights_option import Weights
+from edgekit.records.enums import StrEnum
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
