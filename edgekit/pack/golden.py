@@ -22,13 +22,13 @@ from edgekit.records import (
     PromptPart,
     Session,
 )
-from edgekit.runtime.choice import chosen
-from edgekit.runtime.detections import Masks, detect
+from edgekit.runtime.detections import Masks, find_objects
+from edgekit.runtime.detector_prompts import object_mask
+from edgekit.runtime.mask_choice import choose_masks
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import masks_from_logits
-from edgekit.runtime.preprocess import encoder_input, placed
+from edgekit.runtime.preprocess import encoder_input, placement
 from edgekit.runtime.prompts import Prompt, decoder_feeds
-from edgekit.runtime.selection import select
 
 FOLDER = "golden"
 
@@ -119,7 +119,9 @@ def _decoded_stages(
     for name, prompt in prompts.items():
         feeds = decoder_feeds([prompt], size, client, slots=slots)
         result = decoder.run({**features, **feeds})
-        single, _ = chosen(client.masks.single, result["low_res_masks"], result["iou_predictions"])
+        single, _ = choose_masks(
+            client.masks.single, result["low_res_masks"], result["iou_predictions"]
+        )
         mask = masks_from_logits(single[0], size, client)
         small = {key: feeds[key] for key in ("point_coords", "point_labels")}
         stages = {**small, **result, "mask": mask.astype(np.float32)}
@@ -133,10 +135,10 @@ def _chosen_stages(
     client: DetectorContract,
     size: tuple[int, int],
 ) -> Tensors:
-    found = detect(features, placed(size, client.preprocessing), client.objects)
+    found = find_objects(features, placement(size, client.preprocessing), client.objects)
     masks = Masks(found)
     chosen_masks = {
-        f"{name}.mask": select(masks, prompt).mask[None].astype(np.float32)
+        f"{name}.mask": object_mask(masks, prompt).mask[None].astype(np.float32)
         for name, prompt in prompts.items()
     }
     return {"found.boxes": found.boxes, "found.scores": found.scores, **chosen_masks}

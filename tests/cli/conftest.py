@@ -18,7 +18,7 @@ from edgekit.models import registry
 from edgekit.pack import make_manifest
 from edgekit.records import Artifact, Bundle, Execution, Gate, Role, TensorSpec, WeightsSource
 from edgekit.runtime import opening
-from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judged
+from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judge
 
 Run = Callable[..., Result]
 
@@ -105,7 +105,7 @@ def verdict() -> Callable[..., Verdict]:
     def make(*ious: float, how: str = "native") -> Verdict:
         gate = Gate(mean_iou=0.999, min_iou=0.99)
         execution = Execution(how=how)
-        return judged([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
+        return judge([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
 
     return make
 

@@ -44,7 +44,7 @@ def test_a_photo_that_is_cut_short(run, bundle, photo, left_half):
 
 
 def test_a_photo_that_is_not_there(run, bundle, left_half):
-    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "not there")
+    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "no such file")
 
 
 def test_a_folder_instead_of_a_photo(run, bundle, tmp_path, left_half):

@@ -10,7 +10,7 @@ import pytest
 from edgekit.errors import BadInput
 from edgekit.models.families.fastsam import CLIENT
 from edgekit.runtime import Predictor, Prompt
-from edgekit.runtime.detections import Detections, Masks, detect
+from edgekit.runtime.detections import Detections, Masks, find_objects
 from edgekit.runtime.preprocess import Placement
 
 SIDE = 256
@@ -37,7 +37,7 @@ BIG, SMALL, FAR = (40.0, 40.0, 200.0, 200.0), (60.0, 60.0, 100.0, 100.0), (120.0
 
 
 def found(*candidates: tuple[tuple[float, float, float, float], float]) -> Detections:
-    return detect(raw(*candidates), PLACE, RULE)
+    return find_objects(raw(*candidates), PLACE, RULE)
 
 
 def test_weak_candidates_and_doubles_go_the_best_comes_first() -> None:
@@ -49,7 +49,7 @@ def test_weak_candidates_and_doubles_go_the_best_comes_first() -> None:
 
 def test_at_most_so_many() -> None:
     boxes = [((30.0 + 9 * i, 30, 36 + 9 * i, 60), 0.9 - 0.01 * i) for i in range(10)]
-    few = detect(raw(*boxes), PLACE, replace(RULE, most=3))
+    few = find_objects(raw(*boxes), PLACE, replace(RULE, most=3))
     assert few.boxes[:, 0].tolist() == [30, 39, 48]
 
 
@@ -68,7 +68,7 @@ def test_a_mask_in_its_box_is_that_part_of_the_whole_one() -> None:
     outputs = raw((BIG, 0.9), ((0, 0, SIDE, SIDE), 0.8))
     outputs["prototypes"] = np.random.default_rng(3).standard_normal((1, 32, 64, 64), np.float32)
     outputs["coefficients"][..., 1] = outputs["coefficients"][..., 0]
-    masks = Masks(detect(outputs, PLACE, RULE))
+    masks = Masks(find_objects(outputs, PLACE, RULE))
     inside = np.zeros((SIDE, SIDE), bool)
     inside[40:200, 40:200] = True
     assert 0.3 < masks[1].mean() < 0.7
@@ -81,7 +81,7 @@ def test_nothing_found() -> None:
 
 def test_boxes_are_mapped_back_to_the_photo() -> None:
     place = Placement(photo=(50, 100), resized=(128, 256), corner=(64, 0), canvas=(256, 256))
-    objects = detect(raw(((51.0, 89.4, 102.2, 140.6), 0.9)), place, RULE)
+    objects = find_objects(raw(((51.0, 89.4, 102.2, 140.6), 0.9)), place, RULE)
     assert np.allclose(objects.boxes, [[20, 10, 40, 30]], atol=0.1)
     mask = Masks(objects)[0]
     assert mask.shape == (50, 100)

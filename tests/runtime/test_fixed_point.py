@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgekit.models.families.fastsam import CLIENT
-from edgekit.runtime.fixed_point import resized
-from edgekit.runtime.preprocess import encoder_input, placed
+from edgekit.runtime.fixed_point import resize
+from edgekit.runtime.preprocess import encoder_input, placement
 
 RULE = CLIENT.preprocessing
 
@@ -18,7 +18,7 @@ RULE = CLIENT.preprocessing
 def test_a_centred_photo_has_the_odd_pixel_to_spare_behind_it(
     photo: tuple[int, int], corner: tuple[int, int]
 ) -> None:
-    place = placed(photo, RULE)
+    place = placement(photo, RULE)
     assert sorted(place.resized) == [685, 1024]
     assert place.canvas == (1024, 1024)
     assert place.corner == corner
@@ -38,6 +38,6 @@ def test_padding_is_grey_and_the_photo_is_in_its_place() -> None:
 def test_enlarging_follows_a_ramp() -> None:
     """Bilinear, half-pixel centres, edges repeated; one grey level of rounding at most."""
     photo = np.repeat((np.arange(8, dtype=np.uint8) * 16)[None, :, None], 8, axis=0).repeat(3, 2)
-    row = resized(photo, (32, 32))[5, :, 0].astype(float)
+    row = resize(photo, (32, 32))[5, :, 0].astype(float)
     expected = np.clip((np.arange(32) + 0.5) / 4 - 0.5, 0, 7) * 16
     assert np.abs(row - expected).max() <= 1

@@ -130,7 +130,7 @@ def test_damaged_file(content: bytes, tmp_path: Path) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="not there"):
+    with pytest.raises(BadInput, match="no such file"):
         load_photo(tmp_path / "missing.jpg")
     with pytest.raises(BadInput, match="a folder"):
         load_photo(tmp_path)

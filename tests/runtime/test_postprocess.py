@@ -11,7 +11,7 @@ import pytest
 from edgekit.records import ClientContract, FloatArray
 from edgekit.runtime.postprocess import masks_from_logits, upscale_logits
 from edgekit.runtime.preprocess import resized_size
-from edgekit.runtime.resampling import banded, bicubic, bilinear
+from edgekit.runtime.resampling import bands_of, bicubic, bilinear
 
 torch: Any = pytest.importorskip("torch")
 
@@ -111,7 +111,7 @@ def test_logits_need_not_be_contiguous(logits: FloatArray, client: ClientContrac
 def test_bands_hold_the_whole_matrix(interpolation: Any, source: int, size: int) -> None:
     matrix = interpolation(source, size)
     rebuilt = np.zeros_like(matrix)
-    for band in banded(matrix):
+    for band in bands_of(matrix):
         rebuilt[band.rows, band.source] = band.weights
     assert np.allclose(rebuilt, matrix, atol=1e-7)
     assert np.allclose(matrix.sum(axis=1), 1)

@@ -213,15 +213,15 @@ def test_what_a_family_has_not_learned(
 ) -> None:
     strict = ruled(sam, refuses=("background_point", "mask"), max_points=2)
     prompt = Prompt.checked(**given)
-    prompt.check_taken(sam)
+    prompt.check_supported(sam)
     with pytest.raises(BadInput, match=message):
-        prompt.check_taken(strict)
+        prompt.check_supported(strict)
 
 
 def test_a_mask_of_another_familys_size(sam: ClientContract) -> None:
     prompt = Prompt.checked(mask=LOW_RES)
     with pytest.raises(BadInput, match=r"\[128, 128\]"):
-        prompt.check_taken(replace(sam, masks=replace(sam.masks, side=128)))
+        prompt.check_supported(replace(sam, masks=replace(sam.masks, side=128)))
 
 
 def test_unlike_prompts_share_a_batch(sam: ClientContract) -> None:

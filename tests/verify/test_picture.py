@@ -48,7 +48,7 @@ def test_nan_logits_can_be_drawn(drawn):
 
 def test_rows_are_the_worst_prompts_and_no_more(predictor, photos):
     verdict = verify_predictors(predictor(shrunk), predictor(), photos, gate=GATE)
-    assert [kept.result for kept in verdict.evidence] == list(verdict.worst(4))
+    assert [kept.result for kept in verdict.worst_masks] == list(verdict.worst(4))
 
 
 def test_what_was_not_run_cannot_be_drawn():

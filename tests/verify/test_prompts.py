@@ -6,7 +6,13 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import Label
-from edgekit.verify.prompts import PromptKind, Subject, subjects_of, trials_of, trials_on
+from edgekit.verify.prompts import (
+    PromptKind,
+    Subject,
+    subjects_of,
+    trials_for_masks,
+    trials_for_subjects,
+)
 
 HEIGHT, WIDTH = 120, 160
 DECODED = set(PromptKind) - {PromptKind.EVERYTHING}
@@ -58,7 +64,7 @@ def test_specks_alone_give_the_layout(found):
 def test_an_object_that_fills_the_photo_has_no_negative_and_keeps_the_other_kinds(found):
     subjects = found((-5, -5, WIDTH + 5, HEIGHT + 5))
     assert subjects[0].negative is None
-    kinds = {trial.kind for trial in trials_of(subjects, seed="a")}
+    kinds = {trial.kind for trial in trials_for_subjects(subjects, seed="a")}
     assert kinds == DECODED - {PromptKind.POINT_WITH_NEGATIVE}
 
 
@@ -78,7 +84,7 @@ def test_the_layout_lies_inside_any_photo(photo, size):
 
 @pytest.mark.parametrize(("count", "decodes"), [(1, 6), (2, 8), (3, 10)])
 def test_every_kind_is_tried_within_ten_decodes(count, decodes):
-    trials = trials_of((stand_in(),) * count, seed="any")
+    trials = trials_for_subjects((stand_in(),) * count, seed="any")
     assert len(trials) == decodes
     kinds = Counter(trial.kind for trial in trials)
     assert set(kinds) == DECODED
@@ -86,7 +92,7 @@ def test_every_kind_is_tried_within_ten_decodes(count, decodes):
 
 
 def test_what_each_kind_sends():
-    trials = {trial.kind: trial for trial in trials_of((stand_in(),), seed="any")}
+    trials = {trial.kind: trial for trial in trials_for_subjects((stand_in(),), seed="any")}
     subject = stand_in()
     point, both = (subject.point,), (subject.point, subject.negative)
     expected = {
@@ -104,8 +110,8 @@ def test_what_each_kind_sends():
 
 def test_what_a_family_refuses_is_not_sent():
     subjects = (stand_in(),) * 3
-    asked = trials_of(subjects, seed="any")
-    kept = trials_of(subjects, seed="any", refuses=("background_point", "mask"))
+    asked = trials_for_subjects(subjects, seed="any")
+    kept = trials_for_subjects(subjects, seed="any", refuses=("background_point", "mask"))
     gone = {PromptKind.POINT_WITH_NEGATIVE, PromptKind.REFINEMENT}
     assert kept == tuple(trial for trial in asked if trial.kind not in gone)
     assert not any(trial.mask_from for trial in kept)
@@ -115,20 +121,23 @@ def test_what_a_family_refuses_is_not_sent():
 def test_a_refinement_starts_from_the_point_of_its_own_subject():
     subjects = tuple(replace(stand_in(), point=(float(x), 9.0)) for x in (3, 6, 12))
     for seed in map(str, range(20)):
-        trials = trials_of(subjects, seed=seed)
+        trials = trials_for_subjects(subjects, seed=seed)
         (refinement,) = (trial for trial in trials if trial.kind is PromptKind.REFINEMENT)
         source = trials[refinement.mask_from]
         assert source.kind is PromptKind.POINT
         assert source.points == refinement.points == (subjects[refinement.subject].point,)
 
 
-def test_the_deal_depends_on_the_photo_and_on_nothing_else():
+def test_the_rotation_depends_on_the_photo_alone():
     subjects = (stand_in(),) * 3
     dealt = {
-        seed: tuple(trial.subject for trial in trials_of(subjects, seed=seed)[6:])
+        seed: tuple(trial.subject for trial in trials_for_subjects(subjects, seed=seed)[6:])
         for seed in map(str, range(20))
     }
-    again = {seed: tuple(t.subject for t in trials_of(subjects, seed=seed)[6:]) for seed in dealt}
+    again = {
+        seed: tuple(t.subject for t in trials_for_subjects(subjects, seed=seed)[6:])
+        for seed in dealt
+    }
     assert dealt == again
     assert set(dealt.values()) == {(0, 1, 2, 0), (1, 2, 0, 1), (2, 0, 1, 2)}
 
@@ -143,10 +152,10 @@ def test_points_of_a_detector_lie_in_its_masks_and_not_in_specks():
     masks[0, 10:50, 10:50] = True
     masks[1, 20:110, 60:150] = True
     masks[2, :31, :31] = True
-    first, second, both = trials_on(list(masks))
+    first, second, both = trials_for_masks(list(masks))
     assert [trial.kind for trial in (first, second)] == [PromptKind.POINT] * 2
     for trial, mask in ((first, masks[1]), (second, masks[0])):
         ((x, y),) = trial.points
         assert mask[int(y), int(x)]
     assert both.labels == (Label.FOREGROUND, Label.BACKGROUND)
-    assert trials_on(list(masks[2:])) == ()
+    assert trials_for_masks(list(masks[2:])) == ()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.records import FloatArray, MaskChoice, StableMask
-from edgekit.runtime.choice import chosen, stability
+from edgekit.runtime.mask_choice import choose_masks, stability
 
 # Two prompts, four masks of 2 x 2: mask m of prompt b is filled with 10 b + m.
 LOW_RES = np.broadcast_to(
@@ -16,7 +16,7 @@ SCORES = np.array([[0.9, 0.1, 0.3, 0.2], [0.9, 0.8, 0.3, 0.8]], np.float32)
 
 
 def picked(choice: MaskChoice, low_res: FloatArray = LOW_RES) -> tuple[list, list]:
-    masks, scores = chosen(choice, low_res, SCORES)
+    masks, scores = choose_masks(choice, low_res, SCORES)
     return masks[:, :, 0, 0].tolist(), scores.tolist()
 
 
@@ -40,7 +40,7 @@ def test_a_stable_mask_comes_first(area: int, index: int) -> None:
         keep="best",
         unless_stable=StableMask(index=0, offset=0.05, threshold=0.98),
     )
-    masks, scores = chosen(rule, low_res, SCORES[:1])
+    masks, scores = choose_masks(rule, low_res, SCORES[:1])
     assert np.array_equal(masks[0, 0], low_res[0, index])
     assert scores == SCORES[:1, [index]]
 
@@ -53,14 +53,14 @@ def test_stability_is_decided_prompt_by_prompt() -> None:
         keep="best",
         unless_stable=StableMask(index=0, offset=0.5, threshold=0.9),
     )
-    assert chosen(rule, low_res, SCORES)[1].tolist() == SCORES[[0, 1], [[0, 1]]].T.tolist()
+    assert choose_masks(rule, low_res, SCORES)[1].tolist() == SCORES[[0, 1], [[0, 1]]].T.tolist()
 
 
 def test_scores_may_be_the_stability() -> None:
     low_res = np.full((1, 4, 2, 2), -9, np.float32)
     low_res[0, 1] = [[9, 9], [9, 0]]
     low_res[0, 2] = [[9, -9], [-9, 0]]
-    _, scores = chosen(MaskChoice(masks=(1, 2), stability_offset=1.0), low_res, SCORES[:1])
+    _, scores = choose_masks(MaskChoice(masks=(1, 2), stability_offset=1.0), low_res, SCORES[:1])
     assert scores.tolist() == [[0.75, 0.5]]
 
 

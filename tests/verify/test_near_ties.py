@@ -10,9 +10,9 @@ import pytest
 from edgekit.catalog import PhotoSet
 from edgekit.records import Gate, MaskChoice, StableMask
 from edgekit.runtime import Predictor
-from edgekit.runtime.choice import stability
+from edgekit.runtime.mask_choice import stability
 from edgekit.verify import verify_predictors
-from edgekit.verify.picks import contenders
+from edgekit.verify.near_ties import contenders
 from tests.verify.conftest import CLIENT, DiscDecoder, FakeEncoder
 
 BEST = MaskChoice(masks=(1, 2, 3), keep="best")
