@@ -1,4 +1,4 @@
-"""Where the tables lie, and how one TOML file becomes a record."""
+"""Find edgekit's TOML tables and read them into records."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def table_dir(kind: Literal["targets", "calibration"]) -> Path:
-    """The folder of a kind of table: in the wheel `edgekit/_data`, else the repository's root.
+    """The folder of a kind of table: `edgekit/_data` in a wheel, otherwise the repository's root.
 
     Raises:
-        RuntimeMissing: neither is there.
+        RuntimeMissing: neither exists.
     """
     for root in (_PACKAGE / "_data", _PACKAGE.parent):
         if (root / kind).is_dir():
@@ -46,7 +46,7 @@ def record_from_toml(kind: type[T], path: Path) -> T:
     """Read one record from a TOML file.
 
     Raises:
-        Malformed: with one line per error, each naming the file and the key.
+        Malformed: one line per error, with the file and the key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -57,8 +57,8 @@ def record_from_toml(kind: type[T], path: Path) -> T:
         raise Malformed((f"{path.name}: {error}",)) from error
 
 
-def unknown(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:
-    """The error for a name that no table has, with the nearest that one has."""
+def unknown_name(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:
+    """The error for an unknown name, with the nearest known ones."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return UnknownName(
@@ -68,9 +68,9 @@ def unknown(kind: str, name: str, *, known: Iterable[str], command: str) -> Unkn
     )
 
 
-def unusable(problems: tuple[str, ...], *, where: Path) -> BadInput:
-    """The error for tables that do not read."""
+def unreadable_tables(problems: tuple[str, ...], *, where: Path) -> BadInput:
+    """The error for tables that cannot be read."""
     return BadInput(
         f"{where}: {Malformed(problems)}",
-        next_step="mend the file, or install edgekit again",
+        next_step="correct the file, or install edgekit again",
     )

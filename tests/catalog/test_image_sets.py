@@ -152,9 +152,9 @@ def test_a_set_may_be_a_folder_or_a_coco_file(copied: Path) -> None:
         ('path = "nowhere"', "no such file or folder"),
         ('set = "defualt"', "did you mean default"),
         ('set = "default"\ntake = 0', "take: must be at least 1"),
-        ('set = "default"\npath = "default"', "one of photos, set and path"),
+        ('set = "default"\npath = "default"', "exactly one of photos, set and path"),
         ("take = 3", "one of photos, set and path"),
-        ('set = "own"', "is the table itself"),
+        ('set = "own"', "names the table itself"),
     ],
 )
 def test_a_table_that_cannot_be_meant(copied: Path, lines: str, problem: str) -> None:

@@ -145,7 +145,7 @@ def test_own_profile_is_read(board: Path) -> None:
         ("mean_iou = 0.999", "mean_iou = 99.9", "mean_iou <= 1"),
         ('"fp32"', '"fp64"', "board.toml: precision: "),
         ('"openvino"', '"openvivo"', "'openvivo' is none of onnxruntime, openvino"),
-        ('name = "board"', 'name = "plank"', "'plank', the file's name says 'board'"),
+        ('name = "board"', 'name = "plank"', "'plank', but the file is named 'board'"),
         ("memory_mb = 100", "memory_mb = 0", "memory_mb: must be at least 1"),
     ],
 )
