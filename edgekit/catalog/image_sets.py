@@ -96,7 +96,7 @@ def calibration_set(source: str | None = None) -> PhotoSet:
 
 
 def held_out_set() -> PhotoSet:
-    """The default photos without those of the default calibration. Every export is verified on them."""
+    """The default photos outside the default calibration. Every export is verified on them."""
     default, calibrated = image_set(), {photo.path for photo in calibration_set().photos}
     held_out = tuple(photo for photo in default.photos if photo.path not in calibrated)
     return PhotoSet(name=f"{default.name}, held out", photos=held_out)

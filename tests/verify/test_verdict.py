@@ -1,3 +1,5 @@
+"""Judging results by a gate, and the verdict as JSON."""
+
 import json
 
 import pytest
@@ -34,7 +36,7 @@ def test_no_prompts_is_never_a_pass():
     assert not judge([], gate=Gate(mean_iou=0, min_iou=0), photos=0).passed
 
 
-def test_the_gate_includes_its_own_values():
+def test_values_equal_to_the_gate_pass():
     results = [result(0.5), *[result(1.0)] * 4]
     assert judge(results, gate=GATE, photos=1).passed
     worse = [result(0.499), *[result(1.0)] * 5]
@@ -42,14 +44,14 @@ def test_the_gate_includes_its_own_values():
     assert not judge([result(0.89)], gate=GATE, photos=1).passed
 
 
-def test_the_gate_may_bound_the_fifth_percentile():
+def test_gate_on_the_fifth_percentile():
     results = [result(0.8), *[result(1.0)] * 9]  # 5th percentile: 0.89
     gate = Gate(mean_iou=0.9, p5_iou=0.95, min_iou=0.5)
     verdict = judge(results, gate=gate, photos=1)
     assert verdict.failures == ("5th percentile 0.89000 is below 0.95",)
 
 
-def test_figures_per_kind_and_over_all():
+def test_figures_per_kind_and_overall():
     results = [result(index / 100) for index in range(101)]
     results += [result(1.0, kind=PromptKind.MULTIMASK, flipped=flip) for flip in (True, False)]
     verdict = judge(
