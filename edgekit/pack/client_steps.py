@@ -166,7 +166,7 @@ def _choice(choice: MaskChoice) -> str:
     if first := choice.unless_stable:
         words = (
             f"mask {first.index} if it is stable (area of logits > {first.offset:g} at least "
-            f"{first.threshold:g} of the area of logits > {-first.offset:g}), else {words}"
+            f"{first.threshold:g} of the area of logits > {-first.offset:g}), otherwise {words}"
         )
     if choice.stability_offset is not None:
         offset = choice.stability_offset

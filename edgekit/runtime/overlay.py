@@ -49,7 +49,7 @@ def draw(
     Args:
         photo: uint8 RGB [H, W, 3].
         predictions: with masks of the photo's size.
-        prompts: what was asked, in the order of the predictions.
+        prompts: one per prediction, in the same order.
     """
     canvas = photo.astype(np.float32)
     stroke = max(2.0, max(photo.shape[:2]) / 400)

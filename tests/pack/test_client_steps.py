@@ -77,7 +77,7 @@ def test_family_that_squashes_the_photo() -> None:
         "to 512 x 512, whatever its aspect",
         "To points and boxes append one point",
         "take mask 0 if it is stable (area of logits > 0.05 at least 0.98 of the area of logits > "
-        "-0.05), else the best-scored of masks 1, 2 and 3",
+        "-0.05), otherwise the best-scored of masks 1, 2 and 3",
         "Enlarge the 128 x 128 logits: bilinear to the photo",
         "Clip logits to +-32 before using them as a mask prompt",
     ):
