@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edgekit.records.enums import StrEnum
 
 if TYPE_CHECKING:
     from rich.console import Console
