@@ -271,7 +271,7 @@ def shown_commands() -> Iterator[tuple[Path, str]]:
     """Lines in code blocks that call edgekit, and calls within a sentence that have options."""
     for page in ALL:
         text = page.read_text()
-        lines = re.findall(r"^ {4}.*?\bedgekit ([a-z].*)$", text, re.MULTILINE)
+        lines = re.findall(r"^ {4}(?:.* && )?(?:\S+/)?edgekit ([a-z].*)$", text, re.MULTILINE)
         lines += re.findall(r"`edgekit\s([^`]*\s--[^`]*)`", text)
         yield from ((page, line.partition(" #")[0]) for line in lines)
 
