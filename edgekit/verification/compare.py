@@ -88,18 +88,7 @@ def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> 
         trials += trials_for_masks([each.masks[0] for each in reference.everything()])
     for trial in trials:
         expected.append(_predict(reference, trial, expected))
-        actual = _predict(candidate, trial, expected)
-        flipped: bool | None = None
-        if trial.multimask:
-            flipped = bool(np.argmax(actual.scores) != np.argmax(expected[-1].scores))
-        elif isinstance(reference.client, ClientContract):
-            actual, flipped = resolve_near_tie(
-                reference.client.masks.single,
-                actual,
-                expected[-1],
-                decode_candidate=partial(_predict, candidate, trial, expected),
-                decode_reference=partial(_predict, reference, trial, expected),
-            )
+        actual, flipped = _candidate_prediction(candidate, reference, trial, expected)
         truth = subjects[trial.subject].truth if trial.subject is not None else None
         result = _prompt_result(
             photo.id, trial, truth, actual=actual, expected=expected[-1], flipped=flipped
@@ -110,6 +99,24 @@ def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> 
     if isinstance(reference.client, DetectorContract):
         compared.append(_compare_everything(photo, candidate, reference))
     return compared
+
+
+def _candidate_prediction(
+    candidate: Predictor, reference: Predictor, trial: Trial, expected: Sequence[Prediction]
+) -> tuple[Prediction, bool | None]:
+    """The candidate's prediction to compare with `expected[-1]`, and whether its choice flipped."""
+    actual = _predict(candidate, trial, expected)
+    if trial.multimask:
+        return actual, bool(np.argmax(actual.scores) != np.argmax(expected[-1].scores))
+    if not isinstance(reference.client, ClientContract):
+        return actual, None
+    return resolve_near_tie(
+        reference.client.masks.single,
+        actual,
+        expected[-1],
+        decode_candidate=partial(_predict, candidate, trial, expected),
+        decode_reference=partial(_predict, reference, trial, expected),
+    )
 
 
 def _predict(
