@@ -5,10 +5,7 @@ Imports torch and is itself imported inside `lower` only.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +15,7 @@ from torch.export import ExportedProgram
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
 from edgekit.records import Graph, Precision
-from edgekit.runtimes.quiet import silent_stderr
+from edgekit.runtimes.quiet import quiet, silent_stderr
 
 aten = torch.ops.aten
 
@@ -29,9 +26,11 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
     Raises:
         Exception: of any class: the converter has none of its own.
     """
-    with _quiet_converter():
+    # litert-torch 0.10 logs progress, advice about other hardware and torch's deprecations.
+    with silent_stderr(), quiet("torch", "torchao", "absl", "jax"):
         import litert_torch
 
+        litert_torch.config.show_progress = False
         program = torch.export.load(graph.path).run_decompositions(_DECOMPOSITIONS)
         _decode_for_each_reader(program)
         feeds = {spec.name: torch.zeros(spec.shape) for spec in graph.inputs}  # type: ignore[arg-type]
@@ -120,22 +119,3 @@ def _decode_for_each_reader(program: ExportedProgram) -> None:
                 with graph.inserting_before(reader):
                     reader.replace_input_with(node, graph.node_copy(node))
     program.graph_module.recompile()
-
-
-@contextmanager
-def _quiet_converter() -> Iterator[None]:
-    """Silence progress, advice on other hardware, and deprecations that are torch's own affair."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torchao", "absl", "jax")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with silent_stderr(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from litert_torch import config
-
-            config.show_progress = False
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

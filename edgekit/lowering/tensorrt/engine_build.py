@@ -64,14 +64,14 @@ def _bounds(spec: TensorSpec, target: Target) -> Bounds:
 def _fp32_nodes(file: Path) -> tuple[str, ...]:
     import onnx
 
-    graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    if onnx.TensorProto.FLOAT16 not in types.values():
+    from edgekit.graph.typed_graph import typed_graph
+
+    graph = typed_graph(onnx.load(file, load_external_data=False))
+    if not any(graph.computed(onnx.TensorProto.FLOAT16)):
         return ()
-    return tuple(
+    names = (
         node.name
-        for node in graph.node
-        if node.op_type != "Cast"  # obeyed anyhow: it is what a Cast is for
-        and any(types.get(name) == onnx.TensorProto.FLOAT for name in node.output)
+        for node, _ in graph.computed(onnx.TensorProto.FLOAT)
+        if node.op_type != "Cast"  # TensorRT obeys the type of a Cast anyway
     )
+    return tuple(dict.fromkeys(names))

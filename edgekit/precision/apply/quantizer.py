@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.errors import BadInput
-from edgekit.precision.apply.quiet import quiet
 from edgekit.precision.decide.codes import limits
 from edgekit.precision.decide.int8 import coded_operands, coded_results
 from edgekit.precision.decide.plan import require_known_nodes
 from edgekit.program.capture import Program
 from edgekit.records import NodePlan, PartPlan, Precision, Quantization
+from edgekit.runtimes.quiet import quiet
 
-with quiet():  # it names every library of other machines that it could not load
+# torchao 0.18 logs every optional library of other hardware that it could not load.
+with quiet("torch", "torchao"):
     from torchao.quantization.pt2e import observer
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import (
@@ -56,7 +57,7 @@ def apply_int8(program: Program, part: PartPlan, *, fold: bool = True) -> Progra
             next_step="leave that role out of the target's int8.roles",
         )
     example = tuple(torch.zeros([int(size) for size in spec.shape]) for spec in program.inputs)
-    with quiet():
+    with quiet("torch", "torchao"):
         prepared = prepare_pt2e(program.exported.module(check_guards=False), _PlanQuantizer(lines))
         converted = convert_pt2e(prepared, fold_quantize=fold)
         exported = torch.export.export(converted, example, strict=False)
