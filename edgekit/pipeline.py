@@ -35,7 +35,7 @@ from edgekit.stages.measurement import (
     peaks,
     read_bundles,
 )
-from edgekit.stages.precision import make_plan, uncalibrated
+from edgekit.stages.precision import make_plan, without_calibration_photos
 from edgekit.stages.reference import reference_predictor, reference_weights
 from edgekit.stages.speed import require_faster
 from edgekit.verify import Verdict, not_run, verify_predictors
@@ -134,7 +134,7 @@ def export(request: ExportRequest, *, report: Report) -> Exported:
         bundle = make_bundle(final, target, graphs=graphs, files=files, replace=request.force)
     if not request.verify:
         return Exported(bundle=bundle, verdict=None)
-    photos = uncalibrated(bundle, catalog.held_out_set())
+    photos = without_calibration_photos(bundle, catalog.held_out_set())
     verdict = _verdict(bundle, source, photos, gate=target.gate, report=report)
     if target.int8 and verdict.results and not verdict.passed:
         with report.stage("diagnosis"):
@@ -235,9 +235,9 @@ def _verdict(
 
 def _photos_to_verify(bundle: Bundle, photos: Path | None, *, report: Report) -> catalog.PhotoSet:
     if photos is None:
-        return uncalibrated(bundle, catalog.image_set())
+        return without_calibration_photos(bundle, catalog.image_set())
     chosen = catalog.photos_from(photos)
-    if seen := len(chosen.photos) - len(uncalibrated(bundle, chosen).photos):
+    if seen := len(chosen.photos) - len(without_calibration_photos(bundle, chosen).photos):
         report.warning(
             f"{seen} of the {len(chosen.photos)} photos are among those that the bundle was "
             "calibrated on: masks may look better than on others."

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit import catalog
 from edgekit.errors import GraphRejected
-from edgekit.graph.passes.table import PASSES, PassContext, Pass, run_passes
+from edgekit.graph.passes.table import PASSES, Pass, PassContext, run_passes
 from edgekit.program.capture import Program
 from edgekit.records import Role, Target, TensorSpec
 

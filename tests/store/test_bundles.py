@@ -219,9 +219,9 @@ def test_values_that_cannot_be_meant(
         b"{}",
         b"\xff\xfe\x00",
         b"[" * 100_000,
-        b'{"schema": 1' + b"0" * 5000 + b"}",
-        b'{"schema": 1}, {"schema": 1}',
-        b'{"schema": 1, "model": "\\ud800"}',
+        b'{"schema": 2' + b"0" * 5000 + b"}",
+        b'{"schema": 2}, {"schema": 2}',
+        b'{"schema": 2, "model": "\\ud800"}',
     ],
 )
 def test_manifest_that_is_not_a_manifest(bundle: Path, text: bytes) -> None:
@@ -236,10 +236,10 @@ def test_endless_manifest(bundle: Path) -> None:
 
 
 def test_schema_of_another_edgekit(tampered: Tamper) -> None:
-    path = tampered(lambda document: document.update(schema=2, edgekit="9.1", novelty={}))
-    with pytest.raises(BundleCorrupt, match=r"schema 2, written by edgekit 9\.1") as caught:
+    path = tampered(lambda document: document.update(schema=3, edgekit="9.1", novelty={}))
+    with pytest.raises(BundleCorrupt, match=r"schema 3, written by edgekit 9\.1") as caught:
         read_bundle(path)
-    assert caught.value.expected == "schema 1"
+    assert caught.value.expected == "schema 2"
 
 
 def test_control_characters_do_not_reach_the_terminal(tampered: Tamper) -> None:

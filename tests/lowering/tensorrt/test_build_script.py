@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from edgekit.lowering import write_companions
+from edgekit.lowering.companions import write_companions
 
 from edgekit import catalog
 from edgekit.errors import BadInput
