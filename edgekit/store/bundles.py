@@ -92,7 +92,7 @@ def _refuse_other_schema(path: Path, text: bytes) -> None:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema is None:
         raise _corrupt(path, f"{MANIFEST} has no schema number")
-    if isinstance(schema, int) and schema != MANIFEST_SCHEMA:
+    if type(schema) is int and schema != MANIFEST_SCHEMA:  # true is no number, but equals 1
         number, maker = printable(str(schema)), printable(str(document.get("edgekit", "unknown")))
         raise BundleCorrupt(
             f"{printable(str(path))} has manifest schema {number}, written by edgekit {maker}",
