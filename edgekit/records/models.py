@@ -37,6 +37,7 @@ class ModelRow:
     unused_keys: tuple[str, ...]
     checkpoints: tuple[CheckpointFile, ...]
     client: Client
+    size: str | None = None
     graph: GraphContract = field(default_factory=GraphContract)
     widths: Literal["fixed", "from_checkpoint"] = "fixed"
     forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")

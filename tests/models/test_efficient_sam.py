@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
 from torch import nn  # noqa: E402
 
-from edgekit.models.encoders.plain_vit import PlainVitEncoder, VitSize  # noqa: E402
+from edgekit.models.encoders.plain_vit import PlainVitEncoder, PlainVitSize  # noqa: E402
 from edgekit.models.sam.efficient_sam_decoder import (  # noqa: E402
     EfficientSamDecoder,
     EfficientSamPromptEncoder,
@@ -66,7 +66,7 @@ def test_empty_slots_have_no_influence_and_a_batch_equals_single_calls(decoder: 
 
 
 def test_baked_positions_change_nothing_and_leave_no_interpolation() -> None:
-    encoder = PlainVitEncoder(VitSize(width=12, heads=3), frame=FRAME).eval()
+    encoder = PlainVitEncoder(PlainVitSize(width=12, heads=3), frame=FRAME).eval()
     nn.init.normal_(encoder.pos_embed)
     baked = copy.deepcopy(encoder)
     baked.bake()

@@ -17,9 +17,9 @@ torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """A file as ultralytics writes them, and the tensors in it."""
-    from edgekit.models.encoders.yolov8_seg import SMALL, YoloV8Seg
+    from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
 
-    network = YoloV8Seg(replace(SMALL, bins=26)).eval().half()
+    network = YoloV8Seg(replace(SIZES["s"], bins=26)).eval().half()
     path = tmp_path_factory.mktemp("weights") / "FastSAM-s.pt"
     torch.save({"epoch": -1, "model": network, "ema": None, "train_args": {"imgsz": 1024}}, path)
     return path, network.state_dict()

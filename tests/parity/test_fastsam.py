@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +63,13 @@ def upstreams_place(photo: tuple[int, int]) -> Placement:
 
 @functools.lru_cache(maxsize=1)
 def load(name: str) -> Oracle:
-    from edgekit.models.encoders.yolov8_seg import EXTRA, SMALL, YoloV8Seg
+    from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
     from edgekit.models.seeded import seeded_tensor
 
     facts = json.loads((FOLDER / f"{name}.json").read_text())
     with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
         arrays = dict(file)
-    network = YoloV8Seg({"s": SMALL, "x": EXTRA}[facts["variant"]]).eval()
+    network = YoloV8Seg(replace(SIZES[facts["variant"]], bins=16)).eval()
     for key, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             values = seeded_tensor(key, tuple(tensor.shape), facts["seed"])

@@ -95,7 +95,7 @@ def _filled(row: ModelRow, shapes: Shapes) -> set[Role]:
 def _wanted(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
     """Names and shapes of each graph; none where a model of adapting widths finds none."""
     try:
-        modules = _fixed(row.builder) if row.widths == "fixed" else _unfilled(row, shapes)
+        modules = _fixed(row.builder, row.size) if row.widths == "fixed" else _unfilled(row, shapes)
     except CheckpointMismatch:
         return {}
     return {
@@ -106,9 +106,10 @@ def _wanted(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
 
 
 @cache
-def _fixed(builder: str) -> tuple[nn.Module, nn.Module | None]:
-    """Rows that share a builder (MobileSAM, TinySAM) share its modules."""
-    return _unfilled(next(row for row in registry.models() if row.builder == builder), {})
+def _fixed(builder: str, size: str | None) -> tuple[nn.Module, nn.Module | None]:
+    """Rows that share a builder and a size (MobileSAM, TinySAM) share the modules."""
+    same = (row for row in registry.models() if (row.builder, row.size) == (builder, size))
+    return _unfilled(next(same), {})
 
 
 def _unfilled(row: ModelRow, shapes: Shapes) -> tuple[nn.Module, nn.Module | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ class Split:
 
 
 Shapes = Mapping[str, tuple[int, ...]]
+Builder = Callable[..., "tuple[nn.Module, nn.Module | None]"]
 
 
 def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Module | None]:
@@ -50,9 +51,9 @@ def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Mo
             off the file; None leaves those to the builder.
     """
     module, _, function = row.builder.partition(":")
-    builder = getattr(importlib.import_module(module), function)
-    encoder, decoder = builder(shapes) if row.widths == "from_checkpoint" else builder()
-    return encoder, decoder
+    builder: Builder = getattr(importlib.import_module(module), function)
+    size = (row.size,) if row.size else ()
+    return builder(*size, shapes) if row.widths == "from_checkpoint" else builder(*size)
 
 
 def load(row: ModelRow, source: WeightsSource) -> Split:

@@ -6,6 +6,8 @@ those of yformer/EfficientTAM's whole model. Maps are [B, H, W, C] inside the tr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,23 @@ DEPTH = 12
 WINDOW = 14
 WHOLE_MAP = (2, 5, 8, 11)  # blocks without windows
 TABLE = 14  # side of the stored position table, of 224-pixel photos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EfficientTamSize:
+    """Channels, attention heads, and the side of the photo in pixels."""
+
+    width: int
+    heads: int
+    frame: int
+
+
+SIZES = {
+    "ti": EfficientTamSize(width=192, heads=3, frame=1024),
+    "ti_512": EfficientTamSize(width=192, heads=3, frame=512),
+    "s": EfficientTamSize(width=384, heads=6, frame=1024),
+    "s_512": EfficientTamSize(width=384, heads=6, frame=512),
+}
 
 
 class PatchEmbed(nn.Module):
@@ -35,13 +54,14 @@ class PatchEmbed(nn.Module):
 class WindowedVit(nn.Module):
     """`image` [B, 3, S, S] -> [B, C, S / 16, S / 16]. Upstream has no norm after the blocks."""
 
-    def __init__(self, width: int, *, heads: int, frame: int) -> None:
+    def __init__(self, size: EfficientTamSize) -> None:
         super().__init__()
-        self.grid = frame // 16
+        width = size.width
+        self.grid = size.frame // 16
         self.patch_embed = PatchEmbed(width)
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TABLE * TABLE, width))
         self.blocks = nn.ModuleList(
-            HieraBlock(width, width, heads=heads, window=None if i in WHOLE_MAP else WINDOW)
+            HieraBlock(width, width, heads=size.heads, window=None if i in WHOLE_MAP else WINDOW)
             for i in range(DEPTH)
         )
         self._positions: Tensor | None = None
@@ -101,10 +121,9 @@ class EfficientTamEncoder(nn.Module):
     As in SAM 2 the no-memory embedding is added here: a single photo has no earlier frames.
     """
 
-    def __init__(self, width: int, *, heads: int, frame: int = 1024) -> None:
+    def __init__(self, size: EfficientTamSize) -> None:
         super().__init__()
-        trunk = WindowedVit(width, heads=heads, frame=frame)
-        self.image_encoder = ImageEncoder(trunk, Neck(width))
+        self.image_encoder = ImageEncoder(WindowedVit(size), Neck(size.width))
         self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, 256))
 
     def forward(self, image: Tensor) -> Tensor:

@@ -65,11 +65,13 @@ def _extra_large(*, depths: tuple[int, ...], neck_depth: int) -> EfficientVitSiz
     )
 
 
-L0 = _large(depths=(1, 1, 1, 4, 4), neck_depth=4)
-L1 = _large(depths=(1, 1, 1, 6, 6), neck_depth=8)
-L2 = _large(depths=(1, 2, 2, 8, 8), neck_depth=12)
-XL0 = _extra_large(depths=(0, 1, 1, 2, 3, 3), neck_depth=6)
-XL1 = _extra_large(depths=(1, 2, 2, 4, 6, 6), neck_depth=12)
+SIZES = {
+    "l0": _large(depths=(1, 1, 1, 4, 4), neck_depth=4),
+    "l1": _large(depths=(1, 1, 1, 6, 6), neck_depth=8),
+    "l2": _large(depths=(1, 2, 2, 8, 8), neck_depth=12),
+    "xl0": _extra_large(depths=(0, 1, 1, 2, 3, 3), neck_depth=6),
+    "xl1": _extra_large(depths=(1, 2, 2, 4, 6, 6), neck_depth=12),
+}
 
 
 class ConvLayer(nn.Module):

@@ -35,18 +35,20 @@ class HieraSize:
 
 
 # facebookresearch/sam2, configs sam2_hiera_{t,s,b+,l}.yaml; the same in 2.1.
-TINY = HieraSize(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9))
-SMALL = HieraSize(width=96, heads=1, depths=(1, 2, 11, 2), global_blocks=(7, 10, 13))
-BASE_PLUS = HieraSize(
-    width=112, heads=2, depths=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14
-)
-LARGE = HieraSize(
-    width=144,
-    heads=2,
-    depths=(2, 6, 36, 4),
-    global_blocks=(23, 33, 43),
-    windows=(8, 4, 16, 8),
-)
+SIZES = {
+    "t": HieraSize(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),
+    "s": HieraSize(width=96, heads=1, depths=(1, 2, 11, 2), global_blocks=(7, 10, 13)),
+    "bplus": HieraSize(
+        width=112, heads=2, depths=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14
+    ),
+    "l": HieraSize(
+        width=144,
+        heads=2,
+        depths=(2, 6, 36, 4),
+        global_blocks=(23, 33, 43),
+        windows=(8, 4, 16, 8),
+    ),
+}
 
 
 class PatchEmbed(nn.Module):

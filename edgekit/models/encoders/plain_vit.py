@@ -21,15 +21,14 @@ TABLE = 14  # side of the stored position table, of 224-pixel photos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VitSize:
-    """What tells the variants apart."""
+class PlainVitSize:
+    """Channels and attention heads, the same in all twelve blocks."""
 
     width: int
     heads: int
 
 
-TINY = VitSize(width=192, heads=3)
-SMALL = VitSize(width=384, heads=6)
+SIZES = {"ti": PlainVitSize(width=192, heads=3), "s": PlainVitSize(width=384, heads=6)}
 
 
 class PatchEmbed(nn.Module):
@@ -100,7 +99,7 @@ class PlainVitEncoder(nn.Module):
     Upstream has no norm after the blocks.
     """
 
-    def __init__(self, size: VitSize, *, frame: int = 1024) -> None:
+    def __init__(self, size: PlainVitSize, *, frame: int = 1024) -> None:
         super().__init__()
         self.grid = frame // PATCH
         self.patch_embed = PatchEmbed(size.width)

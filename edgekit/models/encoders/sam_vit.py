@@ -62,9 +62,11 @@ def split(size: VitSize) -> VitSize:
     return replace(size, blocks=tuple(replace(block, split=True) for block in size.blocks))
 
 
-BASE = uniform(width=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11))
-LARGE = uniform(width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23))
-HUGE = uniform(width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31))
+SIZES = {
+    "b": uniform(width=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11)),
+    "l": uniform(width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23)),
+    "h": uniform(width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31)),
+}
 
 
 class PatchEmbed(nn.Module):

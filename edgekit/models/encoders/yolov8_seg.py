@@ -30,11 +30,14 @@ class YoloSize:
 
     widths: tuple[int, int, int, int, int]
     depths: tuple[int, int, int, int]
-    bins: int = 16
+    bins: int
 
 
-SMALL = YoloSize(widths=(32, 64, 128, 256, 512), depths=(1, 2, 2, 1))
-EXTRA = YoloSize(widths=(80, 160, 320, 640, 640), depths=(3, 6, 6, 3))
+# The published small file fits 16 bins, the large one 26 (upstream's configuration says 16).
+SIZES = {
+    "s": YoloSize(widths=(32, 64, 128, 256, 512), depths=(1, 2, 2, 1), bins=16),
+    "x": YoloSize(widths=(80, 160, 320, 640, 640), depths=(3, 6, 6, 3), bins=26),
+}
 
 
 class Conv(nn.Module):

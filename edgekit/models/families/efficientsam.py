@@ -60,7 +60,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.efficientsam:build_{variant}",
+        builder="edgekit.models.families.efficientsam:build",
+        size=variant,
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(file,),
@@ -101,17 +102,9 @@ ROWS = (
 )
 
 
-def build_ti() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.plain_vit import TINY, PlainVitEncoder
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is "ti" or "s"."""
+    from edgekit.models.encoders.plain_vit import SIZES, PlainVitEncoder
     from edgekit.models.sam.efficient_sam_decoder import EfficientSamDecoder
 
-    return PlainVitEncoder(TINY).eval(), EfficientSamDecoder().eval()
-
-
-def build_s() -> tuple[nn.Module, nn.Module]:
-    """As `build_ti`."""
-    from edgekit.models.encoders.plain_vit import SMALL, PlainVitEncoder
-    from edgekit.models.sam.efficient_sam_decoder import EfficientSamDecoder
-
-    return PlainVitEncoder(SMALL).eval(), EfficientSamDecoder().eval()
+    return PlainVitEncoder(SIZES[size]).eval(), EfficientSamDecoder().eval()

@@ -15,8 +15,6 @@ from edgekit.records import CheckpointFile, ClientContract, ModelRow
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgekit.models.encoders.efficientvit import EfficientVitSize
-
 CLIENT_512 = replace(
     SAM_CLIENT,
     preprocessing=replace(SAM_CLIENT.preprocessing, frame=512),
@@ -37,7 +35,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.efficientvit_sam:build_{variant}",
+        builder="edgekit.models.families.efficientvit_sam:build",
+        size=variant,
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(
@@ -92,49 +91,15 @@ ROWS = (
 )
 
 
-def build_l0() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.efficientvit import L0
-
-    return _build(L0)
-
-
-def build_l1() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import L1
-
-    return _build(L1)
-
-
-def build_l2() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import L2
-
-    return _build(L2)
-
-
-def build_xl0() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import XL0
-
-    return _build(XL0)
-
-
-def build_xl1() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import XL1
-
-    return _build(XL1)
-
-
-def _build(size: EfficientVitSize) -> tuple[nn.Module, nn.Module]:
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is the variant's name."""
     from torch import nn
 
-    from edgekit.models.encoders.efficientvit import EPSILON, EfficientVitEncoder
+    from edgekit.models.encoders.efficientvit import EPSILON, SIZES, EfficientVitEncoder
     from edgekit.models.sam import SamDecoder
 
     decoder = SamDecoder()
     for module in decoder.modules():
         if isinstance(module, nn.LayerNorm):
             module.eps = EPSILON
-    return EfficientVitEncoder(size).eval(), decoder.eval()
+    return EfficientVitEncoder(SIZES[size]).eval(), decoder.eval()

@@ -13,6 +13,7 @@ those of the copies that ultralytics publishes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.records import (
@@ -26,8 +27,6 @@ from edgekit.records import (
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from edgekit.models.encoders.yolov8_seg import YoloSize
 
 LICENCE = "AGPL-3.0"
 
@@ -67,7 +66,8 @@ def _row(
         licence=LICENCE,
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.fastsam:build_{variant}",
+        builder="edgekit.models.families.fastsam:build",
+        size=variant,
         encoder_prefix="",
         unused_keys=(),
         checkpoints=(
@@ -116,34 +116,20 @@ ROWS = (
 )
 
 
-def build_s(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
+def build(size: str, shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
     """The network with random weights, in eval mode, and no decoder.
+
+    `size` is "s" or "x". Its number of bins is replaced by that of the checkpoint, if there is one.
 
     Raises:
         CheckpointMismatch: the tensors are not those of such a network.
     """
-    from edgekit.models.encoders.yolov8_seg import SMALL
+    from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
 
-    return _built(SMALL, shapes, bins=16)
-
-
-def build_x(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
-    """As `build_s`."""
-    from edgekit.models.encoders.yolov8_seg import EXTRA
-
-    return _built(EXTRA, shapes, bins=26)
-
-
-def _built(
-    size: YoloSize, shapes: Mapping[str, tuple[int, ...]] | None, *, bins: int
-) -> tuple[nn.Module, None]:
-    from dataclasses import replace
-
-    from edgekit.models.encoders.yolov8_seg import YoloV8Seg
-
-    found = _bins_in(shapes) if shapes else bins
-    network = YoloV8Seg(replace(size, bins=found), frame=CLIENT.preprocessing.frame)
-    return network.eval(), None
+    yolo = SIZES[size]
+    if shapes:
+        yolo = replace(yolo, bins=_bins_in(shapes))
+    return YoloV8Seg(yolo, frame=CLIENT.preprocessing.frame).eval(), None
 
 
 def _bins_in(shapes: Mapping[str, tuple[int, ...]]) -> int:

@@ -29,7 +29,7 @@ DECODER_FILE = CheckpointFile(
 )
 
 
-def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
+def _row(variant: str, encoder: ModelRow, *, builder: str, title: str) -> ModelRow:
     return ModelRow(
         name=f"mobilesamv2_{variant}",
         family="mobilesamv2",
@@ -39,7 +39,8 @@ def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
         licence="Apache-2.0",
         parameters=encoder.parameters,
         encoder_gmacs=encoder.encoder_gmacs,
-        builder=f"edgekit.models.families.mobilesamv2:build_{variant}",
+        builder=builder,
+        size=encoder.size,
         encoder_prefix="image_encoder.",
         unused_keys=mobilesam.ROWS[0].unused_keys,
         checkpoints=(DECODER_FILE, *encoder.checkpoints),
@@ -48,26 +49,21 @@ def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
 
 
 ROWS = (
-    _row("vit_t", mobilesam.ROWS[0], title="TinyViT-5M"),
-    _row("efficientvit_l2", efficientvit_sam.ROWS[2], title="EfficientViT-L2"),
-    _row("vit_h", sam.VIT_H, title="ViT-H"),
+    _row("vit_t", mobilesam.ROWS[0], builder=mobilesam.ROWS[0].builder, title="TinyViT-5M"),
+    _row(
+        "efficientvit_l2",
+        efficientvit_sam.ROWS[2],
+        builder="edgekit.models.families.mobilesamv2:build",
+        title="EfficientViT-L2",
+    ),
+    _row("vit_h", sam.VIT_H, builder=sam.VIT_H.builder, title="ViT-H"),
 )
 
 
-def build_vit_t() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    return mobilesam.build()
-
-
-def build_efficientvit_l2() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_t`."""
-    from edgekit.models.encoders.efficientvit import L2
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """EfficientViT of this size and SAM's decoder with random weights, in eval mode."""
+    from edgekit.models.encoders.efficientvit import SIZES
     from edgekit.models.encoders.efficientvit_halving import HalvingEfficientVitEncoder
     from edgekit.models.sam import SamDecoder
 
-    return HalvingEfficientVitEncoder(L2).eval(), SamDecoder().eval()
-
-
-def build_vit_h() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_t`."""
-    return sam.build_h()
+    return HalvingEfficientVitEncoder(SIZES[size]).eval(), SamDecoder().eval()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.models.families.sam import build_vit
 from edgekit.records import CheckpointFile, ModelRow
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def _row(percent: int, *, parameters: int, encoder_gmacs: float, uniform: bool) 
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.slimsam:build_{'' if uniform else 'global_'}{percent}",
+        builder=f"edgekit.models.families.slimsam:build_{kind}",
+        size=str(percent),
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(_uniform_file(percent) if uniform else _global_file(percent),),
@@ -72,42 +74,23 @@ ROWS = (
 )
 
 
-def build_50() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.families.sam import built
-
-    return built(_size(50))
+def build_uniform(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is the share pruned, in %."""
+    return build_vit(_uniform_size(size))
 
 
-def build_77() -> tuple[nn.Module, nn.Module]:
-    """As `build_50`."""
-    from edgekit.models.families.sam import built
-
-    return built(_size(77))
-
-
-def build_global_50(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
-    """As `build_50`, every width read off the checkpoint's tensors where there are any."""
-    return _built_global(shapes, 50)
-
-
-def build_global_77(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
-    """As `build_global_50`."""
-    return _built_global(shapes, 77)
-
-
-def _size(percent: int) -> VitSize:
-    from edgekit.models.encoders.sam_vit import uniform
-
-    width, hidden = {50: (384, 1536), 77: (168, 696)}[percent]
-    return uniform(width=width, depth=12, heads=12, hidden=hidden, global_blocks=(2, 5, 8, 11))
-
-
-def _built_global(
-    shapes: Mapping[str, tuple[int, ...]] | None, percent: int
+def build_global(
+    size: str, shapes: Mapping[str, tuple[int, ...]] | None
 ) -> tuple[nn.Module, nn.Module]:
+    """As `build_uniform`, with every width read off the checkpoint's tensors if there are any."""
     from edgekit.models.encoders.sam_vit import split
     from edgekit.models.encoders.sam_vit_widths import size_from_shapes
-    from edgekit.models.families.sam import built
 
-    return built(size_from_shapes(shapes) if shapes else split(_size(percent)))
+    return build_vit(size_from_shapes(shapes) if shapes else split(_uniform_size(size)))
+
+
+def _uniform_size(size: str) -> VitSize:
+    from edgekit.models.encoders.sam_vit import uniform
+
+    width, hidden = {"50": (384, 1536), "77": (168, 696)}[size]
+    return uniform(width=width, depth=12, heads=12, hidden=hidden, global_blocks=(2, 5, 8, 11))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.models.families.sam import build_vit
 from edgekit.records import ModelRow
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ def build(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.M
     """Encoder and decoder with random weights, in eval mode."""
     from edgekit.models.encoders.sam_vit import uniform
     from edgekit.models.encoders.sam_vit_widths import size_from_shapes
-    from edgekit.models.families.sam import built
 
     sliced = uniform(width=768, depth=8, heads=12, hidden=1536, global_blocks=(1, 3, 5, 7))
-    return built(size_from_shapes(shapes) if shapes else sliced)
+    return build_vit(size_from_shapes(shapes) if shapes else sliced)
