@@ -8,9 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFile:
-    """One upstream file. `sha256` None: no trustworthy digest is known, so it is never downloaded.
+    """One published file.
 
-    `supplies` names the key prefixes that are taken from this file ("" = all of them).
+    `sha256` is None where no trustworthy digest is known: edgekit then never downloads the file.
     """
 
     filename: str
@@ -18,7 +18,6 @@ class CheckpointFile:
     sha256: str | None
     bytes: int | None
     licence: str
-    supplies: tuple[str, ...] = ("",)
 
 
 CheckpointForm = Literal["state dict", "safetensors", "transformers", "pickled module", "onnx"]

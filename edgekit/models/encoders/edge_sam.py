@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgekit.models.encoders.bicubic import BicubicResize
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import sam_neck
 from edgekit.models.encoders.repvit import EDGE_SAM_M1, RepVitSize, repvit_features
 
 

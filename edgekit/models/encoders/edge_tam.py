@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.conv_bn import ConvBn
+from edgekit.models.encoders.layers import ConvBn
 from edgekit.models.encoders.repvit import RepVggDw, SqueezeExcite
 
 WIDTHS = (48, 96, 192, 384)

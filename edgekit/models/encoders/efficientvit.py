@@ -305,3 +305,15 @@ class EfficientVitEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Normalised, padded photo to embeddings."""
         return self.norm(self.neck(self.backbone(image)))  # type: ignore[no-any-return]
+
+
+class HalvingEfficientVitEncoder(EfficientVitEncoder):
+    """MobileSAMv2's EfficientViT: `image` [B, 3, 2 * frame, 2 * frame] -> [B, 256, 64, 64].
+
+    Source: ChaoningZhang/MobileSAM, folder MobileSAMv2. Upstream resizes the photo bilinearly to
+    half the side, which is the mean of 2 x 2 pixels.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised, padded photo to embeddings."""
+        return super().forward(F.avg_pool2d(image, 2))

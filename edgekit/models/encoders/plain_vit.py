@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import sam_neck
 
 DEPTH = 12
 PATCH = 16

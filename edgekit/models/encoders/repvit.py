@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edgekit.models.encoders.conv_bn import ConvBn
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import ConvBn, sam_neck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.conv_bn import ConvBn
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import ConvBn, sam_neck
 from edgekit.models.encoders.windows import from_windows, to_windows
 
 WIDTHS = (64, 128, 160, 320)

@@ -25,7 +25,6 @@ DECODER_FILE = CheckpointFile(
     sha256=None,
     bytes=None,
     licence="Apache-2.0",
-    supplies=("prompt_encoder.", "mask_decoder."),
 )
 
 
@@ -62,8 +61,7 @@ ROWS = (
 
 def build(size: str) -> tuple[nn.Module, nn.Module]:
     """EfficientViT of this size and SAM's decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.efficientvit import SIZES
-    from edgekit.models.encoders.efficientvit_halving import HalvingEfficientVitEncoder
+    from edgekit.models.encoders.efficientvit import SIZES, HalvingEfficientVitEncoder
     from edgekit.models.sam import SamDecoder
 
     return HalvingEfficientVitEncoder(SIZES[size]).eval(), SamDecoder().eval()

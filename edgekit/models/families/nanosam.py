@@ -52,7 +52,6 @@ ROWS = (
                 sha256=None,
                 bytes=None,
                 licence="Apache-2.0",
-                supplies=("image_encoder.",),
             ),
             MOBILE_SAM_FILE,
         ),
