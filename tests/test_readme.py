@@ -137,7 +137,8 @@ def test_the_model_that_the_readme_adds_is_exported_and_verified(
     pytest.importorskip("torch")
     from edgekit.pipeline import ExportRequest, export, verify
 
-    section = README.read_text().partition("### Add a model")[2]
+    readme = ROOT / "edgekit" / "models" / "README.md"
+    section = readme.read_text().partition("## Add a model")[2]
     source = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert source
     (tmp_path / "shallowsam.py").write_text(source[1])
