@@ -8,7 +8,7 @@ from edgekit.models.sam.layers import LayerNorm2d
 
 
 class ConvBn(nn.Module):
-    """Convolution without bias, then batch norm, under TinyViT's and RepViT's names `c` and `bn`."""
+    """Convolution without bias, then batch norm; TinyViT and RepViT call them `c` and `bn`."""
 
     def __init__(
         self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1

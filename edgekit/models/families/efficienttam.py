@@ -1,7 +1,8 @@
-"""EfficientTAM, the image path: a plain ViT under SAM 2's predictor. arXiv 2411.18933.
+"""EfficientTAM's image path: a plain ViT under SAM's decoder, with SAM 2's predictor.
 
-Facts: yformer/EfficientTAM. One map, no high-resolution features. Variants `_1` and `_2` differ in
-how the memory of a video is attended to, which is not exported: here they are other weights.
+Sources: Xiong et al., arXiv 2411.18933; yformer/EfficientTAM. The encoder gives one map and no
+high-resolution features. Variants `_1` and `_2` attend to the memory of a video in other ways. The
+video path is not exported, so here they differ in weights only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""EfficientViT-SAM: five EfficientViT encoders under SAM's decoder. arXiv 2402.05008.
+"""EfficientViT-SAM: five EfficientViT encoders under SAM's decoder.
 
-Facts: mit-han-lab/efficientvit. The L variants see photos of 512 pixels, but their prompts and
-masks live in SAM's frame of 1024. Epsilon of every norm is 1e-6, the decoder's included.
+Sources: Zhang et al., arXiv 2402.05008; mit-han-lab/efficientvit. The L variants take photos of 512
+pixels, but their prompts and masks refer to SAM's frame of 1024. The epsilon of every norm is 1e-6,
+also in the decoder.
 """
 
 from __future__ import annotations

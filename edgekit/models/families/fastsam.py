@@ -1,13 +1,14 @@
-"""FastSAM: YOLOv8-seg finds every object, prompts choose among them. arXiv 2306.12156.
+"""FastSAM: YOLOv8-seg detects every object, and prompts choose among the detections.
 
-Facts: CASIA-IVA-Lab/FastSAM. One graph and no decoder, so that the rules of choosing are the
-client's. Upstream pads a photo's short side to the next multiple of 32; a graph of fixed sizes
-needs the whole square. Its text prompts need CLIP, a second model, which edgekit does not have.
+Sources: Zhao et al., arXiv 2306.12156; CASIA-IVA-Lab/FastSAM. The model is one graph without a
+decoder, so the client applies the rules of choosing. Upstream pads a photo's short side to the next
+multiple of 32; a graph of fixed sizes needs the whole square. Text prompts need a second model,
+CLIP, which edgekit does not have.
 
-Over how many bins a distance is spread (`reg_max`) is read off the file: of the published files'
-sizes, that of the small one fits 16, that of the other 26 (upstream's configuration says 16).
-Files are pickled ultralytics modules in float16. Upstream shares them on Google Drive; digests are
-those of the copies that ultralytics publishes.
+The number of bins that a distance to a box side is spread over (`reg_max`) is read from the
+checkpoint. Judged by their sizes, the published small file has 16 and the large one 26 (upstream's
+configuration says 16). The files are pickled ultralytics modules in float16. Upstream shares them
+on Google Drive; the digests here are those of ultralytics' copies.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def _row(
         widths="from_checkpoint",
         forms=("pickled module", "state dict", "safetensors"),
         warning=(
-            "FastSAM's weights are under the AGPL-3.0: whoever passes on a bundle made from them, "
-            "or lets others use it over a network, has to offer the source of the whole program "
+            "FastSAM's weights are under the AGPL-3.0. If you pass on a bundle made from them, or "
+            "let others use it over a network, you must offer the source of the whole program "
             "under the same licence."
         ),
     )
@@ -119,10 +120,12 @@ ROWS = (
 def build(size: str, shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
     """The network with random weights, in eval mode, and no decoder.
 
-    `size` is "s" or "x". Its number of bins is replaced by that of the checkpoint, if there is one.
+    Args:
+        size: "s" or "x".
+        shapes: of the checkpoint's tensors, which give the number of bins; None takes the size's.
 
     Raises:
-        CheckpointMismatch: the tensors are not those of such a network.
+        CheckpointMismatch: no tensor gives the number of bins.
     """
     from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
 
@@ -137,8 +140,8 @@ def _bins_in(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
     if len(shapes.get(_BINS, ())) != 4:
         raise CheckpointMismatch(
-            f"There is no tensor {_BINS}, whose length says how boxes are coded.",
+            f"The checkpoint has no tensor {_BINS}, whose length says how boxes are coded.",
             expected="a YOLOv8 segmentation model with one class, under ultralytics' names",
-            next_step="edgekit detect FILE says what the file holds",
+            next_step="edgekit detect FILE shows what the file holds",
         )
     return shapes[_BINS][1]

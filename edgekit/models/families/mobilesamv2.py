@@ -1,9 +1,9 @@
-"""MobileSAMv2: three encoders under a decoder distilled for boxes. arXiv 2312.09579.
+"""MobileSAMv2: three encoders under a decoder that was distilled for box prompts.
 
-Facts: ChaoningZhang/MobileSAM, folder MobileSAMv2. The decoder's architecture and predictor are
-SAM's; its file has two parts with names of their own. The EfficientViT encoder is that of
-EfficientViT-SAM-L2, fed with the 1024 frame and halving it itself. The object detector that
-upstream takes its boxes from is not part of the model: any boxes do.
+Sources: Zhang et al., arXiv 2312.09579; ChaoningZhang/MobileSAM, folder MobileSAMv2. The decoder's
+architecture and the predictor are SAM's; the decoder's file names its two parts differently. The
+EfficientViT encoder is that of EfficientViT-SAM-L2, which here takes the frame of 1024 and halves
+it. Upstream's object detector is not part of the model: boxes may come from anywhere.
 """
 
 from __future__ import annotations

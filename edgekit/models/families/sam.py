@@ -1,7 +1,8 @@
-"""SAM: ViT-B, L and H. arXiv 2304.02643.
+"""SAM: ViT-B, ViT-L and ViT-H.
 
-SAMfast (pytorch-labs/segment-anything-fast) runs the same weights through the same network with
-other kernels, which a compiled graph has anyway: its row is SAM's under another name.
+Sources: Kirillov et al., arXiv 2304.02643; facebookresearch/segment-anything. SAMfast
+(pytorch-labs/segment-anything-fast) runs the same weights through the same network with faster
+kernels. An exported graph has kernels of its own, so SAMfast's row is SAM's under another name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""SAM 2 and 2.1, the image path: Hiera under SAM's decoder with an object score. arXiv 2408.00714.
+"""SAM 2 and SAM 2.1, the image path: Hiera under SAM's decoder with an object score.
 
-Facts: facebookresearch/sam2, `SAM2ImagePredictor`. Both versions have the same image path; they
-differ in weights, and 2.1 has three more tensors for video. What is for video is not exported.
+Sources: Ravi et al., arXiv 2408.00714; facebookresearch/sam2, `SAM2ImagePredictor`. Both versions
+have the same image path. They differ in weights, and 2.1 has three more tensors for video. The
+video path is not exported.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ ROWS = (
 
 
 def build(size: str) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode; `size` names Hiera's."""
+    """Encoder and decoder with random weights, in eval mode; `size` names the Hiera."""
     from edgekit.models.encoders.fpn import FpnNeck
     from edgekit.models.encoders.hiera import SIZES, Hiera
     from edgekit.models.encoders.sam2 import Sam2Encoder

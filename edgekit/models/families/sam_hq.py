@@ -1,7 +1,8 @@
-"""SAM-HQ and Light HQ-SAM: SAM and MobileSAM with a finer mask. arXiv 2306.01567.
+"""SAM-HQ and Light HQ-SAM: SAM and MobileSAM with one more, finer mask.
 
-Facts: SysCV/sam-hq. One mask is returned in any case: SAM's first, or the best of the other three,
-with the fine mask added; the set of masks named "hq_only" is the fine mask alone.
+Sources: Ke et al., arXiv 2306.01567; SysCV/sam-hq. The predictor always returns one mask: SAM's
+first, or the best of the other three, with the fine mask added. The mask choice named "hq_only"
+returns the fine mask alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""SuperSAM: subnetworks of SAM ViT-B with fewer layers and narrower MLPs. arXiv 2501.08504.
+"""SuperSAM: subnetworks of SAM ViT-B with fewer layers and narrower MLPs.
 
-Neither code nor weights are public. Known is the search space (layers dropped, MLPs sliced), which
-is SAM's ViT with a width per layer: a checkpoint with SAM's names loads, its widths are read off
-its tensors. Seeded weights take eight layers with half the MLP, to measure with.
+Source: arXiv 2501.08504; neither code nor weights are public. The paper gives the search space:
+layers are dropped and MLPs sliced. The result is SAM's ViT with a width per layer, so a checkpoint
+under SAM's names loads, and its widths are read from its tensors. Seeded weights take eight layers
+with half the MLP, which is enough to measure size and speed.
 """
 
 from __future__ import annotations
