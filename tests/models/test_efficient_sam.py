@@ -13,7 +13,7 @@ from edgekit.models.encoders.plain_vit import PlainVitEncoder, PlainVitSize  # n
 from edgekit.models.sam.efficient_sam_decoder import (  # noqa: E402
     EfficientSamDecoder,
     EfficientSamPromptEncoder,
-    PlacedBlock,
+    PositionalBlock,
 )
 from edgekit.models.sam.transformer import TokenMlp  # noqa: E402
 from edgekit.records import Label  # noqa: E402
@@ -33,7 +33,7 @@ def test_a_background_point_is_a_bare_position_and_padding_keeps_its_own() -> No
     labels = torch.tensor([[Label.BACKGROUND, Label.PADDING, Label.FOREGROUND, Label.EMPTY]])
     with torch.no_grad():
         tokens = encoder.points(coords, labels.float())[0]
-        place = encoder.placed(coords)[0, 0]
+        place = encoder.encode_coords(coords)[0, 0]
     assert torch.equal(tokens[0], place)
     assert torch.allclose(tokens[1], place + encoder.invalid_points.weight[0])
     assert torch.allclose(tokens[2], place + encoder.point_embeddings.weight[0])
@@ -43,10 +43,10 @@ def test_a_background_point_is_a_bare_position_and_padding_keeps_its_own() -> No
 def test_every_round_keeps_a_residual_and_later_ones_the_positions() -> None:
     tokens, places = torch.randn(1, 3, 16), torch.randn(1, 3, 16)
     for first, kept in ((True, tokens), (False, tokens + places)):
-        block = PlacedBlock(16, heads=2, mlp=TokenMlp(16, 16), first=first)
+        block = PositionalBlock(16, heads=2, mlp=TokenMlp(16, 16), first=first)
         nn.init.zeros_(block.self_attn.out_proj.weight)
         nn.init.zeros_(block.self_attn.out_proj.bias)
-        mixed = block.among_tokens(tokens, places, torch.zeros(1, 1, 1, 3))
+        mixed = block.self_attend(tokens, places, torch.zeros(1, 1, 1, 3))
         assert torch.equal(mixed, kept)
 
 

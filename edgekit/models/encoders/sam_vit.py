@@ -109,7 +109,7 @@ class RelativeAttention(nn.Module):
         self._tables: Tensor | None = None
 
     def tables(self) -> Tensor:
-        """[2, side, head_dim, side]: row and column tables, by the query's place; the key is last."""
+        """[2, side, head_dim, side]: the row and column tables, for each query and key place."""
         if self._tables is not None:
             return self._tables
         places = torch.arange(self.side, device=self.rel_pos_h.device)
@@ -178,7 +178,7 @@ class Mlp(nn.Module):
 
 
 class VitBlock(nn.Module):
-    """Pre-norm attention and MLP. `window` None: attend over the whole map, `grid` tokens a side."""
+    """Pre-norm attention and MLP; without a `window`, over the whole map of `grid` x `grid`."""
 
     def __init__(self, dim: int, size: VitBlockSize, *, window: int | None, grid: int) -> None:
         super().__init__()

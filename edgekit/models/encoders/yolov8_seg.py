@@ -222,7 +222,7 @@ class YoloV8Seg(nn.Module):
         self.register_buffer("_cells", cells, persistent=False)
 
     def cells(self, height: int, width: int) -> Tensor:
-        """[3, N]: x and y of each cell's centre in units of its stride, and its stride in pixels."""
+        """[3, N]: x and y of a cell's centre in units of its stride, and the stride in pixels."""
         if self._cells is not None:
             return self._cells
         tables = []

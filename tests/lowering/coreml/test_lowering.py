@@ -19,7 +19,7 @@ from edgekit.lowering import coreml
 from edgekit.lowering.coreml.description import TENSORS
 from edgekit.models import registry
 from edgekit.models.encoders.hiera import max_pool_2x2
-from edgekit.models.sam.hq_decoder import convolved_sum
+from edgekit.models.sam.hq_decoder import weighted_convolution
 from edgekit.records import Graph, NodePlan, PartPlan, Precision, Role, Target
 
 
@@ -125,7 +125,7 @@ class FineMask(nn.Module):
         self.weights = nn.Parameter(torch.rand(1, 1, 6))
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolved_sum(self.conv, x.permute(0, 3, 1, 2), self.weights)
+        return weighted_convolution(self.conv, x.permute(0, 3, 1, 2), self.weights)
 
 
 @pytest.mark.parametrize(
