@@ -1,1 +1,1 @@
-"""Model definitions, the registry, and loading of checkpoints."""
+"""The registry of models, their definitions, and the loading of their checkpoints."""

@@ -120,5 +120,5 @@ def test_a_pickled_module_brings_its_own_widths(
 
 
 def test_where_nothing_is_published_the_way_out_is_named() -> None:
-    with pytest.raises(WeightsUnavailable, match=r"(?s)Nobody has published.*--weights PATH"):
+    with pytest.raises(WeightsUnavailable, match=r"(?s)No weights of SuperSAM.*--weights PATH"):
         locate(registry.model("supersam"))

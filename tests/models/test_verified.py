@@ -6,7 +6,12 @@ from dataclasses import asdict, replace
 
 from edgekit import catalog, store
 from edgekit.models import registry
-from edgekit.models.verified import Verification, judged_targets, verifications, verified_targets
+from edgekit.models.verified import (
+    Verification,
+    conclusive_targets,
+    verifications,
+    verified_targets,
+)
 
 
 def test_every_row_is_of_a_known_pair_and_has_what_its_outcome_needs():
@@ -53,7 +58,7 @@ MISSED = Verification(
 
 def test_a_failed_or_unknown_pair_is_not_verified(monkeypatch):
     monkeypatch.setattr("edgekit.models.verified.verifications", lambda: (MISSED,))
-    assert judged_targets("m") == ("x86-fp32",)
+    assert conclusive_targets("m") == ("x86-fp32",)
     assert verified_targets("m") == ()
     assert verified_targets("another") == ()
 
