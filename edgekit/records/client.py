@@ -113,9 +113,8 @@ class MaskRule:
 
     Resizing uses `resample` ("bicubic" is Keys' with a = -0.75), without antialiasing, with
     half-pixel centres (align_corners false). A pixel belongs to the mask if its logit is above the
-    `threshold` (`inside` "at_or_above" includes the threshold itself). Masks are made from the
-    logits before these are clamped to +-`clamp`, as they are returned and as they are used as a
-    mask prompt.
+    `threshold` (`inside` "at_or_above" includes the threshold itself). Logits that are returned or
+    used as a mask prompt are clamped to +-`clamp`; masks are made from the logits before that.
     """
 
     single: MaskChoice

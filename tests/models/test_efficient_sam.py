@@ -1,4 +1,4 @@
-"""EfficientSAM: what its prompts mean, positions in the tokens, a baked table."""
+"""EfficientSAM: its prompts, the positions in its tokens, its baked position table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def decoder() -> nn.Module:
     return EfficientSamDecoder(frame=FRAME, grid=FRAME // 16).eval()
 
 
-def test_a_background_point_is_a_bare_position_and_padding_keeps_its_own() -> None:
+def test_a_background_point_is_a_bare_position_and_padding_has_a_position_too() -> None:
     encoder = EfficientSamPromptEncoder(dim=8)
     coords = torch.tensor([[[3.0, 5.0]] * 4])
     labels = torch.tensor([[Label.BACKGROUND, Label.PADDING, Label.FOREGROUND, Label.EMPTY]])
@@ -40,7 +40,7 @@ def test_a_background_point_is_a_bare_position_and_padding_keeps_its_own() -> No
     assert torch.equal(tokens[3], place)
 
 
-def test_every_round_keeps_a_residual_and_later_ones_the_positions() -> None:
+def test_every_block_keeps_a_residual_and_later_ones_the_positions() -> None:
     tokens, places = torch.randn(1, 3, 16), torch.randn(1, 3, 16)
     for first, kept in ((True, tokens), (False, tokens + places)):
         block = PositionalBlock(16, heads=2, mlp=TokenMlp(16, 16), first=first)

@@ -1,4 +1,4 @@
-"""EfficientViT-SAM's encoders: linear attention against its definition, sizes, the neck."""
+"""EfficientViT-SAM's encoders: linear attention, the neck, and the published sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOY = EfficientVitSize(
 )
 
 
-def test_linear_attention_weighs_every_position_by_its_positive_similarity() -> None:
+def test_linear_attention_equals_its_definition() -> None:
     attention = LinearAttention(2 * HEAD_DIM, kernel=3).eval()
     attention.proj = nn.Identity()
     x = torch.randn(1, 2 * HEAD_DIM, 3, 4)
@@ -42,7 +42,7 @@ def test_linear_attention_weighs_every_position_by_its_positive_similarity() -> 
     assert torch.allclose(result, torch.cat(expected, dim=1).t(), atol=1e-5)
 
 
-def test_three_scales_meet_at_the_finest() -> None:
+def test_the_neck_returns_the_finest_scale() -> None:
     encoder = EfficientVitEncoder(TOY).eval()
     with torch.no_grad():
         embeddings = encoder(torch.randn(1, 3, TOY.frame, TOY.frame))
