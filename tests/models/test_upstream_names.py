@@ -14,9 +14,8 @@ torch = pytest.importorskip("torch", reason="the models are PyTorch modules (ext
 
 SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
 ROWS = {row.name: row for row in registry.models()}
-SPEC_OF = {
-    "fastsam_x": "fastsam_x_regmax26"
-}  # the published file's bins; other specs have the row's name
+# The spec with the published file's number of bins. All other specs have the row's name.
+SPEC_OF = {"fastsam_x": "fastsam_x_regmax26"}
 LISTED = [name for name in ROWS if (SPECS / f"{SPEC_OF.get(name, name)}.json").is_file()]
 
 
