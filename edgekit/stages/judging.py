@@ -12,7 +12,7 @@ from edgekit.program.programs import Programs
 from edgekit.records import Execution, PartPlan, Precision, Session, Target
 from edgekit.runtime import Predictor
 from edgekit.stages.remembered import Remembered
-from edgekit.verify import Verdict, verify_predictors
+from edgekit.verification import Verdict, verify_predictors
 
 if TYPE_CHECKING:
     from edgekit.program.capture import Program

@@ -11,7 +11,6 @@ from edgekit.catalog.runtimes import plans_nodes
 from edgekit.pack import read_plan, tool_versions, write_plan
 from edgekit.program.programs import Programs
 from edgekit.records import (
-    Bundle,
     CalibrationRecord,
     DetectorContract,
     PartPlan,
@@ -25,7 +24,7 @@ from edgekit.stages.judging import Judge, judge_of
 if TYPE_CHECKING:
     from edgekit.precision.decide.fp16_search import Islands
     from edgekit.precision.measure.ranges import Calibration
-    from edgekit.verify import Verdict
+    from edgekit.verification import Verdict
 
 _MEASURING = ("edgekit.precision.measure.ranges", "edgekit.program.programs")
 """The modules that decide the ranges, with all that they import."""
@@ -53,7 +52,7 @@ def make_plan(
     if target.precision is Precision.BF16:
         return _bf16_plan(programs)
     record = _record(programs, target, photos)
-    key = store.content_key(
+    key = store.stage_key(
         "plan",
         store.code_digest(__name__),
         record.sha256,
@@ -73,14 +72,6 @@ def make_plan(
         write_plan(folder, replace(plan, calibration=_told(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
-
-
-def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
-    """The photos that a bundle was not calibrated on, by their digests."""
-    calibration = bundle.manifest.calibration
-    seen = frozenset(calibration.photos) if calibration else frozenset()
-    left = tuple(photo for photo in photos.photos if store.sha256_of(photo.path) not in seen)
-    return replace(photos, photos=left)
 
 
 def calibrated(
@@ -136,8 +127,8 @@ def _told(record: CalibrationRecord, calibration: Calibration) -> CalibrationRec
 
 def _bf16_plan(programs: Programs) -> PrecisionPlan:
     """Made from the programs alone: BF16 needs no ranges."""
-    key = store.content_key(
-        "bf16 plan",
+    key = store.stage_key(
+        "bf16-plan",
         store.code_digest(__name__, "edgekit.precision.decide.bf16"),
         *programs.identity,
         str(sorted(tool_versions().items())),

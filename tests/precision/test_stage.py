@@ -16,9 +16,10 @@ from edgekit.precision.measure import ranges
 from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
 from edgekit.stages import judging
-from edgekit.stages.precision import make_plan, uncalibrated
+from edgekit.stages.precision import make_plan
+from edgekit.stages.verification import uncalibrated
 from edgekit.store import sha256_of
-from edgekit.verify import verify_predictors
+from edgekit.verification import verify_predictors
 
 SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from edgekit.runtimes.native_output import silent_stderr
+
+from edgekit.runtimes.quiet import silent_stderr
 
 
 def test_only_what_is_written_inside_is_hidden(capfd: pytest.CaptureFixture[str]) -> None:
