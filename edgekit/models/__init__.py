@@ -1,1 +1,1 @@
-"""The registry of models, their definitions, and the loading of their checkpoints."""
+"""Define the models, list them in a registry, and load their checkpoints."""
