@@ -72,7 +72,7 @@ def test_empty_slots_have_no_influence(decoder: nn.Module) -> None:
 class Stub(nn.Module):
     """An encoder with constant maps."""
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
         return image.new_ones(1, 256, 2, 2), image.new_ones(1, 5, 2, 2)
 
 

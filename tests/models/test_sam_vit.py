@@ -118,12 +118,12 @@ def test_separate_projections_equal_the_joint_one() -> None:
 def test_the_early_feature_is_the_first_global_blocks_output() -> None:
     encoder = randomised(SamVitEncoder(SMALL))
     image = torch.randn(1, 3, 256, 256)
-    embeddings, early = encoder.with_early(image)
+    embeddings, early = encoder.embed_with_early_map(image)
     torch.testing.assert_close(embeddings, encoder(image))
     assert embeddings.shape == (1, 256, 16, 16)
     cut = copy.deepcopy(encoder)
     cut.blocks = cut.blocks[:2]
-    torch.testing.assert_close(cut.with_early(image)[1], early)
+    torch.testing.assert_close(cut.embed_with_early_map(image)[1], early)
     x = early.permute(0, 2, 3, 1)
     for block in encoder.blocks[2:]:
         x = block(x)

@@ -17,7 +17,7 @@ from edgekit.models.sam.layers import LayerNorm2d
 class EarlyEncoder(Protocol):
     """An image encoder that also returns an early map."""
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings [B, 256, H, W] and an early map [B, C, H, W]."""
         ...
 
@@ -56,5 +56,5 @@ class HqEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Embed a normalised, padded photo."""
-        embeddings, early = self.image_encoder.with_early(image)
+        embeddings, early = self.image_encoder.embed_with_early_map(image)
         return embeddings, self.mask_decoder(embeddings, early)

@@ -222,9 +222,9 @@ class SamVitEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Embed a normalised, padded photo."""
-        return self.with_early(image)[0]
+        return self.embed_with_early_map(image)[0]
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The embeddings, and for SAM-HQ the first global block's output [B, C, grid, grid]."""
         x = self.patch_embed(image) + self.pos_embed
         early = x

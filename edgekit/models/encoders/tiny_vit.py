@@ -195,9 +195,9 @@ class TinyVitEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Embed a normalised, padded photo."""
-        return self.with_early(image)[0]
+        return self.embed_with_early_map(image)[0]
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The embeddings, and for Light HQ-SAM the second stage's output [B, 160, 64, 64]."""
         early = self.layers[:2](self.patch_embed(image))
         return self.neck(self.layers[2:](early)), early
