@@ -83,6 +83,10 @@ class ResNet18Encoder(nn.Module):
         """Embeddings before the learned positions, for any H and W that are multiples of 32."""
         return self.proj(self.up_1(self.backbone(image)))  # type: ignore[no-any-return]
 
+    def positions(self) -> Tensor:
+        """The learned positions [1, 256, grid, grid], which `forward` adds to the features."""
+        return self.pos_embedding
+
     def forward(self, image: Tensor) -> Tensor:
         """Embed a normalised, padded photo."""
         return self.features(image) + self.pos_embedding
