@@ -1,1 +1,1 @@
-"""Apply a plan to a program: casts or integer codes in it, or a walk that rounds as the plan says."""
+"""Apply a plan: casts or integer codes in the program, or a walk that rounds as the plan says."""
