@@ -115,7 +115,7 @@ def test_the_bundles_papers(exported: Callable[[str], Path]) -> None:
     manifest = store.read_bundle(path := exported("x86-ort-fp32")).manifest
     assert manifest.client == registry.model("").client
     readme = (path / "README.md").read_text()
-    for said in ("AGPL-3.0", "masks mean nothing", "Without a prompt the answer is all masks"):
+    for said in ("AGPL-3.0", "masks mean nothing", "Without a prompt, the answer is all masks"):
         assert said in readme
 
 

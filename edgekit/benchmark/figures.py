@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
+
+from edgekit.records.enums import StrEnum
 
 
 class Task(StrEnum):

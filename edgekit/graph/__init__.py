@@ -1,1 +1,1 @@
-"""From a torch module to a checked ONNX graph: capture, rewrite, lower, lint."""
+"""ONNX graphs: export from a captured program, passes, lint, memory estimate."""

@@ -1,15 +1,16 @@
-"""What an edge compiler will not take, as a table of rules over the ONNX graph.
+"""Check an ONNX graph against a table of rules: what edge compilers reject.
 
-Each rule carries its reason: the compiler that refuses and the thread where users met it. The rules
-hold for every target, so that one lowering serves all runtimes. A target adds `forbidden_ops`, and
-its runtime what each version imports (`operators/`) and how it reads INT8 (`symmetric_int8`).
+Each rule has a reason: the compiler that rejects the graph, and the thread where users met it. The
+rules hold for every target, so that one graph serves all runtimes. A target adds `forbidden_ops`.
+Its runtime adds the operators that each version imports (`operators/`) and the form of INT8
+(`symmetric_int8`).
 
-Accepted on purpose: int64 tensors made by Shape and moved by Gather, Slice, Concat, Squeeze and
-Unsqueeze whose only use is the shape operand of Expand, Reshape, ConstantOfShape, Slice, Split or
-Pad. TensorRT from 8 on evaluates these as shape tensors (int32 inside), and a decoder
-with dynamic prompts cannot broadcast its own tokens without one Shape -> Concat -> Expand.
-Arithmetic on them is rejected all the same: nothing here needs it, `passes/constant_reshape.py`
-removes what the exporter adds, and Core ML and LiteRT have no place for it.
+The rules accept int64 tensors made by Shape and moved by Gather, Slice, Concat, Squeeze and
+Unsqueeze, if their only use is the shape operand of Expand, Reshape, ConstantOfShape, Slice, Split
+or Pad. TensorRT evaluates these as shape tensors from 8 on (int32 inside), and a decoder with
+dynamic prompts needs one Shape -> Concat -> Expand to broadcast its own tokens. Arithmetic on such
+tensors is rejected: `passes/constant_reshape.py` removes what the exporter adds, and Core ML and
+LiteRT do not support it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _SHAPE_OPERAND = {"Expand": 1, "Reshape": 1, "ConstantOfShape": 0, "Slice": 1, "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One breach: the rule's id, the node (operator and first output), and the reason."""
+    """One breach of a rule; `node` is the operator and its first output."""
 
     rule: str
     node: str
@@ -50,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`breaches` yields the offending nodes, each with a word on what is wrong ("" if plain)."""
+    """`breaches` yields the offending nodes, each with a detail or ""."""
 
     id: str
     reason: str
@@ -58,14 +59,14 @@ class Rule:
 
 
 def lint(model: onnx.ModelProto, target: Target) -> tuple[Finding, ...]:
-    """All breaches of the rules, of the runtime's operator tables and of the target's own list."""
+    """All breaches of the rules, the runtime's operator tables, and the target's own list."""
     graph = typed_graph(model)
-    found = [
+    findings = [
         Finding(rule=rule.id, node=_place(node, detail), reason=rule.reason)
         for rule in RULES
         for node, detail in rule.breaches(graph)
     ]
-    found += [
+    findings += [
         Finding(
             rule=f"forbidden-by-{target.name}",
             node=_place(node, ""),
@@ -75,17 +76,17 @@ def lint(model: onnx.ModelProto, target: Target) -> tuple[Finding, ...]:
         if node.op_type in target.forbidden_ops
     ]
     tables = tables_for(target)
-    found += [finding for table in tables for finding in _untaken(graph, table)]
+    findings += [finding for table in tables for finding in _table_breaches(graph, table)]
     if any(table.quantization == "symmetric_int8" for table in tables):
-        found += [
+        findings += [
             Finding(rule="symmetric-int8", node=_place(node, ""), reason=problem)
             for node, problem in symmetric_int8.breaches(graph)
         ]
-    return tuple(found)
+    return tuple(findings)
 
 
-def _untaken(graph: TypedGraph, table: OperatorTable) -> Iterator[Finding]:
-    """What one version of the runtime would refuse."""
+def _table_breaches(graph: TypedGraph, table: OperatorTable) -> Iterator[Finding]:
+    """What one version of the runtime would reject."""
     version = f"{table.runtime}-{table.version}"
     if graph.opset > table.newest_opset:
         yield Finding(
@@ -101,7 +102,7 @@ def reject_findings(findings: Iterable[Finding], *, graph: str) -> None:
     if lines:
         raise GraphRejected(
             "\n".join([f"The {graph} graph breaks {len(lines)} rule(s) of its target:", *lines]),
-            expected="a graph that every compiler of the target takes",
+            expected="a graph that every compiler of the target accepts",
             next_step="change the model definition or add a pass in edgekit/graph/passes",
         )
 
@@ -131,7 +132,7 @@ def _int64_arithmetic(graph: TypedGraph) -> Iterator[tuple[onnx.NodeProto, str]]
     for node in graph.nodes:
         if node.op_type in _ARITHMETIC:
             operands = graph.inputs_of_type(node, TensorProto.INT64)
-            # ReduceSum and its like take their axes as an int64 operand: data comes first.
+            # ReduceSum and others take their axes as an int64 operand; data is the first operand.
             if operands and operands[0] == node.input[0]:
                 yield node, f"on {', '.join(operands)}"
 
@@ -198,19 +199,19 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="no-nonzero",
-        reason="output size depends on data: TensorRT needs an output allocator, Core ML, LiteRT"
-        " and CUDA graphs have none; compare and multiply instead",
+        reason="the output size depends on data: TensorRT needs an output allocator, and Core ML,"
+        " LiteRT and CUDA graphs have none; compare and multiply instead",
         breaches=_operators("NonZero", "Where1D", "Compress", "Unique"),
     ),
     Rule(
         id="no-control-flow",
-        reason="TensorRT 8.2 needs equal shapes in both branches of If, LiteRT delegates drop out"
-        " (SAM 2's scripted export emits If)",
+        reason="TensorRT 8.2 needs equal shapes in both branches of If, and LiteRT delegates do not"
+        " take it (SAM 2's scripted export emits If)",
         breaches=_operators("If", "Loop", "Scan"),
     ),
     Rule(
         id="no-mod",
-        reason="no importer for Mod in TensorRT 8 (NVIDIA/TensorRT#2968)",
+        reason="TensorRT 8 has no importer for Mod (NVIDIA/TensorRT#2968)",
         breaches=_operators("Mod"),
     ),
     Rule(
@@ -221,8 +222,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="no-int64-data",
-        reason="a computed int64 tensor may only be the shape of something (labels as Gather"
-        " indices are what NVIDIA-AI-IOT/nanosam#16 and ryouchinsa/sam-cpp-macos#12 failed on)",
+        reason="a computed int64 tensor may only be a shape (NVIDIA-AI-IOT/nanosam#16 and"
+        " ryouchinsa/sam-cpp-macos#12 failed on labels as Gather indices)",
         breaches=_int64_as_data,
     ),
     Rule(
@@ -237,7 +238,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="known-rank",
-        reason="a tensor of unknown rank cannot be checked, and TensorRT refuses it",
+        reason="a tensor of unknown rank cannot be checked, and TensorRT rejects it",
         breaches=_unknown_rank,
     ),
     Rule(

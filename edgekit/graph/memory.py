@@ -1,9 +1,10 @@
-"""How much memory a graph needs, before a compiler has seen it.
+"""An estimate of the memory that a graph needs, made before a compiler sees the graph.
 
-Users learn it from a failed tactic ("requested 4248 MB, available 2507 MB", NVIDIA-AI-IOT/nanosam
-#18), minutes into a build. Here every tensor is counted from the node that makes it to the last
-that reads it, in its own type and at the largest shapes that the engine will take. A compiler that
-fuses needs less; the scratch memory of its kernels comes on top, and has a limit of its own.
+Without it, users learn the need from a failed tactic minutes into a build ("requested 4248 MB,
+available 2507 MB", NVIDIA-AI-IOT/nanosam#18). Each tensor counts from the node that makes it to the
+last node that reads it, in its own type and at the largest shapes that the engine takes. A compiler
+that fuses operators needs less. The scratch memory of its kernels comes on top and has its own
+limit (the workspace).
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from edgekit.graph.typed_graph import TypedGraph, typed_graph
 from edgekit.records import MemoryNeed
 
 _VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
-"""Operators whose result is their first input, read with another shape."""
+"""Operators whose result is their first input under another shape; it takes no memory."""
 
 
 def memory_need_of_file(path: Path, sizes: Mapping[str, int]) -> MemoryNeed:
-    """`memory_need` of an ONNX file, whose weights may lie beside it: only their size is read."""
+    """`memory_need` of an ONNX file. External weights are not read, only their sizes."""
     return memory_need(onnx.load(path, load_external_data=False), sizes)
 
 
 def memory_need(model: onnx.ModelProto, sizes: Mapping[str, int]) -> MemoryNeed:
-    """The estimate for one graph.
+    """The estimate for one graph, in bytes.
 
     Args:
-        model: with types as they will run.
-        sizes: of each dynamic dimension, by its name.
+        model: with the types that it will run in.
+        sizes: the size of each dynamic dimension, by its name.
 
     Raises:
-        GraphRejected: a tensor's size cannot be told.
+        GraphRejected: a tensor has no known size.
     """
     graph = typed_graph(_with_sizes(model, sizes))
     inputs = tuple(value.name for value in model.graph.input)
@@ -58,13 +59,13 @@ def _with_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelP
 
 
 def _peak(graph: TypedGraph, inputs: tuple[str, ...]) -> int:
-    """The most bytes alive while any one node runs: what it reads and writes, and what waits."""
+    """The most bytes alive while any one node runs."""
     owner = _owners(graph)
     last_use = _last_uses(graph, owner)
     alive = {name: _bytes(name, graph) for name in inputs}
     peak = sum(alive.values())
     for index, node in enumerate(graph.nodes):
-        for name in _made(node, graph):
+        for name in _results(node, graph):
             if owner[name] == name:
                 alive[name] = _bytes(name, graph)
         peak = max(peak, sum(alive.values()))
@@ -74,17 +75,17 @@ def _peak(graph: TypedGraph, inputs: tuple[str, ...]) -> int:
 
 
 def _owners(graph: TypedGraph) -> dict[str, str]:
-    """The tensor whose memory each computed tensor lies in: its own, or that of what it views."""
+    """The tensor that owns each computed tensor's memory: itself, or the one it is a view of."""
     owner: dict[str, str] = {}
     for node in graph.nodes:
-        for name in _made(node, graph):
+        for name in _results(node, graph):
             source = node.input[0] if node.op_type in _VIEWS else name
             owner[name] = owner.get(source, source) if source not in graph.constants else name
     return owner
 
 
 def _last_uses(graph: TypedGraph, owner: Mapping[str, str]) -> dict[str, int]:
-    """The index of the last node that reads a tensor or a view of it; outputs outlive all."""
+    """The index of the last node that uses a tensor or a view of it; outputs live to the end."""
     last = {
         owner.get(name, name): index
         for index, node in enumerate(graph.nodes)
@@ -93,7 +94,7 @@ def _last_uses(graph: TypedGraph, owner: Mapping[str, str]) -> dict[str, int]:
     return last | {owner.get(name, name): len(graph.nodes) for name in graph.outputs}
 
 
-def _made(node: NodeProto, graph: TypedGraph) -> list[str]:
+def _results(node: NodeProto, graph: TypedGraph) -> list[str]:
     return [name for name in node.output if name and name not in graph.constants]
 
 
@@ -101,7 +102,7 @@ def _bytes(name: str, graph: TypedGraph) -> int:
     shape, dtype = graph.shapes.get(name), graph.types.get(name, TensorProto.UNDEFINED)
     if shape is None or not dtype or not all(isinstance(dim, int) for dim in shape):
         raise GraphRejected(
-            f"How much memory {name} takes cannot be told: its shape is {shape}.",
+            f"The memory of {name} cannot be estimated: its shape is {shape}.",
             expected="shapes that follow from the sizes of the inputs",
         )
     return prod(dim for dim in shape if isinstance(dim, int)) * _item_size(dtype)

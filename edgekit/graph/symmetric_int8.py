@@ -1,8 +1,8 @@
-"""How TensorRT wants INT8 written into a graph: symmetric Q/DQ pairs with constant scales.
+"""TensorRT's rules for INT8 in a graph: symmetric Q/DQ pairs with constant scales.
 
-The rules are of IQuantizeLayer (its docstring in the bindings of 8.6, 10.3 and 11.4 says the same)
-and of the parser (onnx-tensorrt 8.2-GA, `QuantDequantLinearHelper`). Each is checked on its own, so
-that a file that ONNX Runtime takes as it is (uint8 activations, say) names all that must change.
+The rules come from IQuantizeLayer (its docstring is the same in the bindings of 8.6, 10.3 and 11.4)
+and from the parser (onnx-tensorrt 8.2-GA, `QuantDequantLinearHelper`). Each rule is checked on its
+own, so a graph made for ONNX Runtime (uint8 activations, for example) lists everything to change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PAIR = ("QuantizeLinear", "DequantizeLinear")
 
 
 def breaches(graph: TypedGraph) -> Iterator[tuple[NodeProto, str]]:
-    """Nodes of Q/DQ pairs that are not symmetric INT8, each with what is wrong."""
+    """Nodes of Q/DQ pairs that are not symmetric INT8, each with the problem."""
     for node in graph.nodes:
         if node.op_type in _PAIR:
             yield from ((node, problem) for problem in _problems(node, graph))
@@ -28,7 +28,7 @@ def breaches(graph: TypedGraph) -> Iterator[tuple[NodeProto, str]]:
 
 def _problems(node: NodeProto, graph: TypedGraph) -> Iterator[str]:
     if len(node.input) < 3:
-        yield "needs a zero point: without one ONNX means uint8, and 8.2 asks for three operands"
+        yield "needs a zero point: ONNX defaults to uint8, and TensorRT 8.2 wants three operands"
     else:
         yield from _zero_point(node.input[2], graph)
     scale = graph.constants.get(node.input[1])
@@ -37,7 +37,7 @@ def _problems(node: NodeProto, graph: TypedGraph) -> Iterator[str]:
     elif not (scale > 0).all():
         yield "needs scales above zero"
     elif scale.size > 1 and node.op_type == _PAIR[0] and node.input[0] not in graph.constants:
-        yield "needs one scale for the whole tensor: only weights may have one per channel"
+        yield "needs one scale for the whole tensor: only weights may have scales per channel"
 
 
 def _zero_point(name: str, graph: TypedGraph) -> Iterator[str]:
@@ -50,9 +50,10 @@ def _zero_point(name: str, graph: TypedGraph) -> Iterator[str]:
 
 
 def _weight_axis(conv: NodeProto, graph: TypedGraph) -> Iterator[str]:
-    for node in graph.nodes:
-        if conv.input[1] in node.output and node.op_type == _PAIR[1]:
-            scale = graph.constants.get(node.input[1])
-            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-            if scale is not None and scale.size > 1 and axis != 0:
-                yield f"needs weight scales per output channel, axis 0, not {axis}"
+    node = graph.producers.get(conv.input[1])
+    if node is None or node.op_type != _PAIR[1]:
+        return
+    scale = graph.constants.get(node.input[1])
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+    if scale is not None and scale.size > 1 and axis != 0:
+        yield f"needs weight scales per output channel, axis 0, not {axis}"

@@ -1,7 +1,7 @@
-"""Making a runtime's files from a graph or captured program and its precision plan.
+"""Make a runtime's files from a graph or captured program and its precision plan.
 
-One module per runtime, behind the `Lowering` protocol. Whether the files can also run on this
-machine is the business of `runtimes` and `emulation`.
+One module per runtime, behind the `Lowering` protocol. Running the files is the job of `runtimes`
+and `emulation`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgekit.runtimes.installed import missing_runtime, probe_row
 
 
 class Lowering(Protocol):
-    """What a runtime's module offers."""
+    """The interface of a runtime's module."""
 
     def lower(self, graph: Graph, target: Target, folder: Path) -> Artifact:
         """Write the runtime's files for one graph into `folder`, which exists.
@@ -51,7 +51,7 @@ def lowering(target: Target) -> Lowering:
 
 
 def obstacle(target: Target) -> str | None:
-    """Why this target's files cannot be made on this machine; None if they can."""
+    """Why this machine cannot make the target's files; None if it can."""
     row = runtime_row(target.runtime)
     if reason := unsupported(target):
         return reason
@@ -61,15 +61,15 @@ def obstacle(target: Target) -> str | None:
 
 
 def write_companions(artifacts: tuple[Artifact, ...], target: Target, folder: Path) -> None:
-    """Write the files that belong to a bundle but to no artifact, such as TensorRT's build.sh.
+    """Write the files of a bundle that belong to no artifact, such as TensorRT's build.sh.
 
     Args:
-        artifacts: which are already in `folder`.
-        target: what they were made for.
-        folder: the bundle's folder.
+        artifacts: those in `folder`.
+        target: of the bundle.
+        folder: of the bundle.
 
     Raises:
-        BadInput: an option of the target is not of its form.
+        BadInput: an option of the target is malformed.
     """
-    if module := runtime_row(target.runtime).companions:
+    if module := runtime_row(target.runtime).bundle_files:
         importlib.import_module(module).write(artifacts, target, folder)

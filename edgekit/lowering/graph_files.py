@@ -10,7 +10,7 @@ from edgekit.store import digest_file
 
 
 def copied_artifact(graph: Graph, folder: Path) -> Artifact:
-    """Copy `<role>.onnx`, and the file of weights beside it if one file cannot hold them.
+    """Copy `<role>.onnx` and its file of external weights, if there is one.
 
     The graph names the file of weights, so both must stay in one folder.
     """

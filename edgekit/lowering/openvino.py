@@ -1,4 +1,4 @@
-"""ONNX to OpenVINO's IR: `<role>.xml` with `<role>.bin`, stored in FP32."""
+"""Convert ONNX to OpenVINO's IR: `<role>.xml` with `<role>.bin`, stored in FP32."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ _NOT_OPERATORS = {"Constant", "Parameter", "Result"}
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
-    """Convert the ONNX graph to an IR; operators and shapes are read back from what was written.
+    """Convert the ONNX graph to an IR; operators and shapes are read back from the files.
 
-    A graph whose plan is FP32 throughout gets that hint, whatever the target's. Single nodes cannot
-    be kept so: OpenVINO's mark for it (`precise` in a layer's rt_info) holds for convolutions, but
-    is lost where a MatMul becomes a FullyConnected (2026.4).
-
-    The ONNX front end is called directly: `convert_model` gives the same network and reports to
-    OpenVINO's telemetry.
+    Raises:
+        RuntimeMissing: OpenVINO is not installed, or not of a version that the target accepts.
+        GraphRejected: OpenVINO cannot read the graph, or the interface of the IR differs.
     """
     installed = require_runtime(_ROW, target)
     openvino = silent_openvino()
     path = folder / f"{graph.role}.xml"
     try:
+        # Not `convert_model` (2026.4): it gives the same network and reports to telemetry.
         network = openvino.Core().read_model(graph.path)
     except RuntimeError as error:
         raise GraphRejected(
@@ -58,11 +56,13 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
 
 
 def _own_options(graph: Graph, target: Target) -> dict[str, str]:
-    """What one graph asks for in place of the target's options: f32, where its plan is all FP32.
+    """The options of one graph that override the target's: f32 if its plan is FP32 throughout.
 
-    Of INT8 the graph itself tells: without codes it was planned to stay float, and BF16 in the
-    decoder costs more IoU than INT8 in the encoder (NanoSAM: 0.989 against 0.979).
+    For an INT8 target that is a graph without codes. BF16 in the decoder costs more IoU than INT8
+    in the encoder (NanoSAM: 0.989 against 0.979).
     """
+    # OpenVINO 2026.4 cannot keep single nodes in FP32: its mark (`precise` in rt_info) works for
+    # convolutions, but is lost where a MatMul becomes a FullyConnected.
     if target.precision is Precision.INT8:
         float32 = "QuantizeLinear" not in graph.ops
     else:
@@ -71,14 +71,14 @@ def _own_options(graph: Graph, target: Target) -> dict[str, str]:
 
 
 def _name_by_position(network: ov.Model) -> None:
-    """Rename nodes that got their name from a counter of the process: the file repeats then."""
+    """Rename nodes whose names come from a counter of the process, so that the file repeats."""
     for index, op in enumerate(network.get_ordered_ops()):
         if op.get_friendly_name() == op.get_name():
             op.set_friendly_name(f"{op.get_type_name()}.{index}")
 
 
 def _require_interface(model: ov.Model, graph: Graph) -> None:
-    """The IR does not keep the names of dynamic dimensions, so the record's are checked for fit."""
+    """Compare names and sizes. The IR does not keep the names of dynamic dimensions."""
     for port, spec in zip(
         (*model.inputs, *model.outputs), (*graph.inputs, *graph.outputs), strict=True
     ):

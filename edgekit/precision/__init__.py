@@ -1,6 +1,6 @@
-"""Which node of a program computes in which precision: measured, decided, applied, checked.
+"""Which node of a program computes in which precision: measure, decide, apply.
 
-`ranges` measures every node on real photos and prompts; `fp16` (and the INT8 recipes) decide from
-that; the plan is a record, written into the bundle; applying it is a rewrite of the captured
-program, so that every lowering honours the same plan.
+`measure` records the range of every node on real photos and prompts. `decide` makes a plan from
+the ranges; the plan is a record and part of the bundle. `apply` rewrites the captured program by
+the plan, so that every lowering honours the same plan.
 """

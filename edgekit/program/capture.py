@@ -1,7 +1,7 @@
-"""Modules to programs: `torch.export` of the two halves of a model, under the graph contract.
+"""Capture the two halves of a model with `torch.export`, under the graph contract.
 
-One captured program per half is the form that every lowering starts from. Names and dynamic
-dimensions are those of the graph contract and are settled here.
+Every lowering starts from these programs. Their names and dynamic dimensions are those of the graph
+contract.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Features = tuple[TensorSpec, ...]
 PROMPTS = "prompts"
 POINTS = "points"
 _MAX = {PROMPTS: 1024, POINTS: 64}
-# Example sizes must differ from 1 (which torch.export takes for static) and from every constant of
-# the decoder, so that no dimension is taken for another by accident.
+# Example sizes must differ from 1, which torch.export specialises to, and from every constant of
+# the decoder, so that no two dimensions are confused.
 _EXAMPLE = {PROMPTS: 3, POINTS: 6}
 
 
@@ -39,14 +39,14 @@ class Program:
 
 
 def image_embeddings(channels: int = 256, height: int = 64, width: int = 64) -> Features:
-    """What the encoders of most families return, and nothing else."""
+    """The only result of most families' encoders."""
     return (_float32("image_embeddings", (1, channels, height, width)),)
 
 
 def capture_encoder(
     encoder: nn.Module, *, frame: int = 1024, contract: GraphContract | None = None
 ) -> Program:
-    """Capture `image` [1, 3, frame, frame] -> the model's features, static, batch norm folded.
+    """Capture `image` [1, 3, frame, frame] -> features, with static shapes and folded batch norms.
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
@@ -67,16 +67,15 @@ def capture_decoder(
 ) -> Program:
     """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
 
-    Features keep batch 1, whatever the number of prompts: image-side work of the decoder is done
-    once and broadcast. Masks are four times as wide as `image_embeddings`.
+    Features keep batch 1 for any number of prompts: the decoder computes its image side once and
+    broadcasts it. Masks are four times as wide as `image_embeddings`.
 
     Args:
-        decoder: the module, left as it was.
-        features: what the encoder returns (the outputs of its program); None stands for
-            `image_embeddings()`.
-        contract: the model's tensor names; None stands for those of most families.
+        decoder: the module, which is left unchanged.
+        features: the outputs of the encoder's program; None means `image_embeddings()`.
         slots: for runtimes without dynamic shapes: one prompt with that many points, of which
             unused ones are `Label.EMPTY`.
+        contract: the model's tensor names; None means those of most families.
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
@@ -117,7 +116,7 @@ def _float32(name: str, shape: tuple[int | str, ...]) -> TensorSpec:
 
 
 def _example(inputs: tuple[TensorSpec, ...]) -> tuple[Tensor, ...]:
-    """Zeros are enough: capture looks at shapes, never at values."""
+    """Zeros, since capture depends on shapes only."""
     return tuple(
         torch.zeros([_EXAMPLE[d] if isinstance(d, str) else d for d in spec.shape])
         for spec in inputs
@@ -151,7 +150,7 @@ def _program(
 def _output_shapes(
     exported: ExportedProgram, inputs: tuple[TensorSpec, ...]
 ) -> list[tuple[int | str, ...]]:
-    """Shapes of the results, with torch's symbols replaced by the names of the contract."""
+    """Shapes of the results, with the contract's names in place of torch's symbols."""
     nodes = {node.name: node for node in exported.graph.nodes}
     names = {
         str(size): dim

@@ -1,4 +1,4 @@
-"""The aten operators of captured programs, sorted by what precision means to them."""
+"""The aten operators of captured programs, grouped by their behaviour under rounding."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ LAYOUT = frozenset(
         aten.view.default,
     }
 )
-"""They move numbers without making new ones: same values, hence same range and precision."""
+"""Operators that only move numbers, so range and precision stay those of the input."""
 
 EXACT = frozenset({aten.relu.default, aten.max_pool2d.default, aten.pad.default})
-"""They pick among numbers that are there (and zeros): no rounding, whatever the precision."""
+"""Operators that select among their inputs and zero: exact in any precision."""
 
 
 def is_floating(node: fx.Node) -> bool:
@@ -55,7 +55,7 @@ def is_floating(node: fx.Node) -> bool:
 
 
 def computes(node: fx.Node) -> bool:
-    """Whether a plan has a line for the node: it makes floating-point numbers from others."""
+    """Whether the node computes new floating-point numbers; a plan has a line for each one."""
     return node.op == "call_function" and is_floating(node) and node.target not in LAYOUT
 
 
@@ -65,7 +65,7 @@ def floating_inputs(node: fx.Node) -> Iterator[fx.Node]:
 
 
 def maker(node: fx.Node) -> fx.Node:
-    """The node that made the numbers: the node itself, or what a chain of layouts starts from."""
+    """The node that computed the numbers: the start of a chain of layout nodes, or the node."""
     while node.op == "call_function" and node.target in LAYOUT:
         node = node.all_input_nodes[0]
     return node

@@ -1,4 +1,4 @@
-"""A model's captured programs, as a handle that is passed from stage to stage."""
+"""A model's captured programs, as a lazy handle that stages pass on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from edgekit.program.capture import Program
 
 LARGE = 250_000_000
-"""Parameters from which on a model (1 GB) must not stay in memory beside a converter's copies."""
+"""Parameters (1 GB) from which a model must not stay in memory beside a converter's copies."""
 
 
 class Programs:
-    """A model with its weights, loaded and captured when a stage first asks for it.
+    """A model with its weights, loaded and captured when a stage first needs it.
 
-    A stage whose result is cached never asks, so that a repeated export imports no torch. The
-    attributes below raise CheckpointMismatch if the weights do not fit.
+    A stage with a cached result does not need it, so a repeated export imports no torch. The
+    properties raise CheckpointMismatch if the weights do not fit.
     """
 
     def __init__(self, row: ModelRow, source: WeightsSource, slots: tuple[int, ...]) -> None:
-        """`slots` as in the target's `prompt_slots`."""
+        """`slots` are the target's `prompt_slots`."""
         self.row = row
         self.source = source
         self.slots = slots
@@ -34,7 +34,7 @@ class Programs:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What of the model belongs in a cache key: weights, rules, and the code that builds it."""
+        """The model's part of a cache key: weights, rules, and the code that builds it."""
         weights = (*(file.sha256 for file in self.source.files), str(self.source.seed))
         code = code_digest(self.row.builder.partition(":")[0])
         return (repr(self.row), *weights, str(self.slots), code)
@@ -62,30 +62,30 @@ class Programs:
 
     @property
     def decoder(self) -> Program | None:
-        """The captured decoder, the one with the most prompt slots; None where there is none."""
+        """The captured decoder with the most prompt slots; None for a model without a decoder."""
         return self._decoder(self.slots[-1] if self.slots else None)
 
     @property
     def planned(self) -> tuple[Program, ...]:
-        """Those that a precision plan is made of: encoder and decoder."""
+        """The programs that a precision plan covers: encoder and decoder."""
         decoder = self.decoder
         return (self.encoder, decoder) if decoder else (self.encoder,)
 
     @property
     def lowered(self) -> tuple[Program, ...]:
-        """Those that become files: the encoder, and a decoder for each number of prompt slots."""
+        """The programs that become files: the encoder, and a decoder per number of slots."""
         decoders = (self._decoder(slots) for slots in self.slots or (None,))
         return (self.encoder, *(decoder for decoder in decoders if decoder))
 
     def release(self) -> None:
-        """Forget a large model: converters hold its weights several times over (ViT-H: 2.5 GB).
+        """Free a large model, since converters hold its weights several times (ViT-H: 2.5 GB).
 
-        A stage that still needs it captures it again.
+        A stage that still needs it loads and captures it again.
         """
         if self.row.parameters >= LARGE:
             self._split, self._encoder = None, None
             self._decoders.clear()
-            gc.collect()  # graphs refer to themselves
+            gc.collect()  # fx graphs contain reference cycles
 
     def _decoder(self, slots: int | None) -> Program | None:
         from edgekit.program.capture import capture_decoder

@@ -1,4 +1,4 @@
-"""Program to file, for the lowerings that convert programs themselves (Core ML, LiteRT)."""
+"""Save a program, for runtimes whose converter reads programs (Core ML, LiteRT)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from edgekit.store import sha256_of
 def save_program(program: Program, *, folder: Path) -> SavedProgram:
     """Write `<folder>/<role>.pt2`, which `torch.export.load` reads, and describe it.
 
-    A decoder with 5 prompt slots is called `decoder_5`: there may be others beside it. The same
-    program, from the same sources and torch, gives the same bytes.
+    A decoder with 5 slots is called `decoder_5`, since there may be others. The same program,
+    sources and torch give the same bytes.
     """
     slots = slots_in(program.inputs)
     name = program.role if slots is None else f"{program.role}_{slots}"

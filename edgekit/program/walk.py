@@ -1,4 +1,4 @@
-"""Run a captured program node by node, looking at (or changing) every floating-point result."""
+"""Run a captured program node by node, with hooks on operands and results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from edgekit.program.operators import computes
 from edgekit.records import Feeds, FloatArray
 
 OnResult = Callable[[fx.Node, Tensor], Tensor]
-"""Gets a node and its result; what it returns goes on in its place."""
+"""Called with a node and its result; returns the result to continue with."""
 
 OnOperands = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
-"""Gets a node and the values of its arguments; it computes with what is returned."""
+"""Called with a node and the values of its arguments; returns those to compute with."""
 
 
 class Walk:
-    """A program behind the `Session` protocol; float32 on the CPU, no graph optimisation.
+    """A program behind the `Session` protocol, in float32 on the CPU, without optimisation.
 
-    Each tensor is freed after its last use, so that peak memory is that of the widest place.
+    Each tensor is freed after its last use, so peak memory is that of the widest layer.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Walk:
         self._arguments = _arguments(program)
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run once; any size of a dynamic dimension."""
+        """Run once. Dynamic dimensions may have any size."""
         given = iter([torch.from_numpy(feeds[name]) for name in self._inputs])
         with torch.inference_mode():
             values = [next(given) if value is None else value for value in self._arguments]
@@ -50,7 +50,7 @@ class _Interpreter(fx.Interpreter):
         self, program: Program, on_result: OnResult, on_operands: OnOperands | None
     ) -> None:
         super().__init__(program.exported.graph_module)
-        self.extra_traceback = False  # it would be added to the message of a user's error
+        self.extra_traceback = False  # torch would append it to the message of a user's error
         self._inputs = frozenset(spec.name for spec in program.inputs)
         self._on_result = on_result
         self._on_operands = on_operands
@@ -61,12 +61,12 @@ class _Interpreter(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        seen = computes(n) or n.name in self._inputs
-        return self._on_result(n, result) if seen else result
+        hooked = computes(n) or n.name in self._inputs
+        return self._on_result(n, result) if hooked else result
 
 
 def _arguments(program: Program) -> list[Tensor | None]:
-    """What the graph's placeholders take, in order; None where an input of the user's belongs."""
+    """The values of the graph's placeholders, in order; None for an input."""
     exported = program.exported
     held = {**exported.state_dict, **exported.constants}
     return [

@@ -12,14 +12,14 @@ from edgekit.program.capture import POINTS, PROMPTS, Program
 from edgekit.program.operators import ATTENTION, CONVOLUTIONS, MAC_OPERATORS, aten
 
 NOMINAL = {PROMPTS: 1, POINTS: 2}
-"""Sizes that dynamic dimensions are counted with: one prompt of two points, a box."""
+"""Sizes of dynamic dimensions that MACs are counted for: one prompt of two points, a box."""
 
 Sizes = Mapping[object, int]
-"""torch's symbol of a dynamic dimension -> the size to count with."""
+"""torch's symbol of a dynamic dimension -> its size."""
 
 
 def macs_by_node(program: Program) -> dict[str, int]:
-    """MACs per run of every node that multiplies and sums; other nodes are left out."""
+    """MACs per run of every node that multiplies and sums; other nodes have no entry."""
     sizes = nominal_sizes(program)
     nodes = program.exported.graph.nodes
     return {node.name: _macs(node, sizes) for node in nodes if node.target in MAC_OPERATORS}
@@ -37,7 +37,7 @@ def nominal_sizes(program: Program) -> Sizes:
 
 
 def shape_of(node: fx.Node, sizes: Sizes) -> tuple[int, ...]:
-    """The shape of the node's result, dynamic dimensions at these sizes."""
+    """The shape of the node's result with these sizes of dynamic dimensions."""
     return tuple(
         int(size.node.expr.xreplace(sizes)) if isinstance(size, torch.SymInt) else size
         for size in node.meta["val"].shape
@@ -45,11 +45,11 @@ def shape_of(node: fx.Node, sizes: Sizes) -> tuple[int, ...]:
 
 
 def terms_of(node: fx.Node, sizes: Sizes) -> int:
-    """How many products are summed for one number of the node's result."""
+    """Number of products that are summed into one number of the result."""
     left, right, *_ = node.all_input_nodes
     if node.target in CONVOLUTIONS:
-        # A transposed convolution's weight is [in, out / groups, ...]: each output number meets
-        # every input channel at kernel / stride of the taps.
+        # The weight of a transposed convolution is [in, out / groups, ...]. Each output number
+        # sums every input channel at kernel / stride of the taps.
         shape = shape_of(right, sizes)
         if node.target is aten.conv_transpose2d.input:
             stride = math.prod(_pair(node.args[3]) if len(node.args) > 3 else (1, 1))

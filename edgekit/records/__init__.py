@@ -1,7 +1,7 @@
-"""The frozen types that travel between stages, and nothing that acts.
+"""The frozen types that pass between stages. They have no behaviour.
 
-A stage is a function from records to a record. Paths inside a bundle are POSIX, relative to it.
-Arrays never live here: records hold digests and names, so that they print, compare and serialise.
+A stage is a function from records to a record. Paths inside a bundle are POSIX and relative to it.
+Records hold digests and names instead of arrays, so that they print, compare and serialise.
 """
 
 from edgekit.records.arrays import (

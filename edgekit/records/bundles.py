@@ -1,4 +1,4 @@
-"""Graphs, the artifacts made from them, and the bundles that hold these."""
+"""Graphs, the artifacts made from them, and the bundles that hold the artifacts."""
 
 from __future__ import annotations
 
@@ -20,46 +20,42 @@ GraphFormat = Literal["onnx", "program"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryNeed:
-    """An estimate in bytes: all weights, and the most of activations that is alive at once.
-
-    `sizes` are those of the dynamic dimensions that it was made for.
-    """
+    """An estimate of memory, in bytes."""
 
     weights: int
     activations: int
+    """The most bytes of activations alive at once."""
     sizes: dict[str, int]
+    """The dynamic dimensions that the estimate is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _GraphFacts:
-    """What is known of a graph whatever its format.
-
-    `path` is absolute. `macs` are multiply-accumulates per run (in the decoder, for one prompt of
-    two points). `plan` is set where the runtime's converter applies it; the graph is in float32
-    then. `title` and `licence` are the model's, for formats that have room for them.
-    """
+    """The fields of a graph in any format."""
 
     role: Role
     path: Path
+    """Absolute."""
     sha256: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
     macs: int | None = None
+    """Multiply-accumulates per run; in the decoder, for one prompt of two points."""
     plan: PartPlan | None = None
+    """Set if the runtime's converter applies the plan; the graph itself is then float32."""
     title: str = ""
+    """The model's title, for formats with a place for it; likewise `licence`."""
     licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxGraph(_GraphFacts):
-    """An ONNX file; `ops` counts ONNX operators.
-
-    `weights` is the file beside it that holds what one ONNX file cannot (2 GB).
-    """
+    """An ONNX file; `ops` counts ONNX operators."""
 
     opset: int
     weights: Path | None = None
+    """The file of external weights, if one ONNX file cannot hold them (2 GB)."""
     memory: MemoryNeed | None = None
     format: Literal["onnx"] = "onnx"
 
@@ -72,63 +68,57 @@ class SavedProgram(_GraphFacts):
 
 
 Graph = OnnxGraph | SavedProgram
-"""One captured program as a file: what a runtime's lowering converts."""
+"""One captured program as a file, which the lowering of a runtime converts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRecord:
-    """An engine built on one machine from one artifact, and what it fits.
-
-    `source_sha256` is that of the artifact's entry. `driver` is the newest CUDA that it serves.
-    """
+    """An engine that TensorRT built from one artifact, and the machine that it fits."""
 
     file: FileDigest
     source_sha256: str
+    """SHA-256 of the artifact's entry."""
     tensorrt: str
     gpu: str
     compute_capability: str
     driver: str
+    """The newest CUDA version that the driver serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What a runtime loads for one role: `entry` is what to open, `files` all that belong to it.
-
-    `entry` is one of the files, or the folder that they lie in. `macs` as in `Graph`. `engine` is
-    what TensorRT built from it last; not one of the files, since it changes with the machine.
-    `options` are compile options that take the place of the target's for this artifact.
-    """
+    """The files that a runtime loads for one role. Paths are relative to the bundle."""
 
     role: Role
     format: Literal["onnx", "openvino-ir", "mlpackage", "tflite"]
     entry: str
+    """The path to open: one of the files, or the folder that holds them."""
     files: tuple[FileDigest, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ops: dict[str, int]
     options: dict[str, str] = field(default_factory=dict)
-    weights: Path | None = None
+    """Compile options that override the target's for this artifact."""
     macs: int | None = None
+    """As in `Graph`."""
     memory: MemoryNeed | None = None
     engine: EngineRecord | None = None
+    """The engine that TensorRT built last. Not one of the files: it changes with the machine."""
 
     @property
     def slots(self) -> int | None:
-        """Points that a decoder of static shapes takes; None where there is no such number."""
+        """Number of points that a decoder of static shapes takes; None for dynamic shapes."""
         return slots_in(self.inputs)
 
     @property
     def contents(self) -> tuple[FileDigest, ...]:
-        """Its files, and the engine's if there is one."""
+        """The files, and the engine's file if there is one."""
         return self.files if self.engine is None else (*self.files, self.engine.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`manifest.json` of a bundle: everything a C++, Swift or Python client needs.
-
-    `plan` is the precision plan (`precision.json`), where the target's precision needs one.
-    """
+    """`manifest.json` of a bundle: everything that a C++, Swift or Kotlin client needs."""
 
     model: str
     family: str
@@ -142,6 +132,7 @@ class Manifest:
     artifacts: tuple[Artifact, ...]
     golden: tuple[FileDigest, ...]
     plan: FileDigest | None = None
+    """`precision.json`, if the target's precision needs a plan."""
     calibration: CalibrationRecord | None = None
     tools: dict[str, str]
     edgekit: str
@@ -151,7 +142,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A bundle on disk whose manifest has been read (`store.read_bundle` checks the digests)."""
+    """A bundle on disk with its manifest (`store.read_bundle` checks the digests)."""
 
     path: Path
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""Which node computes in which precision, on what calibration."""
+"""Precision plans: which node computes in which precision, and on what calibration."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """What one node of a captured program computes in.
-
-    `node` is its name in the program, `operator` the aten operator, `block` the dotted path of the
-    module that it came from. `macs` are multiply-accumulates per run (for one prompt with two
-    points, in the decoder). `reason` says why it is not in the precision that was asked for.
-    `inputs` and `weight` are set for INT8 nodes: one code per activation input (None for one that
-    is read in float), and the weight's. `result` is the code of what it puts out, behind the ReLU
-    that alone reads it, where the recipe wants it.
-    """
+    """The precision of one node of a captured program."""
 
     node: str
+    """Its name in the program."""
     operator: str
+    """The aten operator, such as "conv2d.default"."""
     block: str
+    """Dotted path of the module that the node comes from."""
     macs: int
+    """Multiply-accumulates per run; in the decoder, for one prompt of two points."""
     precision: Precision
     reason: str | None = None
+    """Why the precision is not the requested one."""
     inputs: tuple[Quantization | None, ...] = ()
+    """INT8 only: one code per activation input, None for an input that is read in float."""
     weight: Quantization | None = None
+    """INT8 only: the code of the weight."""
     result: Quantization | None = None
+    """INT8 only: the code of the result, after the ReLU if one is the only reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,33 +54,31 @@ class PartPlan:
 
     @property
     def all_fp32(self) -> bool:
-        """Whether nothing in the graph was lowered."""
+        """Whether every node of the graph computes in FP32."""
         return all(line.precision is Precision.FP32 for line in self.nodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationRecord:
-    """What the ranges were measured on: `photos` are SHA-256 of the files.
-
-    `sha256` is the fingerprint of everything that decides the ranges: weights, photos and their
-    annotations, edgekit's code, tools.
-    """
+    """The photos and prompts that the ranges were measured on."""
 
     name: str
     photos: tuple[str, ...]
+    """SHA-256 of each file."""
     prompts: int
     sha256: str
+    """Digest of everything that decides the ranges: weights, photos and their annotations,
+    edgekit's code, versions of tools."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionPlan:
-    """Which node computes in which precision, and why: `precision.json` of a bundle.
-
-    `asked` is the target's precision; `recipe` names the rules that the plan started from.
-    """
+    """The precision of every node and the reasons: `precision.json` of a bundle."""
 
     asked: Precision
+    """The target's precision."""
     recipe: str
+    """How the plan was made, such as "ranges, then search"."""
     parts: tuple[PartPlan, ...]
     calibration: CalibrationRecord | None = None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal
 
 from edgekit.records.contract import Role
+from edgekit.records.enums import StrEnum
 
 
 class Precision(StrEnum):
@@ -18,62 +18,66 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What `verify` demands of mask IoU against the PyTorch reference; `p5_iou`: 5th percentile."""
+    """The mask IoU with the PyTorch reference that `verify` demands."""
 
     mean_iou: float
     min_iou: float
     p5_iou: float = 0.0
+    """5th percentile over all prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Recipe:
-    """Where a target's runtime wants integer codes; what is not named here stays float.
-
-    `activations`: "uint8" or "affine_int8" with a zero point, or "int8" symmetric. `weighted` are
-    the aten operators whose input and weight are coded (weights: int8, symmetric, per channel);
-    `reads` those without weights whose input is coded too, so that what comes before puts out
-    codes. `sums`: of a residual addition both inputs are coded, only the shortcut (the other one is
-    summed inside the convolution), or none. `results` "coded": what a coded node puts out is coded
-    as well, whoever reads it. The convolution nearest to each result and the last `head` of all
-    stay float; depthwise ones may; and what 255 steps are too few for, where less than so many dB
-    of signal to noise are left of what a product reads (`product_db`), or of what a function or sum
-    makes of it, at its steepest (`function_db`).
-    `float_weights` is how weights without codes are stored in a coded graph. `roles` are the graphs
-    that INT8 makes faster there.
-    """
+    """Where a target's runtime wants integer codes. Everything that is not named stays float."""
 
     activations: Literal["uint8", "int8", "affine_int8"]
+    """Type of an activation's codes: "uint8" and "affine_int8" have a zero point, "int8" is
+    symmetric."""
     weighted: tuple[str, ...] = ("conv2d", "linear")
+    """aten operators whose input and weight are coded. Weights are int8, symmetric, per output
+    channel."""
     reads: tuple[str, ...] = ()
+    """aten operators without weights whose input is coded, so that the node before gives codes."""
     sums: Literal["both", "shortcut", "none"] = "none"
+    """The coded inputs of a residual addition. "shortcut" leaves out the one that the runtime sums
+    inside the convolution."""
     results: Literal["float", "coded"] = "float"
+    """"coded": the result of every coded node is coded too, whichever node reads it."""
     head: int = 1
+    """Number of last convolutions that stay float, beside the last one before each result."""
     product_db: float = 30.0
+    """A product stays float if rounding to 255 steps leaves its input fewer dB of signal to noise.
+    """
     function_db: float = 25.0
+    """The same for a function or sum, with its result as the signal and a slope of 1."""
     depthwise: Literal["float", "coded"] = "coded"
+    """Whether depthwise convolutions are coded."""
     float_weights: Literal["float32", "float16"] = "float32"
+    """How a coded graph stores the weights that have no codes."""
     roles: tuple[Role, ...] = (Role.ENCODER,)
+    """The graphs that INT8 makes faster on this runtime."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A device profile: one TOML file in `targets/`.
-
-    `prompt_slots`: runtimes without dynamic shapes get a decoder for one prompt with each of these
-    numbers of points, ascending; empty means dynamic batch and points. `forbidden_ops` maps an
-    ONNX operator to the reason why this target cannot take it. `options` are the runtime's own
-    compile options. `int8` is there where `precision` is.
-    """
+    """A device profile: one TOML file in `targets/`."""
 
     name: str
     device: str
     runtime: str
     runtime_versions: str
+    """PEP 440 specifiers, such as ">=10.3,<12"."""
     precision: Precision
     opset: int
     memory_mb: int
+    """What the device has for the graphs and the builder's workspace, in units of 10**6 bytes."""
     gate: Gate
     prompt_slots: tuple[int, ...] = ()
+    """For a runtime without dynamic shapes: numbers of points, ascending. Each gets a decoder for
+    one prompt. Empty: prompts and points are dynamic."""
     forbidden_ops: dict[str, str] = field(default_factory=dict)
+    """ONNX operators that this target cannot take, each with the reason."""
     options: dict[str, str] = field(default_factory=dict)
+    """The runtime's own compile options."""
     int8: Int8Recipe | None = None
+    """Set if and only if `precision` is INT8."""

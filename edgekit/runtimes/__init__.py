@@ -1,8 +1,7 @@
-"""Opening exported files on the runtime that they are for. Imports neither torch nor onnx.
+"""Open exported files on their own runtime. Imports neither torch nor onnx.
 
-One module per runtime, behind the `Runtime` protocol. Each imports its runtime inside functions,
-so that importing the module costs nothing. What is known of a runtime as data is in
-`catalog.runtimes`.
+One module per runtime, behind the `Runtime` protocol. Each imports its runtime inside functions, so
+importing the module is cheap. `catalog.runtimes` has one row of facts per runtime.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from edgekit.records import Artifact, Execution, Probe, Session, Target
 
 
 class Runtime(Protocol):
-    """What the module of a runtime offers."""
+    """The interface of a runtime's module."""
 
     def probe(self) -> Probe:
         """Whether the runtime itself can run here, and its version. Never a stand-in."""
@@ -29,13 +28,13 @@ class Runtime(Protocol):
     def open_artifact(
         self, artifact: Artifact, folder: Path, target: Target, *, threads: int | None
     ) -> Session:
-        """Load one artifact. With `threads` None, the runtime chooses the number of CPU threads.
+        """Load one artifact. With `threads` None the runtime chooses the number of CPU threads.
 
         The session's `run` raises BadInput if names, shapes or dtypes are not the artifact's.
 
         Raises:
             RuntimeMissing: the runtime is not installed, or not of a version the target accepts.
-            BundleCorrupt: the files are missing or the runtime cannot read them.
+            BundleCorrupt: the files are missing, or the runtime cannot read them.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Core ML on macOS: a `.mlpackage` runs through coremltools."""
+"""Core ML on macOS: coremltools runs a `.mlpackage`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgekit.catalog.limits import option
+from edgekit.catalog.options import option
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt
 from edgekit.records import (
@@ -27,13 +27,13 @@ from edgekit.runtimes.installed import probe_row, require_runtime
 from edgekit.runtimes.quiet import quiet_coremltools
 
 _ROW = runtime_row("coreml")
-_ELSEWHERE = "Core ML is part of macOS and iOS"
+_NOT_MACOS = "Core ML is part of macOS and iOS"
 
 
 def probe() -> Probe:
-    """Whether this is macOS with coremltools, which loads packages."""
+    """Whether this is macOS with coremltools."""
     if platform.system() != "Darwin":
-        return Probe(available=False, reason=_ELSEWHERE)
+        return Probe(available=False, reason=_NOT_MACOS)
     return probe_row(_ROW)
 
 
@@ -50,7 +50,7 @@ def open_artifact(
     *,
     threads: int | None,  # noqa: ARG001
 ) -> Session:
-    """Load a package on the compute units that the target names. Core ML chooses its threads.
+    """Load a package on the target's compute units. `threads` is ignored: Core ML has no setting.
 
     Raises:
         RuntimeMissing: coremltools is not installed, or of another version.
@@ -61,7 +61,7 @@ def open_artifact(
         with quiet_coremltools() as coremltools:
             units = coremltools.ComputeUnit[option(target, "compute_units")]
             model = coremltools.models.MLModel(str(folder / artifact.entry), compute_units=units)
-    except Exception as error:  # coremltools raises no class of its own
+    except Exception as error:  # coremltools 9.0 has no exception class of its own
         cause = str(error).strip().partition("\n")[0]
         raise BundleCorrupt(
             f"coremltools {installed} cannot load {artifact.entry}: {cause}",
@@ -70,17 +70,17 @@ def open_artifact(
     return CoreMlSession(model, artifact.inputs)
 
 
-class Predicts(Protocol):
-    """The part of coremltools' MLModel that a session needs."""
+class Model(Protocol):
+    """The part of coremltools' MLModel that a session uses."""
 
     def predict(self, data: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        """Run once, arrays by name."""
+        """Run once; arrays by name."""
 
 
 class CoreMlSession:
-    """A model that Core ML has loaded. edgekit's own tests have no Mac and do not run it."""
+    """A session over a model that Core ML has loaded."""
 
-    def __init__(self, model: Predicts, inputs: tuple[TensorSpec, ...]) -> None:
+    def __init__(self, model: Model, inputs: tuple[TensorSpec, ...]) -> None:
         self._model = model
         self._inputs = inputs
 

@@ -1,6 +1,7 @@
-"""Arrays on their way into a session, checked against the artifact's inputs.
+"""Check the arrays that a session gets against the artifact's inputs.
 
-Runtimes report a wrong feed each in its own words, OpenVINO some of them only as wrong numbers.
+Each runtime reports wrong arrays in its own words. OpenVINO takes some without an error and returns
+wrong numbers.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from edgekit.records import Feeds, FloatArray, TensorSpec
 
 
 def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, FloatArray]:
-    """The feeds, in the order of `inputs`; runtimes copy what is not contiguous.
+    """The feeds in the order of `inputs`. Runtimes copy arrays that are not contiguous.
 
     Raises:
-        BadInput: names differ, or a dtype or shape does; a dynamic dimension must have one size,
-            at least 1, in all inputs that share its name.
+        BadInput: names, a dtype or a shape differ from `inputs`. A dynamic dimension must have the
+            same size, at least 1, in all inputs.
     """
     names = {spec.name for spec in inputs}
     if feeds.keys() != names:
@@ -30,7 +31,7 @@ def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, Flo
 
 
 def _checked(array: FloatArray, spec: TensorSpec, sizes: dict[str, int]) -> FloatArray:
-    """The array itself; sizes of dynamic dimensions seen so far are kept in `sizes`."""
+    """The array itself. `sizes` collects the sizes of dynamic dimensions."""
     if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec, sizes):
         shape = [f"{d}={sizes[d]}" if d in sizes else d for d in spec.shape]
         raise BadInput(

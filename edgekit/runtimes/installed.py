@@ -1,4 +1,4 @@
-"""Which runtime packages this machine has, and whether their version suits a target."""
+"""The runtime packages on this machine, and whether their versions suit a target."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from edgekit.records import Probe, Target
 
 
 def probe_package(package: str) -> Probe:
-    """Look for a distribution without importing its module (0.2 to 0.4 s for a runtime)."""
+    """Look for a distribution without importing its module, which takes 0.2 to 0.4 s."""
     if find_spec(module_of(package)) is None:
         return Probe(available=False, reason=f"package {package} is not installed")
     return Probe(available=True, version=_version_of(package))
 
 
 def package_of(row: RuntimeRow) -> str:
-    """The distribution that provides a runtime here: the first one installed, or the first."""
-    here = (package for package in row.packages if probe_package(package).available)
-    return next(here, row.packages[0])
+    """The first distribution of a runtime that is installed, or the first of all."""
+    installed = (package for package in row.packages if probe_package(package).available)
+    return next(installed, row.packages[0])
 
 
 def probe_row(row: RuntimeRow) -> Probe:
@@ -38,20 +38,20 @@ def require_runtime(row: RuntimeRow, target: Target) -> str:
     from packaging.specifiers import SpecifierSet
 
     package = package_of(row)
-    found = probe_package(package)
-    if found.version is None:
+    probe = probe_package(package)
+    if probe.version is None:
         raise missing_runtime(row.name)
-    if not SpecifierSet(target.runtime_versions).contains(found.version, prereleases=True):
+    if not SpecifierSet(target.runtime_versions).contains(probe.version, prereleases=True):
         raise RuntimeMissing(
-            f"{package} {found.version} is installed, which target {target.name} does not take.",
+            f"{package} {probe.version} is installed, which target {target.name} does not accept.",
             expected=f"{package}{target.runtime_versions}",
             next_step=f"pip install '{package}{target.runtime_versions}'",
         )
-    return found.version
+    return probe.version
 
 
 def missing_runtime(name: str, reason: str | None = None) -> RuntimeMissing:
-    """The error for a runtime that cannot run here; `reason` if it is more than not installed."""
+    """The error for a runtime that cannot run here; without `reason` it is not installed."""
     return RuntimeMissing(
         f"{runtime_row(name).title} cannot run here: {reason}."
         if reason
@@ -68,5 +68,5 @@ def module_of(package: str) -> str:
 def _version_of(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # onnxruntime-gpu and its like install the same module
+    except PackageNotFoundError:  # onnxruntime-gpu and others install the same module
         return str(importlib.import_module(module_of(package)).__version__)

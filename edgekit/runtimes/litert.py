@@ -1,7 +1,7 @@
-"""LiteRT on the CPU: a `.tflite` file runs with ai-edge-litert, or on old devices tflite-runtime.
+"""LiteRT on the CPU: ai-edge-litert runs a `.tflite` file, or tflite-runtime on old devices.
 
-Both packages have the same interpreter. tflite-runtime ended with 2.14, which needs NumPy 1 and
-runs with the C libraries of older distributions. It is used where ai-edge-litert is not installed.
+Both packages have the same interpreter. The last tflite-runtime (2.14) needs NumPy 1 and runs with
+the C libraries of older distributions. It is used only if ai-edge-litert is not installed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def probe() -> Probe:
 
 
 def execution(target: Target) -> Execution:
-    """Native on the CPU, which is what FP32 and INT8 files are for.
+    """Native for FP32 and INT8 files, which are made for the CPU.
 
-    An FP16 file is for a phone's GPU, which computes in float16. The CPU
-    keeps its weights in float16 and computes in float32.
+    An FP16 file is made for a phone's GPU delegate, which computes in float16. The CPU computes it
+    in float32 and counts as emulation.
     """
     found = probe()
     if not found.available:
@@ -62,9 +62,9 @@ def execution(target: Target) -> Execution:
 def open_artifact(
     artifact: Artifact, folder: Path, target: Target, *, threads: int | None
 ) -> Session:
-    """Load `<role>.tflite` with the XNNPACK delegate, which the interpreter adds by itself.
+    """Load `<role>.tflite` with the XNNPACK delegate, which the interpreter adds itself.
 
-    `threads` None takes all cores: LiteRT's own default is one thread.
+    With `threads` None it uses all cores; LiteRT's own default is one thread.
     """
     installed = require_runtime(_ROW, target)
     path = folder / artifact.entry
@@ -88,6 +88,6 @@ class _LitertSession:
         self._inputs = inputs
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run; the runner copies results out of the interpreter's memory."""
+        """Run. The runner copies results out of the interpreter's memory."""
         results: dict[str, FloatArray] = self._runner(**checked_feeds(feeds, self._inputs))
         return results

@@ -18,7 +18,7 @@ def probe() -> Probe:
 
 
 def execution(_: Target) -> Execution:
-    """Native where it is installed."""
+    """Native if ONNX Runtime is installed."""
     found = probe()
     return NATIVE if found.available else Execution(how="not run", reason=found.reason)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ROW = runtime_row("openvino")
 _TELEMETRY = "openvino_telemetry"
 PRECISION = "INFERENCE_PRECISION_HINT"
-"""The property that says in which precision plain float operators compute."""
+"""The property that sets the precision of float operators."""
 
 
 def probe() -> Probe:
@@ -38,7 +38,7 @@ def probe() -> Probe:
 
 
 def execution(_: Target) -> Execution:
-    """Native where it is installed."""
+    """Native if OpenVINO is installed."""
     found = probe()
     return NATIVE if found.available else Execution(how="not run", reason=found.reason)
 
@@ -46,17 +46,18 @@ def execution(_: Target) -> Execution:
 def open_artifact(
     artifact: Artifact, folder: Path, target: Target, *, threads: int | None
 ) -> Session:
-    """Compile the IR for latency; `target.options` are its properties, precision among them.
+    """Compile the IR for latency. `target.options` are OpenVINO properties.
 
-    "bf16 or f32" for the precision means bf16 on a CPU that has instructions for it.
+    The precision "bf16 or f32" means bf16 on a CPU with BF16 instructions, and f32 elsewhere.
     """
     installed = require_runtime(_ROW, target)
     core = silent_openvino().Core()
     properties: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
     properties |= {**target.options, **artifact.options}
     if properties.get(PRECISION) == "bf16 or f32":
-        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        properties[PRECISION] = "bf16" if "BF16" in able else "f32"
+        # Without such instructions OpenVINO 2026.4 emulates BF16, slower than f32.
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        properties[PRECISION] = "bf16" if "BF16" in capabilities else "f32"
     if threads is not None:
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
@@ -75,7 +76,7 @@ class _OpenvinoSession:
         self._inputs = inputs
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run; results are copied, since the request reuses its output buffers."""
+        """Run. Results are copied, since the request reuses its output buffers."""
         results = self._request.infer(
             checked_feeds(feeds, self._inputs), share_inputs=True, share_outputs=False
         )
@@ -83,21 +84,20 @@ class _OpenvinoSession:
 
 
 def silent_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry, which reports every import and makes `~/intel`.
-
-    It has a stand-in for when the telemetry package is absent, and None says that it is.
-    """
-    absent = _TELEMETRY not in sys.modules
-    if absent:
+    """OpenVINO, imported without its telemetry."""
+    # openvino_telemetry reports every import over the network and writes to ~/intel. OpenVINO
+    # 2026 runs without the package, and None in sys.modules makes its import fail.
+    block = _TELEMETRY not in sys.modules
+    if block:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         import openvino
     finally:
-        if absent:
+        if block:
             del sys.modules[_TELEMETRY]
     return openvino  # type: ignore[no-any-return]
 
 
 def last_line(error: Exception) -> str:
-    """The last line of the message: those before it name OpenVINO's own source files."""
+    """The last line of the message. The lines before it name OpenVINO's source files."""
     return str(error).strip().rpartition("\n")[2]

@@ -1,4 +1,4 @@
-"""An ONNX model opened by ONNX Runtime's CPU provider: natively, or as a stand-in."""
+"""A session of ONNX Runtime's CPU provider, for its own files or as a stand-in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgekit.runtimes.feeds import checked_feeds
 
 
 class OrtSession:
-    """A session over one artifact, with all graph optimizations."""
+    """A session over one artifact with all graph optimizations."""
 
     def __init__(
         self,
@@ -21,29 +21,29 @@ class OrtSession:
         threads: int | None,
         entries: Mapping[str, str],
     ) -> None:
-        """Load the model; `entries` are session configuration entries.
+        """Load the model. `entries` are session configuration entries.
 
         Raises:
-            BundleCorrupt: ONNX Runtime refuses it.
+            BundleCorrupt: ONNX Runtime cannot load the model.
         """
         import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors; its warnings are about its own optimizer
+        options.log_severity_level = 3  # errors only: warnings are about its own optimizer
         for key, value in entries.items():
             options.add_session_config_entry(key, value)
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # pybind classes that share no other base
+        except Exception as error:  # ONNX Runtime's exceptions share no other base class
             raise unreadable(artifact, error) from error
         self._session = session
         self._inputs = artifact.inputs
         self._outputs = [value.name for value in session.get_outputs()]
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run; the arrays returned are the runtime's own, fresh for each call."""
+        """Run. The runtime allocates new arrays for each call."""
         results = self._session.run(self._outputs, checked_feeds(feeds, self._inputs))
         return dict(zip(self._outputs, results, strict=True))
 

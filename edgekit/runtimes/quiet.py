@@ -1,4 +1,4 @@
-"""Keep runtimes and converters from writing to the user's terminal."""
+"""Keep runtimes, exporters and converters from writing to the user's terminal."""
 
 from __future__ import annotations
 
@@ -11,16 +11,32 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-_COREMLTOOLS_LOGGERS = ("coremltools", "torchao", "torch.utils._pytree")
+
+@contextlib.contextmanager
+def quiet(*loggers: str, message: str = "") -> Iterator[None]:
+    """Ignore warnings, and log records of these loggers below ERROR, inside the `with` block.
+
+    Args:
+        loggers: names of loggers, whose children follow them.
+        message: a regular expression for the start of the warnings to ignore; "" ignores all.
+    """
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to the null device. Errors still reach the caller as exceptions.
-
-    LiteRT 2.1 and its converter log from C++ ("INFO: Created TensorFlow Lite XNNPACK delegate"),
-    and neither has a switch for it.
-    """
+    """Send file descriptor 2 to the null device. Errors still reach the caller as exceptions."""
+    # LiteRT 2.1 and litert-torch 0.10 log from C++ ("INFO: Created TensorFlow Lite XNNPACK
+    # delegate"), and neither has a switch for it.
     sys.stderr.flush()
     stderr = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -36,22 +52,11 @@ def silent_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_coremltools() -> Iterator[ModuleType]:
-    """coremltools, without its warnings and log lines inside the `with` block.
+    """coremltools, without its warnings, log lines and progress bars inside the `with` block."""
+    # On import, coremltools 9.0 warns of a torch newer than 2.7 and of libraries that exist on
+    # macOS only. edgekit's tests cover the versions that it installs together.
+    with quiet("coremltools", "torchao", "torch.utils._pytree"):
+        import coremltools
 
-    On import, coremltools 9.0 warns of a torch newer than it was tested with and of libraries that
-    exist on macOS only. While converting, it shows progress bars. edgekit's own tests cover the
-    versions it installs together.
-    """
-    levels = {name: logging.getLogger(name).level for name in _COREMLTOOLS_LOGGERS}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in _COREMLTOOLS_LOGGERS:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        try:
-            import coremltools
-
-            with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-                yield coremltools
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
+        with contextlib.redirect_stderr(io.StringIO()):  # progress bars of tqdm
+            yield coremltools

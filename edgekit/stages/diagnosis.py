@@ -1,4 +1,4 @@
-"""Why an INT8 bundle failed its gate: who suffers, where it starts, what it looks like."""
+"""Explain why an INT8 bundle failed its gate."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ def explain_failure(
     verified: catalog.PhotoSet,
     picture: Path,
 ) -> str:
-    """A few sentences, and a picture of the worst prompts.
+    """Name the worst kind of prompt and the first block that diverges, and draw the mismatch.
 
     Args:
-        programs: of the model.
-        plan: what its graphs were made by.
-        verdict: the one that failed.
-        verified: the photos that it is about.
-        picture: where the mismatch is drawn.
+        programs: those of the model.
+        plan: the plan of its graphs.
+        verdict: the failed one.
+        verified: the photos of the verdict.
+        picture: the file for a picture of the worst prompts.
     """
     worst = min(verdict.results, key=lambda result: result.iou).photo
     photo = next((p for p in verified.photos if p.id == worst), verified.photos[0])
-    said = [_worst_kind(verdict), _divergence(programs, plan, photo)]
+    sentences = [_worst_kind(verdict), _divergence(programs, plan, photo)]
     try:
         comparison_picture(verdict).save(picture)
-        said.append(f"The worst prompts are drawn in {picture}.")
+        sentences.append(f"{picture} shows the worst prompts.")
     except (BadInput, OSError) as error:
-        said.append(f"No picture: {error}.")
+        sentences.append(f"No picture: {error}.")
     if plan and "search" not in plan.recipe:
-        said.append("Next: repeat with --float-fallback, which moves blocks back to float.")
-    return " ".join(filter(None, said))
+        sentences.append("Next: repeat with --float-fallback, which moves blocks back to float.")
+    return " ".join(filter(None, sentences))
 
 
 def _worst_kind(verdict: Verdict) -> str:
     if not verdict.kinds:
         return ""
     worst = min(verdict.kinds, key=lambda kind: kind.mean_iou)
-    return f"Prompts that suffer most: {worst.kind}, mean IoU {worst.mean_iou:.4f}."
+    return f"Worst kind of prompt: {worst.kind}, mean IoU {worst.mean_iou:.4f}."
 
 
 def _divergence(programs: Programs, plan: PrecisionPlan | None, photo: catalog.Photo) -> str:
@@ -56,10 +56,10 @@ def _divergence(programs: Programs, plan: PrecisionPlan | None, photo: catalog.P
     if plan is None:
         return ""
     image = encoder_input(load_photo(photo.path), programs.row.client.preprocessing)
-    found = first_divergence(programs.encoder, plan.part(Role.ENCODER), {"image": image})
-    if found is None:
-        return f"No block's results fall below {DIVERGED_DB:.0f} dB: the errors are spread."
+    first = first_divergence(programs.encoder, plan.part(Role.ENCODER), {"image": image})
+    if first is None:
+        return f"No block falls below {DIVERGED_DB:.0f} dB: the error is spread over all of them."
     return (
-        f"First to diverge: {found.block or 'the top module'} at {found.node}, "
-        f"{found.decibels:.1f} dB; likely cause, {found.cause}."
+        f"First block to diverge: {first.block or 'the top module'} at {first.node}, "
+        f"{first.decibels:.1f} dB. Likely cause: {first.cause}."
     )

@@ -1,4 +1,4 @@
-"""Programs to graphs in the runtime's format, and golden vectors from the model in memory."""
+"""Lower programs to graphs in the runtime's format, and write golden vectors."""
 
 from __future__ import annotations
 
@@ -30,26 +30,24 @@ _LISTING = "graphs.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoweredGraphs:
-    """A model's graphs in the format that the target's runtime takes, and whose they are.
-
-    `plan` is what their nodes compute in, None for float32. `folder` also holds `golden/`. It lies
-    in the cache: read it only.
-    """
+    """A model's graphs in the format of the target's runtime."""
 
     row: ModelRow
     source: WeightsSource
     plan: PrecisionPlan | None
+    """None for float32."""
     folder: Path
+    """Holds the graphs and `golden/`. A folder of the cache: do not write to it."""
     graphs: tuple[Graph, ...]
 
 
 def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None) -> LoweredGraphs:
-    """Load, capture, rewrite and lint a model's graphs, or find them in the cache.
+    """Rewrite, lower and lint a model's graphs, or take them from the cache.
 
     Raises:
-        BadInput: the plan was made for other programs.
+        BadInput: the plan belongs to other programs.
         CheckpointMismatch: the weights do not fit.
-        GraphRejected: a graph breaks a rule of the target, or both together do not fit its memory.
+        GraphRejected: a graph breaks a rule of the target, or the graphs do not fit its memory.
     """
     key = store.stage_key(
         "graphs",
@@ -59,8 +57,8 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
         str(target.opset),
         str(sorted(target.forbidden_ops)),
         target.runtime,
-        target.runtime_versions,  # decide which operator tables the lint reads
-        str(sorted(target.options.items())),  # and these, for which sizes memory is estimated
+        target.runtime_versions,  # select the operator tables of the lint
+        str(sorted(target.options.items())),  # set the sizes that memory is estimated for
         repr(plan),
         str(sorted(tool_versions().items())),
     )
@@ -69,11 +67,11 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
     graphs: tuple[Graph, ...] = store.read_records(folder / _LISTING, kind)
     require_memory(graphs, target)
     row, source = programs.row, programs.source
-    beside = plan if lowering_applies_plan(target) else None
+    unapplied = plan if lowering_applies_plan(target) else None
     placed = tuple(
         replace(
             _placed(graph, folder),
-            plan=beside.part(graph.role) if beside else None,
+            plan=unapplied.part(graph.role) if unapplied else None,
             title=row.title,
             licence=source.licence,
         )
@@ -83,7 +81,7 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
 
 
 def _placed(graph: Graph, folder: Path) -> Graph:
-    """The same graph with the paths of the cache as it is on this machine."""
+    """The graph with its paths in the cache of this machine."""
     if isinstance(graph, OnnxGraph) and graph.weights:
         graph = replace(graph, weights=folder / graph.weights.name)
     return replace(graph, path=folder / graph.path.name)
@@ -113,7 +111,7 @@ def _build(folder: Path, programs: Programs, target: Target, plan: PrecisionPlan
 
 
 def lower_program(program: Program, target: Target, *, folder: Path) -> Graph:
-    """One program as a file of the format that the target's runtime takes."""
+    """Write one program in the format of the target's runtime."""
     from edgekit.graph.export import lower_to_onnx
     from edgekit.program.saved import save_program
 
@@ -124,7 +122,7 @@ def lower_program(program: Program, target: Target, *, folder: Path) -> Graph:
 
 
 def _with_plan(program: Program, plan: PrecisionPlan, target: Target) -> Program:
-    """The program with the plan in its types: casts, or integer codes."""
+    """The program under the plan, with casts or integer codes."""
     part = plan.part(program.role)
     if plan.asked is Precision.INT8:
         from edgekit.precision.apply.quantizer import apply_int8

@@ -1,7 +1,8 @@
-"""A plan's masks held against the reference's before anything is lowered, in PyTorch."""
+"""Compare the masks of a precision plan with the reference's in PyTorch, before lowering."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -9,41 +10,62 @@ from typing import TYPE_CHECKING
 
 from edgekit import catalog, store
 from edgekit.program.programs import Programs
-from edgekit.records import Execution, PartPlan, Precision, Session, Target
+from edgekit.records import Execution, Feeds, FloatArray, PartPlan, Precision, Session, Target
 from edgekit.runtime import Predictor
-from edgekit.stages.remembered import Remembered
 from edgekit.verification import Verdict, verify_predictors
 
 if TYPE_CHECKING:
     from edgekit.program.capture import Program
 
 Judge = Callable[[tuple[PartPlan, ...]], Verdict]
+"""From a plan (a part for each program of a model) to a verdict."""
 
 JUDGED_PHOTOS = {Precision.FP16: 1, Precision.INT8: 2}
-"""Calibration photos that the masks of a plan are judged on.
+"""Calibration photos that a plan is judged on.
 
-FP16 that breaks does so on every photo; INT8 wears masks down, which takes more of them to tell."""
+An FP16 plan that breaks a model does so on every photo. INT8 degrades masks gradually, so its
+verdict needs more photos."""
 
 
-def judge_of(
+class CachedSession:
+    """A session that keeps every result by a digest of its feeds.
+
+    A search runs the reference on the same few photos and prompts again and again.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._results: dict[bytes, dict[str, FloatArray]] = {}
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """Run, or return the result of an earlier run on equal feeds."""
+        digest = hashlib.sha256()
+        for name, array in sorted(feeds.items()):
+            digest.update(f"{name} {array.shape}".encode() + array.tobytes())
+        key = digest.digest()
+        if key not in self._results:
+            self._results[key] = self._session.run(feeds)
+        return self._results[key]
+
+
+def make_judge(
     programs: Programs,
     target: Target,
     photos: catalog.PhotoSet,
     *,
     progress: store.Progress | None = None,
 ) -> Judge:
-    """A function from a plan (a part for each program of the model) to a verdict.
+    """A judge of plans for a target.
 
-    The reference is run once per question, however many plans there are. `progress` is told the
-    number of each judgement; how many there will be is not known.
+    `progress` gets the number of each judgement; how many there will be is not known.
     """
     from edgekit.models.reference import reference_sessions
 
     client = programs.row.client
     few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
-    references = tuple(map(Remembered, reference_sessions(programs.split)))
-    session = _rounded_halves if target.precision is Precision.FP16 else _rounded_codes
-    judged = count(1)
+    references = tuple(map(CachedSession, reference_sessions(programs.split)))
+    session = _fp16_session if target.precision is Precision.FP16 else _int8_session
+    number = count(1)
 
     def judge(parts: tuple[PartPlan, ...]) -> Verdict:
         planned = tuple(map(session, programs.planned, parts, references))
@@ -55,21 +77,21 @@ def judge_of(
             execution=Execution(how="emulated", reason="planning"),
         )
         if progress:
-            progress(next(judged), None)
+            progress(next(number), None)
         return verdict
 
     return judge
 
 
-def _rounded_halves(program: Program, part: PartPlan, _: Session) -> Session:
+def _fp16_session(program: Program, part: PartPlan, _: Session) -> Session:
     from edgekit.precision.apply.casts import apply_casts
-    from edgekit.precision.apply.rounded_walk import emulated_session
+    from edgekit.precision.apply.rounded_walk import rounded_walk
 
-    return emulated_session(apply_casts(program, part))
+    return rounded_walk(apply_casts(program, part))
 
 
-def _rounded_codes(program: Program, part: PartPlan, reference: Session) -> Session:
-    """The reference itself where the plan codes nothing."""
+def _int8_session(program: Program, part: PartPlan, reference: Session) -> Session:
+    """The program under its plan, or the cached reference if the plan codes nothing."""
     from edgekit.precision.apply.coded_walk import coded_walk
 
     coded = any(line.precision is Precision.INT8 for line in part.nodes)

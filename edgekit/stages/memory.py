@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.catalog.limits import WORKSPACE, option, rising_numbers
+from edgekit.catalog.options import WORKSPACE, option, rising_numbers
 from edgekit.errors import GraphRejected
 from edgekit.records import Graph, MemoryNeed, OnnxGraph, Target
 

@@ -1,4 +1,4 @@
-"""Weights and photos to a precision plan: ranges once per weights and set, then the decision."""
+"""Make a precision plan: measure ranges once per weights and photo set, then decide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgekit.records import (
     Role,
     Target,
 )
-from edgekit.stages.judging import Judge, judge_of
+from edgekit.stages.judging import Judge, make_judge
 
 if TYPE_CHECKING:
     from edgekit.precision.decide.fp16_search import Islands
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgekit.verification import Verdict
 
 _MEASURING = ("edgekit.precision.measure.ranges", "edgekit.program.programs")
-"""The modules that decide the ranges, with all that they import."""
+"""The modules that decide the ranges, with everything that they import."""
 
 
 def make_plan(
@@ -38,20 +38,25 @@ def make_plan(
     search: bool = False,
     progress: store.Progress | None = None,
 ) -> PrecisionPlan | None:
-    """The plan for a target, or None where the runtime computes in one precision throughout.
+    """The plan for a target, or None if the runtime computes in one precision throughout.
 
-    `search`: where the INT8 recipe fails the gate on calibration photos, move blocks back to float.
-    (FP16 is always mended so.) `progress` is told of photos measured, then of plans judged.
+    Args:
+        programs: those of the model.
+        target: decides precision, recipe and gate.
+        photos: to calibrate on.
+        search: if an INT8 plan fails the gate on calibration photos, return blocks to float. An
+            FP16 plan is always searched.
+        progress: gets the number of photos measured, then of plans judged.
 
     Raises:
-        BadInput: no photo, one that cannot be read, or ranges that are not finite.
+        BadInput: there is no photo, a photo cannot be read, or a range is not finite.
         GraphRejected: no plan meets the gate.
     """
     if not plans_nodes(target):
         return None
     if target.precision is Precision.BF16:
         return _bf16_plan(programs)
-    record = _record(programs, target, photos)
+    record = _calibration_record(programs, target, photos)
     key = store.stage_key(
         "plan",
         store.code_digest(__name__),
@@ -63,18 +68,18 @@ def make_plan(
     )
 
     def build(folder: Path) -> None:
-        calibration = calibrated(programs, target, photos, record=record, on_photo=progress)
-        judge = judge_of(programs, target, photos, progress=progress)
+        calibration = measure_ranges(programs, target, photos, record=record, on_photo=progress)
+        judge = make_judge(programs, target, photos, progress=progress)
         if target.int8:
             plan = _int8_plan(programs, target, calibration, judge if search else None)
         else:
             plan = _fp16_plan(programs, calibration, judge)
-        write_plan(folder, replace(plan, calibration=_told(record, calibration)))
+        write_plan(folder, replace(plan, calibration=_published(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
 
 
-def calibrated(
+def measure_ranges(
     programs: Programs,
     target: Target,
     photos: catalog.PhotoSet,
@@ -82,9 +87,9 @@ def calibrated(
     record: CalibrationRecord,
     on_photo: store.Progress | None = None,
 ) -> Calibration:
-    """The ranges of all nodes on these photos, measured now or found in the cache.
+    """The ranges of all nodes on these photos, from the cache or measured now.
 
-    Not the decoder's where an INT8 recipe leaves it float: nothing is decided from them.
+    The decoder is left out if an INT8 recipe leaves it float: nothing depends on its ranges then.
     """
     from edgekit.precision.measure.ranges import measure, read_calibration, write_calibration
 
@@ -106,7 +111,9 @@ def _decides_on(target: Target, role: Role) -> bool:
     return target.int8 is None or role in target.int8.roles
 
 
-def _record(programs: Programs, target: Target, photos: catalog.PhotoSet) -> CalibrationRecord:
+def _calibration_record(
+    programs: Programs, target: Target, photos: catalog.PhotoSet
+) -> CalibrationRecord:
     digests = tuple(store.sha256_of(photo.path) for photo in photos.photos)
     fingerprint = store.content_key(
         "ranges",
@@ -120,13 +127,13 @@ def _record(programs: Programs, target: Target, photos: catalog.PhotoSet) -> Cal
     return CalibrationRecord(name=photos.name, photos=digests, prompts=0, sha256=fingerprint)
 
 
-def _told(record: CalibrationRecord, calibration: Calibration) -> CalibrationRecord:
-    """With a name that does not tell how the maker's disk is laid out."""
+def _published(record: CalibrationRecord, calibration: Calibration) -> CalibrationRecord:
+    """The record for the bundle: its name is the last part of a path, not the maker's folders."""
     return replace(record, name=Path(record.name).name, prompts=calibration.prompts)
 
 
 def _bf16_plan(programs: Programs) -> PrecisionPlan:
-    """Made from the programs alone: BF16 needs no ranges."""
+    """The BF16 plan, from the programs alone: BF16 has FP32's range and needs no measured ones."""
     key = store.stage_key(
         "bf16-plan",
         store.code_digest(__name__, "edgekit.precision.decide.bf16"),
@@ -143,30 +150,35 @@ def _bf16_plan(programs: Programs) -> PrecisionPlan:
     return read_plan(store.cached_dir(key, build))
 
 
-def _fp16_plan(handle: Programs, calibration: Calibration, judge: Judge) -> PrecisionPlan:
+def _fp16_plan(model: Programs, calibration: Calibration, judge: Judge) -> PrecisionPlan:
     from edgekit.precision.decide.fp16 import islands_of, planned_with
-    from edgekit.precision.decide.fp16_search import mend
+    from edgekit.precision.decide.fp16_search import keep_blocks_in_fp32
 
-    programs = handle.planned
-    measures = handle.row.graph.measures
-    measured = {
+    programs = model.planned
+    measures = model.row.graph.measures
+    by_ranges = {
         p.role: islands_of(p, calibration.ranges(p.role), measures=measures) for p in programs
     }
 
     def parts(islands: Islands) -> tuple[PartPlan, ...]:
         return tuple(planned_with(program, islands[program.role]) for program in programs)
 
-    def judged(islands: Islands) -> Verdict:
+    def judge_islands(islands: Islands) -> Verdict:
         return judge(parts(islands))
 
-    islands = measured if _tosses_coins(handle) else mend(programs, measured, judged)
-    recipe = "ranges" if islands == measured else "ranges, then search"
+    islands = by_ranges
+    if not _has_tied_candidates(model):
+        islands = keep_blocks_in_fp32(programs, by_ranges, judge_islands)
+    recipe = "ranges" if islands == by_ranges else "ranges, then search"
     return PrecisionPlan(asked=Precision.FP16, recipe=recipe, parts=parts(islands))
 
 
-def _tosses_coins(programs: Programs) -> bool:
-    """Whether the masks say little about a plan: random weights give a detector hundreds of
-    candidates whose scores nearly tie, and which of them is kept no block in FP32 decides."""
+def _has_tied_candidates(programs: Programs) -> bool:
+    """Whether the masks say little about a plan.
+
+    With random weights a detector gives hundreds of candidates with nearly equal scores. Any
+    rounding changes which of them it keeps, whatever stays FP32.
+    """
     source, client = programs.source, programs.row.client
     return source.kind == "seeded" and isinstance(client, DetectorContract)
 
@@ -174,21 +186,24 @@ def _tosses_coins(programs: Programs) -> bool:
 def _int8_plan(
     programs: Programs, target: Target, calibration: Calibration, judge: Judge | None
 ) -> PrecisionPlan:
-    """By the recipe; with a judge, relaxed until the masks meet the gate."""
+    """The plan by the recipe; with a judge, blocks return to float until the masks pass."""
     from edgekit.precision.decide.int8 import plan_int8
-    from edgekit.precision.decide.int8_search import Returned, relax
+    from edgekit.precision.decide.int8_search import FloatNodes, return_blocks_to_float
 
     recipe = target.int8
-    assert recipe is not None  # a profile of precision int8 has it
+    assert recipe is not None  # a profile of precision int8 has one
     _, *others = programs.planned
-    measured = calibration.by_role
-    still = tuple(plan_int8(each, measured.get(each.role), recipe) for each in others)
+    ranges = calibration.by_role
+    other_parts = tuple(plan_int8(each, ranges.get(each.role), recipe) for each in others)
 
-    def part(returned: Returned) -> PartPlan:
-        return plan_int8(programs.encoder, measured[Role.ENCODER], recipe, returned=returned)
+    def encoder_part(in_float: FloatNodes) -> PartPlan:
+        return plan_int8(programs.encoder, ranges[Role.ENCODER], recipe, in_float=in_float)
 
-    returned: Returned = {}
+    in_float: FloatNodes = {}
     if judge:
-        returned = relax(part({}), lambda returned: judge((part(returned), *still)))
-    name = f"int8 of {target.name}" + (", then search" if returned else "")
-    return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=(part(returned), *still))
+        in_float = return_blocks_to_float(
+            encoder_part({}), lambda nodes: judge((encoder_part(nodes), *other_parts))
+        )
+    name = f"int8 of {target.name}" + (", then search" if in_float else "")
+    parts = (encoder_part(in_float), *other_parts)
+    return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=parts)

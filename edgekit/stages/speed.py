@@ -1,4 +1,4 @@
-"""Is the INT8 file faster than the float one, where this machine can tell?"""
+"""Check that the INT8 encoder is faster than the float one, if this machine can run both."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LISTING = "artifact.json"
 
 
 def require_faster(programs: Programs, target: Target, files: RuntimeFiles) -> None:
-    """Time the INT8 encoder and the same encoder in float, in turns, as the target runs them.
+    """Time the INT8 encoder and the same encoder in float, in turns, with the target's options.
 
-    Silent where the target's runtime is not here, or where its recipe leaves the encoder float.
+    Does nothing if the target's runtime is not here or its recipe leaves the encoder float.
 
     Raises:
         GraphRejected: INT8 is not faster.
@@ -47,13 +47,13 @@ def require_faster(programs: Programs, target: Target, files: RuntimeFiles) -> N
         raise GraphRejected(
             f"The INT8 encoder takes {int8 * 1e3:.0f} ms on this machine, "
             f"the float one {fp32 * 1e3:.0f} ms.",
-            expected="INT8 that is faster: it costs accuracy",
+            expected="a faster INT8 encoder, since INT8 costs accuracy",
             next_step="export for the fp32 or bf16 target, or repeat with --force to ship it",
         )
 
 
 def _float_encoder(programs: Programs, target: Target) -> tuple[Path, Artifact]:
-    """The encoder without codes in the runtime's format, and its folder; cached."""
+    """The folder and artifact of the encoder without codes, from the cache or built now."""
     plain = replace(target, precision=Precision.FP32, int8=None)
     key = store.stage_key(
         "float-encoder",
@@ -74,7 +74,7 @@ def _float_encoder(programs: Programs, target: Target) -> tuple[Path, Artifact]:
 
 
 def _seconds(sessions: tuple[Session, Session], artifact: Artifact) -> tuple[float, float]:
-    """Median time of a run of each; both meet the same load on a busy machine."""
+    """Median time of a run of each. Taking turns gives both the same load on a busy machine."""
     feeds = {
         spec.name: np.zeros([int(size) for size in spec.shape], np.float32)
         for spec in artifact.inputs
@@ -84,7 +84,7 @@ def _seconds(sessions: tuple[Session, Session], artifact: Artifact) -> tuple[flo
         for session, taken in zip(sessions, times, strict=True):
             start = time.perf_counter()
             session.run(feeds)
-            if turn:  # the first run also sets buffers up
+            if turn:  # the first run also allocates buffers
                 taken.append(time.perf_counter() - start)
     first, second = (median(taken) for taken in times)
     return first, second

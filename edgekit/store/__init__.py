@@ -4,8 +4,7 @@ Bundles and downloads come from outside. They are checked here once and trusted 
 """
 
 from edgekit.store.bundles import MANIFEST, read_bundle, write_manifest
-from edgekit.store.cache import cache_dir, cache_entries, cache_limit, cached_dir, excess
-from edgekit.store.cache_entries import CacheEntry, damage, remove
+from edgekit.store.cache import cache_dir, cache_entries, cache_limit, cached_dir, entries_above
 from edgekit.store.code import code_digest
 from edgekit.store.digests import content_key, digest_file, sha256_of, stage_key
 from edgekit.store.documents import (
@@ -16,6 +15,7 @@ from edgekit.store.documents import (
     write_records,
 )
 from edgekit.store.downloads import Progress, checkpoint_dir, download
+from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
 
 __all__ = [
@@ -31,15 +31,15 @@ __all__ = [
     "checkpoint_dir",
     "code_digest",
     "content_key",
-    "damage",
     "digest_file",
     "download",
-    "excess",
+    "entries_above",
+    "entry_damage",
     "printable",
     "read_bundle",
     "read_records",
     "record_from_json",
-    "remove",
+    "remove_entry",
     "require_replaceable",
     "sha256_of",
     "stage_key",

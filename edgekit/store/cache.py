@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edgekit.errors import BadInput
-from edgekit.store.cache_entries import (
+from edgekit.store.entries import (
     CacheEntry,
     is_complete,
     mark_used,
     read_entries,
-    remove,
+    remove_entry,
     write_listing,
 )
 from edgekit.store.folders import part_dir
@@ -100,7 +100,7 @@ def cache_entries() -> tuple[CacheEntry, ...]:
     return read_entries(_stages())
 
 
-def excess(entries: Iterable[CacheEntry], limit: int) -> list[CacheEntry]:
+def entries_above(entries: Iterable[CacheEntry], limit: int) -> list[CacheEntry]:
     """The first of `entries` that have to go so that the rest takes at most `limit` bytes."""
     listed = list(entries)
     total = sum(entry.bytes for entry in listed)
@@ -124,9 +124,9 @@ def _evict(limit: int) -> None:
     if stamp.exists() and now - stamp.stat().st_mtime < _EVICT_EVERY_S:
         return
     stamp.touch()
-    for entry in excess(cache_entries(), limit):
+    for entry in entries_above(cache_entries(), limit):
         if entry.path not in _used_here and now - entry.last_used > _IN_USE_S:
-            remove(entry)
+            remove_entry(entry)
 
 
 def _place(part: Path, final: Path) -> None:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from edgekit.records import FileDigest
 
+_CHUNK = 1 << 20  # bytes read at a time
+
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content: 64 lower-case hex digits."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK):  # hashlib.file_digest is there from Python 3.11 on
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def digest_file(path: Path, relative_to: Path | None = None) -> FileDigest:

@@ -1,10 +1,10 @@
-"""Does the shipped file still segment like the PyTorch reference? Torch-free."""
+"""Check that a bundle's files segment like the PyTorch reference. Needs no PyTorch itself."""
 
 from edgekit.records import How
 from edgekit.verification.compare import verify_predictors
 from edgekit.verification.picture import comparison_picture
 from edgekit.verification.prompts import PromptKind, Trial
-from edgekit.verification.verdict import PromptResult, Summary, Verdict, judged, not_run, to_json
+from edgekit.verification.verdict import PromptResult, Summary, Verdict, judge, not_run, to_json
 
 __all__ = [
     "How",
@@ -14,7 +14,7 @@ __all__ = [
     "Trial",
     "Verdict",
     "comparison_picture",
-    "judged",
+    "judge",
     "not_run",
     "to_json",
     "verify_predictors",

@@ -1,4 +1,4 @@
-"""Drive the shipped artifact and the PyTorch reference through the same prompts."""
+"""Run the shipped artifact and the PyTorch reference on the same prompts and compare masks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ from edgekit.records import (
 from edgekit.runtime import Prediction, Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verification.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
-from edgekit.verification.picks import settled
-from edgekit.verification.prompts import PromptKind, Trial, subjects_of, trials_of, trials_on
-from edgekit.verification.verdict import Evidence, PromptResult, Verdict, judged
+from edgekit.verification.near_ties import resolve_near_tie
+from edgekit.verification.prompts import (
+    PromptKind,
+    Trial,
+    subjects_of,
+    trials_for_masks,
+    trials_for_subjects,
+)
+from edgekit.verification.verdict import PromptMasks, PromptResult, Verdict, judge
 
 OnPhoto = Callable[[int, int], None]
 
-KEPT = 4
-"""Prompts whose masks are kept for the picture."""
+PICTURED = 4
+"""The number of worst prompts whose masks are kept for the picture."""
 
 
 def verify_predictors(
@@ -44,11 +50,11 @@ def verify_predictors(
 ) -> Verdict:
     """Compare `candidate` with `reference` on every photo and judge the masks by `gate`.
 
-    Both predictors do their own preprocessing and postprocessing, as a client would. `on_photo` is
-    called with (done, total) after each photo. `execution` says how the candidate is run.
+    Both predictors do their own preprocessing and postprocessing, as a client would. `execution`
+    says how the candidate runs. `on_photo` is called with (done, total) after each photo.
 
     Raises:
-        BadInput: there is no photo, or one cannot be read.
+        BadInput: the set has no photos, or a photo cannot be read.
     """
     if not photos.photos:
         raise BadInput(
@@ -57,68 +63,77 @@ def verify_predictors(
             next_step="leave --photos out to use the bundled photos, or name another folder",
         )
     results: list[PromptResult] = []
-    worst: list[Evidence] = []
+    worst: list[PromptMasks] = []
     for done, photo in enumerate(photos.photos, start=1):
-        seen = _photo_evidence(candidate, reference, photo)
-        results.extend(evidence.result for evidence in seen)
-        worst = sorted(worst + seen, key=lambda evidence: evidence.result.iou)[:KEPT]
+        compared = _compare_photo(candidate, reference, photo)
+        results.extend(pair.result for pair in compared)
+        worst = sorted(worst + compared, key=lambda pair: pair.result.iou)[:PICTURED]
         if on_photo:
             on_photo(done, len(photos.photos))
-    verdict = judged(results, gate=gate, photos=len(photos.photos), execution=execution)
-    return replace(verdict, evidence=tuple(worst))
+    verdict = judge(results, gate=gate, photos=len(photos.photos), execution=execution)
+    return replace(verdict, worst_masks=tuple(worst))
 
 
-def _photo_evidence(candidate: Predictor, reference: Predictor, photo: Photo) -> list[Evidence]:
+def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> list[PromptMasks]:
     pixels = load_photo(photo.path)
     height, width = pixels.shape[:2]
     subjects = subjects_of(photo, height=height, width=width)
     candidate.set_image(pixels)
     reference.set_image(pixels)
-    seen: list[Evidence] = []
+    compared: list[PromptMasks] = []
     expected: list[Prediction] = []
     refused = reference.client.refuses
-    trials = trials_of(subjects, seed=photo.id, refuses=refused)
+    trials = trials_for_subjects(subjects, seed=photo.id, refuses=refused)
     if isinstance(reference.client, DetectorContract):
-        trials += trials_on([each.masks[0] for each in reference.everything()])
+        trials += trials_for_masks([each.masks[0] for each in reference.everything()])
     for trial in trials:
-        expected.append(_decoded(reference, trial, expected))
-        found = _decoded(candidate, trial, expected)
-        flipped: bool | None = None
-        if trial.multimask:
-            flipped = bool(np.argmax(found.scores) != np.argmax(expected[-1].scores))
-        elif isinstance(reference.client, ClientContract):
-            found, flipped = settled(
-                reference.client.masks.single,
-                found,
-                expected[-1],
-                ours=partial(_decoded, candidate, trial, expected),
-                theirs=partial(_decoded, reference, trial, expected),
-            )
+        expected.append(_predict(reference, trial, expected))
+        actual, flipped = _candidate_prediction(candidate, reference, trial, expected)
         truth = subjects[trial.subject].truth if trial.subject is not None else None
-        result = _compared(
-            photo.id, trial, truth, found=found, expected=expected[-1], flipped=flipped
+        result = _prompt_result(
+            photo.id, trial, truth, actual=actual, expected=expected[-1], flipped=flipped
         )
-        seen.append(_evidence(photo, result, reference.client, found=found, expected=expected[-1]))
+        compared.append(
+            _prompt_masks(photo, result, reference.client, actual=actual, expected=expected[-1])
+        )
     if isinstance(reference.client, DetectorContract):
-        seen.append(_everything(photo, candidate, reference))
-    return seen
+        compared.append(_compare_everything(photo, candidate, reference))
+    return compared
 
 
-def _decoded(
+def _candidate_prediction(
+    candidate: Predictor, reference: Predictor, trial: Trial, expected: Sequence[Prediction]
+) -> tuple[Prediction, bool | None]:
+    """The candidate's prediction to compare with `expected[-1]`, and whether its choice flipped."""
+    actual = _predict(candidate, trial, expected)
+    if trial.multimask:
+        return actual, bool(np.argmax(actual.scores) != np.argmax(expected[-1].scores))
+    if not isinstance(reference.client, ClientContract):
+        return actual, None
+    return resolve_near_tie(
+        reference.client.masks.single,
+        actual,
+        expected[-1],
+        decode_candidate=partial(_predict, candidate, trial, expected),
+        decode_reference=partial(_predict, reference, trial, expected),
+    )
+
+
+def _predict(
     predictor: Predictor,
     trial: Trial,
     reference_so_far: Sequence[Prediction],
     choice: MaskChoice | None = None,
 ) -> Prediction:
-    """Run one prompt on the photo that is set; a refinement takes the reference's logits.
+    """Run one prompt on the current photo. A refinement uses the reference's logits as its mask.
 
-    `choice` asks for other masks than the trial.
+    `choice` overrides which masks the trial asks for.
     """
     mask = None
     if trial.mask_from is not None:
-        # A prompt must be finite; a reference that is not has failed on trial `mask_from` already.
+        # Prompts must be finite. Logits that are not have already failed trial `mask_from`.
         mask = np.nan_to_num(reference_so_far[trial.mask_from].low_res_logits[0])
-    # Infinite logits become a verdict (`_finite`); NumPy's warning on the way would only blur it.
+    # `_finite` reports infinite logits in the verdict, so NumPy need not warn about them too.
     with np.errstate(invalid="ignore", over="ignore"):
         return predictor.predict(
             points=trial.points or None,
@@ -129,77 +144,77 @@ def _decoded(
         )
 
 
-def _compared(
+def _prompt_result(
     photo: str,
     trial: Trial,
     truth: BoolArray | None,
     *,
-    found: Prediction,
+    actual: Prediction,
     expected: Prediction,
     flipped: bool | None,
 ) -> PromptResult:
-    finite = _finite(found) and _finite(expected)
+    finite = _finite(actual) and _finite(expected)
     chosen = int(np.argmax(expected.scores))
-    logits = found.low_res_logits[chosen], expected.low_res_logits[chosen]
+    logits = actual.low_res_logits[chosen], expected.low_res_logits[chosen]
     decoded = finite and logits[0].size > 0
     return PromptResult(
         photo=photo,
         trial=trial,
-        # NaN > threshold is false, so that two broken masks are both empty and would agree.
-        iou=mask_iou(found.masks[chosen], expected.masks[chosen]) if finite else 0.0,
+        # NaN > threshold is false, so two broken masks would both be empty and agree.
+        iou=mask_iou(actual.masks[chosen], expected.masks[chosen]) if finite else 0.0,
         finite=finite,
         logit_cosine=logit_cosine(*logits) if decoded else None,
         logit_error=max_abs_error(*logits) if decoded else None,
         chosen=chosen,
         flipped=flipped,
         reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
-        candidate_truth=None if truth is None else mask_iou(found.masks[chosen], truth),
+        candidate_truth=None if truth is None else mask_iou(actual.masks[chosen], truth),
     )
 
 
-def _evidence(
+def _prompt_masks(
     photo: Photo,
     result: PromptResult,
     client: Client,
     *,
-    found: Prediction,
+    actual: Prediction,
     expected: Prediction,
-) -> Evidence:
+) -> PromptMasks:
     chosen = result.chosen
     with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.abs(found.low_res_logits[chosen] - expected.low_res_logits[chosen])
-    return Evidence(
+        difference = np.abs(actual.low_res_logits[chosen] - expected.low_res_logits[chosen])
+    return PromptMasks(
         result=result,
         photo=photo.path,
         client=client,
         reference=expected.masks[chosen],
-        candidate=found.masks[chosen],
+        candidate=actual.masks[chosen],
         logit_difference=difference,
     )
 
 
-def _everything(photo: Photo, candidate: Predictor, reference: Predictor) -> Evidence:
-    """All objects of both sides, each held against the nearest of the other's.
+def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor) -> PromptMasks:
+    """Compare all objects of both sides, each with the nearest one of the other side.
 
-    The IoU is the mean of those, over the reference's objects or the candidate's, whichever is
-    less: an object too many counts like one that is missing. What is kept is the worst of the
-    reference's objects, and what is nearest to it.
+    The IoU is the mean over the reference's objects or over the candidate's, whichever is lower, so
+    an extra object costs as much as a missing one. The masks returned are the reference's
+    worst-matched object and the candidate's nearest to it.
     """
-    found, expected = candidate.everything(), reference.everything()
-    ious = iou_table((one.masks[0] for one in expected), (one.masks[0] for one in found))
+    actual, expected = candidate.everything(), reference.everything()
+    ious = iou_table((one.masks[0] for one in expected), (one.masks[0] for one in actual))
     if ious.size:
         iou = float(min(ious.max(axis=0).mean(), ious.max(axis=1).mean()))
     else:
-        iou = float(len(found) == len(expected))
+        iou = float(len(actual) == len(expected))
     worst = int(ious.max(axis=1).argmin()) if ious.size else 0
     nearest = int(ious[worst].argmax()) if ious.size else 0
     nothing = np.zeros(reference.photo_size, dtype=np.bool_)
-    return Evidence(
+    return PromptMasks(
         result=PromptResult(
             photo=photo.id,
             trial=Trial(kind=PromptKind.EVERYTHING),
             iou=iou,
-            finite=all(map(_finite, [*found, *expected])),
+            finite=all(map(_finite, [*actual, *expected])),
             logit_cosine=None,
             logit_error=None,
             chosen=0,
@@ -210,7 +225,7 @@ def _everything(photo: Photo, candidate: Predictor, reference: Predictor) -> Evi
         photo=photo.path,
         client=reference.client,
         reference=expected[worst].masks[0] if len(expected) else nothing,
-        candidate=found[nearest].masks[0] if len(found) else nothing,
+        candidate=actual[nearest].masks[0] if len(actual) else nothing,
         logit_difference=np.empty((0, 0), np.float32),
     )
 

@@ -1,4 +1,4 @@
-"""What "segments like the reference" means in numbers."""
+"""Measures of how closely a candidate segments like the reference."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 
 from edgekit.records import BoolArray, FloatArray
 
-SAMPLED = 2**17
-"""Pixels that sets of masks are compared on: of a 640 x 480 photo a quarter."""
+SAMPLED_PIXELS = 2**17
+"""At most so many pixels are compared between sets of masks: a quarter of a 640 x 480 photo."""
 
 
 def mask_iou(first: BoolArray, second: BoolArray) -> float:
-    """Intersection over union of two masks of one shape, 0 to 1; empty against empty is 1."""
+    """Intersection over union of two masks of the same shape, 0 to 1. Two empty masks give 1."""
     union = np.count_nonzero(first | second)
     return 1.0 if union == 0 else float(np.count_nonzero(first & second) / union)
 
 
 def iou_table(first: Iterable[BoolArray], second: Iterable[BoolArray]) -> FloatArray:
-    """IoU [K, L] of each of K masks with each of L, all of one size; empty against empty is 1.
+    """IoU [K, L] of each of K masks with each of L, all of one size. Two empty masks give 1.
 
-    Counted on every n-th pixel of both axes, so that at most `SAMPLED` are: sets of hundreds of
-    masks are compared. Masks are taken one at a time.
+    Only every n-th pixel of both axes is counted, at most `SAMPLED_PIXELS`, because the sets hold
+    hundreds of masks. Masks are read one at a time.
     """
-    ours, theirs = _sampled(first), _sampled(second)
+    ours, theirs = _sample(first), _sample(second)
     if not (len(ours) and len(theirs)):
         return np.zeros((len(ours), len(theirs)), np.float32)
     shared = ours @ theirs.T
@@ -34,22 +34,22 @@ def iou_table(first: Iterable[BoolArray], second: Iterable[BoolArray]) -> FloatA
     return ious
 
 
-def _sampled(masks: Iterable[BoolArray]) -> FloatArray:
-    """[K, pixels] of zeros and ones."""
+def _sample(masks: Iterable[BoolArray]) -> FloatArray:
+    """The sampled pixels of K masks: [K, pixels] of zeros and ones."""
     rows = []
     for mask in masks:
-        step = math.ceil(math.sqrt(mask.size / SAMPLED))
+        step = math.ceil(math.sqrt(mask.size / SAMPLED_PIXELS))
         rows.append(mask[::step, ::step].reshape(-1))
     return np.array(rows, dtype=np.float32)
 
 
 def logit_cosine(first: FloatArray, second: FloatArray) -> float:
-    """Cosine of the angle between two logit maps, -1 to 1; two all-zero maps count as 1.
+    """Cosine of the angle between two logit maps, -1 to 1. Two all-zero maps give 1.
 
-    Each map is scaled by its largest magnitude first: float32 logits of 1e20 overflow when squared.
+    Each map is first scaled by its largest magnitude, because squares of 1e20 overflow float32.
     """
     a, b = (_unit_peak(logits) for logits in (first, second))
-    # Sums, not `a @ b`: BLAS starts its threads for it and took 15 ms where the cores were busy.
+    # Not `a @ b`: BLAS starts threads for it, which took 15 ms on busy cores.
     norms = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     if norms == 0.0:
         return 1.0 if not (a.any() or b.any()) else 0.0

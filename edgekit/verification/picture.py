@@ -1,7 +1,7 @@
-"""A picture of the worst prompts, so that a failed gate can be seen and not only read.
+"""A picture of the worst prompts, to see why a gate failed.
 
 One row per prompt: the photo with the prompt and the reference's mask, the same with the
-candidate's mask, and where their logits differ.
+candidate's mask, and a heat map of the difference of their logits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgekit.records import BoolArray, ClientContract, FloatArray, Rgb
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import upscale_logits
 from edgekit.verification.prompts import Point, Trial
-from edgekit.verification.verdict import Evidence, Verdict
+from edgekit.verification.verdict import PromptMasks, Verdict
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,57 +25,57 @@ PANEL = 480
 CAPTION = 24
 REFERENCE_COLOUR = (0, 114, 178)
 CANDIDATE_COLOUR = (213, 94, 0)
-"""Okabe and Ito's blue and vermilion: told apart by colour-blind readers too."""
+"""Okabe and Ito's blue and vermilion, distinct to colour-blind readers too."""
 
 
 def comparison_picture(verdict: Verdict) -> Image.Image:
     """The worst prompts of `verdict`, worst first, as one RGB picture.
 
     Raises:
-        BadInput: nothing was run, so there is nothing to draw.
+        BadInput: no prompt was run.
     """
-    if not verdict.evidence:
+    if not verdict.worst_masks:
         raise BadInput("There is no picture to draw: no prompt was run.")
-    return _stacked([_row(evidence) for evidence in verdict.evidence])
+    return _stack([_row(pair) for pair in verdict.worst_masks])
 
 
-def _row(evidence: Evidence) -> Image.Image:
-    pixels, result = load_photo(evidence.photo), evidence.result
-    heat = _heat(evidence)
+def _row(pair: PromptMasks) -> Image.Image:
+    pixels, result = load_photo(pair.photo), pair.result
+    heat = _heat(pair)
     panels = [
-        _tinted(pixels, evidence.reference, REFERENCE_COLOUR),
-        _tinted(pixels, evidence.candidate, CANDIDATE_COLOUR),
-        _heated(pixels, heat, evidence.reference != evidence.candidate),
+        _tint(pixels, pair.reference, REFERENCE_COLOUR),
+        _tint(pixels, pair.candidate, CANDIDATE_COLOUR),
+        _overlay_heat(pixels, heat, pair.reference != pair.candidate),
     ]
     captions = (
         f"reference: {result.trial.kind} on {result.photo}",
         f"candidate: IoU {result.iou:.4f}" + ("" if result.finite else ", NaN or infinite logits"),
-        _told(evidence.logit_difference) + "white: masks disagree",
+        _difference_caption(pair.logit_difference) + "white: masks disagree",
     )
     return _side_by_side([_panel(panel, result.trial) for panel in panels], captions)
 
 
-def _heat(evidence: Evidence) -> FloatArray:
-    """[H, W], the difference of the logits at the photo's size; zeros where masks have none."""
-    size = evidence.reference.shape
-    if not isinstance(evidence.client, ClientContract):
+def _heat(pair: PromptMasks) -> FloatArray:
+    """The difference of the logits at the photo's size, [H, W]; zeros for a detector."""
+    size = pair.reference.shape
+    if not isinstance(pair.client, ClientContract):
         return np.zeros(size, dtype=np.float32)
-    difference = np.nan_to_num(evidence.logit_difference)
-    return upscale_logits(difference, (size[0], size[1]), evidence.client)
+    difference = np.nan_to_num(pair.logit_difference)
+    return upscale_logits(difference, (size[0], size[1]), pair.client)
 
 
-def _told(difference: FloatArray) -> str:
+def _difference_caption(difference: FloatArray) -> str:
     known = np.nan_to_num(difference)
     return f"logit difference up to {known.max():.3g}; " if known.size else ""
 
 
-def _tinted(pixels: Rgb, mask: BoolArray, colour: tuple[int, int, int]) -> Rgb:
+def _tint(pixels: Rgb, mask: BoolArray, colour: tuple[int, int, int]) -> Rgb:
     tint = pixels * 0.45 + np.array(colour) * 0.55
     return np.where(mask[..., None], tint, pixels).astype(np.uint8)
 
 
-def _heated(pixels: Rgb, heat: FloatArray, disagree: BoolArray) -> Rgb:
-    """A dim grey photo, red to yellow with the difference, white where the masks disagree."""
+def _overlay_heat(pixels: Rgb, heat: FloatArray, disagree: BoolArray) -> Rgb:
+    """The photo in dim grey, red to yellow by difference, white where the masks disagree."""
     level = np.clip(heat / (heat.max() or 1.0), 0.0, 1.0)[..., None]
     grey = pixels.mean(axis=-1, keepdims=True) * 0.5
     flame = np.concatenate([np.full_like(level, 255.0), 220.0 * level, np.zeros_like(level)], -1)
@@ -113,7 +113,7 @@ def _side_by_side(panels: list[Image.Image], captions: tuple[str, ...]) -> Image
     return row
 
 
-def _stacked(rows: list[Image.Image]) -> Image.Image:
+def _stack(rows: list[Image.Image]) -> Image.Image:
     from PIL import Image
 
     picture = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)))

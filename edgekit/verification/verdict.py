@@ -1,7 +1,7 @@
-"""What a verification found, and whether it passes: records that print and serialise.
+"""The verdict of a verification, as records that print and serialise.
 
-A verdict never passes by absence: no prompts, a session that was not run, or one logit that is not
-finite fail it, each with its reason in `failures`.
+Nothing passes by default. No prompts, an artifact that was not run, or one logit that is not finite
+fails the verdict, with the reason in `failures`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from edgekit.verification.prompts import PromptKind, Trial
 class PromptResult:
     """One prompt on one photo, candidate against reference, at the photo's resolution.
 
-    `finite` False: some logit or score was NaN or infinite; the IoU is then 0 and the logit figures
-    are None. `chosen` is the reference's mask index (argmax of its scores), and everything is
-    compared there; `flipped` says that the candidate would have chosen another one, of several or
-    of those among which the family's rule picks a single one (`picks`; None where it picks none).
-    `*_truth` are IoUs against the annotation, None where there is none.
+    `finite` is False if a logit or score was NaN or infinite; the IoU is then 0 and the logit
+    figures are None. `chosen` is the index of the reference's best-scored mask, which is the one
+    compared. `flipped` says whether the candidate chose another one, by its scores or by the
+    family's rule (see `near_ties`); None if there was nothing to choose. `*_truth` are IoUs with
+    the annotation, None without one.
     """
 
     photo: str
@@ -41,7 +41,11 @@ class PromptResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The results of one prompt kind, or of all of them (`kind` "all")."""
+    """The results of one prompt kind, or of all kinds (`kind` "all").
+
+    Figures are over prompts: `p5_iou` is the 5th percentile, `flip_share` the share of prompts
+    whose choice flipped. A figure is None if no prompt has it.
+    """
 
     kind: str
     prompts: int
@@ -56,12 +60,12 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
-    """What a prompt's masks looked like, kept for the worst prompts so that they can be drawn.
+class PromptMasks:
+    """Both sides' masks of one prompt, kept for the worst prompts so that they can be drawn.
 
-    `reference` and `candidate` are masks [H, W] at the photo's size, `logit_difference` [256, 256]
-    is the absolute difference of their low-res logits (empty where there are none); `client` says
-    how to enlarge it.
+    `reference` and `candidate` are masks [H, W] at the photo's size. `logit_difference`
+    [side, side] is the absolute difference of their low-res logits, empty for a detector; `client`
+    says how to enlarge it.
     """
 
     result: PromptResult
@@ -77,8 +81,7 @@ class Verdict:
     """The outcome of a verification.
 
     `how`, `by` and `reason` say what ran: the target's own runtime, a stand-in, or nothing (see
-    `Execution`).
-    `failures` is empty exactly when `passed`.
+    `Execution`). `failures` is empty if and only if `passed`.
     """
 
     passed: bool
@@ -91,17 +94,17 @@ class Verdict:
     overall: Summary | None = None
     kinds: tuple[Summary, ...] = ()
     results: tuple[PromptResult, ...] = ()
-    evidence: tuple[Evidence, ...] = field(default=(), repr=False, compare=False)
+    worst_masks: tuple[PromptMasks, ...] = field(default=(), repr=False, compare=False)
 
     def worst(self, count: int = 5) -> tuple[PromptResult, ...]:
         """The `count` prompts with the lowest IoU, lowest first."""
         return tuple(sorted(self.results, key=lambda result: result.iou)[:count])
 
 
-def judged(
+def judge(
     results: Sequence[PromptResult], *, gate: Gate, photos: int, execution: Execution = NATIVE
 ) -> Verdict:
-    """The verdict on a list of results: the gate is held against all prompts together."""
+    """Judge results by a gate, which applies to all prompts together."""
     overall = summary("all", results) if results else None
     failures = _failures(overall, results, gate)
     present = [kind for kind in PromptKind if _of_kind(kind, results)]
@@ -120,7 +123,7 @@ def judged(
 
 
 def not_run(reason: str, *, gate: Gate) -> Verdict:
-    """The verdict on an artifact that could not be run here: never a pass."""
+    """The verdict on an artifact that could not be run here. It never passes."""
     failures = (f"not run: {reason}",)
     return Verdict(
         passed=False, how="not run", reason=reason, gate=gate, photos=0, failures=failures
@@ -128,7 +131,7 @@ def not_run(reason: str, *, gate: Gate) -> Verdict:
 
 
 def summary(kind: str, results: Sequence[PromptResult]) -> Summary:
-    """Sum up at least one result; a figure that no result has is None."""
+    """Summarise one or more results."""
     ious = np.array([result.iou for result in results])
     return Summary(
         kind=kind,
@@ -145,9 +148,9 @@ def summary(kind: str, results: Sequence[PromptResult]) -> Summary:
 
 
 def to_json(verdict: Verdict) -> dict[str, object]:
-    """The verdict as what `json.dumps` takes: no NaN, no pictures, the worst prompts by index."""
-    figures = asdict(replace(verdict, evidence=()))
-    del figures["evidence"]
+    """The verdict for `json.dumps`: without NaN and masks, with the worst prompts by index."""
+    figures = asdict(replace(verdict, worst_masks=()))
+    del figures["worst_masks"]
     return {**figures, "worst": [verdict.results.index(result) for result in verdict.worst()]}
 
 
@@ -159,7 +162,7 @@ def _failures(
     failures = []
     if broken := sum(not result.finite for result in results):
         failures.append(f"{broken} of {len(results)} prompts gave NaN or infinite logits or scores")
-    # Negated on purpose: a NaN in a figure or in the gate compares false, and must fail.
+    # `not >=` instead of `<`: NaN in a figure or in the gate must fail.
     if not overall.mean_iou >= gate.mean_iou:
         failures.append(f"mean IoU {overall.mean_iou:.5f} is below {gate.mean_iou:g}")
     if not overall.p5_iou >= gate.p5_iou:

@@ -47,7 +47,7 @@ from edgekit.records import (
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.stages.remembered import Remembered
+from edgekit.stages.judging import CachedSession
 from edgekit.verification import verify_predictors
 
 TEST_PHOTOS = Path(__file__).resolve().parents[3] / "shared/photos/instances.json"
@@ -117,7 +117,7 @@ def main() -> None:
         target=target,
         calibration=calibration,
         photos=_test_photos(options.annotations, options.photos, calibration),
-        reference=tuple(map(Remembered, reference_sessions(model.split))),
+        reference=tuple(map(CachedSession, reference_sessions(model.split))),
     )
     for name, encoder in _encoders(setting, options):
         setting.judge(name, encoder)
@@ -148,7 +148,7 @@ def _encoders(setting: Setting, options: argparse.Namespace) -> Iterator[tuple[s
         asked = tuple(block.split("+"))
         names = {n.node: "" for n in plan.nodes if n.node in asked or n.block.startswith(asked)}
         macs = sum(n.macs for n in plan.nodes if n.node in names) / sum(n.macs for n in plan.nodes)
-        freed = plan_int8(program, ranges, recipe, returned=names)
+        freed = plan_int8(program, ranges, recipe, in_float=names)
         yield f"{block} in float ({macs:.0%} of MACs)", coded_walk(program, freed)
     if options.nncf:
         lines = {line.node: line for line in plan_int8(program, ranges, recipe).nodes}

@@ -27,7 +27,7 @@ from edgekit.records import (
     WeightsSource,
 )
 from edgekit.runtime import opening
-from edgekit.verification import PromptKind, PromptResult, Trial, Verdict, judged
+from edgekit.verification import PromptKind, PromptResult, Trial, Verdict, judge
 
 Run = Callable[..., Result]
 
@@ -113,7 +113,7 @@ def verdict() -> Callable[..., Verdict]:
 
     def make(*ious: float, execution: Execution = NATIVE) -> Verdict:
         gate = Gate(mean_iou=0.999, min_iou=0.99)
-        return judged([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
+        return judge([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
 
     return make
 

@@ -43,8 +43,8 @@ def test_a_truncated_photo(run, bundle, photo, left_half):
     refused(run("predict", bundle, photo, "--point", "1,1"), "photo.png", "Expected:")
 
 
-def test_a_missing_photo(run, bundle, left_half):
-    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "not there")
+def test_a_photo_that_is_not_there(run, bundle, left_half):
+    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "no such file")
 
 
 def test_a_folder_instead_of_a_photo(run, bundle, tmp_path, left_half):
@@ -278,7 +278,7 @@ def test_a_manifest_that_does_not_parse(opened, bundle, command):
 @OPENS_A_BUNDLE
 def test_a_manifest_with_a_newer_schema(opened, bundle, command):
     change_manifest(bundle, lambda manifest: manifest.update(schema=99))
-    refused(opened(command), "schema 99", "Expected: schema 1")
+    refused(opened(command), "schema 99", "Expected: schema 2")
 
 
 def test_a_folder_that_is_not_a_bundle(run, tmp_path):

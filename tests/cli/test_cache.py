@@ -66,7 +66,7 @@ def test_verify_removes_what_is_damaged(run, entries):
     (entries[2] / "data").unlink()
     shown = run("cache", "verify").stdout
     assert f"Removed {entries[1].name}: the SHA-256 of data differs." in shown
-    assert f"Removed {entries[2].name}: files are missing" in shown
+    assert f"Removed {entries[2].name}: its files are not those of its listing." in shown
     assert kinds(run) == ["graphs"]
 
 

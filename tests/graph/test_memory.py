@@ -61,6 +61,6 @@ def test_the_model_given_keeps_its_dynamic_dimensions() -> None:
     assert model.SerializeToString() == before
 
 
-def test_a_size_that_cannot_be_told_is_an_error() -> None:
-    with pytest.raises(GraphRejected, match="How much memory x takes cannot be told"):
+def test_an_unknown_size_is_an_error() -> None:
+    with pytest.raises(GraphRejected, match="The memory of x cannot be estimated"):
         memory_need(_graph("y = Relu (x)"), {})

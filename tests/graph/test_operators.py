@@ -193,7 +193,7 @@ ASYMMETRIC = {
     "needs a zero point of 0": _quantized(zero="3"),
     "needs int8, not uint8": _quantized(kind="uint8"),
     "needs scales above zero": _quantized(scale="-0.5"),
-    "needs a zero point: without": _graph(
+    "needs a zero point: ONNX defaults": _graph(
         "q = QuantizeLinear (x, scale)  y = DequantizeLinear (q, scale)",
         constants="float scale = {0.5}",
     ),

@@ -143,7 +143,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_has_no_counterpart_is_refused_with_the_reason(why: str) -> None:
-    with pytest.raises(GraphRejected, match="cannot be said in opset 13") as caught:
+    with pytest.raises(GraphRejected, match="cannot be written in opset 13") as caught:
         opset_13(REFUSED[why])
     assert why in str(caught.value)
 

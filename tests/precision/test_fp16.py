@@ -11,7 +11,7 @@ from edgekit.models import registry
 from edgekit.models.encoders.efficientvit import LinearAttention
 from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
 from edgekit.precision.apply.casts import apply_casts
-from edgekit.precision.apply.rounded_walk import emulated_session
+from edgekit.precision.apply.rounded_walk import rounded_walk
 from edgekit.precision.decide.fp16 import islands_of, planned_with
 from edgekit.precision.measure.ranges import Ranges, measure
 from edgekit.program.capture import capture_encoder
@@ -31,9 +31,7 @@ def islands(model, calibration) -> dict[Role, dict[str, str]]:
 
 def emulated(model, islands):
     programs = [model.program(role) for role in Role]
-    sessions = [
-        emulated_session(apply_casts(p, planned_with(p, islands[p.role]))) for p in programs
-    ]
+    sessions = [rounded_walk(apply_casts(p, planned_with(p, islands[p.role]))) for p in programs]
     return model.predictor(*sessions)
 
 
@@ -138,7 +136,7 @@ def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(p
     image = {"image": np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), np.float32)}
     exact = Walk(program, lambda _, result: result).run(image)["image_embeddings"]
     plain, planned = (
-        emulated_session(apply_casts(program, planned_with(program, islands))).run(image)
+        rounded_walk(apply_casts(program, planned_with(program, islands))).run(image)
         for islands in ({}, found)
     )
     assert not np.isfinite(plain["image_embeddings"]).all()
@@ -154,7 +152,7 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
     applied = apply_casts(encoder, planned_with(encoder, {"layer_norm": "x"}))
     _, path = lowered(applied)
     image = np.random.default_rng(0).standard_normal((1, 3, 256, 256), np.float32)
-    first = emulated_session(applied).run({"image": image})["image_embeddings"]
+    first = rounded_walk(applied).run({"image": image})["image_embeddings"]
     session = ort.InferenceSession(rounding_twin(path), providers=["CPUExecutionProvider"])
     (second,) = session.run(None, {"image": image})
     exact = Walk(encoder, lambda _, result: result).run({"image": image})["image_embeddings"]

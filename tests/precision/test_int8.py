@@ -232,12 +232,12 @@ def test_a_role_that_the_recipe_leaves_out_stays_float(program: Program, ranges:
 
 
 def test_returned_nodes_carry_their_reason(program: Program, ranges: Ranges) -> None:
-    part = plan_int8(program, ranges, UINT8, returned={"conv2d_1": "search: +0.021 IoU"})
+    part = plan_int8(program, ranges, UINT8, in_float={"conv2d_1": "search: +0.021 IoU"})
     line = next(line for line in part.nodes if line.node == "conv2d_1")
     assert (line.precision, line.reason) == (Precision.FP32, "search: +0.021 IoU")
     assert not line.inputs
     with pytest.raises(BadInput, match="no nodes conv2d_99"):
-        plan_int8(program, ranges, UINT8, returned={"conv2d_99": ""})
+        plan_int8(program, ranges, UINT8, in_float={"conv2d_99": ""})
 
 
 def test_every_int8_target_has_a_recipe_and_no_other() -> None:
@@ -330,14 +330,14 @@ def test_nothing_diverges_in_a_sound_plan(program: Program, ranges: Ranges, imag
     assert first_divergence(program, plan_int8(program, ranges, UINT8), image) is None
 
 
-def test_values_beyond_what_calibration_gave_are_named(
+def test_values_outside_the_calibrated_range_are_named(
     program: Program, ranges: Ranges, image
 ) -> None:
     bright = ranges.by_name["relu"]
     dark = replace(ranges, by_name={**ranges.by_name, "relu": replace(bright, usual_high=0.1)})
     found = first_divergence(program, plan_int8(program, dark, UINT8), image)
     assert found is not None
-    assert re.search(r"range: \d+% of relu lie beyond", found.cause)
+    assert re.search(r"range: \d+% of relu lies outside", found.cause)
 
 
 # --- what is too coarse ---------------------------------------------------------------------------

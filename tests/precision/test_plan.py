@@ -53,7 +53,7 @@ def test_a_plan_is_read_as_it_was_written(tiny, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda lines: (replace(lines[0], node="conv2d_99"), *lines[1:]), "not there: conv2d_99"),
+        (lambda lines: (replace(lines[0], node="conv2d_99"), *lines[1:]), "nodes: conv2d_99"),
         (lambda lines: lines[1:], "left out: conv2d"),
         (lambda lines: (lines[0], *lines), "named twice: conv2d"),
     ],

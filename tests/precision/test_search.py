@@ -1,9 +1,11 @@
+"""The search for blocks that must stay FP32."""
+
 from __future__ import annotations
 
 import pytest
 
 from edgekit.errors import GraphRejected
-from edgekit.precision.decide.fp16_search import MOST_TRIES, Islands, blocks_of, mend
+from edgekit.precision.decide.fp16_search import MOST_TRIES, Islands, blocks_of, keep_blocks_in_fp32
 from edgekit.records import Gate, Role
 from edgekit.verification import Summary, Verdict
 
@@ -41,50 +43,52 @@ def programs(tiny):
     return [tiny().program(role) for role in Role]
 
 
-def test_nothing_is_moved_where_the_gate_holds(tiny) -> None:
+def test_nothing_moves_if_the_gate_passes(tiny) -> None:
     judge = judge_that_needs()
-    assert mend(programs(tiny), NONE, judge) == NONE
+    assert keep_blocks_in_fp32(programs(tiny), NONE, judge) == NONE
     assert len(judge.asked) == 1
 
 
 def test_the_block_at_fault_is_found(tiny) -> None:
-    found = mend(programs(tiny), NONE, judge_that_needs("conv2d_1"))
-    assert found == {Role.ENCODER: {"conv2d_1": REASON}, Role.DECODER: {}}
+    islands = keep_blocks_in_fp32(programs(tiny), NONE, judge_that_needs("conv2d_1"))
+    assert islands == {Role.ENCODER: {"conv2d_1": REASON}, Role.DECODER: {}}
 
 
 def test_two_blocks_of_different_programs(tiny) -> None:
-    found = mend(programs(tiny), NONE, judge_that_needs("conv2d_2", "conv_transpose2d"))
-    assert "conv2d_2" in found[Role.ENCODER]
-    assert "conv_transpose2d" in found[Role.DECODER]
-    assert "conv2d" not in found[Role.ENCODER]
+    islands = keep_blocks_in_fp32(
+        programs(tiny), NONE, judge_that_needs("conv2d_2", "conv_transpose2d")
+    )
+    assert "conv2d_2" in islands[Role.ENCODER]
+    assert "conv_transpose2d" in islands[Role.DECODER]
+    assert "conv2d" not in islands[Role.ENCODER]
 
 
 def test_islands_from_ranges_keep_their_reasons(tiny) -> None:
     given = {Role.ENCODER: {"conv2d": "range 9.1e4 exceeds FP16"}, Role.DECODER: {}}
-    found = mend(programs(tiny), given, judge_that_needs("conv2d", "layer_norm"))
-    assert found[Role.ENCODER]["conv2d"] == "range 9.1e4 exceeds FP16"
-    assert found[Role.ENCODER]["layer_norm"] == REASON
+    islands = keep_blocks_in_fp32(programs(tiny), given, judge_that_needs("conv2d", "layer_norm"))
+    assert islands[Role.ENCODER]["conv2d"] == "range 9.1e4 exceeds FP16"
+    assert islands[Role.ENCODER]["layer_norm"] == REASON
 
 
-def test_errors_spread_over_all_blocks_end_in_bounded_time_with_masks_that_pass(tiny) -> None:
+def test_a_fault_in_every_block_is_found_in_bounded_time(tiny) -> None:
     blocks = blocks_of(programs(tiny), NONE)
     judge = judge_that_needs(*(node for block in blocks for node in block.nodes))
-    found = mend(programs(tiny), NONE, judge)
-    assert judge(found).passed
+    islands = keep_blocks_in_fp32(programs(tiny), NONE, judge)
+    assert judge(islands).passed
     assert len(judge.asked) <= MOST_TRIES + 3
 
 
-def test_a_search_cut_short_keeps_what_passes(tiny, monkeypatch) -> None:
+def test_a_search_cut_short_still_passes(tiny, monkeypatch) -> None:
     monkeypatch.setattr("edgekit.precision.decide.fp16_search.MOST_TRIES", 2)
     judge = judge_that_needs("conv2d_2", "conv_transpose2d")
-    found = mend(programs(tiny), NONE, judge)
-    assert judge(found).passed
+    islands = keep_blocks_in_fp32(programs(tiny), NONE, judge)
+    assert judge(islands).passed
     assert len(judge.asked) <= 2 + 3
 
 
-def test_a_gate_that_fp32_fails_is_an_error_and_no_plan(tiny) -> None:
+def test_a_gate_that_fails_in_fp32_is_an_error(tiny) -> None:
     with pytest.raises(GraphRejected, match="FP32 too"):
-        mend(programs(tiny), NONE, judge_that_needs(ceiling=0.5))
+        keep_blocks_in_fp32(programs(tiny), NONE, judge_that_needs(ceiling=0.5))
 
 
 def test_blocks_cover_every_node_once(tiny) -> None:

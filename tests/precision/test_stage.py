@@ -1,4 +1,4 @@
-"""The stage over a model in miniature: what is cached, what a plan says it was measured on."""
+"""The stage on a tiny model: what it caches, and the calibration that a plan names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
 from edgekit.stages import judging
 from edgekit.stages.precision import make_plan
-from edgekit.stages.verification import uncalibrated
+from edgekit.stages.verification import without_calibration_photos
 from edgekit.store import sha256_of
 from edgekit.verification import verify_predictors
 
@@ -26,7 +26,7 @@ SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
 
 @pytest.fixture
 def programs(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
-    """Programs of the model in miniature, as if it were NanoSAM; a cache of its own."""
+    """Programs of the tiny model under NanoSAM's name, with a cache of their own."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(judging, "JUDGED_PHOTOS", dict.fromkeys(Precision, 1))
     model = tiny(1e6)
@@ -55,7 +55,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[PhotoSet]:
     return sets
 
 
-def test_a_plan_says_what_it_was_measured_on_and_is_made_once(programs, photos, measured) -> None:
+def test_a_plan_names_its_calibration_and_is_made_once(programs, photos, measured) -> None:
     target = catalog.target("jetson-fp16")
     plan = make_plan(programs, target, photos)
     assert plan is not None
@@ -70,7 +70,7 @@ def test_a_plan_says_what_it_was_measured_on_and_is_made_once(programs, photos, 
     assert len(measured) == 1
 
 
-def test_ranges_are_shared_by_targets_and_measured_anew_for_other_photos(
+def test_targets_share_ranges_and_other_photos_are_measured_again(
     programs, photos, measured, tmp_path
 ) -> None:
     make_plan(programs, catalog.target("jetson-fp16"), photos)
@@ -97,7 +97,7 @@ def test_bf16_is_for_the_encoder_and_needs_no_photo(programs, measured) -> None:
     assert not measured
 
 
-def test_an_unreadable_photo_leaves_nothing(programs, tmp_path) -> None:
+def test_an_unreadable_photo_leaves_no_plan(programs, tmp_path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     target = catalog.target("jetson-fp16")
     with pytest.raises(BadInput, match=r"broken\.jpg"):
@@ -105,9 +105,9 @@ def test_an_unreadable_photo_leaves_nothing(programs, tmp_path) -> None:
     assert not list((tmp_path / "cache").rglob("precision.json"))
 
 
-def test_what_was_calibrated_on_is_not_verified(nanosam_like_bundle) -> None:
+def test_calibration_photos_are_not_verified(nanosam_like_bundle) -> None:
     bundle, calibrated = nanosam_like_bundle
-    left = uncalibrated(bundle, catalog.image_set())
+    left = without_calibration_photos(bundle, catalog.image_set())
     assert not {photo.id for photo in left.photos} & {photo.id for photo in calibrated.photos}
     assert len(left.photos) + len(calibrated.photos) == len(catalog.image_set().photos)
 
@@ -122,7 +122,7 @@ def nanosam_like_bundle(programs, photos, tmp_path):
     return Bundle(path=tmp_path, manifest=replace(manifest, calibration=plan.calibration)), photos
 
 
-def test_an_emulated_verdict_says_why(tiny, photos) -> None:
+def test_an_emulated_verdict_gives_the_reason(tiny, photos) -> None:
     from edgekit.program.walk import Walk
 
     model = tiny()

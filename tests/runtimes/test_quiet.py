@@ -1,15 +1,17 @@
-"""What C++ writes to stderr is hidden inside, and only there."""
+"""Output of C++ code, warnings and log lines are hidden inside the block, and only there."""
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 
 import pytest
 
-from edgekit.runtimes.quiet import silent_stderr
+from edgekit.runtimes.quiet import quiet, silent_stderr
 
 
-def test_only_what_is_written_inside_is_hidden(capfd: pytest.CaptureFixture[str]) -> None:
+def test_stderr_is_hidden_inside_only(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before\n")
     with silent_stderr():
         os.write(2, b"inside\n")
@@ -36,3 +38,22 @@ def test_no_file_descriptor_is_left_open() -> None:
     last = opened()
     os.close(last)
     assert last == first
+
+
+def test_warnings_and_log_lines_are_hidden_inside_only(caplog: pytest.LogCaptureFixture) -> None:
+    child = logging.getLogger("some.library.part")
+    with quiet("some.library"):
+        child.warning("inside")
+        child.error("an error")
+        warnings.warn("inside", stacklevel=1)
+    child.warning("after")
+    assert caplog.messages == ["an error", "after"]
+    with pytest.warns(UserWarning, match="after"):
+        warnings.warn("after", stacklevel=1)
+
+
+def test_only_the_named_warnings_are_hidden() -> None:
+    with quiet(message=".*LeafSpec"):
+        warnings.warn("uses LeafSpec", stacklevel=1)
+        with pytest.warns(UserWarning, match="other"):
+            warnings.warn("other", stacklevel=1)

@@ -238,11 +238,19 @@ def test_huge_manifest(bundle: Path) -> None:
     assert "larger than" in refusal(bundle)
 
 
-def test_manifest_schema_of_another_edgekit(tampered: Tamper) -> None:
+def test_schema_of_another_edgekit(tampered: Tamper) -> None:
     path = tampered(lambda document: document.update(schema=2, edgekit="9.1", novelty={}))
     with pytest.raises(BundleCorrupt, match=r"schema 2; edgekit 9\.1") as caught:
         read_bundle(path)
     assert caught.value.expected == "schema 1"
+
+
+def test_bundle_of_edgekit_0_1_still_opens(tampered: Tamper) -> None:
+    def as_0_1(document):
+        for artifact in document["artifacts"]:
+            artifact["weights"] = None
+
+    assert read_bundle(tampered(as_0_1)).manifest.artifacts
 
 
 def test_control_characters_do_not_reach_the_terminal(tampered: Tamper) -> None:

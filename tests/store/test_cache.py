@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import BadInput
-from edgekit.store import cache, cache_dir, cache_entries, cached_dir, damage, remove, stage_key
+from edgekit.store import (
+    cache,
+    cache_dir,
+    cache_entries,
+    cached_dir,
+    entry_damage,
+    remove_entry,
+    stage_key,
+)
 
 HOUR = 3600.0
 
@@ -183,17 +191,17 @@ def test_an_entry_has_its_kind_size_and_last_use() -> None:
 
 def test_damage_is_found_by_digest() -> None:
     entry = cached_dir("key", fill)
-    assert damage(entry) is None
+    assert entry_damage(entry) is None
     (entry / "inner" / "graph.onnx").write_bytes(b"other")
     assert cached_dir("key", never) == entry  # a hit only compares sizes
-    assert damage(entry) == "the SHA-256 of inner/graph.onnx differs"
+    assert entry_damage(entry) == "the SHA-256 of inner/graph.onnx differs"
 
 
 @pytest.mark.parametrize("listing", ["{", "[]", "{}", '{"inner/graph.onnx": 5}'])
 def test_a_listing_that_does_not_fit_is_damage(listing: str) -> None:
     entry = cached_dir("key", fill)
     (entry / ".files.json").write_text(listing)
-    assert "missing" in str(damage(entry))
+    assert "not those of its listing" in str(entry_damage(entry))
     assert cached_dir("key", fill) == entry
     assert "sha256" in json.loads((entry / ".files.json").read_text())["inner/graph.onnx"]
 
@@ -202,13 +210,13 @@ def test_an_entry_that_was_used_meanwhile_is_not_removed() -> None:
     used_hours_ago(cached_dir("key", fill), 3)
     (listed,) = cache_entries()
     cached_dir("key", never)
-    assert not remove(listed)
+    assert not remove_entry(listed)
     assert cached_dir("key", never).is_dir()
 
 
 def test_an_entry_that_another_process_removed() -> None:
     cached_dir("key", fill)
     (listed,) = cache_entries()
-    assert remove(listed)
-    assert not remove(listed)
+    assert remove_entry(listed)
+    assert not remove_entry(listed)
     assert cache_entries() == ()

@@ -21,14 +21,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# Version read -> requirement with the digests of the wheels for CPython 3.11 and 3.12.
+# Requirement per major version, with the digests of its wheels for CPython 3.10 to 3.13. NVIDIA
+# made none of 8.6 for 3.12, and none of 8.6 and 10.3 for 3.13.
 WHEELS = {
     "8": "tensorrt-bindings==8.6.1"
+    " --hash=sha256:6f9d26d5d8f6b87d62048c5ef4bb33b179cdf944d1b28480458d8c27d1e65456"
     " --hash=sha256:705cfab5c60f0bed7d939559d880165a761bd9ac0f4203004948a760eef99838",
     "10": "tensorrt-cu12-bindings==10.3.0"
+    " --hash=sha256:1d6e4cf08ef1f54f6fd44a33cf6b253050af2fc6e9a1d92e40e1436a1d858eb0"
     " --hash=sha256:59ace22d7f2ca1e9dcde2cb0cb5916912cb3cd5a9d72dd7852be0160d9b3a0ee"
     " --hash=sha256:f5c2582aeaa7f5628d2c4d4148a701ebe97be78f7ff3b46a617f0ee0cb5460f2",
     "11": "tensorrt-cu13-bindings==11.4.0.106"
+    " --hash=sha256:1d17853da33a186c4d4d39995c1186bb59f643689aabac9c3e33ae5f0ba402f5"
+    " --hash=sha256:bac9a362c9189b5f5dd0444213913846e4b46003237834958e890eff57d86ed5"
     " --hash=sha256:d072ac2a095e2be749fefc847adfb25d5ebe70303401df62ede8fe67a59f27fc"
     " --hash=sha256:5fc7a6c412881f7212030893bd5531b1a0ff415c72c7678dfe4ead7a7765b38d",
 }

@@ -169,7 +169,7 @@ def test_an_engine_that_tensorrt_does_not_load_is_refused_with_the_command(
     bindings_of: Callable[..., Any], artifact: Artifact
 ) -> None:
     fakes = Engine(bindings_of("10"), loads=False)
-    with pytest.raises(RuntimeMissing, match=r"TensorRT 10\.3\.0 does not load it") as caught:
+    with pytest.raises(RuntimeMissing, match=r"TensorRT 10\.3\.0 cannot load it") as caught:
         EngineSession(fakes.module, b"plan", artifact)
     assert "./build.sh" in str(caught.value.next_step)
 

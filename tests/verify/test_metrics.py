@@ -1,3 +1,5 @@
+"""IoU, logit cosine and logit error."""
+
 import numpy as np
 import pytest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from edgekit.pipeline import Bench
 
 
-class Against(StrEnum):
-    """What bundles can be compared with besides each other."""
+class Against(Enum):
+    """What else can be timed. Typer 0.26 takes no list of Literal."""
 
     PYTORCH = "pytorch"
     COMPILE = "torch-compile"

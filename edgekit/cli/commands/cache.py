@@ -54,7 +54,7 @@ def prune(
     """Remove entries, the least recently used first. Not while an export or training runs."""
     from edgekit.cli.progress import reporting
     from edgekit.errors import BadInput
-    from edgekit.store import cache_entries, cache_limit, excess, remove
+    from edgekit.store import cache_entries, cache_limit, entries_above, remove_entry
 
     if everything and to is not None:
         raise BadInput(
@@ -64,11 +64,11 @@ def prune(
         )
     limit = cache_limit() if to is None else int(to * 1e9)
     entries = cache_entries()
-    pruned = list(entries) if everything else excess(entries, limit)
+    pruned = list(entries) if everything else entries_above(entries, limit)
     with reporting() as report, report.stage("prune"):
         removed = []
         for done, entry in enumerate(pruned, start=1):
-            if remove(entry):
+            if remove_entry(entry):
                 removed.append(entry)
             report.progress(done, len(pruned))
     typer.echo(f"Removed {_total(removed)}; {_total(cache_entries())} left.")
@@ -78,13 +78,13 @@ def prune(
 def verify() -> None:
     """Compare every file with its SHA-256, and remove entries that are damaged."""
     from edgekit.cli.progress import reporting
-    from edgekit.store import cache_entries, damage, remove
+    from edgekit.store import cache_entries, entry_damage, remove_entry
 
     entries = cache_entries()
     damaged = {}
     with reporting() as report, report.stage("verify"):
         for done, entry in enumerate(entries, start=1):
-            if (problem := damage(entry.path)) and remove(entry):
+            if (problem := entry_damage(entry.path)) and remove_entry(entry):
                 damaged[entry.key] = problem
             report.progress(done, len(entries))
     for key, problem in damaged.items():

@@ -89,7 +89,7 @@ def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask
     from edgekit.records import DetectorContract
 
     for prompt in prompts:
-        prompt.check_taken(predictor.client, multimask=multimask)
+        prompt.check_supported(predictor.client, multimask=multimask)
     if prompts:
         return
     if not isinstance(predictor.client, DetectorContract):

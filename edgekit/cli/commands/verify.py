@@ -54,7 +54,7 @@ def verify(
     if json_file:
         _write_json(verdict, json_file)
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
-    if picture and verdict.evidence:
+    if picture and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
         typer.echo(f"Worst prompts drawn: {picture}", err=True)
     raise typer.Exit(exit_code(verdict))

@@ -1,8 +1,8 @@
-"""What each version of a runtime's ONNX parser imports, as tables, and a graph held against them.
+"""Tables of what each version of a runtime's ONNX parser imports, and a check against them.
 
-TensorRT's builder is not on the public package index, so that a graph cannot be tried before it is
-on the device; its parser's own table of operators (`source` of each file) is the next best. Left
-out are the limits of recurrent and control-flow operators, which no graph of edgekit has.
+TensorRT's builder is not on the public package index, so a graph cannot be tried before it reaches
+the device. The parser's own operator table (`source` in each file) is the next best check. The
+tables leave out limits of recurrent and control-flow operators, which edgekit's graphs never use.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ _TYPES: dict[int, str] = {
     TensorProto.INT64: "int64",
     TensorProto.BOOL: "bool",
 }
-# Operators whose data is not the first operand; None: the type is that of the output.
+# Operators whose data is not the first operand. None: the output decides the type.
 _DATA_OPERAND = {"Where": 1, "Constant": None, "ConstantOfShape": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorTable:
-    """One version of one runtime.
+    """The operators of one version of one runtime.
 
-    `operators` maps types of the data operand ("fp32 fp16") to the operators that take them, and
-    `casts` what the parser makes of other types. `constant_operands` are positions that must hold
-    constants, `ranks` those allowed of the data operand, `outputs` how many may be used, and
-    `attributes` the values allowed of an attribute that is given.
+    `operators` maps types of the data operand ("fp32 fp16") to the operators that take them.
+    `casts` maps other types to the type that the parser turns them into. By operator:
+    `constant_operands` are positions that must hold constants, `ranks` the allowed ranks of the
+    data operand, `outputs` the number of outputs that may be used, and `attributes` the allowed
+    values of an attribute where it is given.
     """
 
     runtime: str
@@ -73,9 +74,10 @@ def operator_tables() -> tuple[OperatorTable, ...]:
 
 
 def tables_for(target: Target) -> tuple[OperatorTable, ...]:
-    """The tables of the versions that a target accepts: a graph must fit each of them.
+    """The tables of the versions that a target accepts; a graph must fit each of them.
 
-    Without a table of its own, the oldest version accepted is held to the one before: parsers grow.
+    If the oldest accepted version has no table, the table of the version before it applies, since
+    a parser only gains operators from version to version.
     """
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
@@ -93,14 +95,14 @@ def tables_for(target: Target) -> tuple[OperatorTable, ...]:
 
 
 def breaches(graph: TypedGraph, table: OperatorTable) -> Iterator[tuple[NodeProto, str]]:
-    """Nodes that the table does not allow, each with what is wrong."""
+    """Nodes that the table does not allow, each with the problem."""
     for node in graph.nodes:
         types = table.types_of(node.op_type)
         if not types:
             yield node, "is not imported"
             continue
-        if (used := _data_type(node, graph, table)) not in types:
-            yield node, f"is imported for {', '.join(sorted(types))}, not for {used}"
+        if (dtype := _data_type(node, graph, table)) not in types:
+            yield node, f"is imported for {', '.join(sorted(types))}, not for {dtype}"
         for problem in _misuses(node, graph, table):
             yield node, problem
 
@@ -131,10 +133,14 @@ def _misuses(node: NodeProto, graph: TypedGraph, table: OperatorTable) -> Iterat
 
 
 def _is_constant(name: str, graph: TypedGraph) -> bool:
-    """A constant, or one that is stored quantized."""
-    makers = (node for node in graph.nodes if name in node.output)
-    return name in graph.constants or any(
-        node.op_type == "DequantizeLinear" and _is_constant(node.input[0], graph) for node in makers
+    """Whether a tensor is a constant, possibly stored in quantized form."""
+    if name in graph.constants:
+        return True
+    node = graph.producers.get(name)
+    return (
+        node is not None
+        and node.op_type == "DequantizeLinear"
+        and _is_constant(node.input[0], graph)
     )
 
 

@@ -1,6 +1,7 @@
-"""One rewrite per file, each with its test.
+"""Rewrites of an ONNX graph: one per file, each with its test, in one ordered table (`table`).
 
-A pass takes a torch module or an ONNX model and returns a rewritten one; it never changes what it
-was given, and the result computes the same numbers. Passes over modules come before capture, so
-that every lowering (ONNX, Core ML, LiteRT) profits; passes over ONNX repair what the exporter adds.
+A pass returns a rewritten graph that computes the same numbers, up to the rounding that it states.
+Rewrites that need the model's architecture work on the captured program (`program.passes`), so that
+every lowering profits. The passes here repair what the ONNX exporter adds and adapt the graph to a
+target.
 """

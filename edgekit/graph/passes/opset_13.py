@@ -1,11 +1,11 @@
-"""Say a graph of opset 18 to 20 in the words of opset 13, the last that TensorRT 8.2 reads.
+"""Rewrite a graph of opset 18 to 20 in opset 13, the last one that TensorRT 8.2 reads.
 
-torch's exporter starts at opset 18, and `onnx.version_converter` has no way down for
-LayerNormalization, Gelu or the reductions; so the rewrites are here, each exact. An operator that
-kept its meaning is copied, one that changed in a way not listed is refused: nothing is guessed.
+torch.onnx.export (2.13) starts at opset 18, and `onnx.version_converter` (1.23) cannot convert
+LayerNormalization, Gelu or the reductions downwards. The rewrites here are exact. An operator that
+kept its meaning is copied; an operator with an unlisted change is rejected.
 
-What 13 does not have is computed in float32, whatever the type around it: the squared deviations of
-a layer norm leave float16 at 256, and 1 + erf loses all digits where erf is near -1.
+Operators that opset 13 lacks are computed in float32, whatever type surrounds them: the squared
+deviations of a layer norm exceed float16 from 256 on, and 1 + erf loses all digits near erf = -1.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from edgekit.graph.typed_graph import TypedGraph, typed_graph
 
 OPSET = 13
 IR_VERSION = 7
-"""Of the file format that came with opset 13 (onnx/docs/Versioning.md)."""
+"""Version of the file format that belongs to opset 13 (onnx/docs/Versioning.md)."""
 
-# Later versions only take more types (onnx/docs/Changelog.md).
+# Later versions of these only accept more types (onnx/docs/Changelog.md).
 # fmt: off
 _WIDENED = frozenset({
     "Add", "Constant", "ConstantOfShape", "DequantizeLinear", "Div", "Equal", "GreaterOrEqual",
     "Identity", "LeakyRelu", "LessOrEqual", "Mul", "PRelu", "Pow", "Relu", "Size", "Sub", "Where",
 })
 # fmt: on
-# Attributes that came later, with the value at which the operator does what it did before.
+# Attributes that later versions added, with the value that keeps the old meaning.
 _LATER_ATTRIBUTES: dict[str, dict[str, object]] = {
     "BatchNormalization": {"training_mode": 0},
     "Cast": {"saturate": 1},
@@ -43,13 +43,13 @@ _LATER_ATTRIBUTES: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Draft:
-    """What the rewrites may ask about the graph, and the constants that they add to it."""
+    """The graph that is rewritten, and the constants that the rewrites add to it."""
 
     graph: TypedGraph
     added: list[TensorProto] = field(default_factory=list)
 
     def constant(self, node: NodeProto, role: str, value: np.ndarray) -> str:
-        """The name of a new constant that belongs to this node."""
+        """Add a constant that belongs to this node, and return its name."""
         name = f"{node.output[0]}.{role}"
         self.added.append(numpy_helper.from_array(value, name))
         return name
@@ -59,7 +59,7 @@ def opset_13(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in opset 13 that computes the same. Shape annotations are dropped.
 
     Raises:
-        GraphRejected: an operator has no counterpart, or is used in a way that has none.
+        GraphRejected: an operator, or the way it is used, has no counterpart in opset 13.
     """
     draft = _Draft(graph=typed_graph(model))
     nodes = [new for node in model.graph.node for new in _rewritten(node, draft)]
@@ -97,8 +97,8 @@ def _same_version(node: NodeProto, opset: int) -> bool:
 
 def _no_counterpart(node: NodeProto, why: str) -> GraphRejected:
     return GraphRejected(
-        f"{node.op_type} -> {node.output[0]} cannot be said in opset {OPSET}: {why}.",
-        expected=f"operators as opset {OPSET} has them, or those that {__name__} rewrites",
+        f"{node.op_type} -> {node.output[0]} cannot be written in opset {OPSET}: {why}.",
+        expected=f"operators of opset {OPSET}, or those that {__name__} rewrites",
         next_step="change the model definition, or add the rewrite",
     )
 
@@ -107,12 +107,12 @@ def _no_counterpart(node: NodeProto, why: str) -> GraphRejected:
 
 
 def _attribute(node: NodeProto, name: str, default: object = None) -> object:
-    found = [helper.get_attribute_value(a) for a in node.attribute if a.name == name]
-    return found[0] if found else default
+    values = (helper.get_attribute_value(a) for a in node.attribute if a.name == name)
+    return next(values, default)
 
 
 def _without(node: NodeProto, attributes: Mapping[str, object]) -> NodeProto:
-    """A copy without these attributes, each of which must have the value given."""
+    """A copy without these attributes, each of which must have the given value."""
     for name, neutral in attributes.items():
         if (value := _attribute(node, name, neutral)) != neutral:
             raise _no_counterpart(node, f"{name} is {value!r}")
@@ -131,7 +131,7 @@ def _integer(node: NodeProto, name: str, default: int) -> int:
 
 
 def _axes(node: NodeProto, operand: int, draft: _Draft) -> list[int] | None:
-    """The axes that an operand holds, or None without one."""
+    """The axes that an operand holds; None if there is no such operand."""
     if len(node.input) <= operand or not node.input[operand]:
         return None
     if (axes := draft.graph.constants.get(node.input[operand])) is None:
@@ -143,7 +143,7 @@ def _axes(node: NodeProto, operand: int, draft: _Draft) -> list[int] | None:
 
 
 def _reduction(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
-    """Axes were an attribute before they became an operand (18)."""
+    """Turn the axes from an operand (since opset 18) into an attribute."""
     axes = _axes(node, 1, draft)
     if not axes and _integer(node, "noop_with_empty_axes", 0):
         yield helper.make_node("Identity", node.input[:1], node.output, name=node.name)
@@ -156,14 +156,14 @@ def _reduction(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
 
 
 def _reshape(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
-    """`allowzero` (14) only matters to a shape with a zero in it."""
+    """Drop `allowzero` (since opset 14), which only matters if the shape contains a zero."""
     shape = draft.graph.constants.get(node.input[1])
-    zeros_count = shape is None or 0 in shape
-    yield _without(node, {"allowzero": 0 if zeros_count else _attribute(node, "allowzero", 0)})
+    may_have_zeros = shape is None or 0 in shape
+    yield _without(node, {"allowzero": 0 if may_have_zeros else _attribute(node, "allowzero", 0)})
 
 
 def _shape(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
-    """`start` and `end` (15) as a Slice of the whole shape."""
+    """Express `start` and `end` (since opset 15) as a Slice of the whole shape."""
     start, end = _attribute(node, "start", 0), _attribute(node, "end")
     if start == 0 and end is None:
         yield _without(node, {"start": 0})
@@ -186,7 +186,7 @@ def _rank(node: NodeProto, draft: _Draft) -> int:
 
 
 def _pad(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
-    """Axes (18) as pads of zero along all the others."""
+    """Express axes (since opset 18) as pads of zero along all other axes."""
     if _attribute(node, "mode", b"constant") == b"wrap":
         raise _no_counterpart(node, "mode is 'wrap'")
     result = NodeProto()
@@ -203,7 +203,7 @@ def _pad(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
 
 
 def _split(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
-    """`num_outputs` (18) is how many outputs there are; 13 splits evenly without being told."""
+    """Drop `num_outputs` (since opset 18); without sizes, opset 13 splits evenly."""
     axis = _integer(node, "axis", 0)
     shape = draft.graph.shapes.get(node.input[0])
     size = shape[axis] if shape else None
@@ -221,7 +221,7 @@ def _gelu(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
         curve = step("Tanh", step("Mul", step("Add", x, cube), math.sqrt(2 / math.pi)))
     else:
         curve = step("Erf", step("Mul", x, math.sqrt(0.5)))
-    step.back(step("Mul", step("Mul", x, 0.5), step("Add", curve, 1.0)), node.output[0])
+    step.finish(step("Mul", step("Mul", x, 0.5), step("Add", curve, 1.0)), node.output[0])
     yield from step.nodes
 
 
@@ -247,7 +247,7 @@ def _layer_norm(node: NodeProto, draft: _Draft) -> Iterator[NodeProto]:
 
 
 class _Steps:
-    """Nodes that together replace one; they carry its name and a number."""
+    """The nodes that replace one node, named after it with a number."""
 
     def __init__(self, node: NodeProto, draft: _Draft) -> None:
         self.nodes: list[NodeProto] = []
@@ -256,7 +256,7 @@ class _Steps:
         self._type = draft.graph.types.get(node.input[0], TensorProto.FLOAT)
 
     def __call__(self, kind: str, *operands: str | float, **attributes: int | list[int]) -> str:
-        """Append a node; numbers become float32 constants. Returns its output."""
+        """Append a node and return its output. Numbers become float32 constants."""
         number = len(self.nodes)
         names = [
             self._draft.constant(self._node, f"{number}.{position}", np.array(o, np.float32))
@@ -280,8 +280,8 @@ class _Steps:
     def cast_back(self, x: str) -> str:
         return x if self._type == TensorProto.FLOAT else self("Cast", x, to=self._type)
 
-    def back(self, x: str, output: str) -> None:
-        """Cast to the type of the node replaced; the last step is called as its output was."""
+    def finish(self, x: str, output: str) -> None:
+        """Cast to the type of the replaced node, and give the last step its output's name."""
         self.cast_back(x)
         self.nodes[-1].output[0] = output
 

@@ -1,4 +1,4 @@
-"""For Core ML: the artifact is one `.mlpackage` per graph. Converting needs no Mac."""
+"""For Core ML: one `.mlpackage` per graph. The conversion needs no Mac."""
 
 from edgekit.lowering.coreml.package import lower
 

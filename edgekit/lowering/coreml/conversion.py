@@ -1,11 +1,9 @@
-"""coremltools at work: an ExportedProgram to a saved `.mlpackage` in the planned precision.
+"""Convert an ExportedProgram to a saved `.mlpackage` in the planned precision, with coremltools.
 
-Imports torch and is itself imported inside `lower` only.
+Imports torch, so `lower` imports this module only when it runs.
 
-The program stays float32, and coremltools' own pass makes it FP16, but for the nodes that the plan
-keeps in FP32. Integer codes it finds in the program (weights folded, iOS 18). A program whose types
-say FP16, as other runtimes get it, its converter does not take: it makes an FP32 epsilon for a
-layer norm of FP16 (coremltools 9.0).
+The program stays float32. coremltools' own pass makes it FP16, except for the nodes that the plan
+keeps in FP32. Integer codes are already in the program (with folded weights, for iOS 18).
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from edgekit.catalog.limits import option
+from edgekit.catalog.options import option
 from edgekit.lowering.coreml.description import describe
 from edgekit.records import Graph, PartPlan, Precision, Target
 from edgekit.runtimes.quiet import quiet_coremltools
@@ -39,14 +37,15 @@ def write_package(graph: Graph, target: Target, path: Path) -> None:
     """Convert a static program and save it. The same program and converter give the same bytes.
 
     Args:
-        graph: its file, names of results, plan, and what to describe.
+        graph: the saved program, with its plan and descriptions.
         target: for its precision and the oldest system.
-        path: of the package, a folder that does not exist.
+        path: of the package, a folder that does not exist yet.
 
     Raises:
-        Exception: of any class: the converter has none of its own.
+        Exception: of any class; coremltools has none of its own.
     """
     with quiet_coremltools() as coremltools:
+        # coremltools 9.0 accepts the ATEN and EDGE dialects only after `run_decompositions`.
         program = torch.export.load(graph.path).run_decompositions({})
         model = coremltools.convert(
             program,
@@ -56,7 +55,7 @@ def write_package(graph: Graph, target: Target, path: Path) -> None:
             ],
             minimum_deployment_target=coremltools.target[option(target, _OLDEST_SYSTEM)],
             compute_precision=_precision(coremltools, program, graph, target),
-            skip_model_load=True,
+            skip_model_load=True,  # loading needs macOS
         )
         model.save(str(path))
     _describe_and_make_repeatable(path, graph)
@@ -67,56 +66,59 @@ def _precision(
 ) -> object:
     if target.precision is Precision.FP32:
         return coremltools.precision.FLOAT32
-    if graph.plan is None:  # as INT8 has it: the codes are in the program, the rest becomes FP16
+    if graph.plan is None:  # INT8: the codes are in the program, and the rest becomes FP16
         return coremltools.precision.FLOAT16
     from coremltools.converters.mil.mil.scope import ScopeSource
 
-    kept = _marked(program, nodes_in_fp32(program, graph.plan))
+    # coremltools 9.0 does not convert a program that is itself in FP16: it makes an FP32 epsilon
+    # for an FP16 layer norm. It does pass each node's debug handle on to its operators.
+    in_fp32 = _number_nodes(program, nodes_in_fp32(program, graph.plan))
 
     def becomes_fp16(operation: Operation) -> bool:
         origins = operation.scopes.get(ScopeSource.EXIR_DEBUG_HANDLE) or ()
-        return kept.isdisjoint(origins)
+        return in_fp32.isdisjoint(origins)
 
     return coremltools.transform.FP16ComputePrecision(op_selector=becomes_fp16)
 
 
 def nodes_in_fp32(program: ExportedProgram, plan: PartPlan) -> set[fx.Node]:
-    """The planned FP32 nodes of a decomposed program, and those that only move their results.
+    """The planned FP32 nodes of a decomposed program, and the nodes that only move their results.
 
-    A node that has no line moves numbers, or makes none: it follows what it reads. The program's
-    inputs are float32, so that coordinates in pixels reach the first node of an island exactly.
+    A node without a line in the plan moves numbers, or makes none, and follows its inputs. The
+    program's inputs are FP32, so that coordinates in pixels reach the first FP32 node exactly.
     """
     planned = {line.node: line.precision for line in plan.nodes}
     inputs = set(program.graph_signature.user_inputs)
-    kept: set[fx.Node] = set()
+    in_fp32: set[fx.Node] = set()
     for node in program.graph.nodes:
         precision = planned.get(_captured_name(node))
-        follows = precision is None and not kept.isdisjoint(node.all_input_nodes)
+        follows = precision is None and not in_fp32.isdisjoint(node.all_input_nodes)
         if node.name in inputs or precision is Precision.FP32 or follows:
-            kept.add(node)
-    return kept
+            in_fp32.add(node)
+    return in_fp32
 
 
 def _captured_name(node: fx.Node) -> str:
-    """Its name before decomposition, which renames some (`to` becomes `_to_copy`)."""
+    """The node's name before decomposition, which renames some (`to` becomes `_to_copy`)."""
     history = node.meta.get("from_node")
     return history[-1].name if history else node.name
 
 
-def _marked(program: ExportedProgram, kept: set[fx.Node]) -> set[int]:
-    """Number all nodes; coremltools hands a node's number on to the operators made from it."""
+def _number_nodes(program: ExportedProgram, chosen: set[fx.Node]) -> set[int]:
+    """Number all nodes by debug handles, and return the numbers of the chosen ones."""
     numbers: set[int] = set()
     for number, node in enumerate(program.graph.nodes):
         node.meta["debug_handle"] = number
-        if node in kept:
+        if node in chosen:
             numbers.add(number)
     return numbers
 
 
 def _describe_and_make_repeatable(path: Path, graph: Graph) -> None:
-    """Fill in the descriptions; take out of the package what differs from one run to the next."""
+    """Fill in the descriptions, and remove what differs from one run to the next."""
     from coremltools.proto.Model_pb2 import Model
 
+    # coremltools 9.0 writes a mapping of debug handles, the date, and random identifiers.
     (path / _DEBUG_FILE).unlink(missing_ok=True)
     specification = Model.FromString((path / _MODEL).read_bytes())
     specification.description.metadata.userDefined.pop(_DATED, None)
@@ -127,7 +129,7 @@ def _describe_and_make_repeatable(path: Path, graph: Graph) -> None:
 
 
 def _renumbered(manifest: dict[str, object]) -> str:
-    """Items by identifiers made from their paths; coremltools draws them at random."""
+    """The manifest with identifiers that follow from the paths of its items."""
     entries = manifest["itemInfoEntries"]
     assert isinstance(entries, dict)
     by_identifier = {

@@ -1,4 +1,4 @@
-"""What a package says about itself: Xcode shows it, and it outlives the bundle around it."""
+"""The descriptions in a package. Xcode shows them, and they stay with it outside the bundle."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ TENSORS = {
     "prototypes": "Maps that the masks are sums of.",
     "object_scores": "Above 0 where the prompt is on an object at all.",
 }
-"""By name of the graph contract."""
+"""Descriptions by the tensor names of the graph contract."""
 
 
 def describe(specification: Model, graph: Graph) -> None:
-    """Fill in author, licence, version, summary, and what each input and output is."""
+    """Fill in author, licence, version, summary, and a description of each input and output."""
     about = specification.description
     about.metadata.author = f"{graph.title or graph.role}, converted by edgekit {__version__}"
     about.metadata.license = graph.licence

@@ -1,4 +1,4 @@
-"""A captured program `NAME.pt2` to `NAME.mlpackage`, checked by reading it back."""
+"""Convert a captured program `NAME.pt2` to `NAME.mlpackage`, and read it back as a check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     Raises:
         RuntimeMissing: coremltools is not installed, or of another version.
         GraphRejected: coremltools cannot convert the program (it refuses ranks above 5, which Core
-            ML cannot run), or made another interface.
+            ML cannot run), or the interface of the package differs from the graph's.
     """
     installed = require_runtime(_ROW, target)
     from edgekit.emulation.mil.package import read_package
@@ -33,10 +33,10 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     path = folder / f"{graph.path.stem}.mlpackage"
     try:
         write_package(graph, target, path)
-    except Exception as error:  # whatever the converter met: it has no class of its own
+    except Exception as error:  # coremltools 9.0 has no exception class of its own
         raise GraphRejected(
             f"coremltools {installed} cannot convert the {graph.role}: {_first_line(error)}",
-            expected="a static program of operators that it knows",
+            expected="a program of static shapes and operators that coremltools knows",
         ) from error
     written = read_package(path)
     _require_interface(written, graph)

@@ -1,14 +1,11 @@
-"""litert-torch at work: an ExportedProgram to the bytes of a `.tflite` file.
+"""Convert an ExportedProgram to the bytes of a `.tflite` file, with litert-torch.
 
-Imports torch and is itself imported inside `lower` only.
+Imports torch, so `lower` imports this module only when it runs.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +15,7 @@ from torch.export import ExportedProgram
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
 from edgekit.records import Graph, Precision
-from edgekit.runtimes.quiet import silent_stderr
+from edgekit.runtimes.quiet import quiet, silent_stderr
 
 aten = torch.ops.aten
 
@@ -27,11 +24,13 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
     """Convert a static program. The same program and converter give the same bytes.
 
     Raises:
-        Exception: of any class: the converter has none of its own.
+        Exception: of any class; the converter has none of its own.
     """
-    with _quiet_converter():
+    # litert-torch 0.10 logs progress, advice about other hardware and torch's deprecations.
+    with silent_stderr(), quiet("torch", "torchao", "absl", "jax"):
         import litert_torch
 
+        litert_torch.config.show_progress = False
         program = torch.export.load(graph.path).run_decompositions(_DECOMPOSITIONS)
         _decode_for_each_reader(program)
         feeds = {spec.name: torch.zeros(spec.shape) for spec in graph.inputs}  # type: ignore[arg-type]
@@ -49,11 +48,9 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
 
 
 def _integer_kernels() -> object:
-    """Tells the converter to make integer operators of what reads and gives codes.
-
-    It asks the quantizer that it takes for the author of a program's codes, and that one only
-    whether the scales of activations are static.
-    """
+    """A setting that makes the converter use integer operators between codes."""
+    # litert-torch 0.10 decides this by the quantizer that it believes to have coded the program.
+    # It asks only whether the scales of activations are static.
     from litert_torch.quantize.pt2e_quantizer import (
         PT2EQuantizer,
         get_symmetric_quantization_config,
@@ -65,14 +62,15 @@ def _integer_kernels() -> object:
 
 
 class _Named(nn.Module):
-    """A program whose results are named: the converter calls them output_0, output_1 otherwise."""
+    """A program with named results; the converter (0.10) would call them output_0, output_1."""
 
     def __init__(self, program: ExportedProgram, outputs: Sequence[str]) -> None:
         super().__init__()
         self.program = program.module()
         self.inputs = program.graph_signature.user_inputs
         self.outputs = outputs
-        self.training = False  # the converter's check; an exported module has no eval()
+        # litert-torch 0.10 checks `training`, and an exported module has no eval().
+        self.training = False
 
     def forward(self, **feeds: Tensor) -> dict[str, Tensor]:
         results = self.program(*(feeds[str(name)] for name in self.inputs))
@@ -87,13 +85,13 @@ _GEOMETRY = ((1, 1), (0, 0), (0, 0), 1, (1, 1))
 def _conv_transpose2d(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *given: Sequence[int] | int
 ) -> Tensor:
-    """A transposed convolution whose output padding has become taps of zero, for dilation 1.
+    """A transposed convolution with zero taps in place of output padding, for dilation 1.
 
-    The same result: output padding asks for rows that the last taps would reach if the kernel were
-    longer. litert-torch 0.10 appends zeros to the result instead (backend/lowerings/
-    _convolution.py), which would be wrong, and then fails to legalize the rest. A 4x4 kernel of
-    stride 2 is moreover what LiteRT's GPU delegate has a kernel for.
+    The result is the same: output padding adds the rows that a longer kernel would reach.
     """
+    # litert-torch 0.10 appends zeros to the result for output padding (backend/lowerings/
+    # _convolution.py), which is wrong, and then fails to legalize the rest. LiteRT's GPU delegate
+    # also has a kernel for 4x4 taps of stride 2.
     stride, padding, (down, right), groups, dilation = (*given, *_GEOMETRY[len(given) :])  # type: ignore[misc]
     weight = F.pad(weight, (0, right, 0, down))
     result: Tensor = aten.convolution.default(
@@ -106,36 +104,15 @@ _DECOMPOSITIONS = {aten.conv_transpose2d.input: _conv_transpose2d}
 
 
 def _decode_for_each_reader(program: ExportedProgram) -> None:
-    """Codes with several readers are decoded once for each of them.
-
-    litert-torch 0.10 forgets the shape of a decoding node when it transposes for one reader
-    (`insert_t_q_dq` of its layout pass), and then refuses the next one.
-    """
+    """Give each reader of codes a dequantize node of its own."""
+    # The layout pass of litert-torch 0.10 (`insert_t_q_dq`) forgets the shape of a dequantize node
+    # when it transposes for one reader, and then refuses the next reader.
     graph = program.graph_module.graph
     for node in list(graph.nodes):
         if node.target is torch.ops.quantized_decomposed.dequantize_per_tensor.default:
-            # A result keeps its node: the program's signature names it.
+            # A program output keeps the node, since the program's signature names it.
             readers = sorted(node.users, key=lambda reader: reader.op != "output")
             for reader in readers[1:]:
                 with graph.inserting_before(reader):
                     reader.replace_input_with(node, graph.node_copy(node))
     program.graph_module.recompile()
-
-
-@contextmanager
-def _quiet_converter() -> Iterator[None]:
-    """Silence progress, advice on other hardware, and deprecations that are torch's own affair."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torchao", "absl", "jax")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with silent_stderr(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from litert_torch import config
-
-            config.show_progress = False
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

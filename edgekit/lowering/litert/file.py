@@ -1,4 +1,4 @@
-"""Captured program to `.tflite`, checked by reading the file back."""
+"""Convert a captured program to `.tflite`, and read the file back as a check."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from edgekit.runtimes.installed import require_runtime
 from edgekit.store import digest_file
 
 MAX_RANK = 4
-"""Of any tensor: LiteRT's GPU delegate and most of XNNPACK's operators stop there."""
+"""Highest rank of a tensor that LiteRT's GPU delegate and most XNNPACK operators take.
+
+The GPU delegate silently computes wrong attention if the batch is collapsed into rank 3
+(google-ai-edge/litert-samples#283)."""
 
 MAX_BYTES = 2**31
-"""Of a `.tflite` file: a FlatBuffer's offsets end there. The converter starts from float32."""
+"""Largest `.tflite` file: the offsets of a FlatBuffer end there. Conversion starts from float32."""
 
 _ROW = runtime_row("litert")
 _CONVERTER = "litert-torch"
@@ -28,7 +31,8 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     Layout stays that of the graph contract (`image` is [1, 3, S, S]).
 
     Raises:
-        GraphRejected: too large for a `.tflite`, not convertible, or other than asked for.
+        GraphRejected: the program is too large for a `.tflite`, cannot be converted, or the
+            interface of the file differs from the graph's.
         RuntimeMissing: LiteRT or the converter is not installed.
     """
     require_runtime(_ROW, target)
@@ -36,7 +40,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     if (size := graph.path.stat().st_size) > MAX_BYTES:
         raise GraphRejected(
             f"The {graph.role} has {size / 1e9:.1f} GB of float32 weights.",
-            expected=f"at most {MAX_BYTES / 1e9:.1f} GB, all that a .tflite file can hold",
+            expected=f"at most {MAX_BYTES / 1e9:.1f} GB, the limit of a .tflite file",
             next_step="take a smaller model (edgekit models), or a target of another runtime",
         )
     from edgekit.lowering.litert.conversion import tflite_from_program
@@ -44,10 +48,10 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
     path = folder / f"{graph.path.stem}.tflite"
     try:
         path.write_bytes(tflite_from_program(graph, target.precision))
-    except Exception as error:  # MLIR's diagnostics come as whatever class is at hand
+    except Exception as error:  # litert-torch 0.10 raises MLIR's diagnostics as any class
         raise GraphRejected(
             f"{_CONVERTER} {converter} cannot convert the {graph.role} program: {_cause(error)}",
-            expected="a static program of operators that it lowers",
+            expected="a program of static shapes and operators that the converter lowers",
         ) from error
     written = read_tflite(path)
     _require_interface(written, graph)
@@ -63,7 +67,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
 
 
 def _require_converter() -> str:
-    """The converter's version: a package of its own, which devices do without."""
+    """The version of the converter, a separate package that devices do not need."""
     try:
         return version(_CONVERTER)
     except PackageNotFoundError as error:
@@ -74,10 +78,10 @@ def _require_converter() -> str:
 
 
 def _require_interface(written: TfliteFile, graph: Graph) -> None:
-    for found, wanted in ((written.inputs, graph.inputs), (written.outputs, graph.outputs)):
-        if found != tuple(sorted(wanted, key=_name)):
+    for made, wanted in ((written.inputs, graph.inputs), (written.outputs, graph.outputs)):
+        if made != tuple(sorted(wanted, key=_name)):
             raise GraphRejected(
-                f"{_CONVERTER} made {_listed(found)} of the {graph.role}'s tensors.",
+                f"{_CONVERTER} made {_listed(made)} of the {graph.role}'s tensors.",
                 expected=_listed(wanted),
             )
     if written.max_rank > MAX_RANK:
@@ -96,5 +100,5 @@ def _listed(specs: tuple[TensorSpec, ...]) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """The first line, without the operands that MLIR prints after it."""
+    """The first line of the message. MLIR prints operands after it."""
     return str(error).strip().partition("\n")[0][:300]

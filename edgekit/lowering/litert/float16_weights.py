@@ -1,8 +1,9 @@
-"""Weights in float16, half the file; each is dequantized where it is used.
+"""Store weights as float16 and dequantize them where they are read: half the file.
 
-That is LiteRT's FP16 model: the CPU computes in float32, a GPU delegate in float16, and both take
-the same file (https://ai.google.dev/edge/litert/models/post_training_float16_quant). A plan cannot
-be honoured: the format has no float16 arithmetic that CPU kernels take, and delegates no islands.
+This is LiteRT's FP16 model: the CPU computes in float32, a GPU delegate in float16, and both take
+the same file (https://ai.google.dev/edge/litert/models/post_training_float16_quant). The format
+cannot express a plan of FP16 and FP32 nodes: CPU kernels have no float16 arithmetic, and delegates
+have no exceptions for single nodes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _WEIGHTED = {
     "CONV_2D_TRANSPOSE": "TRANSPOSE_CONV",
     "FULLY_CONNECTED": "FULLY_CONNECTED",
 }
-"""Operators whose second operand is a weight: ai-edge-quantizer's names, and the file's."""
+"""Operators whose second operand is a weight: ai-edge-quantizer's name -> the file's name."""
 
 
 def with_float16_weights(model: bytes) -> bytes:
@@ -49,11 +50,9 @@ def with_float16_weights(model: bytes) -> bytes:
 
 
 def _with_own_weights(model: bytes) -> bytes:
-    """The same `.tflite`, whose weights are read by one convolution or linear layer and no other.
-
-    The converter merges constants that are equal (the two sides of a resize by matrix products);
-    ai-edge-quantizer 0.10 takes them apart again and then trips over the name of the second.
-    """
+    """The same `.tflite`, in which each weight has a single reader."""
+    # litert-torch 0.10 merges equal constants (the two sides of a resize by matrix products).
+    # ai-edge-quantizer 0.10 splits them again and fails on the name of the second.
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 

@@ -1,7 +1,7 @@
-"""A file whose inputs and outputs are float32 again, as the graph contract has them.
+"""Make the inputs and outputs of an INT8 file float32, as the graph contract wants.
 
-Where a graph's input is coded first of all, litert-torch 0.10 leaves the QUANTIZE away and makes
-the input int8 itself; so with a DEQUANTIZE at the end. A client would have to know scales.
+If the first operator quantizes the input, litert-torch 0.10 drops it and makes the input int8. It
+does the same with a last DEQUANTIZE. A client would then have to know the scales.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def with_float_interface(model: bytes) -> bytes:
-    """The same `.tflite` with a QUANTIZE behind int8 inputs, a DEQUANTIZE before int8 outputs."""
+    """The same `.tflite` with a QUANTIZE after int8 inputs and a DEQUANTIZE before int8 outputs."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -36,7 +36,7 @@ def with_float_interface(model: bytes) -> bytes:
 
 
 def _float_twin(graph: Any, coded: int, schema: Any) -> int:
-    """A new float32 tensor of the same shape, which takes over the name; its index."""
+    """Add a float32 tensor of the same shape, which takes over the name; return its index."""
     twin = copy.copy(graph.tensors[coded])
     twin.type, twin.quantization = schema.TensorType.FLOAT32, None
     graph.tensors[coded].name = twin.name + b"_coded"
@@ -45,7 +45,7 @@ def _float_twin(graph: Any, coded: int, schema: Any) -> int:
 
 
 def _operator_code(content: Any, operator: int, schema: Any) -> int:
-    """The index of an operator in the file's list of those that it uses."""
+    """The index of an operator in the file's list of operators; it is added if missing."""
     codes = content.operatorCodes
     for index, code in enumerate(codes):
         if code.builtinCode == operator:

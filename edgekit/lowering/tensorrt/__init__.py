@@ -1,8 +1,8 @@
-"""For TensorRT: the artifact is typed ONNX, from which an engine is built on the device itself.
+"""For TensorRT: the artifact is typed ONNX, and the device builds an engine from it.
 
-An engine fits only the GPU and the version of TensorRT that it was built on. So a bundle ships what
-every TensorRT 10 and 11 builds from: ONNX whose types give the precision of each operator, and a
-build.sh. Where TensorRT and a GPU are at hand, the engine is built at once.
+An engine fits only the GPU and the TensorRT version that built it. A bundle therefore ships ONNX
+whose types give the precision of each operator, and a build.sh. If TensorRT and a GPU are here, the
+export also builds the engine.
 """
 
 from edgekit.lowering.tensorrt.typed_onnx import lower

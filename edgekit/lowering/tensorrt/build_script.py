@@ -1,9 +1,7 @@
-"""build.sh: the trtexec lines of a bundle, for a device on which nothing of edgekit is installed.
+"""build.sh: the trtexec commands of a bundle, for a device without edgekit.
 
-Options as `samples/common/sampleOptions.cpp` of NVIDIA/TensorRT has them on release/8.2, 10.3 and
-11.1: --workspace and --buildOnly became --memPoolSize (8.4) and --skipInference (8.6);
---stronglyTyped is required on 10 and accepted without effect on 11; --layerPrecisions is not in
-8.2, so a part with FP32 islands is built there through the Python bindings, which can say it.
+The options are those of `samples/common/sampleOptions.cpp` in NVIDIA/TensorRT on release/8.2, 10.3
+and 11.1.
 """
 
 from __future__ import annotations
@@ -50,7 +48,9 @@ release=$((100 * major + minor))
 def build_script(builds: Iterable[EngineBuild], target: Target) -> str:
     """The text of build.sh. It stops at the first failure and leaves no half-written engine."""
     head = _HEAD.format(
-        title=" ".join(f"{target.name}: {target.device}".split()),  # a comment ends with its line
+        title=" ".join(
+            f"{target.name}: {target.device}".split()
+        ),  # one line, since a comment ends with its line
         check=_version_check(target),
         versions=shlex.quote(f"this bundle is for {target.runtime_versions}"),
     )
@@ -72,17 +72,18 @@ def _version_check(target: Target) -> str:
 def _part(build: EngineBuild, target: Target) -> Iterator[str]:
     part, engine = shlex.quote(build.part), shlex.quote(build.engine)
     yield f"printf '%s: building, this takes minutes\\n' {part}"
-    typed = not reads_types_as_wishes(target)
+    typed = not may_build_with_tensorrt_8(target)
+    # trtexec 8.2 has no --layerPrecisions, so FP32 nodes go through the Python bindings.
     if build.fp32_nodes and not typed:
         yield _line(["python3", "build_engine.py", *_for_python(build)])
         yield ""
         return
     options = _strongly_typed(build) if typed else _weakly_typed(build)
-    made = f"{build.engine}.part"
-    arguments = [f"--onnx={build.onnx}", f"--saveEngine={made}", *options]
+    partial = f"{build.engine}.part"
+    arguments = [f"--onnx={build.onnx}", f"--saveEngine={partial}", *options]
     log = shlex.quote(f"{build.part}.build.log")
     yield f'"$trtexec" {_line(arguments)} 2>&1 | tee {log}'
-    yield _line(["mv", "--", made, build.engine])
+    yield _line(["mv", "--", partial, build.engine])
     yield (
         f"python3 build_engine.py --onnx {shlex.quote(build.onnx)} --engine {engine}"
         ' --built-by "$version"'
@@ -90,8 +91,8 @@ def _part(build: EngineBuild, target: Target) -> Iterator[str]:
     yield ""
 
 
-def reads_types_as_wishes(target: Target) -> bool:
-    """Whether a TensorRT 8 may be the one that builds: it must be told what the types say."""
+def may_build_with_tensorrt_8(target: Target) -> bool:
+    """Whether the target accepts TensorRT 8, which needs flags for what the types state."""
     from packaging.specifiers import SpecifierSet
 
     accepted = SpecifierSet(target.runtime_versions)
@@ -99,6 +100,7 @@ def reads_types_as_wishes(target: Target) -> bool:
 
 
 def _strongly_typed(build: EngineBuild) -> list[str]:
+    # TensorRT 10 needs --stronglyTyped; 11 accepts it without effect.
     return [
         "--stronglyTyped",
         f"--memPoolSize=workspace:{build.workspace_mb}",
@@ -109,6 +111,7 @@ def _strongly_typed(build: EngineBuild) -> list[str]:
 
 
 def _weakly_typed(build: EngineBuild) -> list[str]:
+    # --workspace became --memPoolSize in 8.4, --buildOnly became --skipInference in 8.6.
     return [
         "--fp16",
         "--precisionConstraints=obey",

@@ -1,29 +1,28 @@
-"""How the engine of one part is built: shapes, memory, and what must not run in FP16."""
+"""The settings for building one engine: shapes, memory, and nodes that must stay FP32."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.catalog.limits import WORKSPACE, rising_numbers
+from edgekit.catalog.options import WORKSPACE, rising_numbers
 from edgekit.records import Artifact, Target, TensorSpec
 
 Bounds = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-"""The smallest, the usual (that kernels are chosen for) and the largest shape of an input."""
+"""Shapes of an input: smallest, usual (the one that kernels are tuned for) and largest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineBuild:
-    """`shapes` of the inputs with a dynamic dimension: the optimization profile.
-
-    `fp32_nodes` are ONNX nodes that compute in float32 in a graph that has float16 tensors. Only
-    TensorRT 8 has to be told: later versions read it off the types.
-    """
+    """How to build the engine of one part (encoder or decoder)."""
 
     part: str
     workspace_mb: int
     shapes: dict[str, Bounds]
+    """The optimization profile: inputs with a dynamic dimension."""
     fp32_nodes: tuple[str, ...]
+    """ONNX nodes that compute in float32 in a graph with float16 tensors. Only TensorRT 8 needs
+    the list; later versions follow the types."""
 
     @property
     def onnx(self) -> str:
@@ -35,10 +34,10 @@ class EngineBuild:
 
 
 def engine_build(artifact: Artifact, target: Target, folder: Path) -> EngineBuild:
-    """The build of one part, from the target's options and the types in its file.
+    """The settings for one part, from the target's options and the types in its file.
 
     Raises:
-        BadInput: an option is missing or not of its form.
+        BadInput: an option is missing or malformed.
     """
     return EngineBuild(
         part=artifact.role,
@@ -53,7 +52,7 @@ def engine_build(artifact: Artifact, target: Target, folder: Path) -> EngineBuil
 
 
 def _bounds(spec: TensorSpec, target: Target) -> Bounds:
-    """Each dynamic dimension is the name of an option: "smallest usual largest"."""
+    """Bounds from the options named like the dynamic dimensions: "smallest usual largest"."""
     smallest, usual, largest = (
         tuple(d if isinstance(d, int) else rising_numbers(target, d, 3)[which] for d in spec.shape)
         for which in range(3)
@@ -64,14 +63,14 @@ def _bounds(spec: TensorSpec, target: Target) -> Bounds:
 def _fp32_nodes(file: Path) -> tuple[str, ...]:
     import onnx
 
-    graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    if onnx.TensorProto.FLOAT16 not in types.values():
+    from edgekit.graph.typed_graph import typed_graph
+
+    graph = typed_graph(onnx.load(file, load_external_data=False))
+    if not any(graph.computed(onnx.TensorProto.FLOAT16)):
         return ()
-    return tuple(
+    names = (
         node.name
-        for node in graph.node
-        if node.op_type != "Cast"  # obeyed anyhow: it is what a Cast is for
-        and any(types.get(name) == onnx.TensorProto.FLOAT for name in node.output)
+        for node, _ in graph.computed(onnx.TensorProto.FLOAT)
+        if node.op_type != "Cast"  # TensorRT obeys the type of a Cast anyway
     )
+    return tuple(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""Typed ONNX to an artifact, with its engine where TensorRT and a GPU are here."""
+"""Make an artifact of typed ONNX, and its engine if TensorRT and a GPU are here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edgekit.store import sha256_of
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
-    """Copy the typed graph, and build the engine if that is possible here.
+    """Copy the typed graph, and build the engine if this machine can.
 
     Raises:
-        BadInput: an option of the target is missing or not of its form.
-        GraphRejected: TensorRT does not take the graph.
+        BadInput: an option of the target is missing or malformed.
+        GraphRejected: TensorRT cannot parse or build the graph.
     """
     artifact = copied_artifact(graph, folder)
     here = installation_for(target)
@@ -32,8 +32,8 @@ def build(here: Installation, artifact: Artifact, target: Target, folder: Path) 
     """Write `<role>.engine` into the folder.
 
     Raises:
-        BadInput: an option of the target is missing or not of its form.
-        GraphRejected: TensorRT does not take the graph.
+        BadInput: an option of the target is missing or malformed.
+        GraphRejected: TensorRT cannot parse or build the graph.
     """
     wanted = engine_build(artifact, target, folder)
     onnx, engine = folder / wanted.onnx, folder / wanted.engine

@@ -1,0 +1,1 @@
+"""Apply a plan: casts or integer codes in the program, or a walk that rounds as the plan says."""

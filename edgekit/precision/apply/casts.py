@@ -1,11 +1,8 @@
-"""Apply a plan of FP32 and FP16 nodes: casts in the captured program, so that types say it all.
+"""Apply a plan of FP32 and FP16 nodes by casts in the captured program.
 
-A strongly typed graph is what TensorRT 11 takes (its precision flags are gone) and what no other
-compiler can read in its own way. The graph's inputs and outputs stay float32, as the contract has
-it.
-
-The ExportedProgram is edited, not exported again: torch.export refuses to trace the decoder's
-dynamic reshapes a second time (a guard over min(256, ...) of its strides).
+The types of the graph then state every precision, and no compiler can read it differently. TensorRT
+11 takes nothing else: it has dropped the precision flags. The graph's inputs and outputs stay
+float32, as the graph contract wants.
 """
 
 from __future__ import annotations
@@ -30,14 +27,16 @@ _CAST = aten.to.dtype
 def apply_casts(program: Program, part: PartPlan) -> Program:
     """A copy of the program in which each node computes in its planned precision.
 
-    A node reads its inputs in its own type, weights included (the lowering folds their casts);
-    nodes that only move numbers keep the type of what they move. A tensor is cast once per type,
-    where it is made, and never to and fro.
+    A node reads its inputs in its own type, weights included (the lowering folds their casts).
+    Nodes that only move numbers keep the type of their input. A tensor is cast at most once per
+    type, where it is made.
 
     Raises:
         BadInput: the plan was made for another program.
     """
     require_known_nodes(part, program)
+    # Edited and not exported again: torch.export (2.13) refuses to trace the decoder's dynamic
+    # reshapes a second time (a guard over min(256, ...) of its strides).
     exported = _copied(program.exported)
     graph = exported.graph_module.graph
     wanted = {line.node: DTYPES[line.precision] for line in part.nodes}
@@ -54,27 +53,27 @@ def apply_casts(program: Program, part: PartPlan) -> Program:
 
 
 class _Casts:
-    """Casts made so far, so that two readers of a tensor share one."""
+    """The casts of a graph; two readers of a tensor share one."""
 
     def __init__(self, graph: fx.Graph) -> None:
         self._graph = graph
-        self._made: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}
+        self._casts: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}
         self._last_placeholder = [n for n in graph.nodes if n.op == "placeholder"][-1]
 
     def of(self, source: fx.Node, dtype: torch.dtype) -> fx.Node:
-        """The tensor in this type."""
+        """The node that casts the tensor to this type."""
         key = (source, dtype)
-        if key not in self._made:
+        if key not in self._casts:
             after = self._last_placeholder if source.op == "placeholder" else source
             with self._graph.inserting_after(after):
                 cast = self._graph.call_function(_CAST, (source, dtype))
             cast.meta["val"] = source.meta["val"].to(dtype)
-            self._made[key] = cast
-        return self._made[key]
+            self._casts[key] = cast
+        return self._casts[key]
 
 
 def _retype(node: fx.Node, dtype: torch.dtype, casts: _Casts) -> None:
-    if node.target is _CAST:  # of a comparison's result: it goes straight to the planned type
+    if node.target is _CAST:  # of a comparison: it casts straight to the planned type
         node.args = (node.args[0], dtype, *node.args[2:])
     else:
         _read_as(node, dtype, casts)
@@ -102,7 +101,7 @@ def _set_dtype(node: fx.Node, dtype: torch.dtype) -> None:
 
 
 def _copied(exported: ExportedProgram) -> ExportedProgram:
-    """A program with a graph of its own; weights and constants are shared."""
+    """A program with its own graph; weights and constants are shared."""
     module = copy.deepcopy(exported.graph_module)
     return ExportedProgram(
         root=module,

@@ -1,7 +1,7 @@
-"""Run a program as its INT8 plan says, in PyTorch: for the search, and to find where it diverges.
+"""Run a program under its INT8 plan in PyTorch, for the search and to find where it diverges.
 
-Every operand that the plan codes is rounded to its code and back; sums are float32, which holds
-what a runtime's int32 accumulators hold, to the bit below 2**24 steps.
+Every operand that the plan codes is rounded to its code and back. Sums are float32, which agrees
+exactly with a runtime's int32 accumulators below 2**24 steps.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
         )
 
     results = coded_results(program.exported.graph, lines)
-    look = on_result or _unchanged
+    look_at = on_result or _unchanged
 
     def on_coded(node: fx.Node, result: Tensor) -> Tensor:
         code = results.get(node)
-        return look(node, rounded_to_code(result, code) if code else result)
+        return look_at(node, rounded_to_code(result, code) if code else result)
 
     def coded(value: Tensor, operand: fx.Node, code: Quantization) -> Tensor:
         if code.axis is None:
@@ -61,7 +61,7 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
 
 
 def rounded_to_code(values: Tensor, code: Quantization) -> Tensor:
-    """The numbers that the integer codes of `values` stand for, float32 of the same shape."""
+    """`values` rounded to the nearest codes, as float32 of the same shape."""
     if code.axis is None:
         return torch.fake_quantize_per_tensor_affine(
             values, code.scale[0], code.zero_point[0], *limits(code)

@@ -1,4 +1,4 @@
-"""Where an INT8 program leaves its float original: for the report of a failed gate."""
+"""Find where an INT8 program diverges from its float original, to report a failed gate."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from edgekit.program.walk import OnResult, Walk
 from edgekit.records import Feeds, NodePlan, PartPlan, Precision, Quantization
 
 DIVERGED_DB = 20.0
-"""A block is said to diverge where its error is a tenth of its values."""
-BEYOND = 0.01
-"""Share of the values outside the codes' range that is too many for rounding alone to explain."""
+"""A block diverges if its signal-to-noise ratio is lower: the error is a tenth of the values."""
+MOST_CLIPPED = 0.01
+"""Share of values outside the range of the codes above which clipping is the cause."""
 
 _SAMPLE = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """The first block whose results differ, how much (signal to noise in dB), and why, probably."""
+    """The first block that diverges, its signal-to-noise ratio in dB, and the likely cause."""
 
     block: str
     node: str
@@ -35,12 +35,12 @@ class Divergence:
 
 
 def first_divergence(program: Program, part: PartPlan, feeds: Feeds) -> Divergence | None:
-    """Run both on one input and compare node by node; None where none falls below `DIVERGED_DB`.
+    """Run both programs on one input and compare node by node; None if no node diverges.
 
     Args:
         program: as captured, in float32.
         part: its INT8 plan.
-        feeds: one input of the graph.
+        feeds: one input for the graph.
     """
     exact = _sampled(lambda keep: Walk(program, keep), feeds)
     coded = _sampled(lambda keep: coded_walk(program, part, keep), feeds)
@@ -54,39 +54,39 @@ def first_divergence(program: Program, part: PartPlan, feeds: Feeds) -> Divergen
 
 
 def _cause(node: fx.Node, line: NodePlan, exact: Mapping[str, Tensor]) -> str:
-    """What lies beyond the codes of what the node reads, or else the operator."""
+    """An input whose values lie beyond its codes, or the operator itself."""
     if line.precision is not Precision.INT8:
         return f"operator: {line.operator} amplifies the error of what it reads"
     sources = [maker(source).name for source in floating_inputs(node)]
-    beyond = {
-        name: _share_beyond(exact[name], code)
+    clipped = {
+        name: _share_clipped(exact[name], code)
         for name, code in zip(sources, line.inputs, strict=False)
         if code and name in exact
     }
-    name, share = max(beyond.items(), key=lambda item: item[1], default=("", 0.0))
-    if share > BEYOND:
-        return f"range: {share:.0%} of {name} lie beyond what the calibration photos gave"
+    name, share = max(clipped.items(), key=lambda item: item[1], default=("", 0.0))
+    if share > MOST_CLIPPED:
+        return f"range: {share:.0%} of {name} lies outside the calibrated range"
     if name == "image":
-        return "preprocessing: the input itself loses too much in 8 bits"
-    return f"operator: {line.operator} with errors added up from the blocks before it"
+        return "preprocessing: 8 bits are too few for the input itself"
+    return f"operator: {line.operator}, with the summed errors of the blocks before it"
 
 
-def _share_beyond(values: Tensor, code: Quantization) -> float:
+def _share_clipped(values: Tensor, code: Quantization) -> float:
     low, high = ((edge - code.zero_point[0]) * code.scale[0] for edge in limits(code))
     return float(((values < low - code.scale[0]) | (values > high + code.scale[0])).double().mean())
 
 
 def _sampled(walk_of: Callable[[OnResult], Walk], feeds: Feeds) -> dict[str, Tensor]:
-    """At most `_SAMPLE` numbers of every node's result, the same ones in each run."""
-    seen: dict[str, Tensor] = {}
+    """At most `_SAMPLE` elements of every node's result, the same ones in each run."""
+    samples: dict[str, Tensor] = {}
 
     def keep(node: fx.Node, result: Tensor) -> Tensor:
         flat = result.flatten()
-        seen[node.name] = flat[:: max(1, len(flat) // _SAMPLE)].clone()
+        samples[node.name] = flat[:: max(1, len(flat) // _SAMPLE)].clone()
         return result
 
     walk_of(keep).run(feeds)
-    return seen
+    return samples
 
 
 def _decibels(exact: Tensor, coded: Tensor) -> float:

@@ -1,0 +1,1 @@
+"""Decide in which precision each node computes, and why. The result is a plan."""

@@ -1,7 +1,7 @@
-"""BF16 where it pays and does no harm: the encoder, while the decoder stays FP32.
+"""BF16 for the encoder, FP32 for the decoder.
 
-BF16 has 8 bits of mantissa. Mask IoU against PyTorch, measured with OpenVINO on a CPU that computes
-in BF16, mean and 5th percentile over 6 photos, with a first NanoSAM checkpoint:
+BF16 has 8 bits of mantissa. Mask IoU with PyTorch (mean and 5th percentile over 6 photos, an early
+NanoSAM checkpoint, OpenVINO on a CPU that computes in BF16):
 
     the encoder in BF16                                        0.996  0.991
     the decoder in BF16                                        0.987  0.972
@@ -9,9 +9,9 @@ in BF16, mean and 5th percentile over 6 photos, with a first NanoSAM checkpoint:
     both, the first half of the decoder in FP32                0.987  0.975
     both, the second half of the decoder in FP32               0.986  0.973
 
-No part of the decoder is at fault alone, so it is kept whole: its products of tokens and image
-decide on which side of 0 a logit lies. Most of a photo's work is the encoder's. BF16 has the range
-of FP32: nothing overflows, and no ranges are needed.
+No single part of the decoder is at fault, so all of it stays FP32: its products of tokens and image
+decide on which side of 0 a logit lies. The encoder does most of the work for a photo. BF16 has the
+range of FP32, so nothing overflows and no ranges are needed.
 """
 
 from __future__ import annotations

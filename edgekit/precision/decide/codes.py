@@ -1,7 +1,7 @@
 """Integer codes: scale and zero point of an activation by its range, of a weight by its values.
 
-An activation's range is what one photo spans, averaged over photos, as in NNCF: the farthest value
-of all would make every step coarser for one photo's sake (figures in `int8`).
+The range of an activation is the span of one photo, averaged over photos, as in NNCF. The extremes
+over all photos would make every step coarser for the sake of one photo (figures in `int8`).
 """
 
 from __future__ import annotations
@@ -15,39 +15,44 @@ from edgekit.precision.measure.ranges import Range
 from edgekit.records import Int8Recipe, Quantization
 
 _SMALLEST = 1e-9
-"""A tensor that is zero everywhere still needs a scale."""
+"""The smallest scale: a tensor of zeros needs one too."""
 
 
-def activation_code(found: Range, recipe: Int8Recipe, *, name: str) -> Quantization:
-    """One scale and zero point for a whole activation; zero, which padding and ReLU make, is exact.
+def activation_code(span: Range, recipe: Int8Recipe, *, name: str) -> Quantization:
+    """One scale and zero point for a whole activation; zero is exact, for padding and ReLU.
+
+    Args:
+        span: the measured range.
+        recipe: the target's, which names the type of code.
+        name: the tensor's, for the message.
 
     Raises:
-        BadInput: the range is not finite; `name` is the tensor's, for the message.
+        BadInput: the range is not finite.
     """
-    low, high = found.usual_low, found.usual_high
+    low, high = span.usual_low, span.usual_high
     if not (math.isfinite(low) and math.isfinite(high)):
         raise BadInput(
-            f"The range of {name} is {low} to {high}, which no integer code spans.",
+            f"The range of {name} is {low} to {high}, which integer codes cannot span.",
             expected="finite ranges, measured on real photos",
             next_step="check the weights: edgekit verify the same model for x86-fp32",
         )
     if recipe.activations == "int8":
         scale = max(-low, high, 127 * _SMALLEST) / 127
         return Quantization(dtype="int8", scale=(scale,), zero_point=(0,))
-    scale = step(found)
+    scale = step(span)
     zero = round(-min(low, 0.0) / scale)
     if recipe.activations == "affine_int8":
         return Quantization(dtype="int8", scale=(scale,), zero_point=(zero - 128,))
     return Quantization(dtype="uint8", scale=(scale,), zero_point=(zero,))
 
 
-def step(found: Range) -> float:
-    """The distance of two codes with a zero point: the usual range and zero in 255 steps."""
-    return max((max(found.usual_high, 0.0) - min(found.usual_low, 0.0)) / 255, _SMALLEST)
+def step(span: Range) -> float:
+    """The scale of a code with a zero point: 255 steps span the usual range and zero."""
+    return max((max(span.usual_high, 0.0) - min(span.usual_low, 0.0)) / 255, _SMALLEST)
 
 
 def limits(code: Quantization) -> tuple[int, int]:
-    """Smallest and largest code: all that the type holds, but for a weight's -128."""
+    """Smallest and largest code: the range of the type, without -128 for weights."""
     if code.dtype == "uint8":
         return 0, 255
     return (-128 if code.axis is None else -127), 127

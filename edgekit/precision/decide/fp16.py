@@ -1,20 +1,20 @@
-"""FP16 that is right by construction: which nodes stay FP32, from measured ranges.
+"""Decide from measured ranges which nodes must stay FP32 in an FP16 plan.
 
-A node is kept in FP32 (an island) if in FP16
+A node stays FP32 (it is an "island") if one of these holds in FP16:
 
-- a value overflows: what it reads, what it puts out, or a partial sum on the way, estimated as the
-  root of the sum of squares of a row of products (what TensorRT may accumulate in FP16);
-- the squares inside a layer norm overflow, singly or summed, or a sum has more terms than FP16 can
-  count (2048 ones: the next is lost). Users found that "LayerNorm in FP32" as a rule is both too
-  much and not enough (mit-han-lab/efficientvit#142, yformer/EfficientTAM#17); here it is measured;
-- its values underflow: they lie where FP16 has fewer than its 11 bits;
-- rounding what it reads would cost too much of what it puts out: a difference of large numbers, the
-  sine of a large angle, the softmax of large scores. Then what feeds it stays FP32 too, up to the
-  last sum of products, since an island fed with rounded numbers computes their error exactly;
-- it makes a measure (`GraphContract.measures`) from the last large products: FP16 knows positions
-  beyond 512 to half a pixel, and candidates whose scores are equal are kept in another order.
+- A value overflows: an input, a result, or a partial sum. Partial sums are estimated as the root of
+  the sum of squares of a row of products, since TensorRT may accumulate them in FP16.
+- The squares inside a layer norm overflow, singly or summed, or a sum has more terms than FP16 can
+  count (2048 + 1 is 2048). The fixed rule "LayerNorm in FP32" keeps both too much and too little in
+  FP32 (mit-han-lab/efficientvit#142, yformer/EfficientTAM#17), so each one is measured here.
+- Values underflow: they lie where FP16 has fewer than its 11 bits.
+- Rounding the inputs costs too much of the result: a difference of large numbers, the sine of a
+  large angle, the softmax of large scores. The nodes that feed the island then stay FP32 too, up to
+  the nearest sum of products. Fed with rounded numbers, an island computes their error exactly.
+- The node makes one of the tensors in `GraphContract.measures` from the last large products. FP16
+  has steps of half a pixel beyond 512, and candidates with equal scores change their order.
 
-Limits: FP16 has 10 + 1 bits, its largest number is 65504, its normal range begins at 2**-14.
+FP16 has 10 + 1 bits. Its largest number is 65504 and its normal range starts at 2**-14.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from edgekit.records import PartPlan, Precision
 
 LARGEST = 65504.0
 MARGIN = 2.0
-"""Other photos reach further than those measured."""
+"""Headroom for photos that reach further than the measured ones."""
 UNIT = 2.0**-12
 """Typical error of rounding to FP16, relative to the number."""
 SMALLEST_NORMAL = 2.0**-14
 MOST_TERMS = 2048
 ERROR_LIMIT = 2.0**-7
-"""Estimated error of a node's result, relative to its rms, beyond which it is an island."""
+"""Error of a result, relative to its rms, above which the node is an island."""
 
 LARGEST_TABLE = 64
-"""Numbers in a weight that is a table, such as those of the bins of a distribution."""
+"""Most elements of a weight that is a lookup table, such as the bins of a distribution."""
 
 _REDUCTIONS = frozenset({aten.mean.dim, aten.sum.dim_IntList})
 _SUMS = _REDUCTIONS | {aten.softmax.int, aten.layer_norm.default}
@@ -60,55 +60,51 @@ _ANGLES = frozenset({aten.sin.default, aten.cos.default})
 _TERMWISE = frozenset({aten.add.Tensor, aten.sub.Tensor})
 
 
-def plan_fp16(program: Program, ranges: Ranges) -> PartPlan:
-    """The plan of one program: FP16, but for the islands and what they need.
-
-    Args:
-        program: as captured, in float32.
-        ranges: of the same program.
-    """
-    return planned_with(program, islands_of(program, ranges))
-
-
 def planned_with(program: Program, islands: dict[str, str]) -> PartPlan:
-    """The plan with these islands: node name -> reason.
+    """The FP16 plan with these islands (node name -> reason).
 
-    A node that only picks among numbers (ReLU, max pooling) stays in what made them.
+    A node that only selects among numbers (ReLU, max pooling) keeps the precision of its input.
     """
-    settled: dict[str, Decision] = {}
+    decisions: dict[str, Decision] = {}
 
     def decide(node: fx.Node) -> Decision:
         decision: Decision = (Precision.FP16, None)
         if node.name in islands:
             decision = (Precision.FP32, islands[node.name])
         elif node.target in EXACT:
-            decision = settled.get(maker(next(floating_inputs(node))).name, decision)
-        settled[node.name] = decision
+            decision = decisions.get(maker(next(floating_inputs(node))).name, decision)
+        decisions[node.name] = decision
         return decision
 
     return planned(program, decide)
 
 
 def islands_of(program: Program, ranges: Ranges, *, measures: Sequence[str] = ()) -> dict[str, str]:
-    """The nodes that FP16 would break, each with the reason."""
-    judge = _Judge(program=program, ranges=ranges, sizes=nominal_sizes(program))
+    """The nodes that FP16 would break, each with the reason.
+
+    Args:
+        program: as captured, in float32.
+        ranges: those of the same program.
+        measures: outputs that hold positions or scores (`GraphContract.measures`).
+    """
+    estimator = _ErrorEstimator(program=program, ranges=ranges, sizes=nominal_sizes(program))
     islands = {
         node.name: f"makes {name}, which is measured with"
         for name in measures
-        for node in _making(program, name)
+        for node in _makers_of_output(program, name)
     }
     for node in plannable(program):
-        if reason := judge.overflow(node):
+        if reason := estimator.overflow(node):
             islands.setdefault(node.name, reason)
-        elif reason := judge.error(node):
+        elif reason := estimator.error(node):
             islands.setdefault(node.name, reason)
-            for feeding in _feeding(node):
+            for feeding in _feeding_nodes(node):
                 islands.setdefault(feeding.name, f"feeds {node.name}: {reason}")
     return islands
 
 
-def _making(program: Program, output: str) -> Iterator[fx.Node]:
-    """What makes an output from the last products whose weights are more than a table."""
+def _makers_of_output(program: Program, output: str) -> Iterator[fx.Node]:
+    """The nodes between the last products with large weights and an output."""
     names = [spec.name for spec in program.outputs]
     if output not in names:
         return
@@ -127,43 +123,43 @@ def _has_large_weight(node: fx.Node) -> bool:
     return bool(node.all_input_nodes[1].meta["val"].numel() > LARGEST_TABLE)
 
 
-def _feeding(node: fx.Node) -> Iterator[fx.Node]:
-    """What the node's inputs are made of, up to and with the nearest sums of products."""
+def _feeding_nodes(node: fx.Node) -> Iterator[fx.Node]:
+    """The nodes that the inputs are computed from, back to the nearest products (included)."""
     for source in floating_inputs(node):
         made_by = maker(source)
         if computes(made_by):
             yield made_by
             if made_by.target not in MAC_OPERATORS | _SUMS or _is_narrow(made_by):
-                yield from _feeding(made_by)
+                yield from _feeding_nodes(made_by)
 
 
 def _summed_axes(node: fx.Node) -> Sequence[int]:
-    """Of a sum over numbers: the axes of its operand that are summed over."""
+    """The axes of its operand that a reduction, softmax or layer norm sums over."""
     if node.target in _REDUCTIONS:
         return cast(Sequence[int], node.args[1])
     return (cast(int, node.args[1]),) if node.target is aten.softmax.int else (-1,)
 
 
 def _is_narrow(node: fx.Node) -> bool:
-    """Whether a product sums so few terms that their rounding errors do not average out."""
+    """Whether a product sums too few terms for their rounding errors to average out."""
     size = node.all_input_nodes[0].meta["val"].shape[-1]
     return node.target in MAC_OPERATORS and isinstance(size, int) and size < 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judge:
-    """What FP16 would do to one node of a program."""
+class _ErrorEstimator:
+    """Estimates what FP16 does to one node of a program."""
 
     program: Program
     ranges: Ranges
     sizes: Sizes
 
     def overflow(self, node: fx.Node) -> str | None:
-        """The reason why a number on the way is too large, or a sum too long."""
+        """Why a value is too large for FP16 or a sum too long; None if neither is."""
         for source in (*floating_inputs(node), node):
-            found = self.ranges.of(source)
-            if found and found.abs_max * MARGIN > LARGEST:
-                return f"range {found.abs_max:.2g} exceeds FP16"
+            span = self.ranges.of(source)
+            if span and span.abs_max * MARGIN > LARGEST:
+                return f"range {span.abs_max:.2g} exceeds FP16"
         if node.target in _SUMS:
             return self._sum_overflow(node)
         if node.target in MAC_OPERATORS:
@@ -173,16 +169,17 @@ class _Judge:
         return None
 
     def error(self, node: fx.Node) -> str | None:
-        """The reason why rounding would cost too much of the result."""
-        made = self.ranges.of(node)
-        if node.target in EXACT or made is None or made.rms == 0.0:
+        """Why rounding costs too much of the result; None if it does not."""
+        result = self.ranges.of(node)
+        if node.target in EXACT or result is None or result.rms == 0.0:
             return None
-        if made.rms < SMALLEST_NORMAL:
-            return f"values of rms {made.rms:.2g} underflow FP16"
-        terms = self._magnitude_of_terms(node, made)
-        error = UNIT * terms / made.rms
+        if result.rms < SMALLEST_NORMAL:
+            return f"values of rms {result.rms:.2g} underflow FP16"
+        terms = self._magnitude_of_terms(node, result)
+        error = UNIT * terms / result.rms
         if error > ERROR_LIMIT:
-            return f"estimated error {error:.1%} in FP16: terms of {terms:.2g}, rms {made.rms:.2g}"
+            rms = result.rms
+            return f"estimated error {error:.1%} in FP16: terms of {terms:.2g}, rms {rms:.2g}"
         return None
 
     def _sum_overflow(self, node: fx.Node) -> str | None:
@@ -190,36 +187,36 @@ class _Judge:
         length = math.prod(shape_of(source, self.sizes)[axis] for axis in _summed_axes(node))
         if length > MOST_TERMS:
             return f"sum of {length} terms, FP16 counts to {MOST_TERMS}"
-        found = self.ranges.of(source)
-        if node.target is aten.layer_norm.default and found:
-            squares = max(found.abs_max**2, length * found.rms**2)
+        span = self.ranges.of(source)
+        if node.target is aten.layer_norm.default and span:
+            squares = max(span.abs_max**2, length * span.rms**2)
             if squares * MARGIN > LARGEST:
                 return f"squares up to {squares:.2g} exceed FP16"
         return None
 
-    def _magnitude_of_terms(self, node: fx.Node, made: Range) -> float:
-        """The size of what is rounded on the way to the result, in the result's units."""
+    def _magnitude_of_terms(self, node: fx.Node, result: Range) -> float:
+        """The size of the numbers that are rounded on the way to the result, in its units."""
         if node.target in MAC_OPERATORS:
             return self._norm_of_terms(node)
-        read = [found for source in floating_inputs(node) if (found := self.ranges.of(source))]
+        spans = [span for source in floating_inputs(node) if (span := self.ranges.of(source))]
         if node.target in _TERMWISE:
-            return math.hypot(*(found.rms for found in read))
+            return math.hypot(*(span.rms for span in spans))
         if node.target in _ANGLES:
-            return max(found.abs_max for found in read)
+            return max(span.abs_max for span in spans)
         if node.target is aten.softmax.int:
-            # d exp(s) = exp(s) ds: the scores' absolute error is the shares' relative error.
-            return made.rms * max(1.0, read[0].rms)
-        return made.rms
+            # d exp(s) = exp(s) ds: a score's absolute error is the relative error of its share.
+            return result.rms * max(1.0, spans[0].rms)
+        return result.rms
 
     def _norm_of_terms(self, node: fx.Node) -> float:
-        """Root of the expected sum of squares of the products that make one number."""
+        """Root of the expected sum of squares of the products that are summed into one number."""
         left, right = (self._rms(source) for source in node.all_input_nodes[:2])
         return left * right * math.sqrt(terms_of(node, self.sizes))
 
     def _rms(self, node: fx.Node) -> float:
-        """Of a result, or of the weight that it is."""
-        if found := self.ranges.of(node):
-            return found.rms
+        """The rms of a measured result or of a weight; 0 if neither is known."""
+        if span := self.ranges.of(node):
+            return span.rms
         exported = self.program.exported
         signature = exported.graph_signature
         names = signature.inputs_to_parameters | signature.inputs_to_buffers

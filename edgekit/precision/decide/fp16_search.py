@@ -1,9 +1,10 @@
-"""Move blocks back to FP32 until masks are right: bisection by mask IoU.
+"""Keep blocks in FP32 until the masks pass the gate: bisection by mask IoU.
 
-Ranges and error estimates decide first (`fp16`). What they overlook shows in the masks of the
-calibration photos; then halving finds a smallest set of blocks with which the gate holds
-(QuickXplain: Junker, AAAI 2004). Blocks, not nodes: one run costs seconds. Every step keeps a set
-that is known to pass, so the search can end after any number of runs: with more blocks, not worse.
+Ranges and error estimates decide first (`fp16`). If the masks of the calibration photos still miss
+the gate, halving finds a smallest set of blocks in FP32 with which they pass (QuickXplain: Junker,
+AAAI 2004). The search moves blocks and not nodes, because one run costs seconds. Every step holds a
+set that is known to pass, so the search can stop after any number of runs; it then keeps more
+blocks in FP32 than needed, never fewer.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from edgekit.verification import Verdict
 Islands = dict[Role, dict[str, str]]
 """Nodes that stay FP32, by role: name -> reason."""
 
-Judge = Callable[[Islands], Verdict]
-"""Emulates both programs with these islands and compares masks with the reference."""
+JudgeIslands = Callable[[Islands], Verdict]
+"""Runs the programs with these islands and compares masks with the reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Block:
-    """Nodes of one program that are moved together."""
+    """Nodes of one program that the search moves together."""
 
     role: Role
     name: str
@@ -35,37 +36,39 @@ class Block:
 
 
 MOST_TRIES = 24
-"""Judgements of one search: enough to find one block among 4096, or two among 64."""
+"""Judgements in one search: enough to find one block among 4096, or two among 64."""
 
 
-def mend(programs: Sequence[Program], islands: Islands, judge: Judge) -> Islands:
-    """The islands, and those that had to be added for the verdict to pass.
+def keep_blocks_in_fp32(
+    programs: Sequence[Program], islands: Islands, judge: JudgeIslands
+) -> Islands:
+    """The islands, plus the blocks that must stay FP32 for the verdict to pass.
 
     Args:
-        programs: of one model.
-        islands: what the ranges ask for, of each program.
+        programs: those of one model.
+        islands: the islands of each program that follow from the ranges.
         judge: called at most `MOST_TRIES` + 2 times.
 
     Raises:
-        GraphRejected: it does not pass with everything in FP32 either.
+        GraphRejected: the verdict fails even with everything in FP32.
     """
     if judge(islands).passed:
         return islands
     blocks = blocks_of(programs, islands)
-    if not (whole := judge(_with(islands, blocks))).passed:
+    if not (all_fp32 := judge(_with_blocks(islands, blocks))).passed:
         raise GraphRejected(
-            f"The gate fails in FP32 too: {'; '.join(whole.failures)}",
+            f"The gate fails in FP32 too: {'; '.join(all_fp32.failures)}",
             expected="a captured program that gives the reference's masks",
         )
 
-    def passes(returned: Sequence[Block]) -> bool:
-        return judge(_with(islands, returned)).passed
+    def passes(in_fp32: Sequence[Block]) -> bool:
+        return judge(_with_blocks(islands, in_fp32)).passed
 
-    return _with(islands, _needed(blocks, (), passes, MOST_TRIES))
+    return _with_blocks(islands, _needed(blocks, (), passes, MOST_TRIES))
 
 
 def blocks_of(programs: Sequence[Program], islands: Islands) -> list[Block]:
-    """The blocks that still have nodes to move, in order."""
+    """The blocks that have nodes outside the islands, in order."""
     blocks = []
     for program in programs:
         names, members = block_names(program), dict[str, list[str]]()
@@ -81,28 +84,29 @@ def blocks_of(programs: Sequence[Program], islands: Islands) -> list[Block]:
 
 def _needed(
     blocks: Sequence[Block],
-    kept: Sequence[Block],
+    fixed: Sequence[Block],
     passes: Callable[[Sequence[Block]], bool],
     tries: int,
 ) -> Sequence[Block]:
-    """A smallest part of `blocks` that passes beside `kept`; a larger one once tries run out.
+    """A smallest part of `blocks` that passes together with `fixed`; larger if tries run out.
 
-    All of `blocks` beside `kept` are known to pass, `kept` alone to fail.
+    All of `blocks` with `fixed` are known to pass, and `fixed` alone is known to fail.
     """
     if len(blocks) == 1 or tries < 2:
         return blocks
     middle = len(blocks) // 2
     front, back = blocks[:middle], blocks[middle:]
     for half in (front, back):
-        if passes((*kept, *half)):
-            return _needed(half, kept, passes, tries - 2)
+        if passes((*fixed, *half)):
+            return _needed(half, fixed, passes, tries - 2)
     left = (tries - 2) // 2
-    front = _needed(front, (*kept, *back), passes, left)
-    return (*front, *_needed(back, (*kept, *front), passes, left))
+    front = _needed(front, (*fixed, *back), passes, left)
+    return (*front, *_needed(back, (*fixed, *front), passes, left))
 
 
-def _with(islands: Islands, blocks: Sequence[Block]) -> Islands:
-    added = {role: dict(named) for role, named in islands.items()}
+def _with_blocks(islands: Islands, blocks: Sequence[Block]) -> Islands:
+    extended = {role: dict(reasons) for role, reasons in islands.items()}
     for block in blocks:
-        added[block.role].update(dict.fromkeys(block.nodes, "search: masks miss the gate in FP16"))
-    return added
+        reasons = dict.fromkeys(block.nodes, "search: masks miss the gate in FP16")
+        extended[block.role].update(reasons)
+    return extended

@@ -1,46 +1,50 @@
-"""INT8: which nodes read integer codes, by a target's recipe, and with which scales.
+"""INT8: which nodes read integer codes by a target's recipe, and with which scales.
 
-What stays float, by measurement (toolchain notes, section 4): attention's products (with them a
-ViT's embeddings fall from 30 to 8 dB), layer norm, softmax, and sums of other kinds, which no
-runtime makes faster. Products of activations in float are also why PTQ4SAM's sign fold of the key
-projection has nothing to gain here: what it makes one-humped is never coded. The last convolution
-to each result stays float too, its error goes straight into the decoder (or, in a detector, into
-boxes and scores); how many more do is the recipe's `head`.
+These stay float:
 
-What a node reads stays float where 255 steps are too few for it (the recipe's floors in dB): of
-NanoSAM that is the second layer of its neck, 1 % of the work, and three of the GELUs that read
-codes. ONNX Runtime keeps those: a float GELU makes the layer before it float, 2.2 times as fast as
-FP32 instead of 2.5. Mask IoU with PyTorch, mean and 5th percentile, on 24 of the project's test
-photos (224 prompts; rounded in PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET`):
+- Products of attention: coded, they take a ViT's embeddings from 30 to 8 dB. What feeds them is
+  therefore never coded either, so the sign fold of PTQ4SAM has nothing to gain here.
+- Layer norm, softmax, and other sums: no runtime makes them faster in INT8.
+- The last convolution before each result: its error goes straight into the decoder, or into the
+  boxes and scores of a detector. The recipe's `head` keeps more of them.
+- Nodes for whose input 255 steps are too few (the recipe's limits in dB). In NanoSAM these are the
+  second layer of the neck (1 % of the work) and three of the GELUs that read codes. The recipe of
+  ONNX Runtime codes those GELUs: a float GELU makes the layer before it float, and the encoder is
+  then 2.2 times as fast as FP32 instead of 2.5.
+- Depthwise convolutions, and sums that only a layer norm reads, where the recipe says so or nothing
+  is gained. MobileSAM (112 training steps, 4 photos, 36 prompts) has mask IoU 0.9584 (5th
+  percentile 0.877) with them coded, 0.9753 (0.954) without, and 0.9983 (0.996) with linear layers
+  alone.
+
+Mask IoU of NanoSAM with PyTorch, mean and 5th percentile, on 24 test photos (224 prompts; rounded
+in PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET`):
 
     x86-int8     0.9836 0.956      android-int8 0.9801 0.949
     iphone-int8  0.9884 0.967      jetson-int8  0.9807 0.946 (symmetric codes; 6 layers in float)
 
-An activation's range is what one photo spans, averaged (`codes`). On the same photos, jetson-int8:
+The range of an activation is the span of one photo, averaged (`codes`). Equalizing channels across
+layers made things worse. For jetson-int8 on the same photos:
 
     range                       channels as they are         equalized across layers
     of all photos               0.9763 0.942 23.9 dB         0.9752 0.939 20.6 dB
     of one photo, averaged      0.9807 0.946 28.4 dB         0.9765 0.941 24.8 dB
 
-Equalization was therefore removed: commit 7352d41 has it, and the options of this table.
-NNCF 3.4's `quantize_pt2e` on the placement, calibration photos and weights of x86-int8 (5 layers in
-float), so at the same speed: 0.9818 0.951 30.2 dB, with its bias correction 0.9786 0.939 31.3 dB,
-with SmoothQuant no change; ours: 0.9845 0.958 34.8 dB. Hence no NNCF (`--nncf`).
+NNCF 3.4's `quantize_pt2e` is no better. With the placement, photos and weights of x86-int8 (5
+layers in float) and hence the same speed, it gives 0.9818 0.951 30.2 dB; with its bias correction
+0.9786 0.939 31.3 dB; with SmoothQuant no change. This module gives 0.9845 0.958 34.8 dB
+(`bench_int8.py --nncf`).
 
-Depthwise convolutions and sums that only a layer norm reads stay float where the recipe says so or
-nothing is gained: MobileSAM (trained for 112 steps, 4 photos, 36 prompts) has 0.9584, 0.877 with
-them coded, 0.9753, 0.954 without, and 0.9983, 0.996 with linear layers alone.
-
-Where codes are placed decides both speed and error. NanoSAM's encoder, ONNX Runtime in float = 1:
+The placement of codes decides both speed and error. NanoSAM's encoder, relative to ONNX Runtime in
+float:
 
     OpenVINO, codes before max pooling          3.7x
     OpenVINO, before GELU as well               2.7x
     ONNX Runtime, before max pooling and GELU   2.6x
 
-OpenVINO fuses GELU into the convolution, so that codes between them split one kernel into three;
-ONNX Runtime takes its integer convolution only where the output is coded. The error is the
-activations' (31.6 dB; weights alone 42.7 dB), which is why weights are neither corrected for bias
-nor clipped here. (Speeds and these dB: the first demonstration checkpoint.)
+OpenVINO fuses GELU into the convolution, and codes between them split one kernel into three. ONNX
+Runtime uses its integer convolution only if the output is coded. The error comes from activations
+(31.6 dB; weights alone give 42.7 dB), so weights are neither bias-corrected nor clipped. (These
+speeds and dB: an early NanoSAM checkpoint.)
 """
 
 from __future__ import annotations
@@ -67,10 +71,10 @@ from edgekit.program.operators import (
 from edgekit.records import Int8Recipe, NodePlan, PartPlan, Precision, Quantization
 
 SMALLEST_CONSTANT = 2**16
-"""Numbers in a constant operand of a sum (positions, attention biases) worth storing in 8 bits."""
+"""Elements from which a constant in a sum (positions, attention biases) is stored in 8 bits."""
 
-_NOTHING = 1e-9
-"""A ratio whose logarithm can still be taken: a tensor that is zero everywhere."""
+_SMALLEST_RATIO = 1e-9
+"""The signal-to-noise ratio of a tensor of zeros, since a logarithm needs a positive number."""
 
 
 def plan_int8(
@@ -78,24 +82,24 @@ def plan_int8(
     ranges: Ranges | None,
     recipe: Int8Recipe,
     *,
-    returned: Mapping[str, str] | None = None,
+    in_float: Mapping[str, str] | None = None,
 ) -> PartPlan:
     """The plan of one program by the recipe.
 
     Args:
         program: as captured, in float32.
-        ranges: of the same program; None will do where the recipe leaves it float.
+        ranges: those of the same program; may be None if the recipe leaves the program float.
         recipe: the target's.
-        returned: nodes that a search has moved back to float: name -> reason.
+        in_float: nodes that a search has returned to float: name -> reason.
 
     Raises:
-        BadInput: `returned` names a node that is not there, or a range is not finite.
+        BadInput: `in_float` names an unknown node, or a range is not finite.
     """
-    returned = returned or {}
+    in_float = in_float or {}
     nodes = {node.name: node for node in plannable(program)}
-    if strangers := returned.keys() - nodes.keys():
+    if unknown := in_float.keys() - nodes.keys():
         raise BadInput(
-            f"The {program.role} has no nodes {', '.join(sorted(strangers))}.",
+            f"The {program.role} has no nodes {', '.join(sorted(unknown))}.",
             expected="names as `edgekit inspect --precision` prints them",
         )
     coder = _Coder(program, ranges or Ranges(role=program.role, by_name={}), recipe)
@@ -104,8 +108,8 @@ def plan_int8(
     def decide(node: fx.Node) -> Decision:
         if program.role not in recipe.roles:
             return Precision.FP32, f"recipe: the {program.role} stays float"
-        if node.name in returned:
-            return Precision.FP32, returned[node.name]
+        if node.name in in_float:
+            return Precision.FP32, in_float[node.name]
         if node.name in head:
             return Precision.FP32, "recipe: the output's head stays float"
         if coder.codes(node):
@@ -120,7 +124,7 @@ def plan_int8(
 def coded_operands(
     node: fx.Node, line: NodePlan, *, is_constant: Callable[[fx.Node], bool]
 ) -> dict[fx.Node, Quantization]:
-    """Which of the node's operands the line codes, and how; `is_constant` tells weights."""
+    """The operands that the line codes, each with its code; `is_constant` tells weights apart."""
     operands = list(floating_inputs(node))
     activations = [operand for operand in operands if not is_constant(operand)]
     coded = dict(zip(activations, line.inputs, strict=False))
@@ -130,7 +134,7 @@ def coded_operands(
 
 
 def coded_results(graph: fx.Graph, lines: Mapping[str, NodePlan]) -> dict[fx.Node, Quantization]:
-    """Which nodes' results the lines code, and how: of each node, or of the ReLU behind it."""
+    """The nodes whose results the lines code, each with its code; a ReLU stands for its input."""
     nodes = (node for node in graph.nodes if node.name in lines)
     codes = ((_last_of_kernel(node), lines[node.name].result) for node in nodes)
     return {node: code for node, code in codes if code is not None}
@@ -145,7 +149,7 @@ class _Coder:
         self._weights = held_tensors(program)
 
     def coded(self, node: fx.Node, line: NodePlan) -> NodePlan:
-        """The line with its codes, where it is INT8."""
+        """The line, with its codes if it is INT8."""
         if line.precision is not Precision.INT8:
             return line
         inputs, weight = self._operands(node)
@@ -167,20 +171,20 @@ class _Coder:
         return any(inputs) or weight is not None
 
     def too_coarse(self, node: fx.Node) -> str | None:
-        """Why 255 steps are too few for something that the node reads; None if they are not."""
+        """Why 255 steps are too few for an input of the node; None if they are enough."""
         product = node.target in WEIGHTED
         for source in filter(None, self._operands(node)[0]):
-            read, made = self._ranges.of(source), self._ranges.of(source if product else node)
-            if read is None or made is None:
+            read, signal = self._ranges.of(source), self._ranges.of(source if product else node)
+            if read is None or signal is None:
                 continue
             noise = step(read) / math.sqrt(12)
-            decibels = 20 * math.log10(max(made.rms / noise, _NOTHING))
+            decibels = 20 * math.log10(max(signal.rms / noise, _SMALLEST_RATIO))
             if decibels < (self._recipe.product_db if product else self._recipe.function_db):
                 return f"range: 8 bits of {maker(source).name} leave {decibels:.0f} dB"
         return None
 
     def _operands(self, node: fx.Node) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
-        """Which activations the node reads as codes, in its order, and which constant."""
+        """The activations that the node reads as codes, in its order, and the constant."""
         name = str(node.target).removeprefix("aten.").partition(".")[0]
         sources = list(floating_inputs(node))
         activations = [s for s in sources if self._ranges.of(s) is not None]
@@ -203,12 +207,13 @@ class _Coder:
     ) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
         constants = [s for s in sources if s.name in self._weights and _is_large(s)]
         if len(activations) == 1 and constants and self._recipe.results == "float":
-            return (None,), constants[0]  # integer kernels alone would want both operands coded
+            return (None,), constants[0]  # only integer kernels need both operands coded
         if len(activations) != 2 or self._recipe.sums == "none" or not _read_as_codes(node):
             return (), None
         if self._recipe.sums == "both":
             return tuple(activations), None
-        # The product that only this sum reads absorbs it; the other operand comes as codes.
+        # TensorRT fuses the sum into the product that only this sum reads; the other operand is
+        # read as codes.
         absorbed = [s.target in WEIGHTED and len(s.users) == 1 for s in activations]
         if not any(absorbed):
             return (), None
@@ -216,16 +221,16 @@ class _Coder:
         return tuple(None if s is product else s for s in activations), None
 
     def _code(self, source: fx.Node) -> Quantization:
-        """What max pooling picks keeps the code of what it picks from: LiteRT takes no other."""
-        while (made := maker(source)).target is aten.max_pool2d.default:
-            source = made.all_input_nodes[0]
-        found = self._ranges.of(source)
-        assert found is not None  # `_operands` names no other
-        return activation_code(found, self._recipe, name=source.name)
+        # LiteRT 2.1 wants the same code before and after max pooling.
+        while (made_by := maker(source)).target is aten.max_pool2d.default:
+            source = made_by.all_input_nodes[0]
+        span = self._ranges.of(source)
+        assert span is not None  # `_operands` returns measured nodes only
+        return activation_code(span, self._recipe, name=source.name)
 
 
 def held_tensors(program: Program) -> dict[str, Tensor]:
-    """The tensors that the program holds, by the name of their placeholder."""
+    """The program's weights, buffers and constants, by the name of their placeholder."""
     exported = program.exported
     signature = exported.graph_signature
     names = signature.inputs_to_parameters | signature.inputs_to_buffers
@@ -235,7 +240,7 @@ def held_tensors(program: Program) -> dict[str, Tensor]:
 
 
 def _head(program: Program, depth: int) -> set[str]:
-    """The last `depth` convolutions, those nearest to each result, and what makes their input."""
+    """The last `depth` convolutions, the last one before each result, and their inputs' makers."""
     in_order = [node for node in plannable(program) if node.target in CONVOLUTIONS]
     last = {*in_order[max(0, len(in_order) - depth) :], *(_nearest(program) if depth else ())}
     makers = (maker(node.all_input_nodes[0]) for node in last)
@@ -244,33 +249,33 @@ def _head(program: Program, depth: int) -> set[str]:
 
 
 def _nearest(program: Program) -> Iterator[fx.Node]:
-    """The last convolution on every way to a result; a model may have several results."""
+    """The last convolution on every path to a result; a model may have several results."""
     results = next(node for node in program.exported.graph.nodes if node.op == "output")
-    pending, seen = list(results.all_input_nodes), set[fx.Node]()
+    pending, visited = list(results.all_input_nodes), set[fx.Node]()
     while pending:
         node = pending.pop()
         if node.target in CONVOLUTIONS:
             yield node
-        elif node not in seen:
-            seen.add(node)
+        elif node not in visited:
+            visited.add(node)
             pending += floating_inputs(node)
 
 
 def _last_of_kernel(node: fx.Node) -> fx.Node:
-    """The ReLU that alone reads the node, which runtimes compute in the same kernel; or itself."""
+    """The ReLU if it is the node's only reader (runtimes fuse the two), otherwise the node."""
     readers = list(node.users)
     return readers[0] if [r.target for r in readers] == [aten.relu.default] else node
 
 
 def _axis(node: fx.Node, weight: fx.Node) -> int:
-    """Of output channels; in a table of a sum, of channels [1, C, H, W] or heads [N, H, W]."""
+    """The channel axis; in a constant of a sum, that of [1, C, H, W] or of heads [N, H, W]."""
     if node.target is aten.add.Tensor:
         return int(weight.meta["val"].dim()) - 3
     return 1 if node.target is aten.conv_transpose2d.input else 0
 
 
 def _read_as_codes(node: fx.Node) -> bool:
-    """Whether only products and sums read the result: a layer norm would have it in float."""
+    """Whether only products and sums read the result: a layer norm reads floats."""
     return all(
         _read_as_codes(user)
         if user.target is aten.relu.default

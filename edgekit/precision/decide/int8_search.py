@@ -1,8 +1,8 @@
-"""Move blocks back to float until the gate holds: first those that give most IoU for their work.
+"""Return blocks to float until the masks pass the gate, those first that gain most for their work.
 
-Sensitivity of a block is the mean mask IoU gained when it alone stays float, per MAC that is then
-not INT8. One judgement for each block ranks them; then they are moved back in that order, together,
-until the verdict passes.
+The sensitivity of a block is the mean mask IoU gained when that block alone is float, per MAC that
+is then not INT8. One judgement per block ranks them. They then return to float in that order, one
+more at a time, until the verdict passes.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from edgekit.errors import GraphRejected
 from edgekit.records import NodePlan, PartPlan, Precision
 from edgekit.verification import Verdict
 
-Returned = dict[str, str]
-"""Nodes that are moved back to float: name -> reason."""
+FloatNodes = dict[str, str]
+"""Nodes that a search has returned to float: name -> reason."""
 
-Judge = Callable[[Returned], Verdict]
+JudgeFloatNodes = Callable[[FloatNodes], Verdict]
 """Runs the plan with these nodes in float and compares masks with the reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
-    """What a block's return to float gains, and what it costs."""
+    """The mean mask IoU that a block gains in float, and its MACs per run."""
 
     block: str
     nodes: tuple[str, ...]
@@ -31,12 +31,12 @@ class Sensitivity:
     macs: int
 
 
-def relax(part: PartPlan, judge: Judge) -> Returned:
-    """The fewest blocks, by sensitivity, whose return to float makes the verdict pass.
+def return_blocks_to_float(part: PartPlan, judge: JudgeFloatNodes) -> FloatNodes:
+    """The fewest blocks, in order of sensitivity, that must be float for the verdict to pass.
 
     Args:
         part: the plan by the recipe.
-        judge: see `Judge`; called once per block and once per block moved back.
+        judge: called once per block, and once per block returned.
 
     Raises:
         GraphRejected: the gate fails with every block in float.
@@ -44,13 +44,13 @@ def relax(part: PartPlan, judge: Judge) -> Returned:
     verdict = judge({})
     if verdict.passed:
         return {}
-    ranked = _ranked(part, judge, _score(verdict))
-    returned: Returned = {}
-    for found in ranked:
-        returned |= dict.fromkeys(found.nodes, f"search: {found.gain:+.3f} IoU")
-        verdict = judge(returned)
+    in_float: FloatNodes = {}
+    for sensitivity in _ranked(part, judge, _mean_iou(verdict)):
+        reason = f"search: {sensitivity.gain:+.3f} IoU"
+        in_float |= dict.fromkeys(sensitivity.nodes, reason)
+        verdict = judge(in_float)
         if verdict.passed:
-            return returned
+            return in_float
     raise GraphRejected(
         f"No INT8 plan meets the gate: {'; '.join(verdict.failures)} with every block in float.",
         expected="a model whose float program gives the reference's masks",
@@ -58,16 +58,15 @@ def relax(part: PartPlan, judge: Judge) -> Returned:
     )
 
 
-def _ranked(part: PartPlan, judge: Judge, score: float) -> list[Sensitivity]:
-    """All coded blocks, those of most gain per MAC first."""
-    blocks = _coded_blocks(part)
-    found = []
-    for block, lines in blocks.items():
+def _ranked(part: PartPlan, judge: JudgeFloatNodes, mean_iou: float) -> list[Sensitivity]:
+    """All coded blocks, the largest gain per MAC first."""
+    ranked = []
+    for block, lines in _coded_blocks(part).items():
         nodes = tuple(line.node for line in lines)
-        gain = _score(judge(dict.fromkeys(nodes, ""))) - score
+        gain = _mean_iou(judge(dict.fromkeys(nodes, ""))) - mean_iou
         macs = sum(line.macs for line in lines)
-        found.append(Sensitivity(block=block, nodes=nodes, gain=gain, macs=macs))
-    return sorted(found, key=lambda each: each.gain / max(each.macs, 1), reverse=True)
+        ranked.append(Sensitivity(block=block, nodes=nodes, gain=gain, macs=macs))
+    return sorted(ranked, key=lambda each: each.gain / max(each.macs, 1), reverse=True)
 
 
 def _coded_blocks(part: PartPlan) -> dict[str, list[NodePlan]]:
@@ -78,5 +77,5 @@ def _coded_blocks(part: PartPlan) -> dict[str, list[NodePlan]]:
     return blocks
 
 
-def _score(verdict: Verdict) -> float:
+def _mean_iou(verdict: Verdict) -> float:
     return verdict.overall.mean_iou if verdict.overall else 0.0

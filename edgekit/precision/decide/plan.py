@@ -1,7 +1,7 @@
-"""The lines of a precision plan from a program, and whether the two fit.
+"""Make the lines of a precision plan from a program, and check that the two fit.
 
-A node's name is that which torch.export gave it; the same model, torch and edgekit give the same
-names, so a plan can be read, edited and applied again.
+Lines use the node names of torch.export. The same model, torch and edgekit give the same names, so
+a plan can be read, edited and applied again.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from edgekit.program.work import macs_by_node
 from edgekit.records import NodePlan, PartPlan, Precision
 
 Decision = tuple[Precision, str | None]
-"""A precision, and the reason where it is not the one asked for."""
+"""A precision, and the reason if it is not the requested one."""
 
 
 def planned(program: Program, decide: Callable[[fx.Node], Decision]) -> PartPlan:
-    """A line for every node that computes, in order, with what `decide` says about it."""
+    """A line for every node that computes, in order, with the decision of `decide`."""
     blocks, macs = block_names(program), macs_by_node(program)
     lines = []
     for node in plannable(program):
@@ -50,12 +50,12 @@ def require_known_nodes(part: PartPlan, program: Program) -> None:
     """Refuse a plan that was made for another program.
 
     Raises:
-        BadInput: it names nodes that are not there, names one twice, or leaves some out.
+        BadInput: the plan names unknown nodes, names a node twice, or leaves nodes out.
     """
     known = {node.name for node in plannable(program)}
     named = Counter(line.node for line in part.nodes)
     problems = [
-        f"nodes that are not there: {_few(named.keys() - known)}" if named.keys() - known else "",
+        f"unknown nodes: {_few(named.keys() - known)}" if named.keys() - known else "",
         f"nodes left out: {_few(known - named.keys())}" if known - named.keys() else "",
         f"nodes named twice: {_few({n for n, count in named.items() if count > 1})}"
         if max(named.values(), default=0) > 1

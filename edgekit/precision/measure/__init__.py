@@ -1,0 +1,1 @@
+"""Measure the range of every node on real photos."""

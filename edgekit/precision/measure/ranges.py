@@ -1,12 +1,12 @@
-"""What every node of a model puts out on real photos: one streamed pass over its programs.
+"""The range of every node of a model on real photos, in one streamed pass over its programs.
 
-A node's statistics are six numbers, whatever the number of photos, so that the peak of memory is
-that of running the widest layer once. Extremes are over all values; moments are over at most
-SAMPLED of each result, evenly spaced, or counting would take longer than running.
+The statistics of a node are six numbers, however many photos there are, so peak memory is that of
+running the widest layer once. Extremes cover all values. Moments cover at most SAMPLED values of
+each result, evenly spaced; with all of them, counting would take longer than running.
 
-The decoder is measured on the embeddings that the encoder makes of the same photos, with the
-prompts that verification uses (`verify.prompts`): every kind that the family takes, one at a time;
-a refinement takes the logits of the prompt that it refines. A model without a decoder sees photos.
+The decoder runs on the encoder's embeddings of the same photos, with the prompts of verification
+(`verify.prompts`): every kind that the family takes, one at a time. A refinement takes the logits
+of the prompt that it refines.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from edgekit.records import Client, Feeds, FloatArray, Rgb, Role
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.verification.prompts import subjects_of, trials_of
+from edgekit.verification.prompts import subjects_of, trials_for_subjects
 
 SAMPLED = 2**15
-"""Values of one result that moments are taken of."""
+"""Most values of one result that moments are computed from."""
 
 OnPhoto = Callable[[int, int], None]
 
@@ -44,7 +44,7 @@ OnPhoto = Callable[[int, int], None]
 class Range:
     """The values of one node over all photos and prompts.
 
-    `usual_low` and `usual_high` are the extremes of one result, averaged over all results.
+    `usual_low` and `usual_high` are the extremes of a single result, averaged over all results.
     """
 
     low: float
@@ -69,21 +69,20 @@ class Range:
 class Ranges:
     """The ranges of one program by node name: its inputs, and all nodes that compute.
 
-    A node that only moves numbers (a transpose, a slice) has the range of what made them: look it
-    up with `of`.
+    A node that only moves numbers (a transpose, a slice) has the range of its input; use `of`.
     """
 
     role: Role
     by_name: Mapping[str, Range]
 
     def of(self, node: fx.Node) -> Range | None:
-        """The range of a node's result; None for a weight, whose values are known anyway."""
+        """The range of a node's result; None for a weight."""
         return self.by_name.get(maker(node).name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """Ranges of a model's programs, and how many prompts the decoder was run on."""
+    """Ranges of a model's programs, and the number of prompts that the decoder ran on."""
 
     encoder: Ranges
     decoder: Ranges | None
@@ -91,7 +90,7 @@ class Calibration:
 
     @property
     def by_role(self) -> dict[Role, Ranges]:
-        """The ranges of each role that there is."""
+        """The ranges by role; a model without a decoder has the encoder's only."""
         decoder = {Role.DECODER: self.decoder} if self.decoder else {}
         return {Role.ENCODER: self.encoder} | decoder
 
@@ -109,42 +108,51 @@ def measure(
     prompt_slots: tuple[int, ...] = (),
     on_photo: OnPhoto | None = None,
 ) -> Calibration:
-    """Run the programs over the photos and keep each node's range.
+    """Run the programs over the photos and record the range of each node.
 
-    The decoder, if its ranges are wanted, gets one subject of each photo in every kind of prompt.
-    `prompt_slots` is the number that the decoder has, where it is fixed; else empty.
+    Args:
+        encoder: as captured, in float32.
+        decoder: None if its ranges are not needed. It gets one subject of each photo, in every
+            kind of prompt.
+        photos: to run on.
+        client: the model's pre- and postprocessing.
+        prompt_slots: the decoder's number of slots, if it is fixed.
+        on_photo: called with the number of photos done and of all photos.
 
     Raises:
-        BadInput: there is no photo or one cannot be read, or a node gives NaN or infinity.
+        BadInput: there is no photo, a photo cannot be read, or a node gives NaN or infinity.
     """
     if not photos.photos:
         raise BadInput(
-            f"The image set '{photos.name}' has no photo, so nothing can be calibrated.",
+            f"The image set '{photos.name}' has no photo to calibrate on.",
             expected="real photos: edgekit never calibrates on random data",
         )
-    seen, answered = _Watched(encoder), _Watched(decoder) if decoder else None
-    predictor = Predictor.from_sessions(client, seen, answered, prompt_slots=prompt_slots)
+    encoding, decoding = _MeasuringSession(encoder), _MeasuringSession(decoder) if decoder else None
+    predictor = Predictor.from_sessions(client, encoding, decoding, prompt_slots=prompt_slots)
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
         pixels = load_photo(photo.path)
-        if answered:
+        if decoding:
             predictor.set_image(pixels)
-            prompts += _prompted(predictor, photo, pixels)
+            prompts += _prompt(predictor, photo, pixels)
         else:
-            seen.run({"image": encoder_input(pixels, client.preprocessing)})
+            encoding.run({"image": encoder_input(pixels, client.preprocessing)})
         if on_photo:
             on_photo(done, len(photos.photos))
     return Calibration(
-        encoder=seen.ranges(), decoder=answered.ranges() if answered else None, prompts=prompts
+        encoder=encoding.ranges(), decoder=decoding.ranges() if decoding else None, prompts=prompts
     )
 
 
-def _prompted(predictor: Predictor, photo: Photo, pixels: Rgb) -> int:
-    """Prompt for a subject, large on some photos and small on others; how many prompts."""
+def _prompt(predictor: Predictor, photo: Photo, pixels: Rgb) -> int:
+    """Run every kind of prompt on one subject, and return the number of prompts.
+
+    The choice of subject differs from photo to photo, so that large and small ones occur.
+    """
     subjects = subjects_of(photo, height=pixels.shape[0], width=pixels.shape[1])
     chosen = subjects[zlib.crc32(photo.id.encode()) % len(subjects)]
     logits: list[FloatArray] = []
-    for trial in trials_of((chosen,), seed=photo.id, refuses=predictor.client.refuses):
+    for trial in trials_for_subjects((chosen,), seed=photo.id, refuses=predictor.client.refuses):
         prediction = predictor.predict(
             points=trial.points or None,
             labels=trial.labels or None,
@@ -156,14 +164,14 @@ def _prompted(predictor: Predictor, photo: Photo, pixels: Rgb) -> int:
     return len(logits)
 
 
-class _Watched:
-    """A program whose results are counted as they come by."""
+class _MeasuringSession:
+    """A session over a program that records the range of every result."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._blocks = block_names(program)
         self._tallies: dict[str, _Tally] = {}
-        self._walk = Walk(program, self._count)
+        self._walk = Walk(program, self._record)
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         return self._walk.run(feeds)
@@ -172,7 +180,7 @@ class _Watched:
         named = {name: tally.range() for name, tally in self._tallies.items()}
         return Ranges(role=self._program.role, by_name=named)
 
-    def _count(self, node: fx.Node, result: Tensor) -> Tensor:
+    def _record(self, node: fx.Node, result: Tensor) -> Tensor:
         low, high = (float(edge) for edge in torch.aminmax(result))
         if not (math.isfinite(low) and math.isfinite(high)):
             block = self._blocks.get(node.name)
@@ -180,7 +188,7 @@ class _Watched:
                 f"The {self._program.role}'s node {node.name}"
                 + (f" (in {block})" if block else "")
                 + " gives NaN or infinity in float32.",
-                expected="finite values: ranges of others say nothing about a precision",
+                expected="finite values: other ranges say nothing about a precision",
                 next_step="check the weights: edgekit verify the same model for x86-fp32",
             )
         self._tallies.setdefault(node.name, _Tally()).add(result, low, high)
@@ -189,7 +197,7 @@ class _Watched:
 
 @dataclass(slots=True, kw_only=True)
 class _Tally:
-    """Extremes and moments of the results seen so far."""
+    """Extremes and moments of the results so far."""
 
     low: float = math.inf
     high: float = -math.inf
@@ -224,21 +232,21 @@ class _Tally:
 
 
 def _sample(values: Tensor) -> npt.NDArray[np.float64]:
-    """Evenly spaced values; the odd step meets every channel of a layout in powers of two."""
+    """Evenly spaced values. An odd step reaches every channel if sizes are powers of two."""
     step = max(1, values.numel() // SAMPLED) | 1
     return values.reshape(-1)[::step].double().numpy()
 
 
 # --- on disk -------------------------------------------------------------------------------------
 
-_KEPT = tuple(field.name for field in fields(Range))
+_FIELDS = tuple(field.name for field in fields(Range))
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
     """Write `<role>.ranges.npz` of each role, for `read_calibration`."""
     for role, ranges in calibration.by_role.items():
         by_name = ranges.by_name
-        table = [[getattr(found, name) for name in _KEPT] for found in by_name.values()]
+        table = [[getattr(span, name) for name in _FIELDS] for span in by_name.values()]
         np.savez_compressed(
             folder / f"{role}.ranges.npz",
             names=np.array(list(by_name)),
@@ -261,5 +269,5 @@ def read_calibration(folder: Path) -> Calibration:
 
 def _read(role: Role, stored: Mapping[str, npt.NDArray[np.float64]]) -> Ranges:
     rows = zip(stored["names"], stored["ranges"].tolist(), strict=True)
-    by_name = {str(name): Range(**dict(zip(_KEPT, row, strict=True))) for name, row in rows}
+    by_name = {str(name): Range(**dict(zip(_FIELDS, row, strict=True))) for name, row in rows}
     return Ranges(role=role, by_name=by_name)

@@ -1,7 +1,7 @@
 """Turn computed tables (positions, gathered attention biases) into constants.
 
-Left in the graph, they are Gather, Range or Sin chains over constants that TensorRT 8 rejects and
-that every run would recompute; MobileSAM's attention bias is gathered with int64 indices.
+In a graph they would be Gather, Range or Sin chains over constants, which TensorRT 8 rejects and
+every run would recompute. MobileSAM gathers its attention bias with int64 indices.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 @runtime_checkable
 class Bakeable(Protocol):
-    """A module that can keep what it would compute from its weights alone."""
+    """A module that can store what it computes from its weights alone."""
 
     def bake(self) -> None:
         """Replace the computation by a constant buffer, in place."""

@@ -1,7 +1,7 @@
 """Fold each batch norm into the convolution before it.
 
-Done on the module and not in ONNX, so that all lowerings start from the folded weights and int8
-scales belong to the weights that ship. Pairs are found in the captured data flow, not by the order
+This happens on the module and not in ONNX, so that all lowerings start from the folded weights, and
+INT8 scales fit the weights that ship. Pairs come from the captured data flow and not from the order
 of submodules: SqueezeSAM runs conv, ReLU, batch norm, which must not be folded.
 """
 
@@ -20,27 +20,27 @@ _NORM = torch.ops.aten.batch_norm.default
 
 
 def fold_batch_norm(module: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
-    """A copy, in eval mode, whose batch norms that directly follow a Conv2d are gone.
+    """A copy in eval mode without the batch norms that directly follow a Conv2d.
 
-    A convolution whose output is also used elsewhere, or that runs twice, keeps its batch norm.
-    The folded convolutions hold plain Parameters: the exporter refuses anything else ("Cannot
-    assign non-leaf Tensor to parameter 'weight'").
+    A convolution that has other readers, or that runs twice, keeps its batch norm.
 
     Args:
-        module: any module without data-dependent control flow; it is left as it was.
-        example: its inputs, of the size that will be exported.
+        module: any module without data-dependent control flow; it is left unchanged.
+        example: its inputs, in the size that will be exported.
     """
     folded = copy.deepcopy(module).eval()
     program = torch.export.export(folded, example, strict=False)
     for conv_name, norm_name in _pairs(program):
         conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
+        # The result must hold plain Parameters: torch.export 2.13 rejects other tensors ("Cannot
+        # assign non-leaf Tensor to parameter 'weight'").
         folded.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var,arg-type]
         folded.set_submodule(norm_name, nn.Identity())
     return folded
 
 
 def _pairs(program: ExportedProgram) -> Iterator[tuple[str, str]]:
-    """Names of (Conv2d, BatchNorm2d) submodules, from the operators that read their tensors."""
+    """Names of (Conv2d, BatchNorm2d) submodules, found by the operators that read their tensors."""
     signature = program.graph_signature
     owners = {
         node: tensor.rpartition(".")[0]

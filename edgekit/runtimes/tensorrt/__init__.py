@@ -1,4 +1,4 @@
-"""TensorRT: a session runs the engine that was built on this very device.
+"""TensorRT: a session runs an engine that was built on this device.
 
 `build_engine` is also copied into bundles, where it builds engines without edgekit.
 """
@@ -17,7 +17,7 @@ from edgekit.runtimes.tensorrt.installation import (
 
 
 def probe() -> Probe:
-    """TensorRT's version and the GPU that it runs on, or what is missing."""
+    """TensorRT's version and the GPU, or what is missing."""
     here = find_installation()
     if isinstance(here, Installation):
         return Probe(available=True, version=f"{here.version} on {here.gpu['gpu']}")
@@ -25,7 +25,7 @@ def probe() -> Probe:
 
 
 def execution(target: Target) -> Execution:
-    """Native where a GPU and a version of TensorRT that the target accepts are."""
+    """Native if there is a GPU and a version of TensorRT that the target accepts."""
     here = installation_for(target)
     if isinstance(here, Installation):
         return NATIVE
@@ -42,8 +42,8 @@ def open_artifact(
     """Load the artifact's engine. `threads` has no meaning on a GPU.
 
     Raises:
-        RuntimeMissing: TensorRT is not here, there is no engine yet, or it was built for another
-            machine; the message says how to build it.
+        RuntimeMissing: TensorRT is missing, or there is no engine for this machine; the message
+            says how to build it.
     """
     here = installation_for(target)
     if isinstance(here, Installation):

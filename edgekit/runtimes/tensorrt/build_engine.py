@@ -1,13 +1,13 @@
-"""Build an engine through TensorRT's own Python bindings, on the device, without edgekit.
+"""Build an engine with TensorRT's Python bindings, on the device, without edgekit.
 
-This file is copied into bundles and runs alone: JetPack 4.6 has Python 3.6 and JetPack 6 has 3.10,
-and their TensorRT serves no other, so it keeps to Python 3.6, the standard library and `tensorrt`.
-Where TensorRT 8, 10 and 11 differ on the way to an engine, they differ here and nowhere else:
+Bundles hold a copy of this file. It uses Python 3.6, the standard library and `tensorrt` only:
+JetPack 4.6 has Python 3.6, JetPack 6 has 3.10, and their TensorRT serves no other Python. The
+differences between TensorRT 8, 10 and 11 in building an engine are handled here:
 
-- up to 8 a graph's types are a wish. FP16 is a flag of the builder, and what must stay FP32 is said
-  layer by layer (trtexec can only say it from 8.4 on: there is no --layerPrecisions in 8.2);
-- from 10 on (strictly from 9) a network can be strongly typed, and the types are obeyed;
-- 11 has dropped the flags, and every network is strongly typed.
+- Up to 8 the types in a graph are hints. FP16 is a builder flag, and each layer that must stay FP32
+  needs a setting of its own (trtexec has --layerPrecisions only from 8.4 on, not in 8.2).
+- From 10 on (in fact from 9) a network can be strongly typed, and TensorRT obeys the types.
+- 11 has no such flags; every network is strongly typed.
 
 Usage: python3 build_engine.py --help
 """
@@ -27,14 +27,14 @@ _FIRST_MEMORY_POOLS = (8, 4)
 
 
 class Failed(Exception):
-    """TensorRT refused; the message holds its own words."""
+    """TensorRT or the driver failed; the message holds their own words."""
 
 
 class Settings:
-    """What to build, from what, within which limits.
+    """What to build, from which file, within which limits.
 
-    `shapes` maps each input with a dynamic dimension to its (smallest, usual, largest) shape,
-    `fp32_nodes` are ONNX nodes that must not run in FP16 on TensorRT 8.
+    `shapes` maps each input with a dynamic dimension to its (smallest, usual, largest) shape.
+    `fp32_nodes` are the ONNX nodes that must not run in FP16 on TensorRT 8.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Settings:
 
 
 def build(trt: Any, settings: Settings) -> None:
-    """Write the engine, and what TensorRT learned about kernels to the timing cache.
+    """Write the engine, and the timings of kernels to the timing cache.
 
     Raises:
-        Failed: the graph does not parse or does not build.
+        Failed: the graph does not parse or build.
     """
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
@@ -71,7 +71,7 @@ def build(trt: Any, settings: Settings) -> None:
     config = builder.create_builder_config()
     _limit_workspace(trt, config, settings.workspace_mib * 2**20)
     if version(trt) < _FIRST_STRONGLY_TYPED:
-        _constrain(trt, network, config, settings.fp32_nodes)
+        _constrain_precision(trt, network, config, settings.fp32_nodes)
     if settings.shapes:
         _add_profile(builder, config, settings.shapes)
     cache = _timing_cache(config, settings.timing_cache)
@@ -102,12 +102,10 @@ def _limit_workspace(trt: Any, config: Any, limit: int) -> None:
         config.max_workspace_size = limit
 
 
-def _constrain(trt: Any, network: Any, config: Any, fp32_nodes: "frozenset[str]") -> None:
-    """FP16 for every layer but those of the nodes named, as a demand.
-
-    A layer has its node's name, and a number after it if the node became several
-    (onnx-tensorrt 8.2-GA, ImporterContext.hpp: generateUniqueName).
-    """
+def _constrain_precision(trt: Any, network: Any, config: Any, fp32_nodes: "frozenset[str]") -> None:
+    """Demand FP16 for every layer except those of the given nodes."""
+    # A layer has its node's name, with a number appended if the node became several layers
+    # (onnx-tensorrt 8.2-GA, ImporterContext.hpp: generateUniqueName).
     config.set_flag(trt.BuilderFlag.FP16)
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     floating = (trt.DataType.FLOAT, trt.DataType.HALF)
@@ -133,7 +131,7 @@ def _add_profile(
 
 
 def _timing_cache(config: Any, path: str) -> Any:
-    """The cache at a path, or an empty one if there is none or it is another device's."""
+    """The cache at a path; an empty one if there is none or it belongs to another device."""
     known = b""
     if path and os.path.exists(path):
         with open(path, "rb") as file:
@@ -146,7 +144,7 @@ def _timing_cache(config: Any, path: str) -> Any:
 
 
 def _write(path: str, content: Any) -> None:
-    """Whole or not at all: a power cut on a Jetson must not leave half an engine."""
+    """Write a file whole or not at all: a power cut must not leave half an engine."""
     partial = path + ".part"
     with open(partial, "wb") as file:
         file.write(memoryview(content))
@@ -157,7 +155,7 @@ def _write(path: str, content: Any) -> None:
 
 
 def record(onnx: str, engine: str, tensorrt: str) -> "dict[str, object]":
-    """Where an engine comes from and what it fits: `engine` of its artifact in the manifest."""
+    """The origin of an engine and the machine that it fits: `engine` of an artifact."""
     source: dict[str, object] = {
         "file": {
             "path": os.path.basename(engine),
@@ -172,10 +170,10 @@ def record(onnx: str, engine: str, tensorrt: str) -> "dict[str, object]":
 
 
 def enter_in_manifest(onnx: str, facts: "dict[str, object]") -> None:
-    """Put an engine's record into the `manifest.json` beside its ONNX.
+    """Write an engine's record into the `manifest.json` beside its ONNX.
 
     Raises:
-        Failed: there is none.
+        Failed: the manifest is missing or cannot be read.
     """
     path = os.path.join(os.path.dirname(onnx), "manifest.json")
     try:
@@ -194,12 +192,12 @@ def _sha256(path: str) -> str:
 
 
 def gpu(library: str = "libcuda.so.1") -> "dict[str, str]":
-    """Name, compute capability and driver of the first GPU, from the driver's own library.
+    """Name, compute capability and driver of the first GPU, from the driver's library.
 
-    It is there wherever a GPU works; nvidia-smi is not on a Jetson Nano.
+    Not from nvidia-smi, which a Jetson Nano does not have.
 
     Raises:
-        Failed: no driver or no GPU.
+        Failed: there is no driver or no GPU.
     """
     try:
         driver = ctypes.CDLL(library)
@@ -235,25 +233,27 @@ def gpu(library: str = "libcuda.so.1") -> "dict[str, str]":
 
 
 def main(arguments: "list[str] | None" = None) -> None:
-    """Build and record, or only record what trtexec built."""
+    """Build an engine and record it, or record one that trtexec built."""
     parser = argparse.ArgumentParser(description="Build a TensorRT engine from typed ONNX.")
     parser.add_argument("--onnx", required=True)
     parser.add_argument("--engine", required=True)
     parser.add_argument("--workspace-mib", type=int, default=256)
     parser.add_argument("--timing-cache", default="")
     parser.add_argument("--fp32-nodes", help="a file with one ONNX node a line")
-    parser.add_argument("--built-by", help="version of the trtexec that built it: only record")
+    parser.add_argument(
+        "--built-by", help="record only: version of the trtexec that built the engine"
+    )
     for kind in ("min", "opt", "max"):
-        parser.add_argument(f"--{kind}-shapes", default="", help="as trtexec has them")
+        parser.add_argument(f"--{kind}-shapes", default="", help="in the form of trtexec")
     given = parser.parse_args(arguments)
     try:
-        built_by = given.built_by or _built(given)
+        built_by = given.built_by or _build_as_given(given)
         enter_in_manifest(given.onnx, record(given.onnx, given.engine, built_by))
     except Failed as error:
         sys.exit(f"build_engine.py: {error}")
 
 
-def _built(given: argparse.Namespace) -> str:
+def _build_as_given(given: argparse.Namespace) -> str:
     try:
         import tensorrt
     except ImportError as error:

@@ -1,8 +1,8 @@
-"""Memory and a stream on the first NVIDIA GPU, through the driver's own library.
+"""Memory and a stream on the first NVIDIA GPU, through the driver API and ctypes.
 
-The driver API by ctypes, not cuda-python, cupy or torch: libcuda.so.1 is there wherever a GPU works
-and has had these entry points since CUDA 3.2, while none of the packages has a wheel for every
-Python and every JetPack. TensorRT works in the same (primary) context.
+Not through cuda-python, cupy or torch: none of them has a wheel for every Python and JetPack.
+libcuda.so.1 exists wherever a GPU works and has had these entry points since CUDA 3.2. TensorRT
+works in the same (primary) context.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LIBRARY = "libcuda.so.1"
 
 
 class Device:
-    """The GPU's primary context, and one stream. Addresses and streams are plain integers.
+    """The GPU's primary context and one stream. Addresses and streams are plain integers.
 
     Raises (all methods):
-        RuntimeMissing: the driver refuses; its own words are in the message.
+        RuntimeMissing: the driver reports an error, which is in the message.
     """
 
     def __init__(self) -> None:
@@ -39,25 +39,25 @@ class Device:
         self.make_current()
         self._stream = ctypes.c_void_p()
         self._call("cuStreamCreate", ctypes.byref(self._stream), ctypes.c_uint(0))
-        _freed_with(self, self._driver.cuStreamDestroy_v2, self._stream)
+        _free_with(self, self._driver.cuStreamDestroy_v2, self._stream)
 
     def make_current(self) -> None:
-        """Let the calling thread use the context: each thread has to say so."""
+        """Make the context current in the calling thread; each thread needs it."""
         self._call("cuCtxSetCurrent", self._context)
 
     @property
     def stream(self) -> int:
-        """The handle that TensorRT enqueues on."""
+        """The handle of the stream that TensorRT enqueues on."""
         return self._stream.value or 0
 
     def buffer(self, size: int) -> Buffer:
-        """Uninitialised memory of so many bytes, freed with the object."""
+        """Uninitialised memory of `size` bytes, freed with the object."""
         address = ctypes.c_uint64()
         self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
         return Buffer(address.value, size, free=self._driver.cuMemFree_v2)
 
     def upload(self, array: np.ndarray, buffer: Buffer) -> None:
-        """Copy a contiguous array to the start of a buffer, when the stream gets there."""
+        """Enqueue a copy of a contiguous array to the start of a buffer."""
         self._call(
             "cuMemcpyHtoDAsync_v2",
             ctypes.c_uint64(buffer.address),
@@ -67,7 +67,7 @@ class Device:
         )
 
     def download(self, buffer: Buffer, array: np.ndarray) -> None:
-        """Copy the start of a buffer into a contiguous array, when the stream gets there."""
+        """Enqueue a copy of the start of a buffer into a contiguous array."""
         self._call(
             "cuMemcpyDtoHAsync_v2",
             ctypes.c_void_p(array.ctypes.data),
@@ -99,9 +99,9 @@ class Buffer:
     def __init__(self, address: int, size: int, *, free: Callable[..., int]) -> None:
         self.address = address
         self.size = size
-        _freed_with(self, free, ctypes.c_uint64(address))
+        _free_with(self, free, ctypes.c_uint64(address))
 
 
-def _freed_with(owner: object, free: Callable[..., int], handle: object) -> None:
-    """Not at exit: the driver may be gone before, and the process's memory is freed anyhow."""
+def _free_with(owner: object, free: Callable[..., int], handle: object) -> None:
+    """Free a handle with its owner, but not at exit: the driver may already be unloaded."""
     finalize(owner, free, handle).atexit = False

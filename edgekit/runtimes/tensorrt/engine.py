@@ -1,8 +1,8 @@
-"""Run an engine: choose the profile, set shapes, move arrays, wait.
+"""Run an engine: choose the profile, set shapes, copy arrays, wait.
 
-Name-based I/O only (`num_io_tensors`, `set_input_shape`, `execute_async_v3`): TensorRT 10 and 11
-have nothing else. The engines of TensorRT 8.2 are for that device's own clients: its Python
-bindings exist for Python 3.6 alone, which edgekit does not run on.
+Uses the I/O by name (`num_io_tensors`, `set_input_shape`, `execute_async_v3`), the only kind in
+TensorRT 10 and 11. TensorRT 8.2 is not served: its Python bindings need Python 3.6, which edgekit
+does not support, so its engines are for clients in other languages.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ class Profile:
 
 
 class EngineSession:
-    """A session over one engine. Buffers grow to the largest run and are kept."""
+    """A session over one engine. Buffers grow to the largest run."""
 
     def __init__(self, trt: Any, plan: bytes, artifact: Artifact) -> None:
         """Load the engine; `trt` is the module of TensorRT's bindings.
 
         Raises:
-            RuntimeMissing: TensorRT refuses the engine (another version or GPU), or its tensors
+            RuntimeMissing: TensorRT cannot load the engine (another version or GPU), or its tensors
                 are not the artifact's; the message has the command to build it again.
         """
         self._device = Device()
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise unfit(artifact, f"TensorRT {trt.__version__} does not load it")
+            raise unfit(artifact, f"TensorRT {trt.__version__} cannot load it")
         _require_tensors(trt, engine, artifact)
         self._engine = engine  # must outlive its context
         self._context = engine.create_execution_context()
@@ -63,10 +63,10 @@ class EngineSession:
         self._buffers: dict[str, Buffer] = {}
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run; results are arrays of their own.
+        """Run; results are new arrays.
 
         Raises:
-            BadInput: names, types or shapes are wrong, or beyond what the engine was built for.
+            BadInput: names, types or shapes are wrong, or outside every profile of the engine.
         """
         arrays = {
             name: np.ascontiguousarray(array)
@@ -76,7 +76,7 @@ class EngineSession:
         self._choose_profile(arrays)
         for name, array in arrays.items():
             self._context.set_input_shape(name, array.shape)
-            self._device.upload(array, self._bound(name, array.nbytes))
+            self._device.upload(array, self._bound_buffer(name, array.nbytes))
         results = {spec.name: self._result(spec) for spec in self._outputs}
         if not self._context.execute_async_v3(self._device.stream):
             raise RuntimeMissing("TensorRT could not run the engine.", next_step=REBUILD)
@@ -88,18 +88,18 @@ class EngineSession:
     def _choose_profile(self, arrays: dict[str, FloatArray]) -> None:
         fitting = (profile.index for profile in self._profiles if profile.takes(arrays))
         if (index := next(fitting, None)) is None:
-            raise _beyond(arrays, self._profiles)
+            raise _outside_profiles(arrays, self._profiles)
         if index != self._context.active_optimization_profile:
             self._context.set_optimization_profile_async(index, self._device.stream)
 
     def _result(self, spec: TensorSpec) -> FloatArray:
-        """An array for an output, whose shape follows from those of the inputs, and a buffer."""
+        """Allocate the array and the buffer of an output; its shape follows from the inputs."""
         array = np.empty(tuple(self._context.get_tensor_shape(spec.name)), np.float32)
-        self._bound(spec.name, array.nbytes)
+        self._bound_buffer(spec.name, array.nbytes)
         return array
 
-    def _bound(self, name: str, size: int) -> Buffer:
-        """A buffer of at least this size, which the context reads or writes the tensor in."""
+    def _bound_buffer(self, name: str, size: int) -> Buffer:
+        """A buffer of at least this size, bound to the tensor in the context."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = self._device.buffer(size)
@@ -108,7 +108,7 @@ class EngineSession:
 
 
 def unfit(artifact: Artifact, why: str) -> RuntimeMissing:
-    """The error for an engine that is not for this machine."""
+    """The error for an engine that does not fit this machine."""
     return RuntimeMissing(
         f"The {artifact.role} engine does not fit this machine: {why}.",
         expected="an engine built here: it fits one GPU model and one TensorRT version",
@@ -117,22 +117,22 @@ def unfit(artifact: Artifact, why: str) -> RuntimeMissing:
 
 
 def _profiles(engine: Any, inputs: tuple[TensorSpec, ...]) -> tuple[Profile, ...]:
-    found = []
+    profiles = []
     dynamic = [spec.name for spec in inputs if any(isinstance(dim, str) for dim in spec.shape)]
     for index in range(engine.num_optimization_profiles):
         shapes = {name: engine.get_tensor_profile_shape(name, index) for name in dynamic}
-        found.append(
+        profiles.append(
             Profile(
                 index=index,
                 smallest={name: tuple(least) for name, (least, _, _) in shapes.items()},
                 largest={name: tuple(most) for name, (_, _, most) in shapes.items()},
             )
         )
-    return tuple(found)
+    return tuple(profiles)
 
 
 def _require_tensors(trt: Any, engine: Any, artifact: Artifact) -> None:
-    """The contract's names, and float32 at the borders: an engine may come from anybody's file."""
+    """Check names, modes and float32 interfaces: the engine may come from any file."""
     modes = {trt.TensorIOMode.INPUT: artifact.inputs, trt.TensorIOMode.OUTPUT: artifact.outputs}
     wanted = {(spec.name, mode) for mode, specs in modes.items() for spec in specs}
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -143,7 +143,7 @@ def _require_tensors(trt: Any, engine: Any, artifact: Artifact) -> None:
             raise unfit(artifact, f"{name} is {engine.get_tensor_dtype(name)}, not float32")
 
 
-def _beyond(arrays: dict[str, FloatArray], profiles: tuple[Profile, ...]) -> BadInput:
+def _outside_profiles(arrays: dict[str, FloatArray], profiles: tuple[Profile, ...]) -> BadInput:
     given = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
     largest = profiles[-1].largest if profiles else {}
     return BadInput(

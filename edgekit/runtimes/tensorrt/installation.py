@@ -1,4 +1,4 @@
-"""TensorRT and a GPU on this machine, and the engines that fit them."""
+"""TensorRT and the GPU of this machine, and whether an engine fits them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from edgekit.runtimes.tensorrt.engine import REBUILD, EngineSession, unfit
 
 
 def find_installation() -> Installation | str:
-    """What is here, or in a few words what is missing."""
+    """The installation, or a phrase that says what is missing."""
     if find_spec("tensorrt") is None:
         return "TensorRT is not installed"
     try:
         trt = importlib.import_module("tensorrt")
         return Installation(trt=trt, gpu=build_engine.gpu())
-    except ImportError as error:  # the bindings without the libraries
+    except ImportError as error:  # the bindings are installed without the libraries
         return f"TensorRT does not load ({error})"
     except build_engine.Failed as error:
         return str(error)
 
 
 def installation_for(target: Target) -> Installation | str:
-    """What is here for this target, or in a few words what is missing."""
+    """The installation if it serves the target, or a phrase that says what is missing."""
     here = find_installation()
     if isinstance(here, Installation) and not here.serves(target):
         return f"TensorRT {here.version} is not {target.runtime_versions}"
@@ -37,7 +37,7 @@ def installation_for(target: Target) -> Installation | str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Installation:
-    """The bindings' module and the facts of the first GPU (`build_engine.gpu`)."""
+    """TensorRT's bindings and the facts about the first GPU (`build_engine.gpu`)."""
 
     trt: ModuleType
     gpu: dict[str, str]
@@ -47,7 +47,7 @@ class Installation:
         return str(self.trt.__version__)
 
     def serves(self, target: Target) -> bool:
-        """Whether this version is one that the target is for."""
+        """Whether the target accepts this version."""
         from packaging.specifiers import SpecifierSet
 
         return SpecifierSet(target.runtime_versions).contains(self.version, prereleases=True)
@@ -56,12 +56,12 @@ class Installation:
         """A session over the artifact's engine.
 
         Raises:
-            RuntimeMissing: there is none yet, or it was built elsewhere or from another file.
+            RuntimeMissing: there is no engine, or it was built elsewhere or from another file.
         """
         record = artifact.engine
         if record is None:
             raise RuntimeMissing(
-                f"There is no {artifact.role} engine yet; TensorRT {self.version} is here.",
+                f"There is no {artifact.role} engine yet. TensorRT {self.version} is installed.",
                 next_step=REBUILD,
             )
         if why := self._misfit(record, artifact):
@@ -73,9 +73,11 @@ class Installation:
         if record.source_sha256 != source.sha256:
             return f"it was built from another {artifact.entry}"
         if record.tensorrt.split(".")[:3] != self.version.split(".")[:3]:
-            return f"it was built by TensorRT {record.tensorrt}, here is {self.version}"
+            return (
+                f"it was built by TensorRT {record.tensorrt}, and this machine has {self.version}"
+            )
         built_on = (record.gpu, record.compute_capability)
         here = (self.gpu["gpu"], self.gpu["compute_capability"])
         if built_on != here:
-            return f"it was built on {' '.join(built_on)}, here is {' '.join(here)}"
+            return f"it was built on {' '.join(built_on)}, and this machine has {' '.join(here)}"
         return None

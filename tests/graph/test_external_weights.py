@@ -1,4 +1,4 @@
-"""A model whose weights do not fit into one file; the limit is lowered to that of a small one."""
+"""A model whose weights do not fit into one file, with a limit low enough for a small model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.graph import heavy_weights
 from edgekit.graph.export import lower_to_onnx
 from edgekit.graph.memory import memory_need
+from edgekit.graph.passes import external_weights
+from edgekit.lowering.graph_files import copied_artifact
 from edgekit.program.capture import capture_encoder
 from edgekit.records import Graph, Target
 
@@ -40,8 +41,8 @@ def lowered(encoder: nn.Module, target: Target, folder: Path) -> Graph:
 
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heavy_weights, "LIMIT", 1000)
-    monkeypatch.setattr(heavy_weights, "LIGHT", 400)
+    monkeypatch.setattr(external_weights, "LIMIT", 1000)
+    monkeypatch.setattr(external_weights, "LIGHT", 400)
 
 
 def run(graph: Graph, image: np.ndarray) -> np.ndarray:
@@ -71,8 +72,8 @@ def test_the_graph_is_the_one_of_a_single_file(
 ) -> None:
     whole = lowered(Encoder(), target, tmp_path / "whole")
     assert whole.weights is None
-    monkeypatch.setattr(heavy_weights, "LIMIT", 1000)
-    monkeypatch.setattr(heavy_weights, "LIGHT", 400)
+    monkeypatch.setattr(external_weights, "LIMIT", 1000)
+    monkeypatch.setattr(external_weights, "LIGHT", 400)
     heavy = lowered(Encoder(), target, tmp_path / "heavy")
     assert heavy.ops == whole.ops
     needs = [
@@ -93,10 +94,8 @@ def test_other_weights_are_another_model(target: Target, tmp_path: Path, small_l
 def test_both_files_travel_with_the_artifact(
     target: Target, tmp_path: Path, small_limit: None
 ) -> None:
-    from edgekit.lowering.graph_files import copied
-
     graph = lowered(Encoder(), target, tmp_path / "heavy")
     (tmp_path / "out").mkdir()
-    files = copied(graph, tmp_path / "out")
+    files = copied_artifact(graph, tmp_path / "out").files
     assert [file.path for file in files] == ["encoder.onnx", "encoder.onnx.data"]
     assert (tmp_path / "out" / "encoder.onnx.data").stat().st_size == files[1].bytes

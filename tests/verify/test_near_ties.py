@@ -1,4 +1,4 @@
-"""A pick that hangs by a thread is a flip and costs no IoU; any other pick is a difference."""
+"""A near tie counts as a flip and costs no IoU; any other difference of choice costs IoU."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from edgekit.catalog import PhotoSet
 from edgekit.records import Gate, MaskChoice, StableMask
 from edgekit.runtime import Predictor
-from edgekit.runtime.choice import stability
+from edgekit.runtime.mask_choice import stability
 from edgekit.verification import verify_predictors
-from edgekit.verification.picks import contenders
+from edgekit.verification.near_ties import contenders
 from tests.verify.conftest import CLIENT, DiscDecoder, FakeEncoder
 
 BEST = MaskChoice(masks=(1, 2, 3), keep="best")
@@ -20,7 +20,7 @@ GATE = Gate(mean_iou=0.999, min_iou=0.99)
 
 
 def scored(*scores: float):
-    """A decoder's answers with these predicted IoUs."""
+    """Replace the decoder's predicted IoUs."""
 
     def change(out):
         count = len(out["iou_predictions"])
@@ -35,7 +35,7 @@ def shifted(by: float):
 
 @pytest.fixture
 def judge(photo):
-    """`judge(rule, candidate, reference)`: the verdict; both are changes of one decoder."""
+    """`judge(rule, candidate, reference)`: the verdict on two changes of one decoder."""
 
     def run(rule: MaskChoice, candidate, reference):
         client = replace(CLIENT, masks=replace(CLIENT.masks, single=rule))
@@ -49,7 +49,7 @@ def judge(photo):
     return run
 
 
-def test_scores_that_nearly_tie_may_swap(judge) -> None:
+def test_nearly_tied_scores_may_swap(judge) -> None:
     verdict = judge(BEST, scored(0, 0.8999, 0.9, 0.1), scored(0, 0.9, 0.8999, 0.1))
     assert verdict.passed
     assert verdict.overall.min_iou == 1
@@ -57,13 +57,13 @@ def test_scores_that_nearly_tie_may_swap(judge) -> None:
     assert all(result.flipped for result in singles)
 
 
-def test_scores_that_do_not_tie_may_not_swap(judge) -> None:
+def test_other_scores_may_not_swap(judge) -> None:
     verdict = judge(BEST, scored(0, 0.89, 0.9, 0.1), scored(0, 0.9, 0.89, 0.1))
     assert not verdict.passed
     assert verdict.overall.min_iou < 0.9
 
 
-def test_a_tie_excuses_the_pick_and_not_the_mask(judge) -> None:
+def test_near_tie_does_not_excuse_a_damaged_mask(judge) -> None:
     def damaged(out):
         return shifted(-5)(scored(0, 0.8999, 0.9, 0.1)(out))
 
@@ -72,7 +72,7 @@ def test_a_tie_excuses_the_pick_and_not_the_mask(judge) -> None:
 
 
 @pytest.mark.parametrize(("beyond", "passes"), [(1e-6, True), (0.02, False)])
-def test_a_stability_next_to_the_threshold(judge, beyond: float, passes: bool) -> None:
+def test_stability_near_the_threshold(judge, beyond: float, passes: bool) -> None:
     """The reference's mask 0 is just stable enough, the candidate's is not."""
     logits = (40 - np.hypot(*np.mgrid[-128:128, -128:128])).astype(np.float32)
     threshold = float(stability(logits, 5)) - beyond
@@ -94,7 +94,7 @@ def test_a_stability_next_to_the_threshold(judge, beyond: float, passes: bool) -
     assert verdict.passed is passes
 
 
-def test_numbers_that_are_not_finite_are_no_tie(judge) -> None:
+def test_non_finite_scores_are_not_a_tie(judge) -> None:
     broken = scored(0, np.nan, 0.9, 0.1)
     assert not judge(BEST, broken, scored(0, 0.9, 0.8999, 0.1)).passed
 
@@ -108,5 +108,5 @@ def test_numbers_that_are_not_finite_are_no_tie(judge) -> None:
         (MaskChoice(masks=(0,), unless_stable=StableMask(index=2, offset=1, threshold=0)), 3),
     ],
 )
-def test_contenders_are_all_that_could_be_picked(rule: MaskChoice, count: int) -> None:
+def test_contenders_are_all_masks_the_rule_can_choose(rule: MaskChoice, count: int) -> None:
     assert contenders(rule).masks == tuple(range(count))

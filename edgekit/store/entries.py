@@ -73,7 +73,7 @@ def write_listing(folder: Path) -> None:
 def is_complete(folder: Path) -> bool:
     """Whether an entry has exactly the files of its listing, with their sizes.
 
-    This does not read the files, so that a hit is cheap; `damage` also compares digests.
+    This does not read the files, so that a hit is cheap; `entry_damage` also compares digests.
     """
     try:
         listed = {name: file["bytes"] for name, file in _listing(folder).items()}
@@ -82,10 +82,10 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
-def damage(folder: Path) -> str | None:
+def entry_damage(folder: Path) -> str | None:
     """What is wrong with an entry; None if every file has the SHA-256 of the listing."""
     if not is_complete(folder):
-        return "files are missing, added or have another size"
+        return "its files are not those of its listing"
     try:
         changed = [
             name
@@ -108,7 +108,7 @@ def mark_used(folder: Path) -> bool:
     return True
 
 
-def remove(entry: CacheEntry) -> bool:
+def remove_entry(entry: CacheEntry) -> bool:
     """Remove an entry unless it was used since it was listed; returns whether it was removed.
 
     The folder is renamed first, so that no process sees half of it.

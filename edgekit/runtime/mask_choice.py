@@ -1,4 +1,4 @@
-"""Which of the decoder's masks answer a prompt, by the family's rule."""
+"""Choose which of the decoder's masks to return, by the family's rule."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from edgekit.errors import BadInput
 from edgekit.records import FloatArray, MaskChoice, MaskRule, StableMask
 
 Indices = npt.NDArray[np.int64]
-Asked = bool | str | MaskChoice
-"""One mask (False), several (True), one of the family's own sets by name, or any other choice."""
+Multimask = bool | str | MaskChoice
+"""False: one mask. True: several. A name: one of the family's own sets of masks. Or any rule."""
 
 
-def choice_of(rule: MaskRule, multimask: Asked) -> MaskChoice:
-    """The rule by which a family's masks answer what was asked.
+def choice_for(rule: MaskRule, multimask: Multimask) -> MaskChoice:
+    """The choice that a `multimask` argument stands for.
 
     Raises:
-        BadInput: the family knows no such name.
+        BadInput: the family has no set of masks of that name.
     """
     if isinstance(multimask, MaskChoice):
         return multimask
@@ -32,10 +32,10 @@ def choice_of(rule: MaskRule, multimask: Asked) -> MaskChoice:
     return named[multimask]
 
 
-def chosen(
+def choose_masks(
     choice: MaskChoice, low_res: FloatArray, predicted: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """The masks that a rule returns, and their scores.
+    """The masks to return, and their scores.
 
     Args:
         choice: the rule.
@@ -48,14 +48,14 @@ def chosen(
     scores = predicted
     if choice.stability_offset is not None:
         scores = stability(low_res, choice.stability_offset)
-    indices = chosen_indices(choice, low_res, scores)
+    indices = mask_indices(choice, low_res, scores)
     rows = np.arange(len(low_res))[:, None]
-    # Indexing with arrays copies, so that the masks nobody asked for are let go.
+    # Indexing with arrays copies, so the memory of the other masks can be freed.
     return low_res[rows, indices], scores[rows, indices]
 
 
-def chosen_indices(choice: MaskChoice, low_res: FloatArray, scores: FloatArray) -> Indices:
-    """Indices [B, K] into the decoder's masks."""
+def mask_indices(choice: MaskChoice, low_res: FloatArray, scores: FloatArray) -> Indices:
+    """Indices [B, K] of the chosen masks among the decoder's M."""
     candidates = np.array(choice.masks)
     indices = np.tile(candidates, (len(low_res), 1))
     if choice.keep == "best":
@@ -67,7 +67,10 @@ def chosen_indices(choice: MaskChoice, low_res: FloatArray, scores: FloatArray) 
 
 
 def stability(low_res: FloatArray, offset: float) -> FloatArray:
-    """Area above `offset` over area above `-offset`, 1 for 0 over 0: [..., h, w] -> [...]."""
+    """Area above `offset` divided by area above `-offset`; 1 where both are 0.
+
+    Logits [..., h, w] give [...].
+    """
     inner = (low_res > offset).sum(axis=(-2, -1), dtype=np.float32)
     outer = (low_res > -offset).sum(axis=(-2, -1), dtype=np.float32)
     ratio: FloatArray = np.where(outer > 0, inner / np.maximum(outer, 1), np.float32(1))
@@ -75,6 +78,6 @@ def stability(low_res: FloatArray, offset: float) -> FloatArray:
 
 
 def _is_stable(rule: StableMask, low_res: FloatArray) -> npt.NDArray[np.bool_]:
-    """[B]: whether the preferred mask of each prompt is good enough."""
-    found: npt.NDArray[np.bool_] = stability(low_res[:, rule.index], rule.offset) >= rule.threshold
-    return found
+    """[B]: whether each prompt's preferred mask reaches the rule's threshold."""
+    stable: npt.NDArray[np.bool_] = stability(low_res[:, rule.index], rule.offset) >= rule.threshold
+    return stable

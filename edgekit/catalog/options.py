@@ -1,4 +1,4 @@
-"""Compile options of a target: the profile's own, or the runtime's default."""
+"""A target's compile options: its own, or the runtime's defaults."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ WORKSPACE = "workspace_mb"
 
 
 def option(target: Target, name: str) -> str | None:
-    """The value of a compile option; None if neither the target nor its runtime has it."""
+    """The value of a compile option; None if neither the target nor its runtime sets it."""
     return target.options.get(name, runtime_row(target.runtime).options.get(name))
 
 
 def rising_numbers(target: Target, name: str, count: int) -> tuple[int, ...]:
-    """The numbers of an option such as "1 4 64" (smallest, usual, largest).
+    """The numbers in an option such as "1 4 64" (smallest, usual, largest).
 
     Raises:
         BadInput: the option is missing, or is not `count` whole numbers in rising order.

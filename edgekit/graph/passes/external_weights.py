@@ -1,9 +1,9 @@
-"""Weights that do not fit into one ONNX file: protobuf takes 2 GB, SAM's ViT-H has 2.5.
+"""Weights that do not fit into one ONNX file: protobuf stops at 2 GB, SAM's ViT-H has 2.5 GB.
 
-ONNX then keeps tensors in a file beside the model ("external data"). While the graph is rewritten
-they are out of it altogether: every pass, and the simplifier above all, serialises the whole model.
-They leave as inputs of the graph, keep their names and shapes, and come back as initializers that
-point into the file.
+ONNX then keeps tensors in a file beside the model ("external data"). Every pass serialises the
+whole model, the simplifier above all, so the large weights leave the model before the passes. In
+the meantime they are inputs of the graph, with their names and shapes. They return as initializers
+that point into the file.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import onnx_ir as ir
 LIMIT = 1_900_000_000
 """Bytes of weights up to which a model stays one file; the graph itself takes some of the 2 GB."""
 LIGHT = 1 << 20
-"""Bytes of a tensor that stays in the model in any case: passes read the values of small ones."""
+"""Bytes of a tensor that always stays in the model: passes read the values of small tensors."""
 _ALIGNMENT = 4096  # a page, so that runtimes can map the file
 
-Heavy = Mapping[str, ir.TensorProtocol]
+Weights = Mapping[str, ir.TensorProtocol]
 
 
-def detached(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """Take the large weights out of a model, in place, if they are too many for one file."""
+def take_out_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Remove the large weights from the model, in place, if one file cannot hold them all."""
     weights = {
         name: value.const_value
         for name, value in model.graph.initializers.items()
@@ -33,34 +33,36 @@ def detached(model: ir.Model) -> dict[str, ir.TensorProtocol]:
     }
     if sum(tensor.nbytes for tensor in weights.values()) <= LIMIT:
         return {}
-    heavy = {name: tensor for name, tensor in weights.items() if tensor.nbytes > LIGHT}
-    for name in heavy:
+    large = {name: tensor for name, tensor in weights.items() if tensor.nbytes > LIGHT}
+    for name in large:
         value = model.graph.initializers.pop(name)
         value.const_value = None
         model.graph.inputs.append(value)
-    return heavy
+    return large
 
 
-def attach(model: onnx.ModelProto, heavy: Heavy, path: Path) -> None:
-    """Give a model its weights back, in place, as pointers into a file that is written here.
+def put_back_weights(model: onnx.ModelProto, weights: Weights, path: Path) -> onnx.ModelProto:
+    """Return the model with its weights as pointers into `path`, which is written here.
 
-    The file's digest goes into the model, so that other weights make another model.
+    The model is edited in place. It stores the digest of the file, so that other weights give
+    another model.
     """
-    if not heavy:
-        return
-    inputs = [value for value in model.graph.input if value.name not in heavy]
-    kept = {value.name for value in model.graph.input} & heavy.keys()
+    if not weights:
+        return model
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    used = {value.name for value in model.graph.input} & weights.keys()
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for name in sorted(kept):
+        for name in sorted(used):
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-            content = heavy[name].tobytes()
-            model.graph.initializer.append(_pointer(name, heavy[name], path, file.tell()))
+            content = weights[name].tobytes()
+            model.graph.initializer.append(_pointer(name, weights[name], path, file.tell()))
             digest.update(content)
             file.write(content)
     onnx.helper.set_model_props(model, {"weights_sha256": digest.hexdigest()})
+    return model
 
 
 def _pointer(name: str, tensor: ir.TensorProtocol, path: Path, offset: int) -> onnx.TensorProto:
