@@ -1,7 +1,7 @@
-"""The errors a user can meet, each with its exit code.
+"""Errors that a user can cause, each with its exit code.
 
-An error says what happened, what was expected, and what to type next. Exit codes:
-0 passed, 1 the gate failed, 2 wrong usage or bad input, 3 could not be run.
+An error says what happened, what was expected, and what to type next. Exit codes: 0 passed, 1 the
+gate failed, 2 wrong usage or bad input, 3 could not run.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import ClassVar
 
 
 class EdgekitError(Exception):
-    """Base of every error that the command line shows as one message instead of a traceback.
+    """Base of the errors that the command line prints as one message, without a traceback.
 
     Args:
         what: what happened, one sentence.
-        expected: what would have been right.
+        expected: what would have been accepted.
         next_step: what to type or do next.
     """
 
@@ -35,19 +35,19 @@ class EdgekitError(Exception):
 
 
 class BadInput(EdgekitError):
-    """A photo, prompt, folder or option that cannot be used as given."""
+    """A photo, prompt, folder or option cannot be used as given."""
 
 
 class UnknownName(BadInput):
-    """A model, target or image set that no table holds; the nearest names are suggested."""
+    """No model, target or image set has this name. The message suggests the nearest names."""
 
 
 class CheckpointMismatch(BadInput):
-    """A checkpoint whose tensors do not fit the model, or that is not a safe tensor file."""
+    """A checkpoint's tensors do not fit the model, or the file is not a safe tensor file."""
 
 
 class BundleCorrupt(BadInput):
-    """A bundle with a changed, missing or path-escaping file, or a manifest that does not parse."""
+    """A bundle has a changed, missing or path-escaping file, or a manifest that does not parse."""
 
 
 class GraphRejected(EdgekitError):
@@ -57,18 +57,18 @@ class GraphRejected(EdgekitError):
 
 
 class NotYet(EdgekitError):
-    """The name is known and planned, the work behind it is not there yet."""
+    """edgekit knows the name but does not implement it yet."""
 
     exit_code = 3
 
 
 class RuntimeMissing(EdgekitError):
-    """A package that this step needs is not installed, or its version does not fit."""
+    """A package that this step needs is not installed, or has a version that does not fit."""
 
     exit_code = 3
 
 
 class WeightsUnavailable(EdgekitError):
-    """No checkpoint could be found or fetched."""
+    """No checkpoint was found or could be downloaded."""
 
     exit_code = 3

@@ -11,7 +11,7 @@ from edgekit.runtime import Prediction, Predictor, Prompt, draw, load_photo
 
 
 def main(bundle: str, photo: str, x: str, y: str, out: str) -> None:
-    """Ask for the object at (x, y), keep the candidate with the best score, write a picture."""
+    """Ask for the object at (x, y) and draw the candidate with the best score."""
     pixels = load_photo(photo)
     predictor = Predictor(bundle)
     predictor.set_image(pixels)

@@ -1,4 +1,4 @@
-"""Fifty boxes on one photo, decoded in batches, against fifty single calls.
+"""Fifty boxes on one photo: decoded in batches, and by fifty single calls.
 
 python examples/02_many_boxes.py dist/nanosam-x86-fp32 photo.jpg
 """
@@ -14,7 +14,7 @@ from edgekit.runtime import Predictor, Prompt, load_photo
 
 
 def boxes_on(height: int, width: int, count: int) -> list[list[float]]:
-    """Boxes spread over the photo, reproducible."""
+    """Boxes spread over the photo, the same in each run."""
     random = np.random.default_rng(0)
     corners = random.uniform(0, 0.7, (count, 2)) * (width, height)
     sizes = random.uniform(0.1, 0.3, (count, 2)) * (width, height)
@@ -22,7 +22,7 @@ def boxes_on(height: int, width: int, count: int) -> list[list[float]]:
 
 
 def main(bundle: str, photo: str) -> None:
-    """Time both ways, and show that they agree."""
+    """Time both ways and print the largest difference between their logits."""
     predictor = Predictor(bundle)
     pixels = load_photo(photo)
     predictor.set_image(pixels)

@@ -1,7 +1,7 @@
-"""A client of its own: NumPy, Pillow, ONNX Runtime and the bundle's manifest, nothing else.
+"""A client without edgekit: only NumPy, Pillow, ONNX Runtime and the bundle's manifest.
 
-It reproduces the golden vectors of a bundle stage by stage, which is how a port to C++ or Swift is
-tested, and follows each rule from the manifest. Only an ONNX Runtime bundle is taken.
+It follows each rule of the manifest and reproduces the golden vectors stage by stage, as a test of
+a port to C++ or Swift would. It takes bundles for ONNX Runtime.
 
     python examples/03_without_edgekit.py dist/nanosam-x86-ort-fp32
 """
@@ -30,7 +30,7 @@ def encoder_input(photo: Image.Image, rule: dict) -> np.ndarray:
 
 
 def decoder_points(prompt: dict, photo: Image.Image, client: dict, labels: dict) -> tuple:
-    """Photo pixels to the frame; a box is two labelled points."""
+    """Scale photo pixels to the frame; a box becomes two labelled points."""
     frame = client["preprocessing"]["frame"]
     points = [*prompt.get("points", [])]
     codes = [*prompt.get("labels", [])]
@@ -46,7 +46,7 @@ def decoder_points(prompt: dict, photo: Image.Image, client: dict, labels: dict)
 
 
 def check(name: str, ours: np.ndarray, golden: np.ndarray) -> None:
-    """Say how far a stage is from the reference, relative to its largest value."""
+    """Print the largest error of a stage, relative to the reference's largest value."""
     gap = float(np.abs(ours - golden).max() / np.abs(golden).max())
     print(f"{name:40} {gap:.1e}")
     if gap > 1e-3:
@@ -54,7 +54,7 @@ def check(name: str, ours: np.ndarray, golden: np.ndarray) -> None:
 
 
 def main(bundle: Path) -> None:
-    """Run every prompt of the golden set."""
+    """Run every golden prompt."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     entries = {part["role"]: part["entry"] for part in manifest["artifacts"]}
     if not entries["encoder"].endswith(".onnx"):

@@ -1,6 +1,6 @@
-"""Twelve photos with prompts and masks on one sheet: look before you trust a figure.
+"""Twelve photos with prompts and masks on one sheet.
 
-Each photo shows its largest instance by its box, and the next one by a point inside.
+On each photo, a box asks for the largest instance and a point for the next one.
 
     python examples/04_contact_sheet.py dist/nanosam-x86-fp32 sheet.jpg [instances.json]
 """
@@ -20,7 +20,7 @@ COLUMNS, ROWS, TILE = 4, 3, (320, 240)
 
 
 def prompts_for(photo: catalog.Photo, height: int, width: int) -> list[Prompt]:
-    """A box for the largest instance, a point for the next."""
+    """A box for the largest instance and a point for the next one."""
     largest = sorted(photo.instances, key=lambda instance: -instance.area)[:2]
     prompts = [Prompt.checked(box=np.clip(largest[0].box, 0, [width, height, width, height]))]
     for instance in largest[1:]:
@@ -31,7 +31,7 @@ def prompts_for(photo: catalog.Photo, height: int, width: int) -> list[Prompt]:
 
 
 def best(prediction: Prediction) -> Prediction:
-    """The candidate with the best score alone."""
+    """Only the candidate with the best score."""
     index = [int(prediction.scores.argmax())]
     return Prediction(*(part[index] for part in prediction))
 

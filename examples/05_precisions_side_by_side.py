@@ -1,7 +1,7 @@
-"""The same prompts in FP32, FP16 and INT8, side by side: see what a precision costs.
+"""The same prompts in FP32, FP16 and INT8, side by side.
 
-One row per photo, one column per bundle; the caption says how much of the first column's mask the
-mask shares with it (IoU). Bundles of one model, the float one first.
+One row per photo, one column per bundle. The caption gives the mask's IoU with the first column's.
+Give bundles of one model, the float one first.
 
     python examples/05_precisions_side_by_side.py sheet.jpg dist/nanosam-x86-fp32 \
         dist/nanosam-jetson-fp16 dist/nanosam-x86-int8
@@ -30,7 +30,7 @@ def box_of_largest(photo: catalog.Photo, height: int, width: int) -> Prompt:
 
 
 def iou(first: BoolArray, second: BoolArray) -> float:
-    """Of two masks, 1 where both are empty."""
+    """Intersection over union of two masks; 1 if both are empty."""
     union = np.count_nonzero(first | second)
     return float(np.count_nonzero(first & second) / union) if union else 1.0
 
@@ -44,7 +44,7 @@ def tile(predictor: Predictor, photo: Path, prompt: Prompt) -> tuple[Image.Image
 
 
 def main(out: str, *paths: str) -> None:
-    """Draw the sheet and say what it shows."""
+    """Draw the sheet and print the smallest IoU."""
     bundles = [read_bundle(Path(path)) for path in paths]
     predictors = [Predictor(bundle) for bundle in bundles]
     shown = [photo for photo in catalog.image_set().photos if photo.instances][:ROWS]

@@ -1,4 +1,4 @@
-"""Fixtures that every part may use: bundles, made once per session from seeded weights."""
+"""Fixtures for all tests: bundles with seeded weights, made once per session."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.records import Gate, Precision, Target
+
 
 class SilentReport:
-    """A `pipeline.Report` that keeps what it was told."""
+    """A `Report` that records stages and warnings."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
@@ -23,7 +25,7 @@ class SilentReport:
         yield
 
     def progress(self, done: int, total: int | None) -> None:
-        """Nobody watches."""
+        """Not recorded."""
 
     def warning(self, text: str) -> None:
         self.warnings.append(text)
@@ -36,7 +38,7 @@ def report() -> SilentReport:
 
 @pytest.fixture(scope="session", autouse=True)
 def edgekit_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this session's own, unless EDGEKIT_CACHE names one (as .ci/run does)."""
+    """A cache for this session, unless EDGEKIT_CACHE names one (as .ci/run does)."""
     with pytest.MonkeyPatch.context() as patch:
         if "EDGEKIT_CACHE" not in os.environ:
             patch.setenv("EDGEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -47,9 +49,9 @@ def edgekit_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def exported(
     tmp_path_factory: pytest.TempPathFactory, edgekit_cache: Path
 ) -> Callable[[str, str], Path]:
-    """`exported(model, target)`: the folder of a bundle with seeded weights. Read it only.
+    """`exported(model, target)`: the folder of a bundle with seeded weights. Do not change it.
 
-    Skips where the target's runtime is not installed.
+    Skips the test if the target's runtime is not installed.
     """
     from edgekit import catalog
     from edgekit.lowering import obstacle
@@ -73,5 +75,35 @@ def exported(
 
 @pytest.fixture(scope="session")
 def nanosam_bundle(exported: Callable[[str, str], Path]) -> Path:
-    """NanoSAM with seeded weights for OpenVINO in float32. Read it only."""
+    """NanoSAM with seeded weights for OpenVINO in float32. Do not change it."""
     return exported("nanosam", "x86-fp32")
+
+
+@pytest.fixture(scope="session")
+def small_decoder() -> object:
+    """A torch module: one mask per prompt, the sum of all inputs; reshapes dynamic dimensions."""
+    torch = pytest.importorskip("torch", reason="the decoder is a torch module")
+
+    class SmallDecoder(torch.nn.Module):
+        def forward(self, image_embeddings, point_coords, point_labels, mask_input, has_mask_input):
+            placed = torch.nn.functional.gelu(point_coords * point_labels.unsqueeze(-1))
+            level = image_embeddings.mean() + placed.flatten(1).sum(1)
+            masks = mask_input * has_mask_input.reshape(-1, 1, 1, 1) + level.reshape(-1, 1, 1, 1)
+            return masks, level.unsqueeze(-1)
+
+    return SmallDecoder()
+
+
+@pytest.fixture(scope="session")
+def target() -> Target:
+    """A target without limits of its own."""
+    return Target(
+        name="bench",
+        device="a test",
+        runtime="onnxruntime",
+        runtime_versions=">=1",
+        precision=Precision.FP32,
+        opset=20,
+        memory_mb=1024,
+        gate=Gate(mean_iou=0.999, min_iou=0.99),
+    )

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "edgekit"
 HEAVY = {
-    # models: definitions; emulation: to evaluate Core ML's programs; bench: to time PyTorch.
+    # models: definitions; emulation: to evaluate Core ML's programs; benchmark: to time PyTorch.
     "torch": {
         "models",
         "program",
@@ -20,12 +20,12 @@ HEAVY = {
         "lowering",
         "train",
         "emulation",
-        "bench",
+        "benchmark",
     },
     "onnx": {"models", "graph", "lowering", "emulation"},
     "onnxsim": {"graph"},
     "onnxruntime": {"runtimes"},
-    "openvino": {"runtimes", "lowering", "bench"},  # bench: for the machine's peak
+    "openvino": {"runtimes", "lowering", "benchmark"},  # benchmark: for the machine's peak
     "tensorrt": {"runtimes"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -64,7 +64,7 @@ def test_only_the_command_line_prints() -> None:
 def test_every_module_imports_alone_without_heavy_packages() -> None:
     """What a device runs: no torch, no onnx, no pydantic at import."""
     code = (
-        "import sys, edgekit.runtime, edgekit.runtimes, edgekit.verify, edgekit.catalog\n"
+        "import sys, edgekit.runtime, edgekit.runtimes, edgekit.verification, edgekit.catalog\n"
         "heavy = {'torch', 'onnx', 'onnxruntime', 'openvino', 'pydantic', 'typer', 'pycocotools'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
     )

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from edgekit import catalog, store
-from edgekit.bench import bundle_contestant
+from edgekit.benchmark import bundle_contestant
 from edgekit.lowering import obstacle
 from edgekit.models import registry
 from edgekit.models.families.fastsam import CLIENT
-from edgekit.pipeline import ExportRequest, export, verify
+from edgekit.pipeline import ExportRequest, VerifyRequest, export, verify
 from edgekit.records import ModelRow, Precision, Role
 from edgekit.runtime import Predictor
 
@@ -92,7 +92,7 @@ def test_one_graph_goes_all_the_way(
     (artifact,) = bundle.manifest.artifacts
     assert artifact.role is Role.ENCODER
     assert [s.name for s in artifact.outputs] == ["boxes", "scores", "coefficients", "prototypes"]
-    verdict = verify(path, photos=photo, weights=(), min_iou=None, report=report)
+    verdict = verify(VerifyRequest(bundle=path, photos=photo))
     assert verdict.passed, verdict.failures
     kinds = {summary.kind for summary in verdict.kinds}
     assert kinds == {"point", "point + negative", "box", "everything"}
@@ -115,7 +115,7 @@ def test_the_bundles_papers(exported: Callable[[str], Path]) -> None:
     manifest = store.read_bundle(path := exported("x86-ort-fp32")).manifest
     assert manifest.client == registry.model("").client
     readme = (path / "README.md").read_text()
-    for said in ("AGPL-3.0", "masks mean nothing", "Without a prompt the answer is all masks"):
+    for said in ("AGPL-3.0", "masks mean nothing", "Without a prompt, the answer is all masks"):
         assert said in readme
 
 
@@ -142,6 +142,6 @@ def test_fastsam_itself(tmp_path: Path, photo: Path, report) -> None:
     )
     path = export(request, report=report).bundle.path
     assert any("AGPL-3.0" in warning for warning in report.warnings)
-    verdict = verify(path, photos=photo, weights=(), min_iou=None, report=report)
+    verdict = verify(VerifyRequest(bundle=path, photos=photo))
     assert (verdict.passed, verdict.how) == (True, "native"), verdict.failures
     assert verdict.overall.mean_iou >= 0.999

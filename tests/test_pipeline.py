@@ -1,4 +1,4 @@
-"""The main job end to end: seeded weights to bundles whose own files match the reference."""
+"""End to end: bundles made from seeded weights match the reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from edgekit import catalog, store
 from edgekit.catalog import runtimes
 from edgekit.errors import BadInput, BundleCorrupt, CheckpointMismatch, NotYet, UnknownName
-from edgekit.pipeline import ExportRequest, export, verify
+from edgekit.pipeline import ExportRequest, VerifyRequest, export, verify
 from edgekit.records import Role
 from edgekit.runtime import Predictor
 from edgekit.stages import bundling, reference
@@ -49,7 +49,7 @@ def test_a_bundles_files_match_the_reference(
     exported: Callable[[str, str], Path], report, two_photos: Path, model: str, target: str
 ) -> None:
     path = exported(model, target)
-    verdict = verify(path, photos=two_photos, weights=(), min_iou=None, report=report)
+    verdict = verify(VerifyRequest(bundle=path, photos=two_photos))
     assert verdict.passed
     assert verdict.how == "native"
     assert verdict.overall.mean_iou >= 0.999
@@ -68,7 +68,7 @@ def test_a_bundles_files_match_the_reference(
 def test_golden_vectors_are_reproduced_stage_by_stage(
     exported: Callable[[str, str], Path], model: str, target: str
 ) -> None:
-    """As a port to another language would: from the PNG to the final masks."""
+    """From the PNG to the final masks, as a port to another language is tested."""
     path = exported(model, target)
     golden = np.load(path / "golden" / "tensors.npz", allow_pickle=False)
     guide = json.loads((path / "golden" / "prompts.json").read_text())
@@ -102,14 +102,13 @@ def test_a_repeated_export_does_not_import_torch(
     nanosam_bundle: Path, edgekit_cache: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from conftest import SilentReport\n"
-        "from edgekit.pipeline import ExportRequest, export\n"
+        "import sys; from pathlib import Path\n"
+        "from edgekit import ExportRequest, export\n"
         "export(ExportRequest(model='nanosam', target='x86-fp32', weights=('seeded',),"
-        " out=Path(sys.argv[1]), verify=False), report=SilentReport())\n"
+        " out=Path(sys.argv[1]), verify=False))\n"
         "assert not {'torch', 'onnx'} & sys.modules.keys()"
     )
-    arguments = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    arguments = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "nanosam-x86-fp32" / "manifest.json").is_file()
@@ -128,7 +127,7 @@ def test_a_bundle_moved_elsewhere_still_runs(nanosam_bundle: Path, tmp_path: Pat
 def test_a_device_without_pytorch_segments(
     exported: Callable[[str, str], Path], target: str
 ) -> None:
-    """As in an environment where nothing of the extra `export` can be imported."""
+    """As in an environment without the extra `export`."""
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'onnxscript', 'onnxsim', 'safetensors', 'pycocotools'):\n"
@@ -186,39 +185,35 @@ def test_a_changed_artifact_is_never_opened(nanosam_bundle: Path, report, tmp_pa
     content[1000] ^= 1
     weights.write_bytes(content)
     with pytest.raises(BundleCorrupt, match=r"encoder\.bin"):
-        verify(changed, photos=None, weights=(), min_iou=None, report=report)
+        verify(VerifyRequest(bundle=changed))
     with pytest.raises(BundleCorrupt, match=r"encoder\.bin"):
         Predictor(changed)
 
 
-def test_other_weights_fail_the_gate_or_are_refused(
-    nanosam_bundle: Path, report, two_photos: Path
-) -> None:
-    """The gate must be able to fail: the reference of another seed is another model."""
+def test_other_weights_are_refused(nanosam_bundle: Path, report, two_photos: Path) -> None:
+    """Weights of another seed are another model."""
+    request = VerifyRequest(bundle=nanosam_bundle, photos=two_photos, weights=("seeded:1",))
     with pytest.raises(BadInput, match="not those this bundle"):
-        verify(
-            nanosam_bundle, photos=two_photos, weights=("seeded:1",), min_iou=None, report=report
-        )
+        verify(request)
 
 
 def test_the_gate_can_fail(
     nanosam_bundle: Path, report, two_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reference, "require_same", lambda *_: None)
-    verdict = verify(
-        nanosam_bundle, photos=two_photos, weights=("seeded:1",), min_iou=None, report=report
-    )
+    request = VerifyRequest(bundle=nanosam_bundle, photos=two_photos, weights=("seeded:1",))
+    verdict = verify(request)
     assert not verdict.passed
     assert verdict.failures
 
 
 def test_min_iou_replaces_the_gates(nanosam_bundle: Path, report, two_photos: Path) -> None:
-    verdict = verify(nanosam_bundle, photos=two_photos, weights=(), min_iou=1.0, report=report)
+    verdict = verify(VerifyRequest(bundle=nanosam_bundle, photos=two_photos, min_iou=1.0))
     assert verdict.gate.min_iou == 1.0
     assert verdict.passed == (verdict.overall.min_iou >= 1.0)
 
 
-def test_targets_that_are_not_there_yet_say_so_before_any_work(
+def test_a_precision_that_cannot_be_made_is_refused_before_any_work(
     report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = replace(runtimes.runtime_row("openvino"), precisions=())

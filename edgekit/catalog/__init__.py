@@ -1,7 +1,6 @@
-"""What edgekit knows as data: device profiles and image sets. Torch-free.
+"""edgekit's data: device profiles, image sets and runtimes. Needs no PyTorch.
 
-`targets/*.toml` and `calibration/*.toml` are read into records; nothing here knows what a device
-or a photo is used for.
+`targets/*.toml` and `calibration/*.toml` are read into records.
 """
 
 from edgekit.catalog.annotations import photos_from_coco

@@ -1,4 +1,4 @@
-"""Image sets that come with edgekit, and photos that a user points at."""
+"""Image sets that come with edgekit, and photos that a user names."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ from typing import Literal
 
 from edgekit.catalog.annotations import photos_from_coco
 from edgekit.catalog.photos import Photo, PhotoSet
-from edgekit.catalog.tables import names_in, record_from_toml, table_dir, unknown, unusable
+from edgekit.catalog.tables import (
+    names_in,
+    record_from_toml,
+    table_dir,
+    unknown_name,
+    unreadable_tables,
+)
 from edgekit.errors import BadInput
 from edgekit.store import Malformed, sha256_of
 
-MOST_CALIBRATED = 64
-"""Photos of a source that does not say how many: each takes seconds."""
+MAX_CALIBRATION_PHOTOS = 64
+"""The limit for a source without a `take` of its own. Each photo takes seconds."""
 
-_CALIBRATED_ON = "half"
+_CALIBRATION_SET = "half"
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Listed:
+class _ListedFile:
     file: str
     sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """One `calibration/NAME.toml`: where its photos come from, and how many are taken.
+    """One `calibration/NAME.toml`: the source of its photos and how many to take.
 
-    Exactly one source: `photos`, listed with their digests and `annotations`; `set`, another table;
-    or `path`, a folder or a COCO JSON. Paths are relative to the table. `take` None means all.
+    There is exactly one source: `photos`, listed with their digests and `annotations`; `set`,
+    another table; or `path`, a folder or a COCO JSON. Paths are relative to the table. `take` None
+    means all.
     """
 
     name: str
-    annotations: _Listed | None = None
-    photos: tuple[_Listed, ...] = ()
+    annotations: _ListedFile | None = None
+    photos: tuple[_ListedFile, ...] = ()
     set: str | None = None
     path: str | None = None
     take: int | None = None
@@ -47,52 +54,52 @@ def image_sets() -> tuple[str, ...]:
 
 
 def image_set(name: str = "default") -> PhotoSet:
-    """An image set of edgekit's own, its files checked against their SHA-256.
+    """One of edgekit's own image sets. Its files are checked against their SHA-256.
 
     Raises:
         UnknownName: no set has this name.
-        BadInput: its table does not read, a file is missing or was changed, or there are fewer
+        BadInput: its table cannot be read, a file is missing or was changed, or it has fewer
             photos than the table asks for.
     """
     if name not in image_sets():
-        raise unknown("image set", name, known=image_sets(), command="edgekit export --help")
+        raise unknown_name("image set", name, known=image_sets(), command="edgekit export --help")
     folder = table_dir("calibration")
     try:
         table = record_from_toml(_Table, folder / f"{name}.toml")
-        _refuse_wrong(table)
-        _refuse_changed(folder, table)
+        _check_source(table)
+        _check_digests(folder, table)
     except Malformed as error:
-        raise unusable(error.problems, where=folder) from error
+        raise unreadable_tables(error.problems, where=folder) from error
     photos = _photos_of(table, folder)
-    return PhotoSet(name=name, photos=_taken(photos, table.take or len(photos), of=name))
+    return PhotoSet(name=name, photos=_evenly_spaced(photos, table.take or len(photos), of=name))
 
 
 def calibration_set(source: str | None = None) -> PhotoSet:
     """The photos to calibrate on: an image set's name, or a folder, COCO JSON or photo.
 
-    None is edgekit's own: half of the bundled photos, so that the others are left to verify with.
-    Of a source of the user's, at most `MOST_CALIBRATED` photos, evenly spaced.
+    None means half of the bundled photos; the others are left for verification. From a user's own
+    source at most `MAX_CALIBRATION_PHOTOS` are taken, evenly spaced.
 
     Raises:
         UnknownName: it is neither a set nor a path.
-        BadInput: as `image_set` and `photos_from`.
+        BadInput: as for `image_set` and `photos_from`.
     """
     if source is None or source in image_sets():
-        return image_set(source or _CALIBRATED_ON)
+        return image_set(source or _CALIBRATION_SET)
     if not Path(source).expanduser().exists() and source == Path(source).name:
-        raise unknown(
+        raise unknown_name(
             "image set or path", source, known=image_sets(), command="edgekit export --help"
         )
     found = photos_from(Path(source))
-    count = min(len(found.photos), MOST_CALIBRATED)
-    return PhotoSet(name=found.name, photos=_taken(found.photos, count, of=found.name))
+    count = min(len(found.photos), MAX_CALIBRATION_PHOTOS)
+    return PhotoSet(name=found.name, photos=_evenly_spaced(found.photos, count, of=found.name))
 
 
 def held_out_set() -> PhotoSet:
-    """The default photos that are not calibrated on by default: what every export is checked on."""
+    """The default photos outside the default calibration. Every export is verified on them."""
     default, calibrated = image_set(), {photo.path for photo in calibration_set().photos}
-    left = tuple(photo for photo in default.photos if photo.path not in calibrated)
-    return PhotoSet(name=f"{default.name}, held out", photos=left)
+    held_out = tuple(photo for photo in default.photos if photo.path not in calibrated)
+    return PhotoSet(name=f"{default.name}, held out", photos=held_out)
 
 
 def _photos_of(table: _Table, folder: Path) -> tuple[Photo, ...]:
@@ -105,8 +112,8 @@ def _photos_of(table: _Table, folder: Path) -> tuple[Photo, ...]:
     return tuple(annotated[folder / listed.file] for listed in table.photos)
 
 
-def _taken(photos: tuple[Photo, ...], count: int, *, of: str) -> tuple[Photo, ...]:
-    """`count` of the photos, evenly spaced."""
+def _evenly_spaced(photos: tuple[Photo, ...], count: int, *, of: str) -> tuple[Photo, ...]:
+    """Take `count` of the photos, evenly spaced."""
     if count > len(photos):
         raise BadInput(
             f"The image set {of!r} asks for {count} photos and has {len(photos)}.",
@@ -120,7 +127,7 @@ def photos_from(path: Path) -> PhotoSet:
     """The photos of a folder (sorted by name), of a COCO instance JSON, or a single photo.
 
     Raises:
-        BadInput: there are none, or the JSON cannot be used (see photos_from_coco).
+        BadInput: there are none, or the JSON cannot be used (see `photos_from_coco`).
     """
     path = path.expanduser()
     kind = _kind_of(path)
@@ -138,7 +145,7 @@ def _kind_of(path: Path) -> Literal["folder", "file", "nothing"]:
         if path.is_dir():
             return "folder"
         return "file" if path.is_file() else "nothing"
-    except OSError as error:  # not permitted, or a name too long
+    except OSError as error:  # no permission, or the name is too long
         raise BadInput(f"{path} cannot be read: {error.strerror}") from error
 
 
@@ -160,22 +167,22 @@ def _is_photo(file: Path) -> bool:
     return file.suffix.lower() in _SUFFIXES and not hidden and file.is_file()
 
 
-def _refuse_wrong(table: _Table) -> None:
+def _check_source(table: _Table) -> None:
     given = [bool(table.photos), table.set is not None, table.path is not None]
     problems = []
     if sum(given) != 1:
-        problems.append("one of photos, set and path is needed, and only one")
+        problems.append("exactly one of photos, set and path is needed")
     if bool(table.photos) != (table.annotations is not None):
         problems.append("annotations: go with photos")
     if table.set == table.name:
-        problems.append("set: is the table itself")
+        problems.append("set: names the table itself")
     if table.take is not None and table.take < 1:
         problems.append("take: must be at least 1")
     if problems:
         raise Malformed(tuple(f"{table.name}.toml: {problem}" for problem in problems))
 
 
-def _refuse_changed(folder: Path, table: _Table) -> None:
+def _check_digests(folder: Path, table: _Table) -> None:
     problems = [
         f"{listed.file}: is missing or was changed"
         for listed in (*([table.annotations] if table.annotations else []), *table.photos)

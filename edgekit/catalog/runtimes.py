@@ -1,4 +1,4 @@
-"""The table of runtimes: one row holds everything that edgekit knows of one.
+"""The table of runtimes. One row holds everything edgekit knows about one runtime.
 
 A new runtime is a row here, a module in `lowering/` that makes its files, a module in `runtimes/`
 that opens them, and a profile in `targets/`.
@@ -16,28 +16,28 @@ from edgekit.records import GraphFormat, Precision, Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeRow:
-    """What edgekit knows of one runtime.
+    """What edgekit knows about one runtime.
 
     Attributes:
-        name: as targets spell it; also the extra that installs the runtime.
-        title: as people spell it.
-        opens: the module that opens its files (`runtimes.Runtime`).
-        lowers: the module that makes its files (`lowering.Lowering`).
-        emulator: the module that stands in for it where it cannot run (`emulation.Emulator`).
+        name: as in targets; also the extra that installs the runtime.
+        title: as its makers spell it.
+        opens: the module that opens its files, a `runtimes.Runtime`.
+        lowers: the module that makes its files, a `lowering.Lowering`.
+        emulator: the module that emulates it where it cannot run, an `emulation.Emulator`.
         packages: the distributions that provide it; the first one installed is used.
-        converter: the extra with the packages that only make files, where there are some.
-        index: the package index that `pip` needs beside PyPI.
-        exports_without: whether its files can be made where it is not installed.
+        converter: the extra with packages needed only to make files, if any.
+        index: the package index that `pip` needs in addition to PyPI.
+        exports_without: whether its files can be made without the runtime installed.
         takes: the format of the graphs that `lowers` converts.
-        files: the format of the files that it writes.
-        precisions: those that edgekit can make for it.
-        planned: those of them that are decided node by node. Others hold for the whole graph.
-        applies_plan: those for which `lowers` gets a float32 graph beside its precision plan. In
-            other graphs the plan is in the types.
-        oldest_opset: of the ONNX that edgekit can write for it.
+        files: the format of the files that `lowers` writes.
+        precisions: the precisions that edgekit can make for it.
+        planned: the precisions decided node by node; the others apply to the whole graph.
+        applies_plan: the precisions for which `lowers` gets a float32 graph and the precision plan.
+            For the others, the graph's types already follow the plan.
+        oldest_opset: the oldest ONNX opset that edgekit can write for it.
         folds_weights: whether INT8 weights are stored as integers in the captured program.
-        options: compile options that a target may leave out, with the values they then have.
-        companions: the module that writes files that belong to no artifact, such as build.sh.
+        options: the default values of compile options that a target may leave out.
+        bundle_files: the module that writes files for the bundle as a whole, such as build.sh.
         readme: a section of the bundle's README, in Markdown.
     """
 
@@ -58,7 +58,7 @@ class RuntimeRow:
     oldest_opset: int = 1
     folds_weights: bool = True
     options: dict[str, str] = field(default_factory=dict)
-    companions: str | None = None
+    bundle_files: str | None = None
     readme: str = ""
 
 
@@ -121,7 +121,7 @@ _ROWS = (
         planned=(Precision.FP16, Precision.INT8),
         oldest_opset=13,
         options={"prompts": "1 1 16", "points": "1 2 16", "workspace_mb": "1024"},
-        companions="edgekit.lowering.tensorrt.build_files",
+        bundle_files="edgekit.lowering.tensorrt.build_files",
         readme=_TENSORRT_README,
     ),
     RuntimeRow(
@@ -158,10 +158,10 @@ RUNTIMES = MappingProxyType({row.name: row for row in _ROWS})
 
 
 def runtime_row(name: str) -> RuntimeRow:
-    """The row of the runtime that targets call `name`.
+    """The row of a runtime, by the name that targets use.
 
     Raises:
-        NotYet: edgekit does not know this runtime.
+        NotYet: there is none.
     """
     if name not in RUNTIMES:
         raise NotYet(
@@ -173,7 +173,7 @@ def runtime_row(name: str) -> RuntimeRow:
 
 
 def unsupported(target: Target) -> str | None:
-    """Why edgekit cannot export for this target, whatever is installed. None if it can."""
+    """Why edgekit cannot export for this target on any machine; None if it can."""
     row = runtime_row(target.runtime)
     if target.precision not in row.precisions:
         return f"edgekit cannot make {target.precision} for {row.title}"
@@ -188,12 +188,12 @@ def plans_nodes(target: Target) -> bool:
 
 
 def lowering_applies_plan(target: Target) -> bool:
-    """Whether the runtime's converter applies the precision plan, instead of the graph's types."""
+    """Whether the runtime's converter applies the plan; otherwise the graph's types follow it."""
     return target.precision in runtime_row(target.runtime).applies_plan
 
 
 def install_command(extra: str) -> str:
-    """What to type to install one of edgekit's extras."""
+    """The command that installs one of edgekit's extras."""
     row = RUNTIMES.get(extra)
     index = f" --extra-index-url {row.index}" if row and row.index else ""
     return f"pip install 'edgekit[{extra}]'{index}"

@@ -1,10 +1,10 @@
-"""Where the tables lie, and how one TOML file becomes a record."""
+"""Find edgekit's TOML tables and read them into records."""
 
 from __future__ import annotations
 
 import difflib
 import json
-import tomllib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -12,16 +12,21 @@ from typing import Literal, TypeVar
 from edgekit.errors import BadInput, RuntimeMissing, UnknownName
 from edgekit.store import Malformed, record_from_json
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 T = TypeVar("T")
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def table_dir(kind: Literal["targets", "calibration"]) -> Path:
-    """The folder of a kind of table: in the wheel `edgekit/_data`, else the repository's root.
+    """The folder of a kind of table: `edgekit/_data` in a wheel, otherwise the repository's root.
 
     Raises:
-        RuntimeMissing: neither is there.
+        RuntimeMissing: neither exists.
     """
     for root in (_PACKAGE / "_data", _PACKAGE.parent):
         if (root / kind).is_dir():
@@ -41,7 +46,7 @@ def record_from_toml(kind: type[T], path: Path) -> T:
     """Read one record from a TOML file.
 
     Raises:
-        Malformed: with one line per error, each naming the file and the key.
+        Malformed: one line per error, with the file and the key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -52,8 +57,8 @@ def record_from_toml(kind: type[T], path: Path) -> T:
         raise Malformed((f"{path.name}: {error}",)) from error
 
 
-def unknown(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:
-    """The error for a name that no table has, with the nearest that one has."""
+def unknown_name(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:
+    """The error for an unknown name, with the nearest known ones."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return UnknownName(
@@ -63,9 +68,9 @@ def unknown(kind: str, name: str, *, known: Iterable[str], command: str) -> Unkn
     )
 
 
-def unusable(problems: tuple[str, ...], *, where: Path) -> BadInput:
-    """The error for tables that do not read."""
+def unreadable_tables(problems: tuple[str, ...], *, where: Path) -> BadInput:
+    """The error for tables that cannot be read."""
     return BadInput(
         f"{where}: {Malformed(problems)}",
-        next_step="mend the file, or install edgekit again",
+        next_step="correct the file, or install edgekit again",
     )

@@ -1,4 +1,4 @@
-"""A precision plan as a table: one line per block, the totals below."""
+"""A precision plan as tables: a line per block, with the totals below."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from edgekit.records import Bundle, NodePlan, PartPlan, Precision, PrecisionPlan
 
 REASONS = 2
-"""Different reasons that a block's line has room for."""
+"""Different reasons that a block's line shows."""
 
 
 def show_precision(bundle: Bundle, *, as_json: bool) -> None:
-    """Print the plan of a bundle, or why it has none."""
+    """Print the precision plan of a bundle, or say why it has none."""
     import typer
 
     from edgekit.cli.console import console, print_json
@@ -41,7 +41,7 @@ def show_precision(bundle: Bundle, *, as_json: bool) -> None:
 
 def _without_plan(precision: Precision) -> str:
     if precision == "fp32":
-        return "everything computes in FP32, as PyTorch does; there is no plan."
+        return "every node computes in FP32, as in PyTorch; there is no plan."
     return f"the runtime computes in {precision} by its own rules; there is no plan."
 
 
@@ -76,14 +76,14 @@ def _precisions(lines: Sequence[NodePlan]) -> str:
     return ", ".join(f"{precision} {count}" for precision, count in counts.items())
 
 
-def _exceptions(lines: Sequence[NodePlan]) -> str:
+def _exceptions(nodes_of_block: Sequence[NodePlan]) -> str:
     reasons: dict[str, list[str]] = {}
-    for line in lines:
-        if line.reason:
-            reasons.setdefault(line.reason, []).append(line.node)
-    told = [f"{', '.join(nodes)}: {reason}" for reason, nodes in list(reasons.items())[:REASONS]]
+    for node in nodes_of_block:
+        if node.reason:
+            reasons.setdefault(node.reason, []).append(node.node)
+    lines = [f"{', '.join(nodes)}: {reason}" for reason, nodes in list(reasons.items())[:REASONS]]
     rest = len(reasons) - REASONS
-    return "\n".join([*told, *([f"and {rest} more reasons"] if rest > 0 else [])])
+    return "\n".join([*lines, *([f"and {rest} more reasons"] if rest > 0 else [])])
 
 
 def _shares(lines: tuple[NodePlan, ...]) -> str:
@@ -94,9 +94,9 @@ def _shares(lines: tuple[NodePlan, ...]) -> str:
 
 
 def _origin(plan: PrecisionPlan) -> str:
-    decided = f"asked: {plan.asked}; decided by: {plan.recipe}"
+    origin = f"asked: {plan.asked}; decided by: {plan.recipe}"
     if plan.calibration is None:
-        return decided
-    measured = plan.calibration
-    photos = f"{decided}; ranges of {len(measured.photos)} photos ({measured.name})"
-    return f"{photos} and {measured.prompts} prompts" if measured.prompts else photos
+        return origin
+    calibration = plan.calibration
+    photos = f"{origin}; ranges of {len(calibration.photos)} photos ({calibration.name})"
+    return f"{photos} and {calibration.prompts} prompts" if calibration.prompts else photos

@@ -1,4 +1,4 @@
-"""Progress per stage on stderr: live lines on a terminal, one plain line per stage elsewhere."""
+"""Progress on stderr: live lines on a terminal, one plain line per stage in logs and pipes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from edgekit.pipeline import Report
+    from edgekit.report import Report
 
 
 class PlainReport:
-    """For logs and pipes: `export: capture ... 3.2 s`."""
+    """For logs and pipes: one line per finished stage, such as `graphs: 3.2 s`."""
 
     def __init__(self) -> None:
         self._console = console("stderr")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Print the stage's name and seconds once it has ended well."""
+        """Print the name and the seconds of a stage when it ends without an error."""
         start = time.monotonic()
         yield
         self._console.print(f"{name}: {time.monotonic() - start:.1f} s", markup=False)
 
     def progress(self, done: int, total: int | None) -> None:
-        """Say nothing: a log wants no counter."""
+        """Print nothing: a log needs no counter."""
 
     def warning(self, text: str) -> None:
         """Print a framed warning."""
@@ -38,7 +38,7 @@ class PlainReport:
 
 
 class LiveReport:
-    """For terminals: a spinner, a bar where the stage counts, seconds."""
+    """For terminals: a line per stage with a spinner, a bar if the stage counts, and seconds."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -46,7 +46,7 @@ class LiveReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Show the stage as a line of its own, with a tick once it has ended well."""
+        """Show a line for the stage, with a tick when it ends without an error."""
         task = self._progress.add_task(name, total=None)
         self._open.append(task)
         try:
@@ -67,7 +67,7 @@ class LiveReport:
 
 @contextmanager
 def reporting() -> Iterator[Report]:
-    """The report that fits where stderr goes, for the length of one command."""
+    """The report for one command: live if stderr is a terminal, plain otherwise."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     stderr = console("stderr")

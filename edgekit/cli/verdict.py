@@ -1,4 +1,4 @@
-"""A verdict as a table and as an exit code."""
+"""A verdict as tables and as an exit code."""
 
 from __future__ import annotations
 
@@ -10,47 +10,59 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgekit.records import Gate
-    from edgekit.verify.verdict import PromptResult, Summary, Verdict
+    from edgekit.verification.verdict import PromptResult, Summary, Verdict
 
 _FIGURES = ("prompts", "mean IoU", "5th pct.", "min IoU", "flips", "cosine", "max error")
 _TRUTH = ("PyTorch vs. truth", "bundle vs. truth")
 
 
 def exit_code(verdict: Verdict) -> int:
-    """0 passed, 1 the gate failed, 3 the artifact could not be run here."""
+    """0 if it passed, 1 if the gate failed, 3 if the bundle could not be run here."""
     if verdict.how == "not run":
         return 3
     return 0 if verdict.passed else 1
 
 
 def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
-    """Print the figures per prompt kind, the worst prompts of a failure, and the outcome."""
+    """Print the figures per prompt kind, the worst prompts if it failed, and the outcome."""
     printer = console(stream)
     if verdict.overall:
         _print_figures(verdict, verdict.overall, printer)
     if verdict.overall and not verdict.passed:
         _print_worst(verdict.worst(), printer)
-    gate = f"gate: {gate_in_words(verdict.gate)}"
     if verdict.reason and verdict.how == "emulated":
-        printer.print(f"Emulated: {verdict.reason}", markup=False)
-    if verdict.passed:
-        printer.print(f"[bold green]PASSED[/] ({verdict.how}; {gate})")
-        return
-    outcome = "NOT RUN" if verdict.how == "not run" else "FAILED"
-    printer.print(f"[bold red]{outcome}[/] ({verdict.how}; {gate})")
+        printer.print(f"Emulated because {verdict.reason}.", markup=False)
+    printer.print(_outcome(verdict))
     for failure in verdict.failures:
         printer.print(f"  - {failure}", markup=False)
 
 
-def gate_in_words(gate: Gate) -> str:
-    """What a gate demands, one line."""
+def _outcome(verdict: Verdict) -> str:
+    """The outcome in colour, what ran, and the gate: one line of Rich markup."""
+    gate = f"gate: {gate_text(verdict.gate)}"
+    if verdict.how == "not run":
+        return f"[bold red]NOT RUN[/] ({gate})"
+    outcome = "[bold green]PASSED[/]" if verdict.passed else "[bold red]FAILED[/]"
+    return f"{outcome} ({_what_ran(verdict)}; {gate})"
+
+
+def _what_ran(verdict: Verdict) -> str:
+    """ "native" or "emulated by" and the stand-in, as in the tables of other commands."""
+    from edgekit.records import Execution
+
+    return Execution(how=verdict.how, by=verdict.by).label
+
+
+def gate_text(gate: Gate) -> str:
+    """The limits of a gate, one line."""
     p5 = f", 5th percentile >= {gate.p5_iou:g}" if gate.p5_iou else ""
     return f"mean IoU >= {gate.mean_iou:g}{p5}, minimum >= {gate.min_iou:g}"
 
 
 def _print_figures(verdict: Verdict, overall: Summary, printer: Console) -> None:
     truth = _TRUTH if overall.reference_truth is not None else ()
-    title = f"Masks against the PyTorch reference, {verdict.photos} photos, {verdict.how}"
+    photos = "1 photo" if verdict.photos == 1 else f"{verdict.photos} photos"
+    title = f"Masks against the PyTorch reference, {photos}, {_what_ran(verdict)}"
     figures = table("prompt", *_FIGURES, *truth, title=title, right=(*_FIGURES, *truth))
     for summary in verdict.kinds:
         figures.add_row(*_row(summary)[: len(figures.columns)])
@@ -78,11 +90,11 @@ def _print_worst(worst: tuple[PromptResult, ...], printer: Console) -> None:
     listed = table("photo", "prompt", "where", "IoU", title="Worst prompts", right=("IoU",))
     for result in worst:
         iou = f"{result.iou:.5f}" if result.finite else "NaN or infinite"
-        listed.add_row(result.photo, result.trial.kind, _where(result), iou)
+        listed.add_row(result.photo, result.trial.kind, _prompt_options(result), iou)
     printer.print(listed)
 
 
-def _where(result: PromptResult) -> str:
+def _prompt_options(result: PromptResult) -> str:
     points = [
         f"{x:.0f},{y:.0f},{label}"
         for (x, y), label in zip(result.trial.points, result.trial.labels, strict=True)

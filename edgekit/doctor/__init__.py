@@ -1,11 +1,10 @@
-"""What this machine has and what it lacks: the facts behind `edgekit doctor` and the preflight.
+"""What this machine has and lacks, for `edgekit doctor` and for the checks before an export.
 
-`machine` reads the hardware, `packages` says which packages each runtime and the export need and
-which versions are known to be bad, `diagnosis` puts both together. Every import that is tried runs
-in a process of its own: a wheel built for another CPU ends in SIGILL, not in an exception.
+`machine` reads the hardware. `packages` compares installed versions with those that edgekit needs.
+`native_modules` finds wheels that were built for another CPU. `diagnosis` combines all of them.
 """
 
-from edgekit.doctor.diagnosis import Diagnosis, RuntimeHealth, diagnose
+from edgekit.doctor.diagnosis import Diagnosis, RuntimeHealth, TargetHealth, diagnose
 from edgekit.doctor.export_checks import preflight
 from edgekit.doctor.machine import Gpu, Machine, read_machine, usable_cores
 
@@ -14,6 +13,7 @@ __all__ = [
     "Gpu",
     "Machine",
     "RuntimeHealth",
+    "TargetHealth",
     "diagnose",
     "preflight",
     "read_machine",

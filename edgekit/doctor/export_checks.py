@@ -1,4 +1,4 @@
-"""What would stop an export, found before minutes are spent. Nothing heavy is imported."""
+"""Checks before an export, which takes minutes. They import nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.records import Target
 
 DISK_MB = 1000
-"""A bundle of the largest model in FP16 and its cached graphs need less than twice this; of the
-usual ones, a tenth."""
+"""The largest model's bundle in FP16 and its cached graphs need up to twice this; the usual ones
+need a tenth."""
 MEMORY_MB = 3000
-"""Exports were measured at 2 to 4 GB; with less free, the machine swaps."""
+"""Exports were measured at 2 to 4 GB. With less free memory, the machine swaps."""
 
 
 def preflight(target: Target, out: Path) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def preflight(target: Target, out: Path) -> tuple[str, ...]:
 
     Raises:
         RuntimeMissing: a package is missing, out of bounds, or known to be bad.
-        BadInput: the disk is full.
+        BadInput: less than 1 GB of disk is free.
     """
     row = runtime_row(target.runtime)
     runtime = None if row.exports_without else row.name
@@ -32,14 +32,14 @@ def preflight(target: Target, out: Path) -> tuple[str, ...]:
                 raise RuntimeMissing(
                     f"The export for {target.name} would fail: {package.problem}.",
                     expected=f"{package.distribution}{package.wanted}",
-                    next_step=f"{install_command(extra)}   (edgekit doctor shows all of it)",
+                    next_step=f"{install_command(extra)}   (edgekit doctor shows every package)",
                 )
     free = free_disk_mb(out)
     if free < DISK_MB:
         raise BadInput(
             f"Only {free} MB are free where {out} lies.",
             expected=f"at least {DISK_MB} MB for graphs and bundle",
-            next_step="free some space, or name another disk with --out",
+            next_step="free some space, or choose a folder on another disk with --out",
         )
     return _memory_warning()
 

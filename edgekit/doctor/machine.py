@@ -1,4 +1,4 @@
-"""The hardware: CPU features that decide a precision's speed, memory, disk, GPUs."""
+"""The hardware: memory, disk, GPUs, and the CPU features that make a precision fast."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ CPU_FEATURES: dict[str, str] = {
 }
 """Flags as Linux spells them in /proc/cpuinfo, and what runtimes use them for."""
 
-# macOS's names of the same, `sysctl hw.optional.arm.*`.
+# macOS has other names for them: `sysctl hw.optional.arm.*`.
 _MAC_FEATURES = {
     "hw.optional.arm.FEAT_DotProd": "asimddp",
     "hw.optional.arm.FEAT_I8MM": "i8mm",
     "hw.optional.arm.FEAT_FP16": "asimdhp",
     "hw.optional.arm.FEAT_BF16": "bf16",
 }
-_SLOW_S = 10
+_COMMAND_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One NVIDIA GPU, as nvidia-smi tells. `compute_capability` as "8.7"."""
+    """One NVIDIA GPU, as nvidia-smi lists it. `compute_capability` is text such as "8.7"."""
 
     name: str
     compute_capability: str
@@ -46,7 +46,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What a run has to get by with. Sizes in MB (10^6 bytes); `cores` usable by this process."""
+    """The hardware that a run can use. Sizes are in MB (10^6 bytes).
+
+    `cores` are those that this process may use. `no_gpu` says why `gpus` is empty.
+    """
 
     system: str
     architecture: str
@@ -62,7 +65,7 @@ class Machine:
 
 
 def read_machine(folder: Path = Path()) -> Machine:
-    """Look at this machine; `disk_free_mb` is that of `folder`'s file system."""
+    """Read the hardware of this machine; `disk_free_mb` is that of `folder`'s file system."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -83,20 +86,20 @@ def read_machine(folder: Path = Path()) -> Machine:
 
 
 def free_disk_mb(folder: Path) -> int:
-    """MB free where `folder` is, or would be made."""
+    """Free disk in MB at `folder`, which need not exist yet."""
     there = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
     return shutil.disk_usage(there).free // 10**6
 
 
 def usable_cores() -> int:
-    """Those that this process may use: a container often has fewer than the machine."""
+    """CPU cores that this process may use: in a container, often fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _cpu_info() -> dict[str, str]:
-    """Fields of the first CPU in /proc/cpuinfo; empty where there is no such file."""
+    """Fields of the first CPU in /proc/cpuinfo; empty on systems without that file."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
@@ -121,7 +124,7 @@ def _cpu_features() -> tuple[str, ...]:
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
-    """NVIDIA GPUs, or why none is known of."""
+    """NVIDIA GPUs, and if there are none, why."""
     if shutil.which("nvidia-smi") is None:
         return (), "nvidia-smi is not on the PATH (Jetsons before JetPack 7 have none)"
     listed = _output(
@@ -138,14 +141,16 @@ def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
 
 
 def _megabytes(mebibytes: str) -> int:
-    """nvidia-smi's MiB in MB; 0 where it says [N/A], as on boards with shared memory."""
+    """MB from nvidia-smi's MiB; 0 for [N/A], which it prints on boards with shared memory."""
     return int(mebibytes) * 2**20 // 10**6 if mebibytes.isdigit() else 0
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints, or None if it is not there or fails."""
+    """Output of a command; None if it is not installed or fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SLOW_S, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_COMMAND_S, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,13 +1,11 @@
-"""The packages behind each extra of edgekit: installed, in bounds, known to be bad, importable.
+"""The packages of each extra of edgekit: installed, in bounds, or known to be bad.
 
-The bounds are edgekit's own, read from its metadata; only versions that are inside a bound that
-edgekit does not own, and still bad, are listed here.
+The bounds are read from edgekit's own metadata. `KNOWN_BAD` lists versions that are bad for an
+extra although its bounds, or those of a package that edgekit does not install, allow them.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -15,12 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-_IMPORT_S = 60
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownBad:
-    """Versions (PEP 440) of a distribution that harm the packages of `extra`, and how."""
+    """Versions (PEP 440) of a distribution that break the packages of `extra`, and how."""
 
     extra: str
     distribution: str
@@ -47,7 +43,7 @@ KNOWN_BAD: tuple[KnownBad, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageHealth:
-    """One distribution. `problem` is None when it is there, in bounds and not known to be bad."""
+    """One distribution. `problem` is None if it is installed, in bounds and not known to be bad."""
 
     distribution: str
     wanted: str
@@ -56,7 +52,7 @@ class PackageHealth:
 
 
 def packages_of(extra: str) -> tuple[PackageHealth, ...]:
-    """What edgekit's extra asks for, and what of it is here. Nothing is imported."""
+    """The distributions that an extra requires, and their installed versions. Imports none."""
     return tuple(_health(requirement, extra) for requirement in _required(extra))
 
 
@@ -106,24 +102,4 @@ def _known_bad(extra: str) -> str | None:
         installed = _version(row.distribution) if row.extra == extra else None
         if installed and SpecifierSet(row.versions).contains(installed, prereleases=True):
             return f"{row.distribution} {installed}: {row.reason}"
-    return None
-
-
-def import_failure(distribution: str) -> str | None:
-    """Why a distribution's module cannot be imported, or None. Tried in a process of its own."""
-    module = distribution.replace("-", "_")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", f"import {module}"],
-            capture_output=True,
-            text=True,
-            timeout=_IMPORT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"importing {module} took more than {_IMPORT_S} s"
-    if done.returncode < 0:
-        return f"importing {module} was killed by signal {-done.returncode}: built for another CPU?"
-    if done.returncode:
-        return f"importing {module} fails: {done.stderr.strip().rpartition(chr(10))[2]}"
     return None

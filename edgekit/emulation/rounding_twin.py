@@ -42,7 +42,7 @@ def rounding_twin(path: Path) -> bytes:
     """The ONNX file as a serialised float32 model that rounds where its types are float16.
 
     Raises:
-    """The ONNX file as a serialised float32 model that rounds to its float16 types.
+        onnx.checker.ValidationError, google.protobuf.message.DecodeError: it is not valid ONNX.
     """
     import onnx
 

@@ -71,5 +71,5 @@ def write_companions(artifacts: tuple[Artifact, ...], target: Target, folder: Pa
     Raises:
         BadInput: an option of the target is malformed.
     """
-    if module := runtime_row(target.runtime).companions:
+    if module := runtime_row(target.runtime).bundle_files:
         importlib.import_module(module).write(artifacts, target, folder)

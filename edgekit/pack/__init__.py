@@ -1,4 +1,4 @@
-"""What a bundle holds beside its artifacts: manifest, golden vectors, a README for its reader."""
+"""Write what a bundle holds beside its artifacts: manifest, golden vectors, plan, README."""
 
 from edgekit.pack.golden import write_golden
 from edgekit.pack.manifest import make_manifest, tool_versions

@@ -1,4 +1,4 @@
-"""The client's rules in words: what a port to another language has to do, step by step."""
+"""The client's rules in words: the steps that a port to another language must follow."""
 
 from __future__ import annotations
 
@@ -31,72 +31,76 @@ _ROUNDING = {
 }
 _PADDING = {
     "without_box": f"Without a box, append one point with label {Label.PADDING}.",
-    "never": "No padding point is ever added.",
+    "never": "Never append a padding point.",
     "always": f"To points and boxes append one point with label {Label.PADDING}.",
 }
 _REFUSED = {
     "background_point": "Background points are not supported.",
     "mask": "A mask as a prompt is not supported.",
     "points_and_box": "Points and a box in one prompt are not supported.",
-    "multimask": "There is one mask for a prompt.",
+    "multimask": "Each prompt has one mask.",
 }
 
 
 def client_steps(client: Client, slots: Sequence[int] = ()) -> list[str]:
-    """Numbered sentences, in the order in which a client works; `slots` are the target's."""
+    """Numbered steps in the order in which a client runs them; `slots` are the target's."""
     pre = client.preprocessing
     steps = [
-        _resizing(pre),
-        _normalising(pre),
+        _resize(pre),
+        _normalise(pre),
         "Run the encoder once per photo.",
-        *(_finding(client) if isinstance(client, DetectorContract) else _answering(client, slots)),
+        *(
+            _detector_steps(client)
+            if isinstance(client, DetectorContract)
+            else _decoder_steps(client, slots)
+        ),
     ]
     return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
 
 
-def _finding(client: DetectorContract) -> list[str]:
+def _detector_steps(client: DetectorContract) -> list[str]:
     return [
-        _keeping(client.objects),
-        _placing(client),
-        "A mask is its coefficients times the prototypes, cropped to the photo, enlarged "
-        "bilinearly to the photo (half-pixel centres, not antialiased); keep what is > 0 and "
-        "inside its box.",
-        "Prompts choose: a box the mask with the best IoU; points, from the largest mask that "
-        "holds one to the smallest, add the mask where they are foreground and take it away "
-        "where they are background. Without a prompt the answer is all masks. "
+        _suppression(client.objects),
+        _box_mapping(client),
+        "For each mask, multiply its coefficients by the prototypes, crop to the photo, and "
+        "enlarge bilinearly to the photo (half-pixel centres, not antialiased); keep values > 0 "
+        "inside the object's box.",
+        "Prompts select masks. A box selects the mask with the best IoU. For points, go through "
+        "the masks that contain one, from the largest to the smallest: a foreground point adds "
+        "the mask, a background point removes it. Without a prompt, the answer is all masks. "
         f"{' '.join(_REFUSED[part] for part in client.refuses)}",
     ]
 
 
-def _keeping(rule: DetectionRule) -> str:
+def _suppression(rule: DetectionRule) -> str:
     return (
-        f"Keep candidates with a score > {rule.score:g}, the best first; drop one whose box has an "
-        f"IoU > {rule.overlap:g} with a kept one's; keep {rule.most} at most."
+        f"Keep candidates with a score > {rule.score:g}, the best first; drop each whose box has "
+        f"an IoU > {rule.overlap:g} with a kept one's; keep {rule.most} at most."
     )
 
 
-def _placing(client: DetectorContract) -> str:
+def _box_mapping(client: DetectorContract) -> str:
     rule, frame = client.objects, client.preprocessing.frame
     return (
-        "Boxes are centre x, y, width, height in input pixels: edges nearer than "
-        f"{rule.snap:g} to the border lie on it, and a box with an IoU > {rule.whole:g} with the "
-        f"whole input is all of it. Subtract the photo's place, divide by {frame} / longest side, "
-        "limit to the photo."
+        "Boxes are centre x, y, width, height in input pixels. Move edges nearer than "
+        f"{rule.snap:g} to the border onto it; replace a box with an IoU > {rule.whole:g} with the "
+        "whole input by the whole input. Then subtract the photo's top left corner, divide by "
+        f"{frame} / longest side, and clip to the photo."
     )
 
 
-def _answering(client: ClientContract, slots: Sequence[int]) -> list[str]:
+def _decoder_steps(client: ClientContract, slots: Sequence[int]) -> list[str]:
     prompts, masks = client.prompts, client.masks
     return [
-        _prompting(client),
-        _decoding(prompts, slots),
+        _prompt_scaling(client),
+        _run_decoder(prompts, slots),
         f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
-        _enlarging(client),
+        _enlarge(client),
     ]
 
 
-def _resizing(rule: Preprocessing) -> str:
+def _resize(rule: Preprocessing) -> str:
     how = _RESAMPLING[rule.resample]
     if rule.fit == "squash":
         return (
@@ -109,11 +113,11 @@ def _resizing(rule: Preprocessing) -> str:
     )
 
 
-def _normalising(rule: Preprocessing) -> str:
+def _normalise(rule: Preprocessing) -> str:
     padding = {
         "longest_side": ", zeros at the right and the bottom",
-        "centred": f", the photo in the middle (an odd pixel to spare at the right or the bottom) "
-        f"of {rule.fill} before this step",
+        "centred": ", the photo in the middle (an odd spare pixel at the right or the bottom), "
+        f"padded with {rule.fill} before this step",
         "squash": "",
     }[rule.fit]
     return (
@@ -122,7 +126,7 @@ def _normalising(rule: Preprocessing) -> str:
     )
 
 
-def _prompting(client: ClientContract) -> str:
+def _prompt_scaling(client: ClientContract) -> str:
     rule, frame = client.prompts, client.prompt_frame
     scale = (
         f"x by new width / width, y by new height / height in a frame of {frame}"
@@ -142,7 +146,7 @@ def _prompting(client: ClientContract) -> str:
     )
 
 
-def _decoding(rule: PromptRule, slots: Sequence[int]) -> str:
+def _run_decoder(rule: PromptRule, slots: Sequence[int]) -> str:
     which = "the decoder"
     if len(slots) > 1:
         counts = f"{', '.join(map(str, slots[:-1]))} or {slots[-1]}"
@@ -162,7 +166,7 @@ def _choice(choice: MaskChoice) -> str:
     if first := choice.unless_stable:
         words = (
             f"mask {first.index} if it is stable (area of logits > {first.offset:g} at least "
-            f"{first.threshold:g} of the area of logits > {-first.offset:g}), else {words}"
+            f"{first.threshold:g} of the area of logits > {-first.offset:g}), otherwise {words}"
         )
     if choice.stability_offset is not None:
         offset = choice.stability_offset
@@ -170,7 +174,7 @@ def _choice(choice: MaskChoice) -> str:
     return words
 
 
-def _enlarging(client: ClientContract) -> str:
+def _enlarge(client: ClientContract) -> str:
     rule, frame, how = client.masks, client.prompt_frame, client.masks.resample
     route = {
         "frame_then_photo": f"{how} to {frame} x {frame}, crop to the resized photo, {how} to the "
@@ -181,11 +185,11 @@ def _enlarging(client: ClientContract) -> str:
     sign = ">" if rule.inside == "above" else ">="
     return (
         f"Enlarge the {rule.side} x {rule.side} logits: {route} (half-pixel centres, not "
-        f"antialiased); keep logits {sign} {rule.threshold:g}.{_limit(rule)}"
+        f"antialiased); keep logits {sign} {rule.threshold:g}.{_clamp(rule)}"
     )
 
 
-def _limit(rule: MaskRule) -> str:
+def _clamp(rule: MaskRule) -> str:
     if rule.clamp is None:
         return ""
-    return f" Limit logits that become a mask prompt to +-{rule.clamp:g}."
+    return f" Clip logits to +-{rule.clamp:g} before using them as a mask prompt."

@@ -1,8 +1,8 @@
-"""Golden vectors: one photo, a few prompts, every tensor on the way, from the PyTorch reference.
+"""Golden vectors: one photo, a few prompts and every intermediate tensor of the PyTorch reference.
 
-A client written in C++ or Swift reproduces them stage by stage: the first tensor that differs says
-whether resizing, prompt coordinates, the runtime or the upscaling is at fault. That is the
-question behind most reports of shifted masks (samexporter#21, segment-anything#325, #753).
+A client in C++ or Swift reproduces them stage by stage. The first tensor that differs shows whether
+resizing, prompt coordinates, the runtime or the upscaling is at fault. Most reports of shifted
+masks ask just that (samexporter#21, segment-anything#325, #753).
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from edgekit.records import (
     PromptPart,
     Session,
 )
-from edgekit.runtime.choice import chosen
-from edgekit.runtime.detections import Masks, detect
+from edgekit.runtime.detections import Masks, find_objects
+from edgekit.runtime.detector_prompts import object_mask
+from edgekit.runtime.mask_choice import choose_masks
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import masks_from_logits
-from edgekit.runtime.preprocess import encoder_input, placed
+from edgekit.runtime.preprocess import encoder_input, placement
 from edgekit.runtime.prompts import Prompt, decoder_feeds
-from edgekit.runtime.selection import select
 
 FOLDER = "golden"
 
 Facts = dict[str, dict[str, Sequence[float] | Sequence[Sequence[float]]]]
 Tensors = dict[str, FloatArray]
 
-_DECODED = {
-    "image_embeddings and its like": "encoder outputs of the PyTorch reference",
+_DECODER_STAGES = {
+    "image_embeddings and other features": "encoder outputs of the PyTorch reference",
     "NAME.point_coords, NAME.point_labels": "decoder inputs; mask_input and "
-    "has_mask_input, where there are such, are zeros",
+    "has_mask_input are zeros if the decoder has them",
     "NAME.low_res_masks, NAME.iou_predictions": "decoder outputs of the reference",
     "NAME.mask": "0 or 1, the single mask at the photo's size",
 }
-_CHOSEN = {
+_DETECTOR_STAGES = {
     "boxes, scores, coefficients, prototypes": "candidates of the PyTorch reference",
-    "found.boxes, found.scores": "objects after suppression, best first: x0, y0, x1, y1 in photo "
-    "pixels",
-    "NAME.mask": "0 or 1, what the prompt chose, at the photo's size",
+    "found.boxes, found.scores": "objects after suppression, best first; boxes are x0, y0, x1, y1 "
+    "in photo pixels",
+    "NAME.mask": "0 or 1, the mask that the prompt selects, at the photo's size",
 }
 
 
@@ -60,15 +60,16 @@ def write_golden(
 ) -> None:
     """Write `golden/` into a bundle's folder.
 
-    `photo.png` holds the decoded pixels (JPEG decoders differ by a grey level), `tensors.npz` the
-    float32 tensors by stage, `prompts.json` the prompts in photo pixels and what is where.
+    `photo.png` holds the decoded pixels, because JPEG decoders differ by a grey level.
+    `tensors.npz` holds the float32 tensors of each stage. `prompts.json` holds the prompts in photo
+    pixels and a guide to the tensors.
 
     Args:
         folder: the bundle's.
-        photo: a file.
+        photo: the photo's file.
         client: the family's rules.
         sessions: the reference's encoder, and its decoder if it has one.
-        slots: as in `Target.prompt_slots`: decoder inputs are filled up to the smallest that fits.
+        slots: `Target.prompt_slots`; decoder inputs get the smallest number that fits.
     """
     from PIL import Image
 
@@ -83,17 +84,19 @@ def write_golden(
     facts = _prompts(size, client.refuses)
     prompts = {name: Prompt.checked(**given, photo_size=size) for name, given in facts.items()}
     if isinstance(client, DetectorContract):
-        stages = _chosen_stages(prompts, features, client, size)
+        stages = _detector_stages(prompts, features, client, size)
     else:
-        stages = _decoded_stages(prompts, features, client, decoder[0], size=size, slots=slots)
+        stages = _decoder_stages(prompts, features, client, decoder[0], size=size, slots=slots)
     tensors = {"image": image, **features, **stages}
     np.savez_compressed(target / "tensors.npz", **tensors)  # type: ignore[arg-type]
-    guide = _guide(facts, _CHOSEN if isinstance(client, DetectorContract) else _DECODED)
+    guide = _guide(
+        facts, _DETECTOR_STAGES if isinstance(client, DetectorContract) else _DECODER_STAGES
+    )
     store.write_atomic(target / "prompts.json", json.dumps(guide, indent=2) + "\n")
 
 
 def _prompts(size: tuple[int, int], refuses: Sequence[PromptPart]) -> Facts:
-    """A point, a box, and either with a background point, at fixed shares of the photo."""
+    """A point, a box, and one of them with a background point, at fixed shares of the photo."""
     height, width = size
     box = [round(width * 0.2), round(height * 0.25), round(width * 0.7), round(height * 0.85)]
     centre = [round(width * 0.5), round(height * 0.5)]
@@ -106,7 +109,7 @@ def _prompts(size: tuple[int, int], refuses: Sequence[PromptPart]) -> Facts:
     return facts | {"box_and_background": {"box": box, "points": [corner], "labels": [0]}}
 
 
-def _decoded_stages(
+def _decoder_stages(
     prompts: Mapping[str, Prompt],
     features: Tensors,
     client: ClientContract,
@@ -119,7 +122,9 @@ def _decoded_stages(
     for name, prompt in prompts.items():
         feeds = decoder_feeds([prompt], size, client, slots=slots)
         result = decoder.run({**features, **feeds})
-        single, _ = chosen(client.masks.single, result["low_res_masks"], result["iou_predictions"])
+        single, _ = choose_masks(
+            client.masks.single, result["low_res_masks"], result["iou_predictions"]
+        )
         mask = masks_from_logits(single[0], size, client)
         small = {key: feeds[key] for key in ("point_coords", "point_labels")}
         stages = {**small, **result, "mask": mask.astype(np.float32)}
@@ -127,19 +132,19 @@ def _decoded_stages(
     return tensors
 
 
-def _chosen_stages(
+def _detector_stages(
     prompts: Mapping[str, Prompt],
     features: Tensors,
     client: DetectorContract,
     size: tuple[int, int],
 ) -> Tensors:
-    found = detect(features, placed(size, client.preprocessing), client.objects)
-    masks = Masks(found)
-    chosen_masks = {
-        f"{name}.mask": select(masks, prompt).mask[None].astype(np.float32)
+    detections = find_objects(features, placement(size, client.preprocessing), client.objects)
+    masks = Masks(detections)
+    prompt_masks = {
+        f"{name}.mask": object_mask(masks, prompt).mask[None].astype(np.float32)
         for name, prompt in prompts.items()
     }
-    return {"found.boxes": found.boxes, "found.scores": found.scores, **chosen_masks}
+    return {"found.boxes": detections.boxes, "found.scores": detections.scores, **prompt_masks}
 
 
 def _guide(prompts: Facts, stages: Mapping[str, str]) -> object:

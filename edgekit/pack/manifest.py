@@ -1,14 +1,13 @@
-"""The manifest: everything a client needs, and where everything came from."""
+"""Make the manifest: everything a client needs, and where every file came from."""
 
 from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
-from edgekit import __version__
 from edgekit.records import (
     Artifact,
     FileDigest,
@@ -18,6 +17,7 @@ from edgekit.records import (
     Target,
     WeightsSource,
 )
+from edgekit.version import __version__
 
 # Packages whose version can change what an artifact computes.
 _TOOLS = (
@@ -55,9 +55,9 @@ def make_manifest(
     artifacts: tuple[Artifact, ...],
     golden: tuple[FileDigest, ...],
 ) -> Manifest:
-    """Put the record together; versions are read from what is installed.
+    """Make a bundle's manifest, with the versions of the installed tools.
 
-    What a user of the model must not overlook is said with the weights.
+    The model's own warning is joined to that of the weights.
     """
     warning = " ".join(filter(None, (row.warning, weights.warning))) or None
     files = tuple(_by_name(file) for file in weights.files)
@@ -75,17 +75,17 @@ def make_manifest(
         golden=golden,
         tools=tool_versions(),
         edgekit=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 
 
 def _by_name(file: FileDigest) -> FileDigest:
-    """Without its folder: a shared bundle must not tell how its maker's disk is laid out."""
+    """Keep only the file's name: a shared bundle must not reveal its maker's folders."""
     return replace(file, path=Path(file.path).name)
 
 
 def tool_versions() -> dict[str, str]:
-    """Installed versions of every tool that may touch an artifact, and Python's."""
+    """Installed versions of every tool that can change an artifact, and of Python."""
     versions = {"python": platform.python_version()}
     for name in _TOOLS:
         try:

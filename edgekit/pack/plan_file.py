@@ -1,4 +1,4 @@
-"""`precision.json`: the precision plan in a bundle, and the share of the work per precision."""
+"""A bundle's precision plan, `precision.json`, and the share of work per precision."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PLAN_FILE = "precision.json"
 
 
 def write_plan(folder: Path, plan: PrecisionPlan) -> Path:
-    """Write the plan into a folder."""
+    """Write the plan into a folder and return its path."""
     path = folder / PLAN_FILE
     store.write_atomic(path, json.dumps(asdict(plan), indent=1, allow_nan=False) + "\n")
     return path
 
 
 def read_plan(folder: Path) -> PrecisionPlan:
-    """Read the plan of a folder.
+    """Read the plan in a folder.
 
     Raises:
-        BundleCorrupt: it is missing, or is not a plan; every error is named.
+        BundleCorrupt: the file is missing or is not a plan; all errors are listed.
     """
     path = folder / PLAN_FILE
     try:
@@ -39,9 +39,9 @@ def read_plan(folder: Path) -> PrecisionPlan:
 
 
 def mac_shares(lines: tuple[NodePlan, ...]) -> dict[Precision, float]:
-    """The share of the MACs in each precision that occurs, largest first; they sum to 1.
+    """Each precision's share of the multiply-accumulates, largest first; the shares sum to 1.
 
-    Nodes without MACs count only where no node has any.
+    If no node has any, nodes are counted instead.
     """
     sums: Counter[Precision] = Counter()
     total = sum(line.macs for line in lines)

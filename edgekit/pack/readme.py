@@ -1,4 +1,4 @@
-"""The README inside a bundle: how to load it, in Python and elsewhere."""
+"""The README inside a bundle: how to use it in Python and in other languages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgekit.records import Artifact, Manifest, TensorSpec
 
 
 def bundle_readme(manifest: Manifest) -> str:
-    """Markdown for whoever opens the folder without knowing edgekit."""
+    """Markdown for readers who do not know edgekit."""
     return "\n".join(
         [
             f"# {manifest.title} for {manifest.target.name}",
@@ -34,8 +34,8 @@ def bundle_readme(manifest: Manifest) -> str:
             "",
             *client_steps(manifest.client, manifest.target.prompt_slots),
             "",
-            "`golden/` holds a photo, three prompts and every tensor on the way: reproduce them in",
-            "this order to test a port. `manifest.json` has the same facts as data.",
+            "`golden/` holds a photo, prompts and every intermediate tensor. To test a port,",
+            "reproduce them in this order. `manifest.json` has the same facts as data.",
             "",
             "## Files",
             "",

@@ -1,7 +1,7 @@
-"""The frozen types that travel between stages, and nothing that acts.
+"""The frozen types that pass between stages. They have no behaviour.
 
-A stage is a function from records to a record. Paths inside a bundle are POSIX, relative to it.
-Arrays never live here: records hold digests and names, so that they print, compare and serialise.
+A stage is a function from records to a record. Paths inside a bundle are POSIX and relative to it.
+Records hold digests and names instead of arrays, so that they print, compare and serialise.
 """
 
 from edgekit.records.arrays import (
@@ -59,6 +59,13 @@ from edgekit.records.plans import (
     PrecisionPlan,
     Quantization,
 )
+from edgekit.records.requests import (
+    Against,
+    BenchRequest,
+    EvaluateRequest,
+    ExportRequest,
+    VerifyRequest,
+)
 from edgekit.records.targets import (
     Gate,
     Int8Recipe,
@@ -76,7 +83,9 @@ from edgekit.records.weights import (
 __all__ = [
     "MANIFEST_SCHEMA",
     "NATIVE",
+    "Against",
     "Artifact",
+    "BenchRequest",
     "BoolArray",
     "Bundle",
     "CalibrationRecord",
@@ -87,7 +96,9 @@ __all__ = [
     "DetectionRule",
     "DetectorContract",
     "EngineRecord",
+    "EvaluateRequest",
     "Execution",
+    "ExportRequest",
     "Feeds",
     "FileDigest",
     "FloatArray",
@@ -121,6 +132,7 @@ __all__ = [
     "StableMask",
     "Target",
     "TensorSpec",
+    "VerifyRequest",
     "WeightsKind",
     "WeightsSource",
     "slots_in",

@@ -1,4 +1,4 @@
-"""The arrays that pass through graphs."""
+"""Array types, and the session that runs a graph on them."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ class Session(Protocol):
     """One opened graph: float32 arrays in, float32 arrays out, by name."""
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run once. Shapes as in the graph contract (`TensorSpec`s of the artifact)."""
+        """Run the graph once. Shapes are those of the artifact's `TensorSpec`s."""
         ...

@@ -1,4 +1,4 @@
-"""What can run on this machine, and how."""
+"""How files run on a machine, and whether it has a runtime."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ How = Literal["native", "emulated", "not run"]
 class Execution:
     """How a target's files run on this machine.
 
-    `by` names what runs in place of the target's runtime ("ONNX Runtime 1.24.1") and is set if
-    `how` is "emulated". `reason` says why `how` is not "native".
+    `by` names the stand-in ("ONNX Runtime 1.24.1") if `how` is "emulated". `reason` says why `how`
+    is not "native".
     """
 
     how: How
@@ -22,7 +22,7 @@ class Execution:
 
     @property
     def label(self) -> str:
-        """For tables: "native", "emulated by ONNX Runtime 1.24.1" or "not run"."""
+        """The text for tables: "native", "emulated by ONNX Runtime 1.24.1" or "not run"."""
         return f"{self.how} by {self.by}" if self.by else self.how
 
 
@@ -31,7 +31,7 @@ NATIVE = Execution(how="native")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Whether this machine has a runtime. `reason` says why not."""
+    """Whether this machine has a runtime; if not, `reason` says why."""
 
     available: bool
     version: str | None = None

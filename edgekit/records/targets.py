@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal
 
 from edgekit.records.contract import Role
+from edgekit.records.enums import StrEnum
 
 
 class Precision(StrEnum):

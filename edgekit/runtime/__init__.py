@@ -1,4 +1,4 @@
-"""Run a bundle on a device: NumPy, Pillow and the target's runtime, never PyTorch.
+"""Run a bundle on a device with NumPy, Pillow and the target's runtime. No PyTorch.
 
 predictor = Predictor("dist/nanosam-x86-fp32")
 predictor.set_image("photo.jpg")

@@ -1,4 +1,4 @@
-"""Prompts decoded on an encoded photo, a few at a time."""
+"""Decode prompts on an encoded photo, a few at a time."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, ClientContract, FloatArray, Session
-from edgekit.runtime.choice import Asked, choice_of, chosen
+from edgekit.runtime.mask_choice import Multimask, choice_for, choose_masks
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.prediction import Prediction, Size
 from edgekit.runtime.prompts import Prompt, decoder_feeds
 
 CHUNK = 4
-"""Prompts decoded at once. Each takes the runtime about 55 MB; more at once did not save time."""
+"""Prompts decoded at once. Each takes about 55 MB in the runtime; more at once was no faster."""
 
 
 class Predictions(Sequence[Prediction]):
-    """The predictions of many prompts, whose masks are made when one is asked for.
+    """The predictions of many prompts. Each mask is computed when its item is read.
 
-    Fifty masks of a 12-megapixel photo are 600 MB; fifty low-res ones are 13.
+    Fifty masks of a 12-megapixel photo take 600 MB; fifty low-res ones take 13 MB.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Predictions(Sequence[Prediction]):
         masks_from: Callable[[FloatArray], BoolArray],
         clamp: float | None = None,
     ) -> None:
-        """`decoded` holds low-res logits [M, side, side] and scores [M] of each prompt."""
+        """`decoded` holds each prompt's low-res logits [K, side, side] and scores [K]."""
         self._decoded = decoded
         self._masks_from = masks_from
         self._clamp = clamp
@@ -53,11 +53,11 @@ class Predictions(Sequence[Prediction]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Decoding:
-    """`Answers` by a decoder: features and prompts in, low-res masks and scores out.
+class DecoderAnswers:
+    """`Answers` from a decoder: features and prompts in, low-res masks and scores out.
 
-    `size` is the photo's (height, width). `slots`: numbers of them that the decoder takes,
-    ascending, at batch 1; empty for a dynamic one.
+    `size` is the photo's (height, width). `slots` are the slot counts that the decoder accepts at
+    batch 1, ascending; empty for a dynamic decoder.
     """
 
     client: ClientContract
@@ -66,8 +66,8 @@ class Decoding:
     size: Size
     features: dict[str, FloatArray]
 
-    def many(self, prompts: Sequence[Prompt], *, multimask: Asked) -> Predictions:
-        """All decoding is done on return, `CHUNK` prompts at a time."""
+    def many(self, prompts: Sequence[Prompt], *, multimask: Multimask) -> Predictions:
+        """Decode all prompts now, `CHUNK` at a time; upscale each mask when it is read."""
         count = 1 if self.slots else CHUNK
         chunks = [prompts[start : start + count] for start in range(0, len(prompts), count)]
         return Predictions(
@@ -77,18 +77,18 @@ class Decoding:
         )
 
     def everything(self) -> Sequence[Prediction]:
-        """A decoder answers prompts only."""
+        """Always an error: a decoder needs prompts."""
         raise BadInput(
-            "There is no prompt: the model needs to be told what to segment.",
+            "There is no prompt: this model needs to be told what to segment.",
             expected="a point or a box, in photo pixels",
         )
 
     def _decode(
-        self, prompts: Sequence[Prompt], *, multimask: Asked
+        self, prompts: Sequence[Prompt], *, multimask: Multimask
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Low-res logits [M, side, side] and scores [M] of the masks asked for, per prompt."""
-        choice = choice_of(self.client.masks, multimask)
+        """For each prompt, low-res logits [K, side, side] and scores [K] of the chosen masks."""
+        choice = choice_for(self.client.masks, multimask)
         feeds = decoder_feeds(prompts, self.size, self.client, slots=self.slots)
         out = self.decoder.run({**self.features, **feeds})
-        low_res, scores = chosen(choice, out["low_res_masks"], out["iou_predictions"])
+        low_res, scores = choose_masks(choice, out["low_res_masks"], out["iou_predictions"])
         return zip(low_res, scores, strict=True)

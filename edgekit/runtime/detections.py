@@ -1,6 +1,6 @@
-"""A detector's candidates to objects: boxes after suppression, and masks at the photo's size.
+"""From a detector's candidates to objects: suppressed boxes and masks at the photo's size.
 
-Facts: CASIA-IVA-Lab/FastSAM, `FastSAMPredictor`, and ultralytics' non-maximum suppression.
+Sources: CASIA-IVA-Lab/FastSAM, `FastSAMPredictor`, and ultralytics' non-maximum suppression.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import numpy.typing as npt
 
 from edgekit.records import BoolArray, DetectionRule, FloatArray
 from edgekit.runtime.preprocess import Placement
-from edgekit.runtime.resampling import Band, banded, bilinear, resampled
+from edgekit.runtime.resampling import Band, bands_of, bilinear, resample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Detections:
     """K objects of one photo, best first.
 
-    `boxes` [K, 4] as x0, y0, x1, y1 in photo pixels, `scores` [K] in 0-1, `coefficients` [K, C] of
-    the `prototypes` [C, h, w]. `finite` False: some number of the graph's was NaN or infinite.
+    `boxes` [K, 4] are x0, y0, x1, y1 in photo pixels, `scores` [K] are in 0-1, `coefficients`
+    [K, C] weigh the `prototypes` [C, h, w]. `finite` is False if any output of the graph was NaN
+    or infinite.
     """
 
     boxes: FloatArray
@@ -32,20 +33,22 @@ class Detections:
     finite: bool = True
 
 
-def detect(raw: Mapping[str, FloatArray], place: Placement, rule: DetectionRule) -> Detections:
-    """The objects among all candidates.
+def find_objects(
+    raw: Mapping[str, FloatArray], place: Placement, rule: DetectionRule
+) -> Detections:
+    """Keep the objects among all candidates.
 
     Args:
         raw: the graph's outputs (see `DetectorContract`).
         place: where the photo lies in the input.
-        rule: what counts.
+        rule: thresholds for scores, overlaps and borders.
     """
     scores = raw["scores"][0, 0]
     candidates = np.flatnonzero(scores > rule.score)
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
     corners = _corners(raw["boxes"][0].T[candidates])
-    kept = _suppressed(corners, rule)
-    boxes = _settled(corners[kept], place.canvas, rule)
+    kept = _suppress_overlaps(corners, rule)
+    boxes = _snap_to_border(corners[kept], place.canvas, rule)
     return Detections(
         boxes=_on_photo(boxes, place),
         scores=scores[candidates[kept]],
@@ -57,44 +60,44 @@ def detect(raw: Mapping[str, FloatArray], place: Placement, rule: DetectionRule)
 
 
 class Masks(Sequence[BoolArray]):
-    """The mask [H, W] of each object, made when asked for: 300 of 12 megapixels are 3.6 GB."""
+    """The mask [H, W] of each object, computed when read: 300 of 12 megapixels are 3.6 GB."""
 
-    def __init__(self, found: Detections) -> None:
-        self.found = found
+    def __init__(self, detections: Detections) -> None:
+        self.detections = detections
         self._areas: dict[int, int] = {}
-        self._cropped = np.ascontiguousarray(_without_padding(found.prototypes, found.place))
+        self._cropped = np.ascontiguousarray(_crop_padding(detections.prototypes, detections.place))
         height, width = self._cropped.shape[1:]
-        rows, columns = found.place.photo
-        self._rows = banded(bilinear(height, rows))
-        self._columns = banded(bilinear(width, columns))
+        rows, columns = detections.place.photo
+        self._rows = bands_of(bilinear(height, rows))
+        self._columns = bands_of(bilinear(width, columns))
 
     def __len__(self) -> int:
-        return len(self.found.scores)
+        return len(self.detections.scores)
 
     def area(self, index: int) -> int:
-        """Pixels of one mask, counted once."""
+        """The number of pixels of one mask; cached."""
         if index not in self._areas:
             self._areas[index] = int(self[index].sum())
         return self._areas[index]
 
     def __getitem__(self, index: int) -> BoolArray:  # type: ignore[override]
-        """Coefficients times prototypes, enlarged, cut to the object's box, above 0."""
+        """Where coefficients times prototypes, enlarged and cropped to the box, exceed 0."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        height, width = self.found.place.photo
+        height, width = self.detections.place.photo
         mask = np.zeros((height, width), dtype=np.bool_)
-        x0, y0, x1, y1 = np.ceil(self.found.boxes[index]).astype(int).tolist()
-        rows, columns = _within(self._rows, y0, y1), _within(self._columns, x0, x1)
+        x0, y0, x1, y1 = np.ceil(self.detections.boxes[index]).astype(int).tolist()
+        rows, columns = _bands_within(self._rows, y0, y1), _bands_within(self._columns, x0, x1)
         if rows and columns:
-            logits = np.tensordot(self.found.coefficients[index], self._cropped, axes=1)
+            logits = np.tensordot(self.detections.coefficients[index], self._cropped, axes=1)
             top, left = rows[0].rows.start, columns[0].rows.start
-            made = resampled(logits, rows, columns)[y0 - top : y1 - top, x0 - left : x1 - left]
-            mask[y0:y1, x0:x1] = made > 0
+            enlarged = resample(logits, rows, columns)
+            mask[y0:y1, x0:x1] = enlarged[y0 - top : y1 - top, x0 - left : x1 - left] > 0
         return mask
 
 
-def _within(bands: Sequence[Band], start: int, stop: int) -> tuple[Band, ...]:
-    """Those that make any of the rows from `start` to before `stop`: most boxes are small."""
+def _bands_within(bands: Sequence[Band], start: int, stop: int) -> tuple[Band, ...]:
+    """The bands that cover rows `start` to `stop` - 1. Most boxes are small and need few."""
     return tuple(band for band in bands if band.rows.start < stop and band.rows.stop > start)
 
 
@@ -104,14 +107,14 @@ def _corners(boxes: FloatArray) -> FloatArray:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
-def _suppressed(boxes: FloatArray, rule: DetectionRule) -> npt.NDArray[np.int64]:
-    """Indices of the boxes that stay, given best first."""
+def _suppress_overlaps(boxes: FloatArray, rule: DetectionRule) -> npt.NDArray[np.int64]:
+    """Non-maximum suppression: indices of the boxes to keep. Boxes come best first."""
     kept: list[int] = []
-    left = np.arange(len(boxes))
-    while len(left) and len(kept) < rule.most:
-        kept.append(int(left[0]))
-        overlap = _overlaps(boxes[left[0]], boxes[left[1:]])
-        left = left[1:][overlap <= rule.overlap]
+    remaining = np.arange(len(boxes))
+    while len(remaining) and len(kept) < rule.most:
+        kept.append(int(remaining[0]))
+        overlap = _overlaps(boxes[remaining[0]], boxes[remaining[1:]])
+        remaining = remaining[1:][overlap <= rule.overlap]
     return np.array(kept, dtype=np.int64)
 
 
@@ -124,8 +127,8 @@ def _overlaps(box: FloatArray, others: FloatArray) -> FloatArray:
     return overlaps
 
 
-def _settled(boxes: FloatArray, canvas: tuple[int, int], rule: DetectionRule) -> FloatArray:
-    """Edges near the border moved onto it; boxes of nearly everything made so."""
+def _snap_to_border(boxes: FloatArray, canvas: tuple[int, int], rule: DetectionRule) -> FloatArray:
+    """Move edges near the border onto it; a box of nearly the whole input becomes all of it."""
     frame = np.array([0, 0, canvas[1], canvas[0]], dtype=np.float32)
     low = np.where(boxes[:, :2] < rule.snap, 0, boxes[:, :2])
     high = np.where(boxes[:, 2:] > frame[2:] - rule.snap, frame[2:], boxes[:, 2:])
@@ -135,17 +138,17 @@ def _settled(boxes: FloatArray, canvas: tuple[int, int], rule: DetectionRule) ->
 
 
 def _on_photo(boxes: FloatArray, place: Placement) -> FloatArray:
-    """Input pixels to photo pixels, limited to the photo."""
+    """From input pixels to photo pixels, clipped to the photo."""
     height, width = place.photo
     spare = [(c - p * place.gain) / 2 for c, p in zip(place.canvas, place.photo, strict=True)]
     top, left = (round(side - 0.1) for side in spare)
-    moved = (boxes - np.array([left, top, left, top])) / place.gain
-    limited: FloatArray = np.clip(moved, 0, [width, height, width, height]).astype(np.float32)
-    return limited
+    shifted = (boxes - np.array([left, top, left, top])) / place.gain
+    clipped: FloatArray = np.clip(shifted, 0, [width, height, width, height]).astype(np.float32)
+    return clipped
 
 
-def _without_padding(prototypes: FloatArray, place: Placement) -> FloatArray:
-    """[C, h, w] of the photo alone."""
+def _crop_padding(prototypes: FloatArray, place: Placement) -> FloatArray:
+    """The part [C, h, w] of the prototypes that covers the photo."""
     size = prototypes.shape[1:]
     gain = min(s / p for s, p in zip(size, place.photo, strict=True))
     top, left = ((s - p * gain) / 2 for s, p in zip(size, place.photo, strict=True))

@@ -1,8 +1,8 @@
-"""OpenCV's bilinear resizing of uint8 photos, to the bit, without OpenCV.
+"""OpenCV's bilinear resizing of uint8 photos, bit for bit, without OpenCV.
 
-Weights have 11 bits, and sums are shifted in two steps. Facts: opencv/opencv,
-modules/imgproc/src/resize.cpp (`VResizeLinear` for uchar; INTER_RESIZE_COEF_BITS). At the left and
-the right edge the weight moves to the edge pixel; above and below the row is repeated.
+Weights have 11 bits, and sums are shifted in two steps (opencv/opencv,
+modules/imgproc/src/resize.cpp: `VResizeLinear` for uchar, INTER_RESIZE_COEF_BITS). At the left and
+right edges all weight goes to the edge pixel; at the top and bottom the edge row is repeated.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _COEFFICIENT_BITS = 11
 Integers = npt.NDArray[np.int32]
 
 
-def resized(photo: Rgb, size: tuple[int, int]) -> Rgb:
-    """[H, W, 3] -> [*size, 3], both uint8, as `cv2.resize` with INTER_LINEAR."""
+def resize(photo: Rgb, size: tuple[int, int]) -> Rgb:
+    """Resize a photo [H, W, 3] to [*size, 3], both uint8, like `cv2.resize` with INTER_LINEAR."""
     left, right, left_weight, right_weight = _neighbours(photo.shape[1], size[1], clamped=True)
     upper, lower, upper_weight, lower_weight = _neighbours(photo.shape[0], size[0], clamped=False)
     wide = photo.astype(np.int32)
@@ -34,7 +34,7 @@ def resized(photo: Rgb, size: tuple[int, int]) -> Rgb:
 def _neighbours(
     source: int, size: int, *, clamped: bool
 ) -> tuple[Integers, Integers, Integers, Integers]:
-    """Indices [size] of both neighbours and their fixed-point weights."""
+    """For each of `size` positions, both neighbours' indices and their fixed-point weights."""
     places = ((np.arange(size) + 0.5) * (source / size) - 0.5).astype(np.float32)
     low = np.floor(places).astype(np.int32)
     share = places - low

@@ -1,4 +1,4 @@
-"""A bundle's files as sessions: on their own runtime, or on what stands in for it here."""
+"""Open a bundle's files as sessions: on their own runtime, or on its stand-in."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from edgekit.runtimes.installed import missing_runtime
 def execution(target: Target) -> Execution:
     """How a target's files run on this machine.
 
-    Natively where their runtime can run them; else by the stand-in, if there is one and its
-    packages are installed.
+    Natively if their runtime can run them here. Otherwise emulated, if the runtime has a stand-in
+    whose packages are installed.
     """
     own = runtimes.runtime(target.runtime).execution(target)
     stand_in = emulator(target)
     if own.how != "not run" or stand_in is None:
         return own
-    found = stand_in.probe()
-    if not found.available:
-        return Execution(how="not run", reason=f"{own.reason}; to emulate it, {found.reason}")
+    probe = stand_in.probe()
+    if not probe.available:
+        return Execution(how="not run", reason=f"{own.reason}; to emulate it, {probe.reason}")
     reason = f"{own.reason}; {stand_in.DESCRIPTION}"
-    return Execution(how="emulated", by=found.version, reason=reason)
+    return Execution(how="emulated", by=probe.version, reason=reason)
 
 
 def open_artifact(
@@ -44,9 +44,9 @@ def open_artifact(
 
     Args:
         artifact: with paths relative to `folder`.
-        folder: where its files lie.
-        target: what it was made for.
-        threads: for the runtime; None leaves the number to it.
+        folder: the bundle's.
+        target: the profile that it was made for.
+        threads: number of threads; None leaves it to the runtime.
 
     Raises:
         BundleCorrupt: a file is missing or cannot be read.
@@ -62,7 +62,7 @@ def open_artifact(
 
 
 def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
-    """Open every artifact of a bundle; arguments and errors as `open_artifact`."""
+    """Open every artifact of a bundle. Arguments and errors are those of `open_artifact`."""
     target = bundle.manifest.target
     opened = [
         (artifact, open_artifact(artifact, bundle.path, target, threads=threads))
@@ -76,11 +76,11 @@ def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
 
 
 class SlottedDecoder:
-    """Decoders with different numbers of prompt slots; each call goes to the one of its shapes."""
+    """Decoders with different numbers of prompt slots. Each call runs the matching one."""
 
     def __init__(self, by_slots: Mapping[int | None, Session]) -> None:
         self._by_slots = by_slots
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run the decoder that has as many slots as `point_labels` [1, slots]."""
+        """Run the decoder whose number of slots is that of `point_labels` [1, slots]."""
         return self._by_slots[feeds["point_labels"].shape[1]].run(feeds)

@@ -1,4 +1,4 @@
-"""A picture of what was asked and what came back: masks, points and boxes on the photo."""
+"""Draw masks, points and boxes on a photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-# Told apart at a glance and by colour-blind eyes; green and red are left to the points.
+# Distinct to colour-blind readers too. Green and red are reserved for points.
 PALETTE: tuple[Colour, ...] = (
     (30, 144, 255),
     (255, 159, 28),
@@ -49,7 +49,7 @@ def draw(
     Args:
         photo: uint8 RGB [H, W, 3].
         predictions: with masks of the photo's size.
-        prompts: what was asked, in the order of the predictions.
+        prompts: one per prediction, in the same order.
     """
     canvas = photo.astype(np.float32)
     stroke = max(2.0, max(photo.shape[:2]) / 400)
@@ -78,7 +78,7 @@ def _paint(canvas: FloatArray, mask: BoolArray, *, colour: Colour, stroke: float
 
 
 def _region(mask: BoolArray, *, margin: int) -> tuple[slice, slice]:
-    """The mask's bounding box and a margin around it: most masks are far smaller than the photo."""
+    """The mask's bounding box with a margin. Most masks are far smaller than the photo."""
     spans = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     rows, columns = (
         slice(max(0, int(span[0]) - margin), int(span[-1]) + 1 + margin) for span in spans
@@ -89,8 +89,8 @@ def _region(mask: BoolArray, *, margin: int) -> tuple[slice, slice]:
 def _outline(mask: BoolArray, stroke: float) -> FloatArray:
     """The opacity of an anti-aliased line of `stroke` pixels along the mask's edge.
 
-    A blurred step edge passes 1/2 at the edge with slope 1 / (sigma sqrt(2 pi)), which turns the
-    blurred value into a distance, up to 1.25 sigma: sigma is chosen so that the line ends before.
+    A blurred step edge has the value 1/2 at the edge and slope 1 / (sigma sqrt(2 pi)), so the
+    blurred value gives the distance, up to 1.25 sigma. Sigma is large enough for the whole line.
     """
     sigma = stroke / 2 + 0.5
     blurred = Image.fromarray(mask).convert("L").filter(ImageFilter.GaussianBlur(sigma))
@@ -112,7 +112,7 @@ def _draw_prompt(picture: Image.Image, prompt: Prompt, *, colour: Colour, stroke
 
 
 def _dot(colour: Colour, *, radius: float) -> Image.Image:
-    """A disc with a white rim, drawn large and reduced since Pillow does not smooth its edges."""
+    """A disc with a white rim. Drawn large and reduced, because Pillow does not smooth edges."""
     side = 2 * round(radius) + 1
     large = side * SUPERSAMPLING
     rim = large / 6

@@ -1,8 +1,8 @@
-"""Any photo a user may hand over, as the one form that the rest of the runtime knows.
+"""Load any photo as upright uint8 RGB.
 
-What `Image.convert("RGB")` gets wrong is settled here: the camera's orientation is applied, and
-16-bit grey is scaled to 8 bits where Pillow would clip it to white. Alpha is dropped, as upstream's
-readers (`cv2.imread`, `convert("RGB")`) do.
+This corrects what `Image.convert("RGB")` gets wrong: the camera's orientation is applied, and
+16-bit grey is scaled to 8 bits, which Pillow would clip to white. Alpha is dropped, as upstream's
+readers do (`cv2.imread`, `convert("RGB")`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PhotoLike = str | PathLike[str] | npt.NDArray[np.generic] | Image.Image
 
 _READABLE = "a photo that Pillow can read (JPEG, PNG, WebP, TIFF, BMP, ...)"
 
-# What Pillow's plugins raise on damaged files (seen by damaging files of 16 formats at random).
+# What Pillow's plugins raise on damaged files; found by damaging files of 16 formats at random.
 _DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError)
 
 
@@ -34,8 +34,8 @@ def load_photo(source: PhotoLike) -> Rgb:
             of uint8, or uint16 over its full range.
 
     Raises:
-        BadInput: the file is missing, no image, damaged or larger than Pillow's limit on pixels; or
-            the array has another shape or dtype.
+        BadInput: the file is missing, damaged, not an image or above Pillow's pixel limit, or the
+            array has another shape or dtype.
     """
     if isinstance(source, np.ndarray):
         return _rgb_from_array(source)
@@ -44,21 +44,21 @@ def load_photo(source: PhotoLike) -> Rgb:
     if isinstance(source, str | PathLike):
         return _rgb_from_file(Path(source))
     raise BadInput(
-        f"A photo cannot be made from {type(source).__name__}.",
+        f"Cannot load a photo from a {type(source).__name__}.",
         expected="a path, a NumPy array or a Pillow image",
     )
 
 
 def _rgb_from_file(path: Path) -> Rgb:
     if not path.is_file():
-        kind = "a folder" if path.is_dir() else "not there"
-        raise BadInput(f"Cannot read the photo {path}: it is {kind}.", expected=_READABLE)
+        reason = "it is a folder" if path.is_dir() else "there is no such file"
+        raise BadInput(f"Cannot read the photo {path}: {reason}.", expected=_READABLE)
     try:
         with _open(path) as image:
             return _rgb_from_image(image, name=str(path))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadInput(
-            f"The photo {path} has too many pixels to be opened safely.",
+            f"The photo {path} has too many pixels to open safely.",
             expected=f"at most {Image.MAX_IMAGE_PIXELS or 0:,} pixels",
             next_step="scale it down first: the encoder sees it at 1024 pixels anyway",
         ) from error
@@ -69,7 +69,7 @@ def _rgb_from_file(path: Path) -> Rgb:
 
 
 def _open(path: Path) -> Image.Image:
-    """Pillow only warns between one and two times its limit; a limit that warns is none."""
+    """Open a file; exceeding Pillow's pixel limit is an error (up to twice, Pillow only warns)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(path)
@@ -83,15 +83,15 @@ def _rgb_from_image(image: Image.Image, *, name: str) -> Rgb:
         raise BadInput(
             f"The pixels of {name} are floating-point numbers of unknown range.",
             expected="8 or 16 bits per channel",
-            next_step="scale it to 0-255 and save it with 8 bits",
+            next_step="scale them to 0-255 and save the photo with 8 bits",
         )
-    # Through RGBA: Pillow warns when it converts a palette with transparency straight to RGB.
+    # Pillow warns when it converts a palette with transparency to RGB directly, hence RGBA first.
     opaque = upright.convert("RGBA") if upright.mode in {"P", "PA"} else upright
     return np.ascontiguousarray(opaque.convert("RGB"))
 
 
 def _sixteen_bits(grey: npt.NDArray[np.generic], *, name: str) -> npt.NDArray[np.uint16]:
-    """Modes I;16 and I: Pillow has no 32-bit photos, but opens some 16-bit files as such."""
+    """Pixels of the modes I;16 and I. Pillow opens some 16-bit files in the 32-bit mode I."""
     values = grey.astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
         raise BadInput(
@@ -106,8 +106,8 @@ def _rgb_from_array(pixels: npt.NDArray[np.generic]) -> Rgb:
     if pixels.dtype != np.uint8:
         raise BadInput(
             f"The photo's pixels are {pixels.dtype}.",
-            expected="uint8 with values from 0 to 255 (or uint16)",
-            next_step="convert it, for example (255 * photo).astype(np.uint8) if it lies in 0-1",
+            expected="uint8 with values from 0 to 255, or uint16",
+            next_step="convert it; for values in 0-1: (255 * photo).astype(np.uint8)",
         )
     if pixels.ndim == 2:
         pixels = pixels[..., None]

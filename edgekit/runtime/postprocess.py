@@ -1,8 +1,7 @@
 """From the decoder's low-res logits to masks at the photo's size.
 
-Upstream's chains (bilinear to the frame, crop, bilinear to the photo, for one) are linear and
-separable, so each is composed once per photo size into one matrix per axis. The same matrices serve
-every prompt.
+Upstream's chains (for example bilinear to the frame, crop, bilinear to the photo) are linear and
+separable. Each is composed into one matrix per axis, once per photo size, for all prompts.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 
 from edgekit.records import BoolArray, ClientContract, FloatArray
 from edgekit.runtime.preprocess import resized_size
-from edgekit.runtime.resampling import Band, Matrix, banded, bicubic, bilinear
+from edgekit.runtime.resampling import Band, Matrix, bands_of, bicubic, bilinear
 
 _INTERPOLATIONS = {"bilinear": bilinear, "bicubic": bicubic}
 _INSIDE = {"above": np.greater, "at_or_above": np.greater_equal}
@@ -46,7 +45,7 @@ def masks_from_logits(
 ) -> BoolArray:
     """Masks at the photo's size: bool [..., H, W] for low-res logits [..., side, side].
 
-    The same as comparing `upscale_logits(...)` with the threshold, without ever holding the
+    Equal to comparing `upscale_logits(...)` with the threshold, but needs no memory for the
     enlarged logits.
     """
     flat = low_res.reshape(-1, *low_res.shape[-2:])
@@ -60,7 +59,7 @@ def masks_from_logits(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Upscaling:
-    """The composed linear maps of both axes; `source_rows` low-res rows are all that is read."""
+    """The composed linear maps of both axes. Only the first `source_rows` low-res rows are read."""
 
     rows: tuple[Band, ...]
     columns: tuple[Band, ...]
@@ -71,7 +70,7 @@ class _Upscaling:
 def _row_bands(
     logits: FloatArray, photo_size: tuple[int, int], client: ClientContract
 ) -> Iterator[tuple[slice, FloatArray]]:
-    """The enlarged map [H, W] of one low-res map [side, side], a band of rows at a time."""
+    """Enlarge one low-res map [side, side] to [H, W], one band of rows at a time."""
     maps = _upscaling(photo_size, client)
     read = logits[: maps.source_rows]
     widened = np.empty((maps.source_rows, maps.width), dtype=np.float32)
@@ -84,7 +83,7 @@ def _row_bands(
 @lru_cache(maxsize=8)
 def _upscaling(photo_size: tuple[int, int], client: ClientContract) -> _Upscaling:
     vertical, horizontal = _composed(photo_size, client)
-    rows, columns = banded(vertical), banded(horizontal)
+    rows, columns = bands_of(vertical), bands_of(horizontal)
     return _Upscaling(
         rows=rows,
         columns=columns,
@@ -94,13 +93,13 @@ def _upscaling(photo_size: tuple[int, int], client: ClientContract) -> _Upscalin
 
 
 def _composed(photo_size: tuple[int, int], client: ClientContract) -> tuple[Matrix, Matrix]:
-    """Matrices [H, side] and [W, side] that the family's rule `masks.upscale` amounts to."""
+    """The family's rule `masks.upscale` as two matrices, [H, side] and [W, side]."""
     vertical, horizontal = _ROUTES[client.masks.upscale](photo_size, client)
     return vertical, horizontal
 
 
 def _frame_then_photo(photo_size: tuple[int, int], client: ClientContract) -> list[Matrix]:
-    """To the prompts' frame, cropped to the resized photo, to the photo."""
+    """Enlarge to the prompts' frame, crop to the resized photo, resize to the photo."""
     interpolation = _INTERPOLATIONS[client.masks.resample]
     frame = client.prompt_frame
     to_frame = interpolation(client.masks.side, frame)
@@ -112,7 +111,10 @@ def _frame_then_photo(photo_size: tuple[int, int], client: ClientContract) -> li
 
 
 def _straight(photo_size: tuple[int, int], client: ClientContract) -> list[Matrix]:
-    """Without the padding, truncated, to the photo (nanosam/utils/predictor.py, upscale_mask)."""
+    """Crop the padding (size truncated), resize to the photo.
+
+    Source: nanosam/utils/predictor.py, `upscale_mask`.
+    """
     low, longest = client.masks.side, max(photo_size)
     interpolation = _INTERPOLATIONS[client.masks.resample]
     crops = [int(low * side / longest) for side in photo_size]
@@ -123,7 +125,7 @@ def _straight(photo_size: tuple[int, int], client: ClientContract) -> list[Matri
 
 
 def _squashed(photo_size: tuple[int, int], client: ClientContract) -> list[Matrix]:
-    """The whole map to the photo, which was squashed into a square as well."""
+    """Resize the whole map to the photo, which was squashed into a square for the encoder."""
     interpolation = _INTERPOLATIONS[client.masks.resample]
     return [interpolation(client.masks.side, side) for side in photo_size]
 

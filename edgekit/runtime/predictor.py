@@ -1,44 +1,43 @@
-"""SAM's predictor on top of a bundle: see a photo once, then answer any number of prompts.
+"""SAM's predictor for a bundle: encode a photo once, then answer any number of prompts.
 
-Prompts are decoded (`decoding`); where a model finds all objects of a photo at once, they choose
-among those (`selection`). The bundle's manifest says which.
+Most models decode each prompt (`decoding`). A detector finds all objects of the photo at once, and
+prompts select among them (`detector_prompts`). The bundle's manifest says which applies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import Bundle, Client, DetectorContract, FloatArray, Role, Session
-from edgekit.runtime.choice import Asked
-from edgekit.runtime.decoding import Decoding
-from edgekit.runtime.detections import Masks, detect
+from edgekit.runtime.decoding import DecoderAnswers
+from edgekit.runtime.detections import Masks, find_objects
+from edgekit.runtime.detector_prompts import DetectorAnswers
+from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.photo import PhotoLike, load_photo
 from edgekit.runtime.prediction import Answers, Prediction, Size
-from edgekit.runtime.preprocess import encoder_input, placed
+from edgekit.runtime.preprocess import encoder_input, placement
 from edgekit.runtime.prompts import Prompt
-from edgekit.runtime.selection import Choosing
 
 
 class Predictor:
-    """Segments what prompts point at, with the files of a bundle.
+    """Segments objects that prompts point at, with the files of a bundle.
 
-    Not safe for use from several threads at once: it holds one photo.
+    Not thread-safe: it holds one photo.
     """
 
     def __init__(self, bundle: str | Path | Bundle, *, threads: int | None = None) -> None:
         """Open a bundle.
 
         Args:
-            bundle: its folder, or a bundle that was read already.
-            threads: for the runtime; None leaves the number to it.
+            bundle: its folder, or a bundle already read.
+            threads: number of threads; None leaves it to the runtime.
 
         Raises:
-            BundleCorrupt: a file of the bundle is missing or changed.
+            BundleCorrupt: a file of the bundle is missing or was changed.
             RuntimeMissing: the bundle's runtime is not installed.
         """
         from edgekit.runtime.opening import open_graphs
@@ -62,16 +61,16 @@ class Predictor:
         decoder: Session | None = None,
         *,
         prompt_slots: tuple[int, ...] = (),
-    ) -> Self:
-        """A predictor over opened graphs, wherever they come from (the PyTorch reference, a test).
+    ) -> Predictor:
+        """A predictor over graphs that are already open, such as the PyTorch reference's.
 
         Args:
             client: the family's rules around the graphs.
             encoder: `image` in, features (`image_embeddings` and a family's own) out.
             decoder: features and prompts in, `low_res_masks` and `iou_predictions` out; None
-                where the client's rules need none.
-            prompt_slots: numbers of points that the decoder takes, ascending, if it has fixed slots
-                and batch 1; empty for a dynamic one.
+                for a detector.
+            prompt_slots: slot counts of a decoder with fixed slots and batch 1, ascending; empty
+                for a dynamic decoder.
         """
         predictor = cls.__new__(cls)
         predictor._connect(client, encoder, decoder, prompt_slots)
@@ -99,13 +98,13 @@ class Predictor:
         return self._size
 
     def set_image(self, photo: PhotoLike) -> None:
-        """See a photo; all prompts refer to it until the next one.
+        """Encode a photo. All prompts refer to it until the next call.
 
         Args:
             photo: a path, a uint8 RGB array [H, W, 3] or a Pillow image.
 
         Raises:
-            BadInput: it cannot be read. No photo is set then, not even the one before.
+            BadInput: it cannot be read. No photo is set afterwards, not even the previous one.
         """
         self._answers = None
         pixels = load_photo(photo)
@@ -116,10 +115,10 @@ class Predictor:
     def _answers_from(self, features: dict[str, FloatArray], size: Size) -> Answers:
         client = self.client
         if isinstance(client, DetectorContract):
-            found = detect(features, placed(size, client.preprocessing), client.objects)
-            return Choosing(Masks(found))
-        assert self._decoder is not None  # such a contract has one
-        return Decoding(
+            place = placement(size, client.preprocessing)
+            return DetectorAnswers(Masks(find_objects(features, place, client.objects)))
+        assert self._decoder is not None  # a ClientContract always has a decoder
+        return DecoderAnswers(
             client=client, decoder=self._decoder, slots=self._slots, size=size, features=features
         )
 
@@ -130,7 +129,7 @@ class Predictor:
         *,
         box: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
-        multimask: Asked = False,
+        multimask: Multimask = False,
     ) -> Prediction:
         """Segment one object, in SAM's calling convention and photo coordinates.
 
@@ -138,12 +137,12 @@ class Predictor:
             points: [N, 2] x, y. labels: [N], 1 foreground, 0 background.
             box: [4] x0, y0, x1, y1.
             mask: [side, side] low-res logits of an earlier prediction, to refine it.
-            multimask: return the family's several candidates instead of one mask, or one of the
-                sets of masks that only this family knows, by name (`client.masks.others`).
+            multimask: True returns the family's several masks instead of one; a name returns one of
+                the family's own sets of masks (`client.masks.others`).
 
         Raises:
-            BadInput: no photo was set, or the prompt is wrong (see `Prompt.checked`) or
-                one that this family does not take.
+            BadInput: no photo is set, the prompt is wrong (see `Prompt.checked`), or the family
+                does not support it.
         """
         prompt = Prompt.checked(
             points=points, labels=labels, box=box, mask=mask, photo_size=self.photo_size
@@ -151,29 +150,29 @@ class Predictor:
         return self.predict_many([prompt], multimask=multimask)[0]
 
     def predict_many(
-        self, prompts: Sequence[Prompt], *, multimask: Asked = False
+        self, prompts: Sequence[Prompt], *, multimask: Multimask = False
     ) -> Sequence[Prediction]:
         """Segment many objects of the photo.
 
-        Masks at the photo's size are made one prediction at a time, when it is taken from the
-        sequence, so that memory does not grow with the photo.
+        Each mask at the photo's size is computed when its item of the sequence is read, so memory
+        does not grow with the number of prompts times the photo.
 
         Raises:
-            BadInput: no photo was set, a prompt lies outside it, or this family does not take it.
+            BadInput: no photo is set, a prompt lies outside it, or the family does not support it.
         """
         answers = self._photo()
         for prompt in prompts:
             prompt.check_inside(self.photo_size)
-            prompt.check_taken(self.client, multimask=multimask)
+            prompt.check_supported(self.client, multimask=multimask)
         return answers.many(prompts, multimask=multimask)
 
     def everything(self) -> Sequence[Prediction]:
         """All objects that the model finds in the photo, best first, one mask each.
 
-        Masks are made when they are taken from the sequence: 300 of 12 megapixels are 3.6 GB.
+        Each mask is computed when its item is read: 300 masks of 12 megapixels are 3.6 GB.
 
         Raises:
-            BadInput: no photo was set, or the model has to be told what to segment.
+            BadInput: no photo is set, or the model needs prompts.
         """
         return self._photo().everything()
 
@@ -181,7 +180,7 @@ class Predictor:
         if self._answers is None:
             raise BadInput(
                 "No photo is set.",
-                expected="a photo before the first prompt",
+                expected="set_image before the first prompt",
                 next_step="predictor.set_image(photo)",
             )
         return self._answers

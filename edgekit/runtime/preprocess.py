@@ -1,4 +1,4 @@
-"""From a photo to the encoder's input, pixel for pixel as the upstream predictor does it."""
+"""From a photo to the encoder's input, pixel for pixel as in the upstream predictor."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from PIL import Image
 from edgekit.errors import BadInput
 from edgekit.records import FloatArray, Preprocessing, Resampling, Rgb
 from edgekit.runtime import fixed_point
-from edgekit.runtime.resampling import Band, banded, bilinear, enlarged, resampled, two_taps
+from edgekit.runtime.resampling import Band, bands_of, bilinear, enlarge, resample, two_taps
 
 MAX_ASPECT = 256
-"""Beyond it a photo's short side is less than one pixel of the 256-pixel mask."""
+"""A narrower photo's short side would be less than one pixel of the 256-pixel mask."""
 
 Size = tuple[int, int]
 
 
 def resized_size(height: int, width: int, rule: Preprocessing, *, frame: int | None = None) -> Size:
-    """Height and width of the photo in a frame, in pixels.
+    """(height, width) of the photo in a frame, in pixels.
 
-    The order of the floating-point operations is upstream's (segment_anything/utils/transforms.py;
-    nanosam/utils/predictor.py), since it decides the last pixel.
+    The floating-point operations run in upstream's order (segment_anything/utils/transforms.py,
+    nanosam/utils/predictor.py), because rounding decides the last pixel.
 
     Args:
         height: of the photo.
         width: of the photo.
         rule: how the photo is fitted.
-        frame: another frame than the encoder's.
+        frame: side of the frame; the encoder's if None.
 
     Raises:
         BadInput: the photo is narrower than 1 : `MAX_ASPECT`.
@@ -56,7 +56,10 @@ def resized_size(height: int, width: int, rule: Preprocessing, *, frame: int | N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where a photo lies in the input; all are (height, width) or (top, left) in pixels."""
+    """Where a photo lies in the encoder's input. All sizes are (height, width) in pixels.
+
+    `corner` is (top, left).
+    """
 
     photo: Size
     resized: Size
@@ -65,12 +68,12 @@ class Placement:
 
     @property
     def gain(self) -> float:
-        """Input pixels per photo pixel before rounding."""
+        """Input pixels per photo pixel, before rounding."""
         return min(c / p for c, p in zip(self.canvas, self.photo, strict=True))
 
 
-def placed(photo_size: Size, rule: Preprocessing) -> Placement:
-    """Where a photo of (height, width) lies in the frame.
+def placement(photo_size: Size, rule: Preprocessing) -> Placement:
+    """Where a photo of `photo_size` (height, width) lies in the frame.
 
     Raises:
         BadInput: the photo is too narrow (see `resized_size`).
@@ -88,18 +91,18 @@ def placed(photo_size: Size, rule: Preprocessing) -> Placement:
 def encoder_input(photo: Rgb, rule: Preprocessing, *, place: Placement | None = None) -> FloatArray:
     """The tensor `image` [1, 3, frame, frame], float32, for a uint8 RGB photo [H, W, 3].
 
-    `place` puts the photo elsewhere than the rule, on a canvas of any size.
+    `place` overrides where the rule puts the photo, on a canvas of any size.
 
     Raises:
         BadInput: the photo is too narrow (see `resized_size`).
     """
-    place = place or placed((photo.shape[0], photo.shape[1]), rule)
+    place = place or placement((photo.shape[0], photo.shape[1]), rule)
     (top, left), (height, width) = place.corner, place.resized
     bands = _RESAMPLERS[rule.resample](photo, place.resized)
     levels = 255 if rule.resample in _ON_UNIT_SCALE else 1
     image = _background(place.canvas, rule)
-    # Float32 arithmetic into the padded buffer beats a lookup table (1.2 against 2.3 ms at
-    # 1024 x 768).
+    # Float32 arithmetic into the padded buffer is faster than a lookup table: 1.2 ms, not 2.3, at
+    # 1024 x 768.
     for channel, band in enumerate(bands):
         plane = image[0, channel, top : top + height, left : left + width]
         np.subtract(np.asarray(band), np.float32(rule.mean[channel] / levels), out=plane)
@@ -108,7 +111,7 @@ def encoder_input(photo: Rgb, rule: Preprocessing, *, place: Placement | None = 
 
 
 def _background(canvas: Size, rule: Preprocessing) -> FloatArray:
-    """[1, 3, *canvas]: zeros, or the normalised `fill` around a centred photo."""
+    """The padding [1, 3, *canvas]: zeros, or the normalised `fill` if the photo is centred."""
     image = np.zeros((1, 3, *canvas), dtype=np.float32)
     if rule.fit == "centred":
         mean, std = (np.array(each, dtype=np.float32) for each in (rule.mean, rule.std))
@@ -120,27 +123,27 @@ Bands = Sequence[Image.Image] | Sequence[FloatArray] | npt.NDArray[np.uint8]
 
 
 def _pillow(photo: Rgb, size: Size, *, filter_: Image.Resampling) -> Bands:
-    """The whole photo at once; Pillow splits bands faster than NumPy reads every third byte."""
+    """Resize all channels at once. Pillow splits bands faster than NumPy reads every third byte."""
     return Image.fromarray(photo).resize(size[::-1], filter_).split()
 
 
 def _float_antialiased(photo: Rgb, size: Size) -> Bands:
-    """Enlarged to the bit as torch does it; else by Pillow's mode F, whose filter torch follows.
+    """Enlarge as torch does, bit for bit; reduce by Pillow's mode F, which has torch's filter.
 
-    The last bit matters to no trained model. It does to one with random weights, and those are what
-    a port is tested with: EdgeTAM's masks then move by 1000 times the relative change of the photo.
+    The last bit does not matter to a trained model. It matters to the random weights that ports are
+    tested with: EdgeTAM's masks then change by 1000 times the relative change of the photo.
     """
     planes = _on_unit_scale(photo)
     if photo.shape[0] <= size[0] and photo.shape[1] <= size[1]:
         rows, columns = (two_taps(*axis) for axis in zip(photo.shape[:2], size, strict=True))
-        return [enlarged(plane, rows, columns) for plane in planes]
+        return [enlarge(plane, rows, columns) for plane in planes]
     return [
         Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in planes
     ]
 
 
 def _on_unit_scale(photo: Rgb) -> FloatArray:
-    """[3, H, W] in 0-1."""
+    """The photo as [3, H, W] in 0-1."""
     planes = np.ascontiguousarray(photo.transpose(2, 0, 1), dtype=np.float32)
     planes /= np.float32(255)
     return planes
@@ -148,19 +151,20 @@ def _on_unit_scale(photo: Rgb) -> FloatArray:
 
 def _float_bilinear(photo: Rgb, size: Size) -> Bands:
     rows, columns = (_bands(*axis) for axis in zip(photo.shape[:2], size, strict=True))
-    return [resampled(plane, rows, columns) for plane in _on_unit_scale(photo)]
+    return [resample(plane, rows, columns) for plane in _on_unit_scale(photo)]
 
 
 def _fixed_point_bilinear(photo: Rgb, size: Size) -> Bands:
-    return fixed_point.resized(photo, size).transpose(2, 0, 1)
+    planes: npt.NDArray[np.uint8] = fixed_point.resize(photo, size).transpose(2, 0, 1)
+    return planes
 
 
 @lru_cache(maxsize=8)
 def _bands(source: int, size: int) -> tuple[Band, ...]:
-    return banded(bilinear(source, size))
+    return bands_of(bilinear(source, size))
 
 
-# Upstreams that resize floats have divided by 255 before; mean and std are divided likewise.
+# Upstreams that resize floats divide the photo by 255 first, so mean and std are divided too.
 _ON_UNIT_SCALE: frozenset[Resampling] = frozenset({"float_antialiased", "float_bilinear"})
 
 _RESAMPLERS: dict[Resampling, Callable[[Rgb, Size], Bands]] = {

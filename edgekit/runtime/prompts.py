@@ -1,4 +1,4 @@
-"""What the user points at, checked once at the edge, and the decoder's input tensors for it."""
+"""Prompts: checked once when made, and converted to the decoder's input tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import Client, ClientContract, FloatArray, Label, MaskChoice, PromptPart
-from edgekit.runtime.choice import Asked
+from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.preprocess import resized_size
 
 Coordinates = npt.NDArray[np.float64]
@@ -30,10 +30,10 @@ _PARTS: dict[PromptPart, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prompt:
-    """One object to segment, in pixels of the photo (x right, y down). Made by `Prompt.checked`.
+    """One object to segment, in photo pixels (x right, y down). Use `Prompt.checked` to make one.
 
-    `points` [N, 2] and `labels` [N] (N may be 0), `box` [4] as x0, y0, x1, y1, `mask` [side, side]
-    logits of an earlier prediction of the same object.
+    `points` [N, 2] and `labels` [N], where N may be 0; `box` [4] as x0, y0, x1, y1; `mask`
+    [side, side]: logits of an earlier prediction of the same object.
     """
 
     points: Coordinates
@@ -51,18 +51,20 @@ class Prompt:
         mask: npt.ArrayLike | None = None,
         photo_size: tuple[int, int] | None = None,
     ) -> Prompt:
-        """A prompt from whatever the user gave, in SAM's calling convention.
+        """Make a prompt from a user's input, in SAM's calling convention.
 
         Args:
             points: [N, 2] x, y in photo pixels; None or empty for none.
-            labels: [N], 1 foreground, 0 background; as many as points.
-            box: [4] or [1, 4], x0, y0, x1, y1 in photo pixels.
+            labels: [N], one per point: 1 foreground, 0 background.
+            box: [4] or [1, 4]: x0, y0, x1, y1 in photo pixels.
             mask: [side, side] or [1, side, side] low-res logits.
-            photo_size: (height, width); None leaves the photo's bounds to the Predictor.
+            photo_size: (height, width) to check coordinates against; None leaves that to the
+                Predictor.
 
         Raises:
-            BadInput: nothing given; a wrong shape; a NaN or infinite number; a label that is not 0
-                or 1; not as many labels as points; x1 <= x0 or y1 <= y0; outside the photo.
+            BadInput: nothing is given; a shape is wrong; a number is NaN or infinite; a label is
+                not 0 or 1; points and labels differ in number; x1 <= x0 or y1 <= y0; a
+                coordinate lies outside the photo.
         """
         clicks, codes = _points(points, labels)
         prompt = cls(
@@ -79,7 +81,7 @@ class Prompt:
 
     @property
     def parts(self) -> set[PromptPart]:
-        """What it has of the parts that not every family takes."""
+        """The parts of this prompt that some families do not support."""
         parts: set[PromptPart] = set()
         if (self.labels == Label.BACKGROUND).any():
             parts.add("background_point")
@@ -89,15 +91,15 @@ class Prompt:
             parts.add("points_and_box")
         return parts
 
-    def check_taken(self, client: Client, *, multimask: Asked = False) -> None:
-        """Refuse what the family's decoder has not learned.
+    def check_supported(self, client: Client, *, multimask: Multimask = False) -> None:
+        """Check that the model family supports this prompt.
 
         Raises:
-            BadInput: a part that the family refuses, too many points, a mask of the wrong size.
+            BadInput: the family refuses a part, or takes fewer points or another mask size.
         """
         several = bool(multimask) and not isinstance(multimask, MaskChoice)
-        asked = self.parts | ({"multimask"} if several else set())
-        if refused := [part for part in _PARTS if part in asked.intersection(client.refuses)]:
+        used = self.parts | ({"multimask"} if several else set())
+        if refused := [part for part in _PARTS if part in used.intersection(client.refuses)]:
             foreground = "foreground " if "background_point" in client.refuses else ""
             raise BadInput(
                 f"This model does not take {' or '.join(_PARTS[part] for part in refused)}.",
@@ -112,7 +114,7 @@ class Prompt:
         if rule.max_points is not None and count > rule.max_points:
             raise BadInput(
                 f"The prompt has {count} points (a box counts as two).",
-                expected=f"at most {rule.max_points}, which is what this model was trained with",
+                expected=f"at most {rule.max_points}, the number this model was trained with",
             )
         side = client.masks.side
         if self.mask is not None and self.mask.shape != (side, side):
@@ -122,7 +124,7 @@ class Prompt:
             )
 
     def check_inside(self, photo_size: tuple[int, int]) -> None:
-        """Refuse coordinates that are not on a photo of (height, width) pixels.
+        """Check that all coordinates lie on a photo of (height, width) pixels.
 
         The far edges count as inside: the box of an object that fills the photo ends there.
 
@@ -148,24 +150,23 @@ def decoder_feeds(
     *,
     slots: Sequence[int] = (),
 ) -> dict[str, FloatArray]:
-    """The decoder's inputs for B prompts on one photo, but for the encoder's outputs.
+    """The decoder's inputs for B prompts on one photo, except the encoder's outputs.
 
-    Prompts with fewer tokens than the longest are filled up with empty slots, which have no
-    influence (design.md, "The graph contract").
+    Shorter prompts are padded with empty slots (`Label.EMPTY`), which have no influence.
 
     Args:
         prompts: at least one, inside the photo.
         photo_size: (height, width) in pixels.
         client: the family's rules for coordinates, padding points and masks.
-        slots: numbers of tokens that decoders with fixed slots take, ascending, of which the
-            smallest that fits is filled; empty for a dynamic one.
+        slots: slot counts of decoders with fixed slots, ascending; the smallest that fits is used.
+            Empty for a dynamic decoder.
 
     Returns:
-        point_coords [B, N, 2] in the prompts' frame, point_labels [B, N], and where the family
-        takes masks mask_input [B, 1, side, side] and has_mask_input [B], all float32.
+        point_coords [B, N, 2] in the prompts' frame and point_labels [B, N]; if the family takes
+        masks, also mask_input [B, 1, side, side] and has_mask_input [B]. All float32.
 
     Raises:
-        BadInput: a prompt needs more tokens than the largest has slots.
+        BadInput: a prompt needs more slots than the largest decoder has.
     """
     scale = _coordinate_scale(photo_size, client)
     tokens = [_tokens(prompt, client, scale) for prompt in prompts]
@@ -182,7 +183,7 @@ def decoder_feeds(
 
 
 def _length(needed: int, slots: Sequence[int]) -> int:
-    """Tokens to fill up to: the smallest number of slots that fits, or as many as are needed."""
+    """The number of slots to fill: the smallest that fits, or exactly those needed."""
     if not slots:
         return max(1, needed)
     fitting = [count for count in slots if count >= needed]
@@ -194,7 +195,7 @@ def _length(needed: int, slots: Sequence[int]) -> int:
 def _tokens(
     prompt: Prompt, client: ClientContract, scale: Coordinates
 ) -> tuple[Coordinates, list[int]]:
-    """Places [N, 2] in the prompts' frame and label codes: points, box corners, padding points."""
+    """Coordinates [N, 2] in the prompts' frame and labels: points, box corners, padding points."""
     places, labels = [prompt.points], prompt.labels.tolist()
     if prompt.box is not None:
         places.append(prompt.box.reshape(2, 2))
@@ -205,10 +206,10 @@ def _tokens(
 
 
 def _padding(prompt: Prompt, client: ClientContract) -> Coordinates:
-    """Places [K, 2] of the padding points.
+    """Coordinates [K, 2] of the padding points.
 
-    They go with points and boxes only: SAM pads where it embeds points, so that a mask alone has no
-    token at all (segment_anything/modeling/prompt_encoder.py).
+    Only prompts with points or a box are padded: SAM pads where it embeds points, so a mask alone
+    has no token at all (segment_anything/modeling/prompt_encoder.py).
     """
     rule = client.prompts
     given = len(prompt.labels) + 2 * (prompt.box is not None)
@@ -224,7 +225,7 @@ def _padding(prompt: Prompt, client: ClientContract) -> Coordinates:
 
 
 def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
-    """Factors for x and y from photo pixels to the prompts' frame."""
+    """Factors [2] for x and y, from photo pixels to the prompts' frame."""
     height, width = photo_size
     frame = client.prompt_frame
     if client.prompts.coordinate_scale == "longest_side":

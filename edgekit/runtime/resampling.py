@@ -1,9 +1,9 @@
-"""Interpolation as small matrices, cut into dense bands.
+"""Interpolation as small matrices, split into dense bands.
 
 A row of an enlarged mask depends on two to four neighbouring rows of the small one, so the matrix
-that maps one to the other is almost empty, and its non-zeros lie along the diagonal. Thirty-two
-rows at a time they fill a small dense block, which BLAS multiplies at full speed: 0.5 ms for a mask
-of 1024 x 768 where the full matrices take 5.5 ms.
+between them is almost empty, with its non-zeros along the diagonal. In bands of 32 rows the
+non-zeros fill a small dense block, which BLAS multiplies at full speed: 0.5 ms for a mask of
+1024 x 768, against 5.5 ms with the full matrices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BAND = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Band:
-    """Rows `rows` of a product come from rows `source` of the factor: weights [rows, source]."""
+    """Rows `rows` of the product are `weights` [rows, source] times rows `source` of the factor."""
 
     rows: slice
     source: slice
@@ -33,8 +33,8 @@ class Band:
 def bilinear(source: int, size: int) -> Matrix:
     """The matrix [size, source] of 1-D bilinear interpolation with half-pixel centres.
 
-    Positions are computed in float32 and clamped at the edges, as PyTorch's `interpolate(
-    mode="bilinear", align_corners=False)` does (ATen/native/UpSample.h), so that it agrees to 1e-5.
+    Positions are computed in float32 and clamped at the edges, as in PyTorch's `interpolate(
+    mode="bilinear", align_corners=False)` (ATen/native/UpSample.h). They agree to 1e-5.
     """
     half = np.float32(0.5)
     scale = np.float32(source) / np.float32(size)
@@ -52,7 +52,7 @@ def bilinear(source: int, size: int) -> Matrix:
 def bicubic(source: int, size: int) -> Matrix:
     """The matrix [size, source] of 1-D cubic interpolation with half-pixel centres.
 
-    Keys' kernel with a = -0.75 over four neighbours, edges repeated, no antialiasing, as PyTorch's
+    Keys' kernel, a = -0.75, over four neighbours; edges repeated, no antialiasing; as in PyTorch's
     `interpolate(mode="bicubic", align_corners=False)` (ATen/native/UpSample.h).
     """
     half = np.float32(0.5)
@@ -75,10 +75,10 @@ def _keys(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(distance <= 1, near, far)
 
 
-def resampled(plane: FloatArray, rows: Sequence[Band], columns: Sequence[Band]) -> FloatArray:
-    """A plane [h, w] enlarged or reduced by the banded matrices of both axes, float32.
+def resample(plane: FloatArray, rows: Sequence[Band], columns: Sequence[Band]) -> FloatArray:
+    """Resize a float32 plane [h, w] by the bands of both axes.
 
-    Of some neighbouring bands of an axis comes the part of the result that those make.
+    Given only some neighbouring bands of an axis, compute only that part of the result.
     """
     first = columns[0].rows.start
     widened = np.empty((len(plane), columns[-1].rows.stop - first), dtype=np.float32)
@@ -90,7 +90,7 @@ def resampled(plane: FloatArray, rows: Sequence[Band], columns: Sequence[Band]) 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TwoTaps:
-    """Each of `size` results is two neighbours: indices and float32 weights, both [size]."""
+    """Each result mixes two neighbours: their indices and float32 weights, all [size]."""
 
     low: npt.NDArray[np.int64]
     high: npt.NDArray[np.int64]
@@ -99,11 +99,11 @@ class TwoTaps:
 
 
 def two_taps(source: int, size: int) -> TwoTaps:
-    """Antialiased bilinear enlargement, `source` <= `size`, which is plain but at the edges.
+    """Antialiased bilinear enlargement, `source` <= `size`. Only the edges differ from plain.
 
-    In float32, with the order of operations of PyTorch's `interpolate(mode="bilinear",
-    antialias=True)` (ATen/native/cpu/UpSampleKernel.cpp): weights of a triangle around each centre,
-    those beyond the edge left out and the rest divided by their sum.
+    Float32, in the order of operations of PyTorch's `interpolate(mode="bilinear", antialias=True)`
+    (ATen/native/cpu/UpSampleKernel.cpp): triangle weights around each centre; those beyond the edge
+    are dropped and the rest divided by their sum.
     """
     half, one = np.float32(0.5), np.float32(1)
     centres = np.float32(source) / np.float32(size) * (np.arange(size, dtype=np.float32) + half)
@@ -119,18 +119,18 @@ def two_taps(source: int, size: int) -> TwoTaps:
     )
 
 
-def enlarged(plane: FloatArray, rows: TwoTaps, columns: TwoTaps) -> FloatArray:
-    """A plane [h, w] enlarged along its rows, then its columns, float32.
+def enlarge(plane: FloatArray, rows: TwoTaps, columns: TwoTaps) -> FloatArray:
+    """Enlarge a float32 plane [h, w] along its rows, then its columns.
 
-    Equal to PyTorch's on x86-64 to the bit: its compiled sum is a fused multiply-add, which is a
-    sum in float64 rounded once (the product of two float32 is exact there).
+    Equal to PyTorch on x86-64, bit for bit. PyTorch's compiled sum is a fused multiply-add; here it
+    is a float64 sum rounded once, in which the product of two float32 is exact.
     """
-    widened = _rows_mixed(np.ascontiguousarray(plane.T), columns)
-    return _rows_mixed(np.ascontiguousarray(widened.T), rows)
+    widened = _mix_rows(np.ascontiguousarray(plane.T), columns)
+    return _mix_rows(np.ascontiguousarray(widened.T), rows)
 
 
-def _rows_mixed(plane: FloatArray, taps: TwoTaps) -> FloatArray:
-    """Rows [size, w] of two neighbours each, out of [h, w]; a band at a time, to stay in cache."""
+def _mix_rows(plane: FloatArray, taps: TwoTaps) -> FloatArray:
+    """Mix two rows of [h, w] for each of the rows [size, w]; in bands, to stay in cache."""
     out = np.empty((len(taps.low), plane.shape[1]), dtype=np.float32)
     for start in range(0, len(out), BAND):
         band = slice(start, start + BAND)
@@ -140,8 +140,8 @@ def _rows_mixed(plane: FloatArray, taps: TwoTaps) -> FloatArray:
     return out
 
 
-def banded(matrix: Matrix) -> tuple[Band, ...]:
-    """A matrix [size, source] whose non-zeros lie along the diagonal, as bands of `BAND` rows."""
+def bands_of(matrix: Matrix) -> tuple[Band, ...]:
+    """Split a matrix [size, source] with non-zeros along the diagonal into bands of `BAND` rows."""
     return tuple(_band(matrix, start) for start in range(0, len(matrix), BAND))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgekit.catalog.limits import option
+from edgekit.catalog.options import option
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt
 from edgekit.records import (

@@ -30,7 +30,7 @@ def make_artifacts(graphs: LoweredGraphs, target: Target) -> RuntimeFiles:
         RuntimeMissing: a package of the converter is missing, or its version does not suit.
         GraphRejected: the runtime's converter does not take a graph.
     """
-    key = store.content_key(
+    key = store.stage_key(
         "artifacts",
         store.code_digest(__name__, runtime_row(target.runtime).lowers),
         *(f"{g.sha256} {g.plan} {g.title} {g.licence}" for g in graphs.graphs),

@@ -1,4 +1,4 @@
-"""Artifacts, golden vectors, manifest and README to one folder, whole or not at all."""
+"""Put artifacts, golden vectors, manifest and README into one folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgekit.stages.graphs import LoweredGraphs
 def make_bundle(
     final: Path, target: Target, *, graphs: LoweredGraphs, files: RuntimeFiles, replace: bool
 ) -> Bundle:
-    """Fill a temporary folder, move it to `final`, and read it back with its digests.
+    """Fill a temporary folder, move it to `final`, read it back and check its digests.
 
     Raises:
         BadInput: `final` exists and `replace` is false, or cannot be written.

@@ -10,7 +10,7 @@ from edgekit.program.programs import Programs
 from edgekit.records import PrecisionPlan, Role
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.verify import Verdict, comparison_picture
+from edgekit.verification import Verdict, comparison_picture
 
 
 def explain_failure(
@@ -39,7 +39,7 @@ def explain_failure(
     except (BadInput, OSError) as error:
         sentences.append(f"No picture: {error}.")
     if plan and "search" not in plan.recipe:
-        sentences.append("Next: repeat with --precision auto, which moves blocks back to float.")
+        sentences.append("Next: repeat with --float-fallback, which moves blocks back to float.")
     return " ".join(filter(None, sentences))
 
 

@@ -49,7 +49,7 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
         CheckpointMismatch: the weights do not fit.
         GraphRejected: a graph breaks a rule of the target, or the graphs do not fit its memory.
     """
-    key = store.content_key(
+    key = store.stage_key(
         "graphs",
         store.code_digest(__name__),
         *programs.identity,

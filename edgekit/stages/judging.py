@@ -12,7 +12,7 @@ from edgekit import catalog, store
 from edgekit.program.programs import Programs
 from edgekit.records import Execution, Feeds, FloatArray, PartPlan, Precision, Session, Target
 from edgekit.runtime import Predictor
-from edgekit.verify import Verdict, verify_predictors
+from edgekit.verification import Verdict, verify_predictors
 
 if TYPE_CHECKING:
     from edgekit.program.capture import Program

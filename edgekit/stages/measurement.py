@@ -1,4 +1,4 @@
-"""Bundles timed beside each other and beside PyTorch: who takes part, and what is said of them."""
+"""Which contestants `bench` times, and what is computed from their times."""
 
 from __future__ import annotations
 
@@ -8,43 +8,26 @@ from pathlib import Path
 from typing import Literal
 
 from edgekit import catalog, store
-from edgekit.bench import Contestant, Figures, bundle_contestant, pytorch_contestant
-from edgekit.bench.figures import Task
-from edgekit.bench.machine_peak import machine_peak, share_of_peak
+from edgekit.benchmark import Contestant, Figures, bundle_contestant, pytorch_contestant
+from edgekit.benchmark.figures import Task
+from edgekit.benchmark.machine_peak import machine_peak, share_of_peak
 from edgekit.errors import BadInput
-from edgekit.records import Bundle, Precision, Role
+from edgekit.records import Against, Bundle, Precision, Role
 from edgekit.runtime import Predictor
 from edgekit.stages.reference import reference_predictor, reference_weights
-from edgekit.verify import verify_predictors
-
-Against = Literal["pytorch", "torch-compile"]
+from edgekit.verification import verify_predictors
 
 IOU_PHOTOS = 4
-"""Photos that the IoU of a latency picture is measured on; `edgekit verify` takes them all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
-    """What is asked for; `photo` None takes the first bundled one, `threads` None all cores.
-
-    `ious` also measures each bundle's mean IoU with PyTorch's masks, for a picture.
-    """
-
-    bundles: tuple[Path, ...]
-    against: tuple[Against, ...] = ()
-    threads: int | None = None
-    rounds: int = 15
-    photo: Path | None = None
-    ious: bool = False
+"""Photos used to measure the IoU in a latency picture. `edgekit verify` uses all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What came out, with what is needed to read it: CPU, threads, rounds.
+    """The times, and the conditions under which they were measured.
 
-    `iou` is each contestant's mean mask IoU with PyTorch's (1 for PyTorch itself). `peak` are the
-    MACs per second that the machine reached at best, per precision; `peak_share` how much of that
-    the encoder of each bundle reaches.
+    `iou` is each contestant's mean mask IoU with PyTorch (1 for PyTorch itself). `peak` is the most
+    MACs per second that this machine reached, per precision. `peak_share` is the share of it that
+    each bundle's encoder reaches.
     """
 
     figures: tuple[Figures, ...]
@@ -57,27 +40,27 @@ class Bench:
 
 
 def read_bundles(paths: Sequence[Path]) -> tuple[Bundle, ...]:
-    """The bundles, whose names must tell them apart.
+    """Read the bundles. Their folders must have different names.
 
     Raises:
-        BundleCorrupt: one of them was changed.
-        BadInput: two have the same name.
+        BundleCorrupt: a bundle was changed.
+        BadInput: two folders have the same name.
     """
     bundles = tuple(store.read_bundle(path) for path in paths)
     names = [bundle.path.name for bundle in bundles]
     if twice := {name for name in names if names.count(name) > 1}:
         raise BadInput(
-            f"Two bundles are called {', '.join(sorted(twice))}.",
-            expected="folders with names of their own, which the table uses",
+            f"Two bundles are named {', '.join(sorted(twice))}.",
+            expected="folders with different names, because the table uses them",
         )
     return bundles
 
 
 def contestants_of(bundles: Sequence[Bundle], against: Sequence[Against]) -> list[Contestant]:
-    """PyTorch first, if asked for, then the bundles; ratios are told relative to the first.
+    """PyTorch first, if asked for, then the bundles. Ratios are relative to the first.
 
     Raises:
-        WeightsUnavailable: the weights of the first bundle are needed and not at hand.
+        WeightsUnavailable: the first bundle's weights are needed and cannot be found.
         RuntimeMissing: PyTorch is not installed.
     """
     made: list[Contestant] = []
@@ -96,7 +79,7 @@ def default_photo() -> Path:
 
 
 def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str, float]:
-    """Mean mask IoU with PyTorch's on `IOU_PHOTOS` bundled photos, of those that ran."""
+    """Mean mask IoU with PyTorch on `IOU_PHOTOS` bundled photos, for each contestant that ran."""
     ran = {row.name for row in figures if row.missing is None}
     found = {name: 1.0 for name in ran if name.startswith("PyTorch ")}
     photos = catalog.image_set()
@@ -117,7 +100,7 @@ def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str
 def peaks(
     bundles: Sequence[Bundle], figures: Sequence[Figures], threads: int
 ) -> tuple[dict[Precision, float], dict[str, float]]:
-    """The machine's own peak, and the share of it that each bundle's encoder reaches."""
+    """The machine's peak, and the share of it that each bundle's encoder reaches."""
     peak = machine_peak(threads)
     shares: dict[str, float] = {}
     rows = {row.name: row for row in figures}

@@ -1,8 +1,8 @@
-"""Whether what was lowered fits the device, told before a builder spends minutes on it."""
+"""Check that the graphs fit the device's memory, before a builder spends minutes on them."""
 
 from __future__ import annotations
 
-from edgekit.catalog.limits import WORKSPACE, option, rising_numbers
+from edgekit.catalog.options import WORKSPACE, option, rising_numbers
 from edgekit.errors import GraphRejected
 from edgekit.records import Graph, MemoryNeed, OnnxGraph, Target
 
@@ -10,9 +10,9 @@ _MB = 1e6
 
 
 def need_of(graph: OnnxGraph, target: Target) -> MemoryNeed | None:
-    """The estimate of one graph at the largest sizes that the target's options allow.
+    """Estimate the memory of one graph at the largest sizes that the target's options allow.
 
-    None where the target leaves the sizes open.
+    Returns None if the target does not limit the sizes.
 
     Raises:
         BadInput: an option is not of its form.
@@ -27,7 +27,7 @@ def need_of(graph: OnnxGraph, target: Target) -> MemoryNeed | None:
 
 
 def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
-    """Refuse what cannot fit: all parts loaded, and the scratch memory of one being built.
+    """Refuse graphs that cannot fit: all of them loaded, plus the scratch memory of one build.
 
     Raises:
         GraphRejected: the estimate is above the target's `memory_mb`.
@@ -39,9 +39,9 @@ def require_memory(graphs: tuple[Graph, ...], target: Target) -> None:
         sizes = {name: size for need in needs for name, size in need.sizes.items()}
         shown = ", ".join(f"{size} {name}" for name, size in sizes.items())
         raise GraphRejected(
-            f"Its graphs take about {tensors:.0f} MB at {shown or 'their fixed sizes'}, "
-            f"and the builder up to {workspace} MB more; {target.name} has {target.memory_mb} MB.",
-            expected=f"at most {target.memory_mb} MB together",
+            f"The graphs need about {tensors:.0f} MB at {shown or 'their fixed sizes'}, and the "
+            f"builder up to {workspace} MB more. {target.name} has {target.memory_mb} MB.",
+            expected=f"at most {target.memory_mb} MB in all",
             next_step=f"lower {' or '.join([*sizes, WORKSPACE])} in targets/{target.name}.toml,"
-            " or take a smaller model (edgekit models)",
+            " or choose a smaller model (edgekit models)",
         )

@@ -11,7 +11,6 @@ from edgekit.catalog.runtimes import plans_nodes
 from edgekit.pack import read_plan, tool_versions, write_plan
 from edgekit.program.programs import Programs
 from edgekit.records import (
-    Bundle,
     CalibrationRecord,
     DetectorContract,
     PartPlan,
@@ -25,7 +24,7 @@ from edgekit.stages.judging import Judge, make_judge
 if TYPE_CHECKING:
     from edgekit.precision.decide.fp16_search import Islands
     from edgekit.precision.measure.ranges import Calibration
-    from edgekit.verify import Verdict
+    from edgekit.verification import Verdict
 
 _MEASURING = ("edgekit.precision.measure.ranges", "edgekit.program.programs")
 """The modules that decide the ranges, with everything that they import."""
@@ -58,7 +57,7 @@ def make_plan(
     if target.precision is Precision.BF16:
         return _bf16_plan(programs)
     record = _calibration_record(programs, target, photos)
-    key = store.content_key(
+    key = store.stage_key(
         "plan",
         store.code_digest(__name__),
         record.sha256,
@@ -78,14 +77,6 @@ def make_plan(
         write_plan(folder, replace(plan, calibration=_published(record, calibration)))
 
     return read_plan(store.cached_dir(key, build))
-
-
-def without_calibration_photos(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
-    """The photos that a bundle was not calibrated on, compared by their digests."""
-    calibration = bundle.manifest.calibration
-    used = frozenset(calibration.photos) if calibration else frozenset()
-    others = tuple(photo for photo in photos.photos if store.sha256_of(photo.path) not in used)
-    return replace(photos, photos=others)
 
 
 def measure_ranges(
@@ -143,8 +134,8 @@ def _published(record: CalibrationRecord, calibration: Calibration) -> Calibrati
 
 def _bf16_plan(programs: Programs) -> PrecisionPlan:
     """The BF16 plan, from the programs alone: BF16 has FP32's range and needs no measured ones."""
-    key = store.content_key(
-        "bf16 plan",
+    key = store.stage_key(
+        "bf16-plan",
         store.code_digest(__name__, "edgekit.precision.decide.bf16"),
         *programs.identity,
         str(sorted(tool_versions().items())),

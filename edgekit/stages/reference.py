@@ -1,4 +1,4 @@
-"""The PyTorch model that a bundle was made from, found again to be compared with."""
+"""The PyTorch model that a bundle was made from: the reference for verification."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from edgekit.runtime import Predictor
 def reference_weights(
     bundle: Bundle, weights: tuple[str, ...], *, progress: store.Progress | None = None
 ) -> WeightsSource:
-    """The very weights the bundle was made from.
+    """Locate the weights that the bundle was made from.
 
     Args:
-        bundle: whose manifest names them.
-        weights: where they are, as for `locate`; empty follows the manifest.
-        progress: for a download.
+        bundle: its manifest names them.
+        weights: where they are, as for `locate`. Empty means where the manifest says.
+        progress: called during a download.
 
     Raises:
-        WeightsUnavailable: they were files of the user's own; a bundle does not tell where.
-        BadInput: what was found has other digests.
+        WeightsUnavailable: they were the user's own files, and a bundle holds no paths.
+        BadInput: these weights have other digests.
     """
     made_from = bundle.manifest.weights
     row = registry.model(bundle.manifest.model)
@@ -32,7 +32,7 @@ def reference_weights(
 
 
 def reference_predictor(model: str, source: WeightsSource) -> Predictor:
-    """The model in PyTorch, float32, behind the same Predictor that runs bundles."""
+    """The PyTorch model in float32, behind the Predictor that also runs bundles."""
     from edgekit.models.checkpoints.fit import load
     from edgekit.models.reference import reference_sessions
 
@@ -41,23 +41,23 @@ def reference_predictor(model: str, source: WeightsSource) -> Predictor:
 
 
 def require_same(source: WeightsSource, made_from: WeightsSource) -> None:
-    """Refuse weights other than those the bundle was made from."""
+    """Raise BadInput unless these are the weights that the bundle was made from."""
     if _identity(source) != _identity(made_from):
         raise BadInput(
-            f"These {source.kind} weights are not those this bundle was made from.",
+            f"This bundle was made from other weights than these {source.kind} ones.",
             expected=f"{made_from.kind} weights with digests {_identity(made_from)}",
-            next_step="give the original files as --weights PATH",
+            next_step="give the original files with --weights PATH",
         )
 
 
 def _named_in(made_from: WeightsSource) -> tuple[str, ...]:
-    """What `--weights` would have to say."""
+    """The values of `--weights` that name these weights."""
     if made_from.kind == "seeded":
         return (f"seeded:{made_from.seed}",)
     if made_from.kind == "path":
         names = " ".join(f"--weights {file.path}" for file in made_from.files)
         raise WeightsUnavailable(
-            "This bundle was made from files of your own, so the reference needs them again.",
+            "This bundle was made from your own files, and verification needs them again.",
             next_step=f"edgekit verify BUNDLE {names} (with their folders)",
         )
     return (made_from.kind,)

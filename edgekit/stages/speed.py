@@ -55,8 +55,8 @@ def require_faster(programs: Programs, target: Target, files: RuntimeFiles) -> N
 def _float_encoder(programs: Programs, target: Target) -> tuple[Path, Artifact]:
     """The folder and artifact of the encoder without codes, from the cache or built now."""
     plain = replace(target, precision=Precision.FP32, int8=None)
-    key = store.content_key(
-        "float encoder",
+    key = store.stage_key(
+        "float-encoder",
         store.code_digest(__name__, runtime_row(target.runtime).lowers),
         *programs.identity,
         str(plain),

@@ -1,12 +1,12 @@
 """Files on disk: digests, the cache, atomic writes, downloads and bundles. Torch-free.
 
-What comes from outside (a bundle, a download) is checked here once and trusted afterwards.
+Bundles and downloads come from outside. They are checked here once and trusted afterwards.
 """
 
 from edgekit.store.bundles import MANIFEST, read_bundle, write_manifest
-from edgekit.store.cache import cache_dir, cached_dir
+from edgekit.store.cache import cache_dir, cache_entries, cache_limit, cached_dir, entries_above
 from edgekit.store.code import code_digest
-from edgekit.store.digests import content_key, digest_file, sha256_of
+from edgekit.store.digests import content_key, digest_file, sha256_of, stage_key
 from edgekit.store.documents import (
     Malformed,
     printable,
@@ -15,26 +15,34 @@ from edgekit.store.documents import (
     write_records,
 )
 from edgekit.store.downloads import Progress, checkpoint_dir, download
+from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
 
 __all__ = [
     "MANIFEST",
+    "CacheEntry",
     "Malformed",
     "Progress",
     "atomic_dir",
     "cache_dir",
+    "cache_entries",
+    "cache_limit",
     "cached_dir",
     "checkpoint_dir",
     "code_digest",
     "content_key",
     "digest_file",
     "download",
+    "entries_above",
+    "entry_damage",
     "printable",
     "read_bundle",
     "read_records",
     "record_from_json",
+    "remove_entry",
     "require_replaceable",
     "sha256_of",
+    "stage_key",
     "write_atomic",
     "write_manifest",
     "write_records",

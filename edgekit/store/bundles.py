@@ -1,8 +1,8 @@
-"""`manifest.json`: written by us, read as if by an enemy.
+"""Writing and reading `manifest.json`, which is read as untrusted input.
 
-A bundle is downloaded and passed around, so that its manifest may be made to open a file elsewhere
-or to take all the memory. Everything is checked before any file of it is opened by a runtime, and
-all the problems come in one BundleCorrupt.
+Bundles are downloaded and passed around. A manifest could be crafted to open a file elsewhere or to
+exhaust memory, so everything is checked before a runtime opens a file. One BundleCorrupt lists all
+problems.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgekit.store.folders import write_atomic
 MANIFEST = "manifest.json"
 
 _MOST_BYTES = 8 * 2**20  # a manifest is some 20 kB
-# What edgekit writes, and nothing that a shell, Windows or a path join reads in its own way.
+# Only names that edgekit writes: nothing that a shell, Windows or a path join treats specially.
 _NAME = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._+-]{1,100}"
 _PLAIN_PATH = re.compile(f"(?:{_NAME}/){{0,8}}{_NAME}")
 _EXPORT_AGAIN = "export it again: edgekit export MODEL --target TARGET --force"
@@ -36,13 +36,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_bundle(path: Path, *, check_digests: bool = True) -> Bundle:
-    """Read a bundle's manifest and check it and its files.
+    """Read a bundle's manifest, and check it and its files.
 
-    Paths, presence and sizes of all listed files are always checked; `check_digests` also reads
-    them and compares their SHA-256.
+    Paths, presence and sizes of all listed files are always checked. `check_digests` also compares
+    their SHA-256.
 
     Raises:
-        BundleCorrupt: with everything that is wrong; see the module.
+        BundleCorrupt: the manifest or a file is not sound; the message lists every problem.
     """
     path = path.expanduser().absolute()
     text = _manifest_text(path)
@@ -71,7 +71,7 @@ def _manifest_text(path: Path) -> bytes:
     try:
         if not path.is_dir():
             raise _corrupt(path, "no such folder")
-        if not file.is_file():  # also false for a pipe or a device, which would be read for ever
+        if not file.is_file():  # a pipe or a device would be read for ever
             raise _corrupt(path, f"no {MANIFEST}")
         with file.open("rb") as opened:
             text = opened.read(_MOST_BYTES + 1)
@@ -95,7 +95,7 @@ def _refuse_other_schema(path: Path, text: bytes) -> None:
     if type(schema) is int and schema != MANIFEST_SCHEMA:  # true is no number, but equals 1
         number, maker = printable(str(schema)), printable(str(document.get("edgekit", "unknown")))
         raise BundleCorrupt(
-            f"{printable(str(path))} has manifest schema {number}, written by edgekit {maker}",
+            f"{printable(str(path))} has manifest schema {number}; edgekit {maker} wrote it",
             expected=f"schema {MANIFEST_SCHEMA}",
             next_step=f"install the edgekit version that wrote it, or {_EXPORT_AGAIN}",
         )

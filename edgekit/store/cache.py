@@ -1,22 +1,43 @@
-"""The content-keyed cache of stages: a folder per key, complete or absent."""
+"""The cache of finished stages: a folder per content key, complete or absent, limited in size.
+
+After a new entry, the least recently used entries are removed until the limit holds again (20 GB,
+or $EDGEKIT_CACHE_LIMIT). What this process has used, or any process within the last hour, stays:
+it may be open. Until then the cache may be larger than its limit.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from edgekit.store.folders import part_dir, write_atomic
+from edgekit.errors import BadInput
+from edgekit.store.entries import (
+    CacheEntry,
+    is_complete,
+    mark_used,
+    read_entries,
+    remove_entry,
+    write_listing,
+)
+from edgekit.store.folders import part_dir
 
-_LISTING = ".files.json"
+LIMIT_GB = 20.0
+_IN_USE_S = 3600
+_EVICT_EVERY_S = 60
+"""Training adds an entry per photo, and a look at thousands of entries takes a tenth of a second.
+The modification time of `.evicted` in the cache is the time of the last look."""
+
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_used_here: set[Path] = set()
 
 
 def cache_dir() -> Path:
-    """Where checkpoints and finished stages are kept: $EDGEKIT_CACHE or the platform's place."""
+    """The folder of checkpoints and finished stages: $EDGEKIT_CACHE, or the platform's own."""
     if chosen := os.environ.get("EDGEKIT_CACHE"):
         return Path(chosen).expanduser().absolute()
     import pooch
@@ -27,50 +48,92 @@ def cache_dir() -> Path:
 def cached_dir(key: str, build: Callable[[Path], None]) -> Path:
     """The cached folder of a key; `build` fills it the first time.
 
-    The folder appears under its key only when `build` has returned, so that an interrupted or
-    concurrent build is never seen; of two builders at once the first to finish wins. An entry that
-    lost or shortened a file (a cleaner of temporary files, a full disk) is built again.
+    The folder appears under its key only after `build` has returned, so that an interrupted or
+    concurrent build is never seen. If two processes build the same entry, the first to finish wins.
+    An entry that lost or shortened a file (a cleaner of temporary files, a full disk) is built
+    again.
 
     Raises:
-        BadInput: the cache cannot be written.
-        Whatever `build` raises; nothing is kept then.
+        BadInput: the cache cannot be written, or $EDGEKIT_CACHE_LIMIT is not a size.
+        Whatever `build` raises; nothing is cached then.
     """
     if not _KEY.fullmatch(key):
         raise ValueError(f"not a cache key: {key!r}")
-    final = cache_dir() / "stages" / key
-    if _is_whole(final):
+    limit = cache_limit()
+    final = _stages() / key
+    _used_here.add(final)
+    if is_complete(final) and mark_used(final):
         return final
     part = part_dir(final, advice="set EDGEKIT_CACHE to a folder that can be written")
     try:
         build(part)
-        write_atomic(part / _LISTING, json.dumps(_sizes(part)))
+        write_listing(part)
         _place(part, final)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    _evict(limit)
     return final
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        file.relative_to(folder).as_posix(): file.stat().st_size
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != _LISTING
-    }
+def cache_limit() -> int:
+    """The most bytes that finished stages may take: $EDGEKIT_CACHE_LIMIT in GB, or 20 GB.
 
-
-def _is_whole(folder: Path) -> bool:
+    Raises:
+        BadInput: the variable is not a number of at least 0.
+    """
+    text = os.environ.get("EDGEKIT_CACHE_LIMIT") or str(LIMIT_GB)
     try:
-        listed = json.loads((folder / _LISTING).read_text())
-        return bool(listed == _sizes(folder))
-    except (OSError, ValueError):
-        return False
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not 0 <= limit < math.inf:
+        raise BadInput(
+            f"EDGEKIT_CACHE_LIMIT is {text!r}, which is not a size.",
+            expected="gigabytes as a number, such as 20 or 0.5",
+            next_step="export EDGEKIT_CACHE_LIMIT=20",
+        )
+    return int(limit * 1e9)
+
+
+def cache_entries() -> tuple[CacheEntry, ...]:
+    """All finished stages, the least recently used first."""
+    return read_entries(_stages())
+
+
+def entries_above(entries: Iterable[CacheEntry], limit: int) -> list[CacheEntry]:
+    """The first of `entries` that have to go so that the rest takes at most `limit` bytes."""
+    listed = list(entries)
+    total = sum(entry.bytes for entry in listed)
+    gone = []
+    for entry in listed:
+        if total <= limit:
+            break
+        total -= entry.bytes
+        gone.append(entry)
+    return gone
+
+
+def _stages() -> Path:
+    return cache_dir() / "stages"
+
+
+def _evict(limit: int) -> None:
+    """Remove the least recently used entries above the limit that nobody uses."""
+    stamp = cache_dir() / ".evicted"
+    now = time.time()
+    if stamp.exists() and now - stamp.stat().st_mtime < _EVICT_EVERY_S:
+        return
+    stamp.touch()
+    for entry in entries_above(cache_entries(), limit):
+        if entry.path not in _used_here and now - entry.last_used > _IN_USE_S:
+            remove_entry(entry)
 
 
 def _place(part: Path, final: Path) -> None:
-    if final.exists() and not _is_whole(final):
+    if final.exists() and not is_complete(final):
         shutil.rmtree(final, ignore_errors=True)
     try:
         part.rename(final)
     except OSError:
-        if not _is_whole(final):  # else another process finished first, with the same content
+        if not is_complete(final):  # if it is, another process finished first with the same content
             raise

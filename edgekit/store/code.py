@@ -1,4 +1,4 @@
-"""A digest of the code behind a cached result: a result must not outlive the code that made it."""
+"""Digests of code for cache keys: a cached result must not outlive the code that made it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _ROOT = Path(__file__).resolve().parents[2]
 def code_digest(*modules: str) -> str:
     """A digest of every source file of edgekit that these modules can reach by importing.
 
-    Imports count wherever they stand: at the top, in a function, under `TYPE_CHECKING`. TOML tables
-    beside a package count with it. A module that is named in a string must be given here.
+    Imports count wherever they are: at the top, in a function, or under `TYPE_CHECKING`. TOML files
+    beside a package count as part of it. A module that code imports by a string must be named here.
 
     Args:
         modules: full names, such as "edgekit.stages.graphs".
 
     Raises:
-        ValueError: no name, or one that cannot be found.
+        ValueError: there is no name, or no module of that name.
     """
     if not modules:
         raise ValueError("name at least one module")
-    return content_key(*(f"{file.name} {sha256_of(file)}" for file in reached(*modules)))
+    return content_key(*(f"{file.name} {sha256_of(file)}" for file in reachable_files(*modules)))
 
 
-def reached(*modules: str) -> list[Path]:
-    """The source files that these modules can reach by importing, their own among them, sorted."""
+def reachable_files(*modules: str) -> list[Path]:
+    """The source files of these modules and of all that they can reach by importing, sorted."""
     files: set[Path] = set()
-    waiting = [_source(module) or _elsewhere(module) for module in modules]
+    waiting = [_source(module) or _foreign_source(module) for module in modules]
     while waiting:
         file = waiting.pop()
         if file in files:
@@ -41,14 +41,14 @@ def reached(*modules: str) -> list[Path]:
         files.add(file)
         if file.name == "__init__.py":
             files.update(file.parent.glob("*.toml"))
-        waiting += [found for name in _imported(file) if (found := _source(name))]
+        waiting += [source for name in _imported(file) if (source := _source(name))]
     return sorted(files)
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module; None for what is no module, or is the package `edgekit` itself.
+    """The file of a module of edgekit; None for other names, and for the package `edgekit` itself.
 
-    The package's own file only hands on names: counted, it would make everything reach everything.
+    The package's `__init__` only re-exports names. If it counted, every module would reach all.
     """
     if module == "edgekit":
         return None
@@ -57,12 +57,12 @@ def _source(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _elsewhere(module: str) -> Path:
-    """The file of a module that is not in edgekit's folder: a model family of the user's own."""
-    found = find_spec(module)
-    if found is None or found.origin is None:
+def _foreign_source(module: str) -> Path:
+    """The file of a module outside edgekit, such as a user's own model family."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
         raise ValueError(f"there is no module {module!r}")
-    return Path(found.origin)
+    return Path(spec.origin)
 
 
 @cache
@@ -76,5 +76,5 @@ def _names(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-            # What is imported from a package may be one of its modules.
+            # `from package import name` may import a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

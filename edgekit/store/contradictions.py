@@ -1,4 +1,4 @@
-"""Values that have the right type and still cannot be meant."""
+"""Contradictions in targets and manifests: values of the right type that cannot be right."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from edgekit.records import (
     Target,
 )
 
-_LARGEST_FRAME = 4096  # 16x the pixels of SAM's 1024: beyond it a bundle only asks for memory
-_MOST_OBJECTS = 10_000  # suppression takes time with their square
-_MASKS = 5  # one single mask and three of several; SAM-HQ's own is the fifth
+_LARGEST_FRAME = 4096  # 16 times the pixels of SAM's 1024; a larger frame would only exhaust memory
+_MOST_OBJECTS = 10_000  # box suppression takes time with their square
+_MASKS = 5  # one single mask, three for multimask, and SAM-HQ's own
 
 
 def in_target(target: Target) -> Iterator[str]:
-    """What is wrong with a profile, one line each."""
+    """Problems of a target profile, one line each."""
     gate = target.gate
     if not (0 <= gate.min_iou <= gate.mean_iou <= 1 and 0 <= gate.p5_iou <= gate.mean_iou):
         yield "gate: 0 <= min_iou <= mean_iou <= 1 and 0 <= p5_iou <= mean_iou do not hold"
     if (target.precision is Precision.INT8) != (target.int8 is not None):
-        yield "int8: the table belongs to precision int8, which needs it"
+        yield "int8: the table is required for precision int8, and only there"
     slots = target.prompt_slots
     if slots and (slots[0] < 1 or list(slots) != sorted(set(slots))):
-        yield "prompt_slots: must be at least 1, and ascend"
+        yield "prompt_slots: must be at least 1 and in ascending order"
     if target.opset < 1:
         yield "opset: must be at least 1"
     if target.memory_mb < 1:
@@ -40,7 +40,7 @@ def in_target(target: Target) -> Iterator[str]:
 
 
 def in_manifest(manifest: Manifest) -> Iterator[str]:
-    """What is wrong with a manifest apart from its files, one line each."""
+    """Problems of a manifest except those of its files, one line each."""
     yield from (f"target.{problem}" for problem in in_target(manifest.target))
     yield from _in_client(manifest.client)
     yield from _in_roles(manifest)
@@ -48,7 +48,7 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
         yield from _in_artifact(artifact)
     listed = [file for artifact in manifest.artifacts for file in artifact.contents]
     paths = [file.path for file in (*listed, *manifest.golden)]
-    if len(set(paths)) < len(paths):  # or one large file could be hashed a million times
+    if len(set(paths)) < len(paths):  # otherwise one large file could be hashed a million times
         yield "artifacts, golden: a file is listed twice"
 
 
@@ -121,13 +121,13 @@ def _in_masks(rule: MaskRule) -> Iterator[str]:
 def _in_artifact(artifact: Artifact) -> Iterator[str]:
     paths = {file.path for file in artifact.files}
     if artifact.entry not in paths | {_folder_of(paths)}:
-        yield f"artifacts.{artifact.role}.entry: is not one of its files, nor the folder of all"
+        yield f"artifacts.{artifact.role}.entry: is neither one of its files nor their folder"
     for tensor in (*artifact.inputs, *artifact.outputs):
         if any(isinstance(size, int) and size < 1 for size in tensor.shape):
             yield f"artifacts.{artifact.role}: tensor {tensor.name} has a size below 1"
 
 
 def _folder_of(paths: set[str]) -> str | None:
-    """The first folder of all the paths, if they share one."""
+    """The top folder of all paths; None if they have different ones."""
     folders = {path.partition("/")[0] for path in paths}
     return folders.pop() if len(folders) == 1 else None

@@ -1,8 +1,8 @@
-"""JSON to records: strict types, unknown keys refused, every error located and collected.
+"""Records from JSON, with strict types and no unknown keys. All errors are located and collected.
 
-pydantic's TypeAdapter reads the plain dataclasses of `edgekit.records`. The adapter is made over a
-one-tuple of the record because pydantic takes a configuration only for a type that is not itself a
-dataclass, and hands it down to the standard-library dataclasses inside.
+pydantic's TypeAdapter reads the plain dataclasses of `edgekit.records`. The adapter is for a tuple
+of one record: pydantic refuses a configuration for a dataclass, but accepts one for a tuple and
+applies it to the standard-library dataclasses inside.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LONGEST = 240
 
 
 class Malformed(ValueError):
-    """A document that does not hold the record it should; the caller names the document."""
+    """A document does not hold the expected record. The caller names the document."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
@@ -44,10 +44,10 @@ def record_from_json(
 ) -> T:
     """Read one record from JSON text.
 
-    Types are strict (no "1" for 1, no true for 1) and floats finite.
+    Types are strict (neither "1" nor true is accepted for 1), and floats must be finite.
 
     Raises:
-        Malformed: with one line per error, "key.subkey: reason".
+        Malformed: the text is not such a record; one line per error, "key.subkey: reason".
     """
     from pydantic import ValidationError
 
@@ -56,7 +56,7 @@ def record_from_json(
         return adapter.validate_json(b"[" + text + b"]")[0]
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        raise Malformed(tuple(map(_located, _of_likeliest(details)))) from error
+        raise Malformed(tuple(map(_located, _of_best_fit(details)))) from error
 
 
 @cache
@@ -69,23 +69,26 @@ def _adapter(kind: Any, unknown_keys: Literal["forbid", "ignore"]) -> TypeAdapte
 
 
 def printable(text: str) -> str:
-    """Untrusted text for a message: one short line, control characters escaped."""
+    """Untrusted text made safe for a message: one short line, control characters escaped."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 
-def _of_likeliest(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Where one of several records may stand, pydantic lists the errors of each under its name:
-    those of the record with the fewest are kept."""
-    counts = Counter(filter(None, map(_named, details)))
+def _of_best_fit(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The errors of the record type that fits best.
+
+    For a union of records, pydantic lists the errors of each type under the type's name. The type
+    with the fewest errors is most likely the intended one.
+    """
+    counts = Counter(filter(None, map(_record_type, details)))
     if not counts:
         return details
-    likeliest = min(counts, key=counts.__getitem__)
-    return [detail for detail in details if _named(detail) in (None, likeliest)]
+    best = min(counts, key=counts.__getitem__)
+    return [detail for detail in details if _record_type(detail) in (None, best)]
 
 
-def _named(detail: ErrorDetails) -> str | None:
-    """The record that the error's location names, if there was a choice."""
+def _record_type(detail: ErrorDetails) -> str | None:
+    """The record type in the error's location; None unless a union was read."""
     return next((str(step) for step in detail["loc"] if _is_record(step)), None)
 
 
@@ -103,14 +106,14 @@ def _located(detail: ErrorDetails) -> str:
     return f"{where}: {reason}" if where else reason
 
 
-def write_records(path: Path, written: tuple[T, ...]) -> None:
-    """Write records as a JSON list, for `read_records`. Paths become strings."""
-    text = json.dumps([asdict(record) for record in written], indent=2, default=str)  # type: ignore[call-overload]
+def write_records(path: Path, rows: tuple[T, ...]) -> None:
+    """Write records as a JSON list that `read_records` reads. Paths become strings."""
+    text = json.dumps([asdict(record) for record in rows], indent=2, default=str)  # type: ignore[call-overload]
     write_atomic(path, text + "\n")
 
 
 def read_records(path: Path, kind: type[T]) -> tuple[T, ...]:
-    """Read what `write_records` wrote.
+    """Read records of type `kind` that `write_records` wrote.
 
     Raises:
         Malformed: as `record_from_json`.

@@ -1,4 +1,4 @@
-"""Checkpoint downloads: verified by SHA-256 before they get their name, cached, interruptible."""
+"""Checkpoint downloads: cached, interruptible, and named only after their SHA-256 was checked."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from edgekit.store.cache import cache_dir
 from edgekit.store.digests import sha256_of
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes in all (None where the server does not say)."""
+"""Called with the bytes done and the total (None if the server does not say)."""
 
 _CHUNK_BYTES = 2**18
 _TIMEOUT_S = 30
 
 
 def checkpoint_dir() -> Path:
-    """Where checkpoints are downloaded to, and where a user may put them by hand."""
+    """The folder of downloaded checkpoints. Users may also put files there by hand."""
     return cache_dir() / "checkpoints"
 
 
 def download(file: CheckpointFile, *, progress: Progress | None = None) -> Path:
-    """The checkpoint in the cache, fetched if it is not there yet.
+    """The checkpoint in the cache, downloaded if it is not there yet.
 
     Raises:
-        WeightsUnavailable: it could not be fetched, what came has another SHA-256, or no digest is
-            known so that it is never downloaded. The message names the URL, the folder to put the
-            file in and the SHA-256.
+        WeightsUnavailable: the download failed or has another SHA-256, or no SHA-256 is known, in
+            which case nothing is downloaded. The message names the URL, the SHA-256 and the folder
+            to put the file in.
     """
     place = checkpoint_dir() / file.filename
     if place.is_file() and file.sha256 in (None, sha256_of(place)):
         return place
     if file.sha256 is None:
-        raise _unavailable(file, "no trustworthy SHA-256 is known, so it is not downloaded")
+        raise _unavailable(file, "its SHA-256 is not known, so it is not downloaded")
     try:
         _fetch(file, place, progress)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, pooch's ValueErrors
         reason = " ".join(str(error).split())[:200]
         raise _unavailable(
-            file, f"the download failed, {type(error).__name__}: {reason})"
+            file, f"the download failed with {type(error).__name__}: {reason}"
         ) from error
     return place
 
@@ -48,7 +48,7 @@ def download(file: CheckpointFile, *, progress: Progress | None = None) -> Path:
 def _fetch(file: CheckpointFile, place: Path, progress: Progress | None) -> None:
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # its notes would run through the progress bar
+    pooch.get_logger().setLevel("WARNING")  # its messages would break the progress bar
     pooch.retrieve(
         file.url,
         known_hash=f"sha256:{file.sha256}",
@@ -59,12 +59,14 @@ def _fetch(file: CheckpointFile, place: Path, progress: Progress | None) -> None
 
 
 def _stream(url: str, output: Path, progress: Progress | None) -> None:
-    """pooch's downloader, but for real byte counts and a connection that is closed on failure."""
+    """Replaces pooch's downloader: it reports bytes, and closes the connection on failure."""
     import requests
 
-    as_it_is = {"Accept-Encoding": "identity"}  # or Content-Length would be that of the compressed
+    uncompressed = {
+        "Accept-Encoding": "identity"
+    }  # otherwise Content-Length may be the compressed size
     with (
-        requests.get(url, stream=True, timeout=_TIMEOUT_S, headers=as_it_is) as response,
+        requests.get(url, stream=True, timeout=_TIMEOUT_S, headers=uncompressed) as response,
         output.open("wb") as file,
     ):
         response.raise_for_status()
@@ -81,13 +83,13 @@ def _unavailable(file: CheckpointFile, reason: str) -> WeightsUnavailable:
     place = _from_home(folder)
     there = f"; the {file.filename} in {place} has another SHA-256" if wrong else ""
     return WeightsUnavailable(
-        f"{file.filename} is not there: {reason}{there}",
+        f"{file.filename} cannot be had: {reason}{there}",
         expected=f"{file.filename} from {file.url}, SHA-256 {file.sha256 or 'unknown'}",
         next_step=f"put the file in {place}, or use --weights seeded for random weights",
     )
 
 
 def _from_home(path: Path) -> str:
-    """With ~ for the user's folder: the text ends up in bundles, which others read."""
+    """The path with ~ for the home folder: the text ends up in bundles, which others read."""
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

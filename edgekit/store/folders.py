@@ -1,7 +1,7 @@
-"""Files and folders that are there whole or not at all.
+"""Atomic files and folders: they are complete or absent.
 
-A folder is filled beside its final place under a hidden name and renamed. What a killed process
-(SIGKILL, power) leaves behind is swept by the next writer once it is a day old.
+A folder is filled under a hidden name beside its final place and then renamed. If a process is
+killed (SIGKILL, power cut), the next writer removes its hidden folder once that is a day old.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _ABANDONED_AFTER_S = 24 * 3600
 
 @contextmanager
 def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
-    """A folder to fill; it takes the place of `final` when the block ends without an error.
+    """A folder to fill. It takes the place of `final` when the block ends without an error.
 
-    An existing `final` stays as it is until the new folder is whole. On any exception,
-    KeyboardInterrupt included, the new folder is removed and the old one is untouched.
+    An existing `final` stays until the new folder is complete. On any exception, including
+    KeyboardInterrupt, the new folder is removed and the old one stays.
 
     Raises:
         BadInput: `final` exists and `replace` is false; it is a file, or a folder with content
@@ -41,7 +41,7 @@ def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def require_replaceable(final: Path, *, replace: bool) -> None:
-    """Ask before the work starts what `atomic_dir` would refuse at its end.
+    """Refuse before the work starts what `atomic_dir` would refuse at its end.
 
     Raises:
         BadInput: as `atomic_dir`.
@@ -53,26 +53,34 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
         is_dir = final.is_dir()
         is_bundle = is_dir and ((final / "manifest.json").is_file() or not any(final.iterdir()))
     except OSError as error:  # not permitted, or a name too long
-        raise BadInput(f"cannot write to {final}: {error.strerror}") from error
+        raise BadInput(
+            f"cannot write to {final}: {error.strerror}",
+            expected="a folder name that can be written",
+            next_step="choose another folder with --out",
+        ) from error
     if not is_dir:
-        raise BadInput(f"{final} is a file", expected="a folder to write, or a name not in use")
+        raise BadInput(
+            f"{final} is a file",
+            expected="a folder, or a name that is not in use",
+            next_step="choose another folder with --out",
+        )
     if not replace:
         raise BadInput(f"{final} exists already", next_step="add --force to replace it")
     if not is_bundle:
         raise BadInput(
             f"{final} is not a bundle (no manifest.json), so it is not replaced",
-            expected="a bundle, an empty folder, or a name not in use",
+            expected="a bundle, an empty folder, or a name that is not in use",
             next_step="choose another folder with --out",
         )
 
 
 def part_dir(final: Path, *, advice: str) -> Path:
-    """A new hidden folder beside `final`, to be renamed to it. Abandoned ones are swept.
+    """Make a hidden folder beside `final`, to be renamed to it, and remove abandoned ones.
 
     Raises:
-        BadInput: the parent cannot be made or written; `advice` is its next step.
+        BadInput: the parent cannot be made or written; `advice` is the next step of the error.
     """
-    part = _beside(final)
+    part = temporary_beside(final)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
@@ -82,18 +90,18 @@ def part_dir(final: Path, *, advice: str) -> Path:
             expected="a folder that can be written",
             next_step=advice,
         ) from error
-    for left in final.parent.glob(f".*{_TEMPORARY}"):
-        _sweep(left)
+    for leftover in final.parent.glob(f".*{_TEMPORARY}"):
+        _remove_abandoned(leftover)
     return part
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file (text as UTF-8); a reader sees the old content or the new, never a half.
+    """Write a file (text as UTF-8). A reader sees the old content or the new, never a part.
 
     Raises:
         BadInput: the file cannot be written there.
     """
-    part = _beside(path)
+    part = temporary_beside(path)
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
@@ -106,18 +114,22 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             part.unlink(missing_ok=True)
 
 
-def _beside(final: Path) -> Path:
+def temporary_beside(final: Path) -> Path:
+    """A hidden name beside `final`. If a process leaves it behind, it is removed after a day."""
     return final.with_name(f".{final.name}.{secrets.token_hex(4)}{_TEMPORARY}")
 
 
 def _put_in_place(part: Path, final: Path, *, replace: bool) -> None:
-    old = _beside(final)
+    old = temporary_beside(final)
     try:
         if replace and final.exists():
             final.rename(old)
         part.rename(final)
-    except OSError as error:  # for one: another export made it meanwhile
-        raise BadInput(f"cannot put {final} in its place: {error.strerror}") from error
+    except OSError as error:  # such as another export that made it meanwhile
+        raise BadInput(
+            f"cannot put {final} in its place: {error.strerror}",
+            next_step="repeat the command, or choose another folder with --out",
+        ) from error
     finally:
         if final.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -125,7 +137,7 @@ def _put_in_place(part: Path, final: Path, *, replace: bool) -> None:
             old.rename(final)
 
 
-def _sweep(left: Path) -> None:
+def _remove_abandoned(folder: Path) -> None:
     with suppress(OSError):
-        if time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
-            shutil.rmtree(left)
+        if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
+            shutil.rmtree(folder)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.bench.machine_peak import machine_peak, share_of_peak
-from edgekit.bench.picture import Dot, latency_picture
+from edgekit.benchmark.machine_peak import machine_peak, share_of_peak
+from edgekit.benchmark.picture import Dot, latency_picture
 from edgekit.records import Precision
 
 

@@ -1,4 +1,4 @@
-"""Turns, failures and figures, with workers that only keep a diary."""
+"""Turns, failures and figures, with workers that only record their calls."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.bench import Contestant, compare, rounds
-from edgekit.bench.figures import MANY, Task, timing_of
-from edgekit.bench.worker import Worker, WorkerFailed, peak_bytes, some_boxes
+from edgekit.benchmark import Contestant, compare, rounds
+from edgekit.benchmark.figures import MANY, Task, timing_of
+from edgekit.benchmark.worker import Worker, WorkerFailed, fixed_boxes, peak_bytes
 
 
 def contestant(name: str) -> Contestant:
@@ -17,16 +17,17 @@ def contestant(name: str) -> Contestant:
         name=name,
         kind="bundle",
         runtime="none 1",
+        execution="native",
         bytes=10,
         bundle=Path("nowhere"),
         decodes=name != "detector",
     )
 
 
-class Diarist:
-    """A worker that writes down its calls; "broken" cannot be loaded, "dies" fails at one task."""
+class RecordingWorker:
+    """Records its calls. "broken" cannot be loaded, "dies" fails at one task."""
 
-    diary: list[tuple[str, Task]] = []  # noqa: RUF012 - shared on purpose
+    calls: list[tuple[str, Task]] = []  # noqa: RUF012 - shared on purpose
 
     def __init__(self, contestant: Contestant, _: Path, *, threads: int) -> None:
         self.name, self.threads = contestant.name, threads
@@ -35,15 +36,15 @@ class Diarist:
         return self
 
     def __exit__(self, *_):
-        self.diary.append((f"{self.name} ends", None))
+        self.calls.append((f"{self.name} ends", None))
 
-    def loaded(self) -> float:
+    def wait_loaded(self) -> float:
         if self.name == "broken":
             raise WorkerFailed("its runtime is not installed")
         return 0.5
 
     def call(self, task: Task) -> float:
-        self.diary.append((self.name, task))
+        self.calls.append((self.name, task))
         if self.name == "dies" and task is Task.DECODER_MANY:
             raise WorkerFailed("its process ended with -9")
         return 0.1 if self.name == "quick" else 0.2
@@ -54,8 +55,8 @@ class Diarist:
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(rounds, "Worker", Diarist)
-    Diarist.diary = []
+    monkeypatch.setattr(rounds, "Worker", RecordingWorker)
+    RecordingWorker.calls = []
 
     def compared(*names: str, count: int = 3):
         return compare([contestant(name) for name in names], Path("p.jpg"), threads=2, rounds=count)
@@ -63,18 +64,18 @@ def run(monkeypatch):
     return compared
 
 
-def test_a_contestant_without_a_decoder_says_why_it_has_no_such_figures(run):
-    found = {figures.name: figures for figures in run("quick", "detector")}
-    assert [t.task for t in found["detector"].timings] == [Task.ENCODER, Task.PHOTO]
-    assert "no decoder" in found["detector"].left_out
-    assert found["detector"].missing is None
-    assert found["quick"].left_out is None
-    assert [t.task for t in found["quick"].timings] == list(Task)
+def test_a_contestant_without_a_decoder_says_why_decoding_was_not_timed(run):
+    figures_of = {figures.name: figures for figures in run("quick", "detector")}
+    assert [t.task for t in figures_of["detector"].timings] == [Task.ENCODER, Task.PHOTO]
+    assert "no decoder" in figures_of["detector"].left_out
+    assert figures_of["detector"].missing is None
+    assert figures_of["quick"].left_out is None
+    assert [t.task for t in figures_of["quick"].timings] == list(Task)
 
 
 def test_contestants_take_turns(run):
     run("quick", "slow")
-    encoder = [name for name, task in Diarist.diary if task is Task.ENCODER]
+    encoder = [name for name, task in RecordingWorker.calls if task is Task.ENCODER]
     assert encoder == ["quick", "slow"] * (3 + rounds.WARM_UP)
 
 
@@ -84,7 +85,7 @@ def test_a_slow_task_gets_few_rounds(run, monkeypatch):
     assert {timing.runs for timing in slow.timings} == {rounds.FEWEST}
 
 
-def test_figures_leave_the_warm_up_out(run):
+def test_warm_up_calls_are_not_counted(run):
     quick, slow = run("quick", "slow")
     assert quick.timing(Task.ENCODER).runs == 3
     assert slow.timing(Task.ENCODER).p50 == pytest.approx(2 * quick.timing(Task.ENCODER).p50)
@@ -92,22 +93,25 @@ def test_figures_leave_the_warm_up_out(run):
     assert (quick.load_s, quick.peak_bytes, quick.bytes) == (0.5, 1000, 10)
 
 
-def test_one_that_cannot_be_loaded_costs_the_others_nothing(run):
+def test_a_contestant_that_cannot_be_loaded_does_not_stop_the_others(run):
     broken, slow = run("broken", "slow")
     assert broken.missing == "its runtime is not installed"
     assert broken.timings == ()
     assert slow.timing(Task.PHOTO).runs == 3
 
 
-def test_one_that_fails_on_the_way_says_where(run):
+def test_a_contestant_that_fails_names_the_task(run):
     (dies,) = run("dies")
     assert dies.missing == f"{Task.DECODER_MANY}: its process ended with -9"
-    assert [task for _, task in Diarist.diary if task].count(Task.PHOTO) == 0
+    assert [task for _, task in RecordingWorker.calls if task].count(Task.PHOTO) == 0
 
 
-def test_every_process_is_ended(run):
+def test_every_process_ends(run):
     run("quick", "dies")
-    assert {name for name, task in Diarist.diary if task is None} == {"quick ends", "dies ends"}
+    assert {name for name, task in RecordingWorker.calls if task is None} == {
+        "quick ends",
+        "dies ends",
+    }
 
 
 def test_percentiles_and_throughput():
@@ -118,7 +122,7 @@ def test_percentiles_and_throughput():
 
 
 def test_boxes_lie_on_the_photo_and_have_an_area():
-    boxes = np.array(some_boxes(60, 100))
+    boxes = np.array(fixed_boxes(60, 100))
     assert boxes.shape == (MANY, 4)
     assert (boxes[:, :2] < boxes[:, 2:]).all()
     assert boxes.min() >= 0
@@ -126,12 +130,12 @@ def test_boxes_lie_on_the_photo_and_have_an_area():
     assert boxes[:, 3].max() <= 60
 
 
-def test_a_real_process_tells_why_it_failed():
+def test_a_real_process_reports_why_it_failed():
     with (
         Worker(contestant("gone"), Path("p.jpg"), threads=1) as worker,
         pytest.raises(WorkerFailed, match="nowhere"),
     ):
-        worker.loaded()
+        worker.wait_loaded()
 
 
 def test_memory_of_this_process():

@@ -32,8 +32,8 @@ import psutil
 
 import edgekit
 from edgekit import catalog, store
-from edgekit.bench import bundle_contestant, compare, pytorch_contestant
-from edgekit.bench.figures import Figures, Task, Timing
+from edgekit.benchmark import bundle_contestant, compare, pytorch_contestant
+from edgekit.benchmark.figures import Figures, Task, Timing
 from edgekit.lowering import obstacle
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate

@@ -48,7 +48,7 @@ from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
 from edgekit.stages.judging import CachedSession
-from edgekit.verify import verify_predictors
+from edgekit.verification import verify_predictors
 
 TEST_PHOTOS = Path(__file__).resolve().parents[3] / "shared/photos/instances.json"
 

@@ -1,3 +1,5 @@
+"""Image sets: those that ship, and photos that a user names."""
+
 from __future__ import annotations
 
 import json
@@ -37,7 +39,7 @@ def default() -> PhotoSet:
 
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The calibration folder where a test may damage it."""
+    """A copy of the calibration folder that a test may damage."""
     shutil.copytree(ROOT / "calibration", tmp_path / "_data" / "calibration")
     monkeypatch.setattr(tables, "_PACKAGE", tmp_path)
     return tmp_path / "_data" / "calibration"
@@ -51,7 +53,7 @@ def test_default_set(default: PhotoSet) -> None:
     assert all("flickr.com" in (photo.attribution or "") for photo in default.photos)
 
 
-def test_an_export_is_checked_on_what_nothing_is_calibrated_on(default: PhotoSet) -> None:
+def test_held_out_photos_are_those_not_calibrated_on(default: PhotoSet) -> None:
     held_out = {photo.path for photo in held_out_set().photos}
     calibrated = {photo.path for photo in calibration_set().photos}
     assert held_out
@@ -78,14 +80,14 @@ def test_default_set_is_varied(default: PhotoSet) -> None:
 
 
 def test_first_photo_shows_a_rounding_mistake(default: PhotoSet) -> None:
-    """Golden vectors are made from it."""
+    """Golden vectors are made from this photo."""
     width, height = size_of(default.photos[0])
     assert height > width
     assert 1024 * width / height % 1 >= 0.5
 
 
 def test_default_masks_are_where_their_boxes_are(default: PhotoSet) -> None:
-    """The whole set decodes without pycocotools, which a device does not have."""
+    """The whole set decodes without pycocotools, which devices lack."""
     for photo in default.photos:
         width, height = size_of(photo)
         for instance in photo.instances:
@@ -123,7 +125,7 @@ def test_damaged_set_is_refused(copied: Path, name: str, damage: str) -> None:
         image_set()
 
 
-def test_table_that_does_not_read(copied: Path) -> None:
+def test_invalid_table(copied: Path) -> None:
     table = copied / "default.toml"
     table.write_text(table.read_text() + "\n[extra]\n")
     with pytest.raises(BadInput, match=r"default\.toml: extra: unknown key"):
@@ -152,18 +154,18 @@ def test_a_set_may_be_a_folder_or_a_coco_file(copied: Path) -> None:
         ('path = "nowhere"', "no such file or folder"),
         ('set = "defualt"', "did you mean default"),
         ('set = "default"\ntake = 0', "take: must be at least 1"),
-        ('set = "default"\npath = "default"', "one of photos, set and path"),
+        ('set = "default"\npath = "default"', "exactly one of photos, set and path"),
         ("take = 3", "one of photos, set and path"),
-        ('set = "own"', "is the table itself"),
+        ('set = "own"', "names the table itself"),
     ],
 )
-def test_a_table_that_cannot_be_meant(copied: Path, lines: str, problem: str) -> None:
+def test_contradictory_table(copied: Path, lines: str, problem: str) -> None:
     (copied / "own.toml").write_text(f'name = "own"\n{lines}\n')
     with pytest.raises(BadInput, match=problem):
         calibration_set("own")
 
 
-def test_photos_of_the_users_own_to_calibrate_on(tmp_path: Path) -> None:
+def test_calibrating_on_own_photos(tmp_path: Path) -> None:
     for index in range(100):
         (tmp_path / f"{index:03}.jpg").write_bytes(b"")
     found = calibration_set(str(tmp_path))
@@ -199,7 +201,7 @@ def test_single_photo(tmp_path: Path) -> None:
     assert [photo.path for photo in photos_from(tmp_path / "photo").photos] == [tmp_path / "photo"]
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_no_photos(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=f"no photos in {tmp_path}"):
         photos_from(tmp_path)
     with pytest.raises(BadInput, match="no such file or folder"):
@@ -209,7 +211,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 def test_default_annotations_are_coco(default: PhotoSet) -> None:
-    """The set reads by the route that a user's own COCO file takes, in any order."""
+    """The set reads like a user's own COCO file, in any order."""
     found = photos_from(DEFAULT / "instances.json")
     assert {photo.id: photo for photo in found.photos} == {
         photo.id: photo for photo in default.photos

@@ -1,6 +1,7 @@
+"""Device profiles: those that ship, and errors in others."""
+
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from edgekit.catalog import tables, target, targets
 from edgekit.errors import BadInput, UnknownName
 from edgekit.records import Precision, Target
 
-# The profiles edgekit promises
+# The profiles that edgekit promises.
 NAMES = {
     "jetson-fp16",
     "jetson-int8",
@@ -44,7 +45,7 @@ gate = { mean_iou = 0.999, min_iou = 0.99 }
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A targets folder of its own, with one profile in it."""
+    """A targets folder with one profile."""
     (tmp_path / "_data" / "targets").mkdir(parents=True)
     monkeypatch.setattr(tables, "_PACKAGE", tmp_path)
     path = tmp_path / "_data" / "targets" / "board.toml"
@@ -52,7 +53,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_every_profile_of_the_design_is_there() -> None:
+def test_every_promised_profile_exists() -> None:
     assert {profile.name for profile in targets()} == NAMES
 
 
@@ -67,8 +68,8 @@ def test_profile(name: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt"])
-def test_versions_are_those_of_the_extra(runtime: str) -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+def test_versions_equal_those_of_the_extra(runtime: str) -> None:
+    extras = tables.tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
     extra = SpecifierSet(extras[runtime][0].removeprefix(runtime))
@@ -77,8 +78,8 @@ def test_versions_are_those_of_the_extra(runtime: str) -> None:
             assert SpecifierSet(profile.runtime_versions) == extra, profile.name
 
 
-def test_openvino_targets_say_their_precision() -> None:
-    """Without the hint OpenVINO takes bf16 on a CPU that has it."""
+def test_openvino_targets_set_their_precision() -> None:
+    """Without the hint, OpenVINO uses bf16 on a CPU that has it."""
     hints = {
         profile.name: profile.options.get("INFERENCE_PRECISION_HINT")
         for profile in targets()
@@ -146,11 +147,11 @@ def test_own_profile_is_read(board: Path) -> None:
         ("mean_iou = 0.999", "mean_iou = 99.9", "mean_iou <= 1"),
         ('"fp32"', '"fp64"', "board.toml: precision: "),
         ('"openvino"', '"openvivo"', "'openvivo' is none of onnxruntime, openvino"),
-        ('name = "board"', 'name = "plank"', "'plank', the file's name says 'board'"),
+        ('name = "board"', 'name = "plank"', "'plank', but the file is named 'board'"),
         ("memory_mb = 100", "memory_mb = 0", "memory_mb: must be at least 1"),
     ],
 )
-def test_profile_that_does_not_read(board: Path, line: str, changed: str, problem: str) -> None:
+def test_invalid_profile(board: Path, line: str, changed: str, problem: str) -> None:
     board.write_text(PROFILE.replace(line, changed, 1))
     for read in (targets, lambda: target("board")):
         with pytest.raises(BadInput) as caught:
@@ -164,7 +165,7 @@ def test_profile_that_is_not_text(board: Path) -> None:
         targets()
 
 
-def test_all_errors_of_all_files_at_once_and_only_the_own_file_for_one(board: Path) -> None:
+def test_targets_lists_the_errors_of_all_files(board: Path) -> None:
     (board.parent / "a.toml").write_text(PROFILE.replace("opset = 20", "opset = true\nx = 1"))
     (board.parent / "b.toml").write_text("")
     with pytest.raises(BadInput) as caught:

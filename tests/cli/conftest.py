@@ -1,4 +1,4 @@
-"""The command line as a user meets it, over a small bundle whose graphs are stand-ins."""
+"""The command line over a small bundle whose graphs are stand-ins."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ from edgekit import catalog, pipeline, store
 from edgekit.cli import app
 from edgekit.models import registry
 from edgekit.pack import make_manifest
-from edgekit.records import Artifact, Bundle, Execution, Gate, Role, TensorSpec, WeightsSource
+from edgekit.records import (
+    NATIVE,
+    Artifact,
+    Bundle,
+    Execution,
+    Gate,
+    Role,
+    TensorSpec,
+    WeightsSource,
+)
 from edgekit.runtime import opening
-from edgekit.verify import PromptKind, PromptResult, Trial, Verdict, judged
+from edgekit.verification import PromptKind, PromptResult, Trial, Verdict, judge
 
 Run = Callable[..., Result]
 
@@ -53,7 +62,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def detector(tmp_path: Path) -> Path:
-    """As `bundle`, of a model that finds all objects with one graph."""
+    """As `bundle`, for a model that finds all objects with one graph."""
     return _bundle(tmp_path, "fastsam_s", (Role.ENCODER,))
 
 
@@ -73,7 +82,7 @@ def _bundle(tmp_path: Path, model: str, roles: tuple[Role, ...]) -> Path:
 
 @pytest.fixture
 def left_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the prompt, the decoder answers with the photo's left half."""
+    """The decoder answers every prompt with the photo's left half."""
 
     def opened(artifact, *_, **__):
         return Half() if artifact.role is Role.DECODER else Blind()
@@ -83,7 +92,7 @@ def left_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A detector's graph that finds the photo's left half, and with less certainty the right."""
+    """A detector's graph that finds the photo's left half and, with a lower score, the right."""
 
     class Halves:
         def run(self, _):
@@ -100,21 +109,20 @@ def two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def verdict() -> Callable[..., Verdict]:
-    """`verdict(iou, ...)`: what verifying prompts with these IoUs would give."""
+    """`verdict(iou, ...)`: the verdict on prompts with these IoUs."""
 
-    def make(*ious: float, how: str = "native") -> Verdict:
+    def make(*ious: float, execution: Execution = NATIVE) -> Verdict:
         gate = Gate(mean_iou=0.999, min_iou=0.99)
-        execution = Execution(how=how)
-        return judged([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
+        return judge([_result(iou) for iou in ious], gate=gate, photos=1, execution=execution)
 
     return make
 
 
 @pytest.fixture
 def exports(monkeypatch: pytest.MonkeyPatch, bundle: Path):
-    """Replace the pipeline's export: `exports(verdict_or_error)` sets what comes of each target.
+    """Replace the pipeline's export: `exports(target=verdict_or_error)` sets each outcome.
 
-    Returns the list of requests it was called with.
+    Returns the list of requests that export receives.
     """
 
     def answer(**by_target: Verdict | Exception | None) -> list[pipeline.ExportRequest]:

@@ -1,4 +1,4 @@
-"""Every mistake of the issue's "Bad input" list: one clear message and the right exit code."""
+"""Bad input of every kind gives one clear message and the right exit code."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def change_manifest(bundle: Path, change) -> None:
 # --- photos ---------------------------------------------------------------------------------------
 
 
-def test_a_photo_that_is_no_image(run, bundle, tmp_path, left_half):
+def test_a_photo_that_is_not_an_image(run, bundle, tmp_path, left_half):
     text = tmp_path / "notes.txt"
     text.write_text("not a picture")
     refused(run("predict", bundle, text, "--point", "1,1"), "notes.txt", "not an image")
 
 
-def test_a_photo_that_is_cut_short(run, bundle, photo, left_half):
+def test_a_truncated_photo(run, bundle, photo, left_half):
     photo.write_bytes(photo.read_bytes()[:60])
     refused(run("predict", bundle, photo, "--point", "1,1"), "photo.png", "Expected:")
 
 
 def test_a_photo_that_is_not_there(run, bundle, left_half):
-    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "not there")
+    refused(run("predict", bundle, "nowhere.jpg", "--point", "1,1"), "nowhere.jpg", "no such file")
 
 
 def test_a_folder_instead_of_a_photo(run, bundle, tmp_path, left_half):
@@ -56,11 +56,11 @@ def test_a_folder_without_photos(run, bundle, tmp_path):
     refused(run("verify", bundle, "--photos", tmp_path / "empty"), "empty", "no photos")
 
 
-def test_photos_that_are_not_there(run, bundle):
+def test_a_missing_folder_of_photos(run, bundle):
     refused(run("verify", bundle, "--photos", "nowhere"), "nowhere")
 
 
-def test_a_coco_file_that_is_none(run, bundle, tmp_path):
+def test_a_malformed_coco_file(run, bundle, tmp_path):
     file = tmp_path / "instances.json"
     file.write_text("[1, 2")
     refused(run("verify", bundle, "--photos", file), "instances.json")
@@ -104,7 +104,7 @@ def test_prompts(run, bundle, photo, left_half, prompt, words):
     [
         (("--point", "5,5", "--box", "1,1,9,9"), ("points and a box", "Expected: points or a box")),
         (("--point", "5,5", "--multimask"), ("does not take multimask",)),
-        (("--multimask",), ("no several masks",)),
+        (("--multimask",), ("there is no prompt",)),
         (("--text", "the black dog"), ("no text as a prompt", "CLIP")),
         (("--point", "500,10"), ("outside",)),
     ],
@@ -113,7 +113,7 @@ def test_what_a_detector_does_not_take(run, detector, photo, two_halves, options
     refused(run("predict", detector, photo, *options), *words)
 
 
-def test_a_graph_too_many(run, detector):
+def test_a_graph_that_a_detector_does_not_have(run, detector):
     def copy(manifest):
         manifest["artifacts"].append({**manifest["artifacts"][0], "role": "decoder"})
 
@@ -121,7 +121,7 @@ def test_a_graph_too_many(run, detector):
     refused(run("inspect", detector), "one encoder is needed, and no other graph")
 
 
-def test_a_detectors_rules_that_cannot_be_meant(run, detector):
+def test_impossible_rules_of_a_detector(run, detector):
     def change(manifest):
         manifest["client"]["objects"] |= {"overlap": 2.0, "most": 10**9}
         manifest["client"]["preprocessing"]["fill"] = 300
@@ -130,14 +130,14 @@ def test_a_detectors_rules_that_cannot_be_meant(run, detector):
     refused(run("inspect", detector), "overlap and whole", "objects.most", "preprocessing.fill")
 
 
-def test_rules_of_a_wrong_type_are_told_of_the_right_kind_of_model(run, detector):
+def test_a_rule_of_a_wrong_type_is_located_in_the_right_record(run, detector):
     change_manifest(detector, lambda manifest: manifest["client"]["objects"].update(most="many"))
     result = run("inspect", detector)
     refused(result, "client.objects.most: ")
     assert "prompts" not in result.stderr
 
 
-def test_a_prompt_outside_the_photo_is_told_before_the_bundle_is_opened(run, photo):
+def test_a_prompt_outside_the_photo_is_refused_before_the_bundle_is_opened(run, photo):
     refused(run("predict", "nowhere", photo, "--point", "500,10"), "outside")
 
 
@@ -153,13 +153,13 @@ def test_an_unknown_target_suggests_the_nearest(run, command):
     refused(run(*command, "x86-fp23"), "x86-fp23", "did you mean x86-fp32")
 
 
-def test_one_unknown_target_among_several_is_told_before_any_work(run, exports):
+def test_one_unknown_target_of_several_is_refused_before_any_work(run, exports):
     requests = exports(x86_fp32=None)
     refused(run("export", "nanosam", "-t", "x86-fp32", "-t", "x86-fp23"), "x86-fp23")
     assert requests == []
 
 
-def test_a_model_of_a_bundle_that_nobody_knows(run, bundle):
+def test_an_unknown_model_in_a_bundle(run, bundle):
     change_manifest(bundle, lambda manifest: manifest.update(model="nanosaw"))
     refused(run("verify", bundle), "nanosaw", "nanosam")
 
@@ -168,7 +168,7 @@ def test_a_model_of_a_bundle_that_nobody_knows(run, bundle):
 
 
 @pytest.mark.parametrize("change", [{"precisions": ()}, {"oldest_opset": 99}])
-def test_a_target_whose_turn_has_not_come(run, tmp_path, monkeypatch, change):
+def test_a_target_that_edgekit_cannot_make(run, tmp_path, monkeypatch, change):
     row = replace(runtimes.runtime_row("openvino"), **change)
     monkeypatch.setattr(runtimes, "RUNTIMES", {**runtimes.RUNTIMES, "openvino": row})
     result = run("export", "nanosam", "--target", "x86-fp32", "--out", tmp_path)
@@ -204,7 +204,7 @@ def test_verify_without_torch_names_the_extra(run, bundle, left_half):
 
 @pytest.fixture
 def without_torch(monkeypatch):
-    """A device: no torch, and none of our modules that were imported with it."""
+    """A device without torch; modules of edgekit that imported it are unloaded."""
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.startswith("edgekit.models.")]:
         if "torch" in vars(sys.modules[name]):
@@ -214,7 +214,7 @@ def without_torch(monkeypatch):
 # --- weights --------------------------------------------------------------------------------------
 
 
-def test_weights_that_are_not_there(run, tmp_path):
+def test_missing_weights(run, tmp_path):
     result = run("export", "nanosam", "-t", "x86-fp32", "--weights", "no.pt", "--out", tmp_path)
     refused(result, "no.pt", "official, bundled, seeded")
 
@@ -232,7 +232,7 @@ OPENS_A_BUNDLE = pytest.mark.parametrize("command", ["inspect", "verify", "predi
 
 @pytest.fixture
 def opened(run, bundle, photo):
-    """The result of a command that reads the bundle."""
+    """`opened(command)`: the result of a command that reads the bundle."""
     more = {"predict": (photo, "--point", "5,5")}
     return lambda command: run(command, bundle, *more.get(command, ()))
 
@@ -276,29 +276,29 @@ def test_a_manifest_that_does_not_parse(opened, bundle, command):
 
 
 @OPENS_A_BUNDLE
-def test_a_manifest_of_the_future(opened, bundle, command):
+def test_a_manifest_with_a_newer_schema(opened, bundle, command):
     change_manifest(bundle, lambda manifest: manifest.update(schema=99))
     refused(opened(command), "schema 99", "Expected: schema 2")
 
 
-def test_a_folder_that_is_no_bundle(run, tmp_path):
+def test_a_folder_that_is_not_a_bundle(run, tmp_path):
     refused(run("inspect", tmp_path), "no manifest.json", "edgekit export")
 
 
-def test_a_bundle_that_is_not_there(run):
+def test_a_missing_bundle(run):
     refused(run("verify", "nowhere"), "nowhere", "no such folder")
 
 
 # --- where to write -------------------------------------------------------------------------------
 
 
-def test_an_existing_bundle_is_not_replaced_unasked(run, bundle):
+def test_an_existing_bundle_is_not_replaced_without_force(run, bundle):
     out = bundle.parent
     result = run("export", "nanosam", "-t", "x86-fp32", "--out", out, "--weights", "seeded")
     refused(result, "exists already", "--force")
 
 
-def test_a_folder_that_is_no_bundle_is_never_replaced(run, tmp_path):
+def test_a_folder_that_is_not_a_bundle_is_never_replaced(run, tmp_path):
     precious = tmp_path / "nanosam-x86-fp32" / "thesis.tex"
     precious.parent.mkdir()
     precious.write_text("years of work")
@@ -310,27 +310,27 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(run, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"), [("mask.mp4", ("picture format", "mask.png")), ("no/mask.png", ("mkdir",))]
 )
-def test_a_picture_that_cannot_be_written(run, bundle, photo, left_half, name, words):
+def test_an_unwritable_picture(run, bundle, photo, left_half, name, words):
     refused(run("predict", bundle, photo, "--point", "5,5", "--out", name), *words)
 
 
-def test_a_comparison_that_cannot_be_written_is_told_before_the_work(run, bundle):
+def test_an_unwritable_comparison_is_refused_before_the_work(run, bundle):
     refused(run("verify", bundle, "--picture", "worst.txt"), "picture format", "worst.png")
 
 
 @pytest.mark.parametrize(("name", "words"), [("no/figures.json", ("mkdir",)), (".", ("folder",))])
-def test_figures_that_cannot_be_written_are_told_before_the_work(run, bundle, name, words):
+def test_an_unwritable_json_file_is_refused_before_the_work(run, bundle, name, words):
     refused(run("verify", bundle, "--json", name), *words)
 
 
 @pytest.mark.parametrize("value", ["nan", "1.5", "-0.1", "high"])
-def test_a_minimum_iou_that_is_none(run, bundle, value):
+def test_an_invalid_minimum_iou(run, bundle, value):
     result = run("verify", bundle, "--min-iou", value)
     assert result.exit_code == 2
     assert "--min-iou" in result.stderr
 
 
-def test_usage_mistakes_are_told_by_typer(run):
+def test_usage_errors(run):
     for mistake in (("export", "nanosam"), ("export",), ("--colour",), ("exprot",)):
         result = run(*mistake)
         assert result.exit_code == 2

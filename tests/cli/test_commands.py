@@ -1,4 +1,4 @@
-"""What each command prints when all is well, and how it ends."""
+"""What each command prints, and its exit code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,27 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgekit import __version__, pipeline
+from edgekit.benchmark.figures import Figures, Task, timing_of
 from edgekit.catalog import runtimes
 from edgekit.cli import app
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
-from edgekit.records import Gate
-from edgekit.verify import not_run
+from edgekit.records import Execution, Gate
+from edgekit.verification import not_run
 
+COMMANDS = (
+    "models",
+    "detect",
+    "targets",
+    "export",
+    "verify",
+    "predict",
+    "inspect",
+    "bench",
+    "evaluate",
+    "train",
+    "doctor",
+    "cache",
+)
 NANOSAM = ("export", "nanosam", "-t", "x86-fp32")
 
 
@@ -39,7 +54,7 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("models", "targets", "export", "verify", "predict", "inspect"):
+    for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
 
 
@@ -47,8 +62,8 @@ def test_version(run):
     assert run("--version").stdout == f"edgekit {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["models", "targets", "export", "verify", "predict", "inspect"])
-def test_every_command_explains_itself(run, command):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
@@ -66,7 +81,7 @@ def test_models(run):
     assert listed[0]["forms"] == ["state dict", "safetensors", "onnx"]
 
 
-def test_models_tell_only_of_targets_that_were_run_and_passed(run, monkeypatch):
+def test_models_lists_only_targets_that_passed(run, monkeypatch):
     from edgekit.models import verified
 
     def outcome(target: str, **figures) -> verified.Verification:
@@ -91,7 +106,7 @@ def test_models_tell_only_of_targets_that_were_run_and_passed(run, monkeypatch):
     shown = run("models", "mobilesam").stdout
     for told in (
         "x86-fp32: passed, IoU mean 0.9980, min 0.9900 (native, seeded weights",
-        "x86-int8: exported and ran, but random weights do not tell, IoU mean 0.6000",
+        "x86-int8: exported and ran; random weights show no more, IoU mean 0.6000",
         "android-int8: failed, IoU mean 0.6000, min 0.1000",
         "iphone-fp16: passed, IoU mean 0.9980, min 0.9900 (emulated",
         "android-fp32: failed, no",
@@ -111,7 +126,7 @@ def test_one_model_in_full(run):
     assert run("models", "edgesamm").exit_code == 2
 
 
-def test_targets_say_what_can_be_done_here(run, monkeypatch):
+def test_targets_says_what_can_be_made_and_how_it_runs(run, monkeypatch):
     row = replace(runtimes.runtime_row("coreml"), precisions=())
     monkeypatch.setattr(runtimes, "RUNTIMES", {**runtimes.RUNTIMES, "coreml": row})
     shown = run("targets").stdout
@@ -165,7 +180,9 @@ def test_predict_as_json(run, bundle, photo, left_half):
     assert told["picture"] is None
 
 
-def test_a_detector_is_prompted_or_gives_everything(run, detector, photo, two_halves, tmp_path):
+def test_a_detector_answers_prompts_or_returns_everything(
+    run, detector, photo, two_halves, tmp_path
+):
     out = tmp_path / "all.png"
     told = json.loads(run("predict", detector, photo, "--json", "--out", out).stdout)
     assert [mask["area_px"] for mask in told["masks"]] == [80 * 120] * 2
@@ -183,7 +200,7 @@ def test_many_objects_are_not_all_listed(run, detector, photo, two_halves, monke
     assert "0.800" not in result.stdout
 
 
-def test_predict_tells_what_must_not_be_overlooked(run, detector, photo, two_halves):
+def test_predict_prints_warnings(run, detector, photo, two_halves):
     result = run("predict", detector, photo, "--point", "20,20")
     assert "AGPL-3.0" in result.stderr
     assert "random weights" in result.stderr
@@ -192,7 +209,7 @@ def test_predict_tells_what_must_not_be_overlooked(run, detector, photo, two_hal
 # --- export ---------------------------------------------------------------------------------------
 
 
-def test_export_passes_every_option_on(run, exports, verdict, tmp_path):
+def test_export_passes_its_options_to_the_pipeline(run, exports, verdict, tmp_path):
     requests = exports(x86_fp32=None)
     weights = ("--weights", "a.onnx", "--weights", "b.pt")
     result = run(*NANOSAM, *weights, "--out", tmp_path, "--force", "--no-verify")
@@ -210,13 +227,19 @@ def test_export_passes_every_option_on(run, exports, verdict, tmp_path):
     assert f"edgekit verify {tmp_path}/nanosam-x86-fp32" in result.stdout
 
 
-def test_export_by_default_verifies_replaces_nothing_and_writes_to_dist(run, exports, verdict):
+def test_export_passes_int8_options_to_the_pipeline(run, exports):
+    requests, photos = exports(x86_int8=None), "my_photos"
+    run("export", "nanosam", "-t", "x86-int8", "--float-fallback", "--calibration", photos)
+    assert (requests[0].float_fallback, requests[0].calibration) == (True, photos)
+
+
+def test_export_defaults(run, exports, verdict):
     requests = exports(x86_fp32=verdict(1.0))
     run(*NANOSAM)
     assert requests == [pipeline.ExportRequest(model="nanosam", target="x86-fp32")]
 
 
-def test_export_shows_the_verification_and_ends_well(run, exports, verdict):
+def test_export_prints_the_verdict(run, exports, verdict):
     exports(x86_fp32=verdict(1.0, 0.9995))
     result = run(*NANOSAM)
     assert result.exit_code == 0
@@ -224,7 +247,7 @@ def test_export_shows_the_verification_and_ends_well(run, exports, verdict):
         assert word in result.stdout
 
 
-def test_the_gate_failing_is_exit_code_1_and_explained(run, exports, verdict):
+def test_a_failed_gate_is_explained_and_has_exit_code_1(run, exports, verdict):
     exports(x86_fp32=verdict(1.0, 0.25))
     result = run(*NANOSAM)
     assert result.exit_code == 1
@@ -232,7 +255,7 @@ def test_the_gate_failing_is_exit_code_1_and_explained(run, exports, verdict):
         assert word in result.stdout
 
 
-def test_not_run_is_exit_code_3(run, exports):
+def test_not_run_has_exit_code_3(run, exports):
     exports(x86_fp32=not_run("no such runtime here", gate=Gate(mean_iou=0.9, min_iou=0.9)))
     result = run(*NANOSAM)
     assert result.exit_code == 3
@@ -250,7 +273,7 @@ def test_stages_and_warnings_go_to_stderr(run, exports, verdict):
     assert told["verdict"]["passed"] is True
 
 
-def test_a_terminal_sees_live_stages_and_the_warning(run, exports, verdict):
+def test_a_terminal_shows_live_stages_and_warnings(run, exports, verdict):
     exports(x86_fp32=verdict(1.0))
     result = run(*NANOSAM, env={"FORCE_COLOR": "1", "TTY_INTERACTIVE": "1"})
     for word in ("✓", "weights", "verify", "WARNING", "the stand-in was taken"):
@@ -268,7 +291,7 @@ def test_several_targets_and_one_that_cannot_be_made(run, exports, verdict):
     assert made["verdict"]["passed"] is True
 
 
-def test_a_target_named_twice_is_made_once(run, exports, verdict):
+def test_a_repeated_target_is_exported_once(run, exports, verdict):
     requests = exports(x86_fp32=verdict(1.0))
     run(*NANOSAM, "-t", "x86-fp32")
     assert len(requests) == 1
@@ -279,13 +302,13 @@ def test_a_target_named_twice_is_made_once(run, exports, verdict):
 
 @pytest.fixture
 def verifies(monkeypatch):
-    """Replace the pipeline's verify by one that gives this verdict; returns its calls."""
+    """Replace the pipeline's verify by one that gives this verdict; returns its requests."""
 
     def answer(verdict):
         calls = []
 
-        def verify(path, *, photos, weights, min_iou, report):
-            calls.append((path, photos, weights, min_iou))
+        def verify(request, *, report):
+            calls.append(request)
             return verdict
 
         monkeypatch.setattr(pipeline, "verify", verify)
@@ -294,15 +317,20 @@ def verifies(monkeypatch):
     return answer
 
 
-def test_verify_passes_every_option_on(run, verifies, verdict):
+def test_verify_passes_its_options_to_the_pipeline(run, verifies, verdict):
     calls = verifies(verdict(1.0))
     run("verify", "b", "--photos", "p", "--weights", "seeded", "--min-iou", "0.5")
     run("verify", "b")
-    assert calls == [(Path("b"), Path("p"), ("seeded",), 0.5), (Path("b"), None, (), None)]
+    assert calls == [
+        pipeline.VerifyRequest(
+            bundle=Path("b"), photos=Path("p"), weights=("seeded",), min_iou=0.5
+        ),
+        pipeline.VerifyRequest(bundle=Path("b")),
+    ]
 
 
 @pytest.mark.parametrize(("iou", "code", "word"), [(1.0, 0, "PASSED"), (0.5, 1, "FAILED")])
-def test_verify_ends_with_the_gate(run, verifies, verdict, iou, code, word):
+def test_the_exit_code_of_verify_is_that_of_the_gate(run, verifies, verdict, iou, code, word):
     verifies(verdict(iou))
     result = run("verify", "b")
     assert result.exit_code == code
@@ -317,17 +345,90 @@ def test_verify_writes_json_to_a_file(run, verifies, verdict, tmp_path):
     assert "FAILED" in result.stdout
 
 
-def test_verify_writes_json_to_stdout_and_nothing_else(run, verifies, verdict):
+def test_verify_writes_only_json_to_stdout(run, verifies, verdict):
     verifies(verdict(1.0))
     result = run("verify", "b", "--json", "-")
     assert json.loads(result.stdout)["passed"] is True
     assert "PASSED" in result.stderr
 
 
+def test_verify_names_the_stand_in(run, verifies, verdict):
+    stand_in = Execution(how="emulated", by="ONNX Runtime 1.24.1", reason="there is no GPU")
+    for iou, outcome in ((1.0, "PASSED"), (0.5, "FAILED")):
+        verifies(verdict(iou, execution=stand_in))
+        shown = run("verify", "b").stdout
+        assert "1 photo, emulated by ONNX Runtime 1.24.1" in shown
+        assert f"{outcome} (emulated by ONNX Runtime 1.24.1; gate: " in shown
+        assert "Emulated because there is no GPU." in shown
+
+
+# --- bench and doctor -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake_bench(monkeypatch):
+    """Replace the pipeline's bench: an OpenVINO bundle ran natively, a TensorRT one did not."""
+    rows = (("x86-fp32", "openvino 2026.1", "native"), ("jetson-fp16", "tensorrt", EMULATED))
+    figures = tuple(
+        Figures(
+            name=f"nanosam-{target}",
+            runtime=runtime,
+            execution=execution,
+            bytes=10**6,
+            timings=tuple(timing_of(task, [0.1, 0.2]) for task in Task),
+        )
+        for target, runtime, execution in rows
+    )
+    iou = {row.name: 0.99 for row in figures}
+    outcome = pipeline.Bench(figures=figures, cpu="a CPU", threads=2, rounds=2, iou=iou)
+
+    def bench(request, *, report):
+        return outcome
+
+    monkeypatch.setattr(pipeline, "bench", bench)
+
+
+EMULATED = "emulated by ONNX Runtime 1.24.1"
+
+
+def test_every_row_of_bench_says_what_ran(run, fake_bench):
+    rows = [line for line in run("bench", "b").stdout.splitlines() if "nanosam-" in line]
+    assert len(rows) == 2 * (len(Task) + 1)
+    assert all(EMULATED in row for row in rows if "jetson" in row)
+    assert all(" native " in row for row in rows if "x86" in row)
+    listed = json.loads(run("bench", "b", "--json").stdout)["figures"]
+    assert [row["execution"] for row in listed] == ["native", EMULATED]
+
+
+def test_the_plot_of_bench_says_what_ran(run, fake_bench, tmp_path, monkeypatch):
+    names = []
+
+    def draw(dots, *, title):
+        names.extend(dot.name for dot in dots)
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr("edgekit.benchmark.picture.latency_picture", draw)
+    assert run("bench", "b", "--plot", tmp_path / "plot.png").exit_code == 0
+    assert names == ["nanosam-x86-fp32 (native)", f"nanosam-jetson-fp16 ({EMULATED})"]
+
+
+def test_doctor_says_what_can_be_made_and_how_it_runs(run, monkeypatch):
+    monkeypatch.setattr("edgekit.doctor.diagnosis.load_failure", lambda _: None)
+    shown = run("doctor").stdout
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert "ready" in rows["openvino"]
+    assert "native" in rows["openvino"]
+    assert "emulated by ONNX Runtime" in rows["tensorrt"]
+    listed = {row["name"]: row for row in json.loads(run("doctor", "--json").stdout)["runtimes"]}
+    target = listed["tensorrt"]["targets"][0]
+    assert target["runs_here"].startswith("emulated by ONNX Runtime")
+    assert target["export"] == "ready"
+
+
 # --- how a command ends ---------------------------------------------------------------------------
 
 
-def test_every_error_ends_with_its_own_code(run, exports):
+def test_every_error_has_its_exit_code(run, exports):
     error = RuntimeMissing("no runtime", expected="one", next_step="pip install it")
     exports(x86_fp32=error)
     result = run(*NANOSAM)
@@ -335,7 +436,7 @@ def test_every_error_ends_with_its_own_code(run, exports):
     assert result.stderr.endswith("error: no runtime\nExpected: one\nNext: pip install it\n")
 
 
-def test_a_defect_of_ours_keeps_its_traceback(exports):
+def test_a_defect_keeps_its_traceback(exports):
     exports(x86_fp32=ZeroDivisionError("ours"))
     result = CliRunner().invoke(app, list(NANOSAM))
     assert isinstance(result.exception, ZeroDivisionError)
@@ -348,19 +449,19 @@ def test_a_defect_of_ours_keeps_its_traceback(exports):
         FileNotFoundError(2, "No such file", "x"),
     ],
 )
-def test_other_errors_of_these_kinds_are_defects_too(exports, defect):
+def test_other_import_and_file_errors_are_defects(exports, defect):
     exports(x86_fp32=defect)
     assert CliRunner().invoke(app, list(NANOSAM)).exception is defect
 
 
-def test_no_rights_to_write_is_no_traceback(run, exports):
+def test_a_permission_error_is_one_message(run, exports):
     exports(x86_fp32=PermissionError(13, "Permission denied", "/somewhere/dist"))
     result = run(*NANOSAM)
     assert result.exit_code == 2
     assert "error: Permission denied: /somewhere/dist" in result.stderr
 
 
-def test_no_exit_code_but_those_of_the_design():
+def test_exit_codes():
     def codes(of: type[EdgekitError]) -> set[int]:
         return {of.exit_code}.union(*(codes(child) for child in of.__subclasses__()))
 
@@ -368,7 +469,7 @@ def test_no_exit_code_but_those_of_the_design():
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_is_one_line_and_the_signals_exit_code(sent, code):
+def test_an_interruption_prints_one_line_and_exits_with_the_signals_code(sent, code):
     program = (
         "import sys, time\n"
         "from edgekit import pipeline\n"
@@ -387,4 +488,4 @@ def test_an_interruption_is_one_line_and_the_signals_exit_code(sent, code):
         os.kill(process.pid, sent)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
-    assert stderr.strip() == "Interrupted: nothing half-written was left behind."
+    assert stderr.strip() == "Interrupted. No incomplete files were left behind."

@@ -1,4 +1,4 @@
-"""`edgekit detect` says what a file is, what it could be as well, and what to type next."""
+"""`edgekit detect` names the models that fit a file, and the next command."""
 
 import json
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory):
-    """A decoder without an encoder, which is that of many models."""
+    """A decoder alone; many models have the same one."""
     from edgekit.models.sam import SamDecoder
 
     path = tmp_path_factory.mktemp("weights") / "decoder.pt"
@@ -40,7 +40,7 @@ def test_a_whole_model_names_the_next_command(run, tmp_path):
     assert f"edgekit export mobilesam --target NAME --weights {path}" in shown
 
 
-def test_nothing_there(run, tmp_path):
+def test_a_missing_file(run, tmp_path):
     missing = run("detect", tmp_path / "absent.pt")
     assert missing.exit_code == 2
     assert "no checkpoint file" in missing.output

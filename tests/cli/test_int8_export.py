@@ -1,4 +1,4 @@
-"""INT8 of NanoSAM through the command line: from real photos, and from a photo that misleads."""
+"""INT8 of NanoSAM through the command line, calibrated on real photos and on a black one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("openvino")
 EXPORT = ("export", "nanosam", "--target", "x86-int8", "--weights", "bundled")
 FLOAT_BYTES = 63.3e6
-"""Of the encoder's weights in float32."""
+"""Size of the encoder's weights in float32."""
 
 
-def test_calibrated_on_photos_it_meets_the_gate_on_another(run, tmp_path):
+def test_int8_calibrated_on_photos_meets_the_gate_on_another(run, tmp_path):
     run(*EXPORT, "--out", tmp_path, "--no-verify", "--force")
     bundle = tmp_path / "nanosam-x86-int8"
     assert (bundle / "encoder.bin").stat().st_size < 0.3 * FLOAT_BYTES
@@ -32,7 +32,7 @@ def test_calibrated_on_photos_it_meets_the_gate_on_another(run, tmp_path):
     assert verdict["overall"]["mean_iou"] >= 0.96
 
 
-def test_calibrated_in_the_dark_it_fails_and_says_where(run, tmp_path):
+def test_int8_calibrated_in_the_dark_fails_and_says_where(run, tmp_path):
     dark = tmp_path / "dark"
     dark.mkdir()
     Image.new("RGB", (640, 480), (2, 2, 2)).save(dark / "night.png")
@@ -43,7 +43,7 @@ def test_calibrated_in_the_dark_it_fails_and_says_where(run, tmp_path):
         "First block to diverge",
         "Likely cause",
         "Worst kind of prompt",
-        "--precision auto",
+        "--float-fallback",
     ):
         assert words in said
     assert (tmp_path / "nanosam-x86-int8-mismatch.png").is_file()

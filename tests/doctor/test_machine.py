@@ -1,4 +1,4 @@
-"""What is read of the hardware."""
+"""Reading the hardware."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def test_figures_are_plausible(tmp_path):
     assert bool(found.gpus) != bool(found.no_gpu)
 
 
-def test_disk_of_a_folder_that_will_be_made(tmp_path):
+def test_disk_of_a_folder_that_does_not_exist_yet(tmp_path):
     assert machine.free_disk_mb(tmp_path / "not" / "yet") > 0
 
 
-def test_features_are_those_of_the_flags(monkeypatch):
+def test_cpu_features_come_from_the_flags(monkeypatch):
     monkeypatch.setattr(machine, "_cpu_info", lambda: {"flags": "sse avx2 avx512_vnni foo"})
     assert machine._cpu_features() == ("avx2", "avx512_vnni")
 

@@ -1,4 +1,4 @@
-"""Which packages are found missing, out of bounds, bad or broken."""
+"""Packages that are missing, out of bounds, known to be bad, or built for another CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 from edgekit import catalog
-from edgekit.doctor import diagnose, packages, preflight
+from edgekit.doctor import diagnose, native_modules, packages, preflight
 from edgekit.errors import BadInput, RuntimeMissing
 
 VERSIONS = {"numpy": "2.3.5", "coremltools": "9.0", "tensorrt": "10.3.0"}
@@ -58,26 +58,85 @@ def test_a_version_known_to_be_bad(versions):
     assert problem_of("tensorrt") is None
 
 
-def test_imports_that_work_fail_and_die(tmp_path, monkeypatch):
+def test_whole_imports_that_work_fail_and_die(tmp_path, monkeypatch):
     (tmp_path / "works_well.py").write_text("")
     (tmp_path / "fails.py").write_text("raise ImportError('libfoo.so: cannot open')")
     (tmp_path / "dies.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert packages.import_failure("works-well") is None
-    assert "libfoo.so: cannot open" in packages.import_failure("fails")
-    assert "signal 4" in packages.import_failure("dies")
+    assert native_modules.load_failure("works-well") is None
+    assert "libfoo.so: cannot open" in native_modules.load_failure("fails")
+    assert "signal 4" in native_modules.load_failure("dies")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package `fancy` whose `__init__` fails, with a module `native` of this text."""
+
+    def write(native: str, init: str = "raise ImportError('imported whole')") -> None:
+        (tmp_path / "fancy").mkdir()
+        (tmp_path / "fancy" / "__init__.py").write_text(init)
+        (tmp_path / "fancy" / "native.py").write_text(native)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setitem(native_modules._EXTENSIONS, "fancy", "fancy.native")
+
+    return write
+
+
+def test_only_the_extension_is_loaded(package):
+    package("import sys; assert 'fancy' in sys.modules")
+    assert native_modules.load_failure("fancy") is None
+
+
+def test_the_whole_package_decides_where_the_extension_fails(package):
+    package("raise ImportError", init="")
+    assert native_modules.load_failure("fancy") is None
+
+
+def test_an_extension_for_another_cpu(package):
+    package(
+        "import os, signal; os.kill(os.getpid(), signal.SIGILL)", init="from fancy import native"
+    )
+    assert "killed by signal 4: built for another CPU?" in native_modules.load_failure("fancy")
+
+
+def test_pure_python_is_not_loaded(monkeypatch):
+    monkeypatch.setattr(native_modules, "_run", lambda *_: pytest.fail("a process was started"))
+    assert native_modules.load_failure("onnxscript") is None
+
+
+def test_a_diagnosis_says_what_can_be_made_and_how_it_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr("edgekit.doctor.diagnosis.load_failure", lambda _: None)
+    runtime = {health.name: health for health in diagnose(tmp_path).runtimes}
+    (first, *_) = runtime["openvino"].targets
+    assert (first.export, first.runs_here, first.reason) == ("ready", "native", None)
+    for target in runtime["tensorrt"].targets:
+        assert target.runs_here.startswith("emulated by ONNX Runtime")
+        assert target.reason
+
+
+def test_a_runtime_that_does_not_load_makes_and_runs_nothing(monkeypatch, tmp_path):
+    failure = "importing openvino was killed by signal 4"
+    monkeypatch.setattr(
+        "edgekit.doctor.diagnosis.load_failure",
+        lambda distribution: failure if distribution == "openvino" else None,
+    )
+    runtime = {health.name: health for health in diagnose(tmp_path).runtimes}
+    for target in runtime["openvino"].targets:
+        assert (target.export, target.runs_here) == (failure, "not run")
+        assert target.reason == failure
+    assert {target.runs_here for target in runtime["onnxruntime"].targets} == {"native"}
 
 
 def test_a_diagnosis_names_the_remedy(monkeypatch, tmp_path):
-    monkeypatch.setattr("edgekit.doctor.diagnosis.import_failure", lambda _: "it fails")
-    seen = []
-    found = diagnose(tmp_path, on_check=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (6, 6)
-    assert not found.export.usable
-    runtime = {health.name: health for health in found.runtimes}
+    monkeypatch.setattr("edgekit.doctor.diagnosis.load_failure", lambda _: "it fails")
+    calls = []
+    diagnosis = diagnose(tmp_path, on_check=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (6, 6)
+    assert not diagnosis.export.usable
+    runtime = {health.name: health for health in diagnosis.runtimes}
     assert runtime["openvino"].remedy == "pip install 'edgekit[openvino]'"
     assert "pypi.nvidia.com" in runtime["tensorrt"].remedy
-    assert "x86-fp32" in runtime["openvino"].targets
+    assert "x86-fp32" in [target.name for target in runtime["openvino"].targets]
 
 
 # --- preflight ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from edgekit.catalog import target
-from edgekit.records import Graph, NodePlan, PartPlan, Precision, Role, TensorSpec
+from edgekit.records import NodePlan, OnnxGraph, PartPlan, Precision, Role, TensorSpec
 from edgekit.runtime.opening import open_artifact
 from edgekit.store import sha256_of
 
@@ -41,11 +41,11 @@ def lowered(tmp_path: Path):
     path = tmp_path / "graph.onnx"
     onnx.save(model, path)
     specs = [TensorSpec(name=name, dtype="float32", shape=SHAPE) for name in "xy"]
-    graph = Graph(
+    graph = OnnxGraph(
+        opset=20,
         role=Role.ENCODER,
         path=path,
         sha256=sha256_of(path),
-        opset=20,
         inputs=(specs[0],),
         outputs=(specs[1],),
         ops={},

@@ -1,4 +1,4 @@
-"""Golden vectors hold what the family's own rules make of a photo and three prompts."""
+"""Golden vectors follow the family's own rules for a photo and its prompts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Encoder:
 
 
 class Decoder:
-    """Mask m is inside everywhere for m = 2, outside for all others; m = 2 scores highest."""
+    """Mask 2 covers everything and scores highest; the others are empty."""
 
     def run(self, _feeds):
         level = np.array([-1, -1, 1, -1], np.float32)
@@ -37,17 +37,17 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def written(folder: Path, photo: Path, client: ClientContract) -> tuple[dict, dict]:
+def golden_of(folder: Path, photo: Path, client: ClientContract) -> tuple[dict, dict]:
     write_golden(folder, photo, client=client, sessions=(Encoder(), Decoder()))
     with np.load(folder / "golden" / "tensors.npz") as file:
         tensors = dict(file)
     return tensors, json.loads((folder / "golden" / "prompts.json").read_text())
 
 
-def test_every_feature_and_the_chosen_mask(tmp_path: Path, photo: Path) -> None:
+def test_golden_holds_every_feature_and_the_chosen_mask(tmp_path: Path, photo: Path) -> None:
     best = MaskChoice(masks=(1, 2, 3), keep="best")
     client = replace(SAM_CLIENT, masks=replace(SAM_CLIENT.masks, single=best))
-    tensors, guide = written(tmp_path, photo, client)
+    tensors, guide = golden_of(tmp_path, photo, client)
     assert {"image", "image_embeddings", "fine"} <= tensors.keys()
     assert sorted(guide["prompts"]) == ["box", "box_and_background", "point"]
     for name in guide["prompts"]:
@@ -68,7 +68,7 @@ class Network:
         }
 
 
-def test_a_detectors_objects_and_what_prompts_choose(tmp_path: Path, photo: Path) -> None:
+def test_golden_of_a_detector(tmp_path: Path, photo: Path) -> None:
     write_golden(tmp_path, photo, client=FASTSAM, sessions=(Network(),))
     guide = json.loads((tmp_path / "golden" / "prompts.json").read_text())
     with np.load(tmp_path / "golden" / "tensors.npz") as file:
@@ -81,9 +81,9 @@ def test_a_detectors_objects_and_what_prompts_choose(tmp_path: Path, photo: Path
     assert {"boxes", "scores", "coefficients", "prototypes"} <= tensors.keys()
 
 
-def test_prompts_that_the_family_refuses_are_left_out(tmp_path: Path, photo: Path) -> None:
+def test_refused_prompts_are_left_out(tmp_path: Path, photo: Path) -> None:
     prompts = replace(SAM_CLIENT.prompts, refuses=("background_point", "mask"))
-    tensors, guide = written(tmp_path, photo, replace(SAM_CLIENT, prompts=prompts))
+    tensors, guide = golden_of(tmp_path, photo, replace(SAM_CLIENT, prompts=prompts))
     assert sorted(guide["prompts"]) == ["box", "point"]
     assert not [name for name in tensors if name.startswith("box_and_background")]
     assert not tensors["point.mask"].any()

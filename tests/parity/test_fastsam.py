@@ -13,10 +13,10 @@ import pytest
 
 from edgekit.models.families.fastsam import CLIENT
 from edgekit.runtime import Prompt
-from edgekit.runtime.detections import Masks, detect
+from edgekit.runtime.detections import Masks, find_objects
+from edgekit.runtime.detector_prompts import object_mask
 from edgekit.runtime.photo import load_photo
-from edgekit.runtime.preprocess import Placement, encoder_input, placed
-from edgekit.runtime.selection import select
+from edgekit.runtime.preprocess import Placement, encoder_input, placement
 
 torch = pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
 
@@ -51,7 +51,7 @@ class Oracle:
 
 def upstreams_place(photo: tuple[int, int]) -> Placement:
     """Padded to the next multiple of 32 only, where a graph of fixed sizes needs the square."""
-    resized = placed(photo, CLIENT.preprocessing).resized
+    resized = placement(photo, CLIENT.preprocessing).resized
     spare = [-side % 32 for side in resized]
     return Placement(
         photo=photo,
@@ -124,7 +124,7 @@ def test_raw_outputs_equal_upstreams(oracle: Oracle, theirs: str) -> None:
 
 def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:
     """Scores nearly tie, so boxes are matched by place, not by rank."""
-    found = detect(oracle.raw, oracle.place, CLIENT.objects)
+    found = find_objects(oracle.raw, oracle.place, CLIENT.objects)
     theirs = oracle.arrays["nms.boxes"][: int(oracle.arrays["nms.count"][0])]
     assert len(found.boxes) == len(theirs)
     gaps = np.abs(found.boxes[:, None] - theirs[None, :, :4]).max(axis=2)
@@ -137,7 +137,7 @@ def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:
 
 
 def test_masks_of_the_first_boxes_equal_upstreams(oracle: Oracle) -> None:
-    found = detect(oracle.raw, oracle.place, CLIENT.objects)
+    found = find_objects(oracle.raw, oracle.place, CLIENT.objects)
     masks, theirs = Masks(found), masks_of(oracle, "nms.masks8")
     boxes = oracle.arrays["nms.boxes"]
     for index in range(len(theirs)):
@@ -148,11 +148,11 @@ def test_masks_of_the_first_boxes_equal_upstreams(oracle: Oracle) -> None:
 
 @pytest.mark.parametrize("key", ["p1", "p2", "p3"])
 def test_prompted_masks_equal_upstreams(oracle: Oracle, key: str) -> None:
-    found = detect(oracle.raw, oracle.place, CLIENT.objects)
+    found = find_objects(oracle.raw, oracle.place, CLIENT.objects)
     facts = oracle.facts["prompts"][key]
     prompt = Prompt.checked(
         points=facts.get("points"), labels=facts.get("labels"), box=facts.get("box")
     )
-    chosen = select(Masks(found), prompt)
+    chosen = object_mask(Masks(found), prompt)
     theirs = masks_of(oracle, f"{key}.mask")[0]
     assert (chosen.mask != theirs).sum() <= 2 + 0.001 * theirs.sum()

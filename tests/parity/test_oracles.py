@@ -160,14 +160,14 @@ def answers(oracle_name: str, key: str) -> dict[str, np.ndarray]:
 
 def decoded(oracle_name: str, key: str) -> tuple[np.ndarray, np.ndarray]:
     """The masks [n, side, side] that the family's rule picks for a prompt, and their scores [n]."""
-    from edgekit.runtime.choice import choice_of, chosen
+    from edgekit.runtime.mask_choice import choice_for, choose_masks
 
     oracle = load(oracle_name)
     facts = oracle.facts["prompts"][key]
     result = answers(oracle_name, key)
     others = [name for said, name in OTHER_MASKS.items() if facts.get(said)]
-    choice = choice_of(oracle.row.client.masks, others[0] if others else facts["multimask"])
-    low_res, scores = chosen(choice, result["low_res_masks"], result["iou_predictions"])
+    choice = choice_for(oracle.row.client.masks, others[0] if others else facts["multimask"])
+    low_res, scores = choose_masks(choice, result["low_res_masks"], result["iou_predictions"])
     return low_res[0], scores[0]
 
 

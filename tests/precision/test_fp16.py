@@ -17,7 +17,7 @@ from edgekit.precision.measure.ranges import Ranges, measure
 from edgekit.program.capture import capture_encoder
 from edgekit.program.walk import Walk
 from edgekit.records import Gate, Role
-from edgekit.verify import verify_predictors
+from edgekit.verification import verify_predictors
 
 GATE = Gate(mean_iou=0.995, p5_iou=0.98, min_iou=0.99)
 FRAME = 256

@@ -7,7 +7,7 @@ import pytest
 from edgekit.errors import GraphRejected
 from edgekit.precision.decide.int8_search import FloatNodes, return_blocks_to_float
 from edgekit.records import Gate, NodePlan, PartPlan, Precision, Role
-from edgekit.verify import Summary, Verdict
+from edgekit.verification import Summary, Verdict
 
 
 def line(node: str, block: str, macs: int, precision: Precision = Precision.INT8) -> NodePlan:

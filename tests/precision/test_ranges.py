@@ -14,7 +14,7 @@ from edgekit.precision.measure.ranges import read_calibration, write_calibration
 from edgekit.records import Role
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.verify.prompts import PromptKind
+from edgekit.verification.prompts import PromptKind
 
 
 def test_ranges_are_those_of_the_values(tiny, photos, calibration) -> None:

@@ -7,7 +7,7 @@ import pytest
 from edgekit.errors import GraphRejected
 from edgekit.precision.decide.fp16_search import MOST_TRIES, Islands, blocks_of, keep_blocks_in_fp32
 from edgekit.records import Gate, Role
-from edgekit.verify import Summary, Verdict
+from edgekit.verification import Summary, Verdict
 
 REASON = "search: masks miss the gate in FP16"
 NONE: Islands = {Role.ENCODER: {}, Role.DECODER: {}}

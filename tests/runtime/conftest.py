@@ -1,4 +1,4 @@
-"""The two families' rules, and sessions that stand in for graphs."""
+"""The rules of two families, and sessions that stand in for graphs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NANOSAM = ClientContract(
 
 
 class Recorder:
-    """A session that keeps what it was fed and answers with a function of it."""
+    """A session that records its inputs and computes its outputs with a function."""
 
     def __init__(self, answer: Callable[[Feeds], dict[str, FloatArray]]) -> None:
         self.answer = answer
@@ -55,7 +55,7 @@ def encode(feeds: Feeds) -> dict[str, FloatArray]:
 
 
 def decode(feeds: Feeds) -> dict[str, FloatArray]:
-    """Mask m of a prompt whose first token is at x: columns left of x / 4 + 10 m, score x + m."""
+    """For a first token at x, mask m covers the columns left of x / 4 + 10 m and scores x + m."""
     x = feeds["point_coords"][:, 0, 0].reshape(-1, 1, 1, 1)
     edge = x / 4 + 10 * np.arange(4, dtype=np.float32).reshape(1, 4, 1, 1)
     columns = np.arange(256, dtype=np.float32)
@@ -64,8 +64,8 @@ def decode(feeds: Feeds) -> dict[str, FloatArray]:
     return {"low_res_masks": low_res, "iou_predictions": scores}
 
 
-class Bench:
-    """A predictor and the two stand-in sessions under it."""
+class Setup:
+    """A predictor and its two stand-in sessions."""
 
     def __init__(self, client: ClientContract, slots: tuple[int, ...]) -> None:
         self.encoder, self.decoder = Recorder(encode), Recorder(decode)
@@ -75,11 +75,11 @@ class Bench:
 
 
 @pytest.fixture
-def make_bench() -> Callable[..., Bench]:
-    """`make_bench(client, slots)`, with SAM's rules and a dynamic decoder unless told."""
+def make_setup() -> Callable[..., Setup]:
+    """`make_setup(client, slots)`; by default SAM's rules and a dynamic decoder."""
 
-    def make(client: ClientContract = SAM, slots: tuple[int, ...] = ()) -> Bench:
-        return Bench(client, slots)
+    def make(client: ClientContract = SAM, slots: tuple[int, ...] = ()) -> Setup:
+        return Setup(client, slots)
 
     return make
 

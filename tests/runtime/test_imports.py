@@ -1,4 +1,4 @@
-"""A device has neither PyTorch nor the export tools, and starts fast."""
+"""The runtime imports neither PyTorch nor the export tools, which a device lacks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ draw(photo, [predictor.predict(box=[1, 2, 3, 4])])
 """
 
 
-def test_the_runtime_is_light() -> None:
+def test_predicting_imports_nothing_heavy() -> None:
     script = f"{SEGMENT}\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

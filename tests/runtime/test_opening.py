@@ -1,4 +1,4 @@
-"""A bundle's files as sessions: which decoder a prompt runs on."""
+"""Opening a bundle: each prompt runs on the decoder with its number of slots."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from edgekit.runtime.opening import SlottedDecoder
 
 
-class Named:
-    """A session that answers with its own number."""
+class CountingSession:
+    """A session that returns its number of slots."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -19,7 +19,7 @@ class Named:
 
 
 @pytest.mark.parametrize("slots", [5, 16])
-def test_a_call_goes_to_the_decoder_of_its_shapes(slots: int) -> None:
-    decoder = SlottedDecoder({5: Named(5), 16: Named(16)})
+def test_call_runs_the_decoder_with_as_many_slots(slots: int) -> None:
+    decoder = SlottedDecoder({5: CountingSession(5), 16: CountingSession(16)})
     feeds = {"point_labels": np.zeros((1, slots), np.float32)}
     assert decoder.run(feeds)["slots"] == slots

@@ -1,4 +1,4 @@
-"""The picture shows each mask in its own colour, and what was asked."""
+"""The picture shows each mask in its own colour, and the prompts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def square(top: int, left: int, side: int = 40) -> BoolArray:
     return mask
 
 
-def test_inside_is_tinted_edge_is_drawn_outside_is_left(grey: Rgb) -> None:
+def test_mask_is_tinted_and_outlined(grey: Rgb) -> None:
     picture = np.asarray(draw(grey, [prediction(square(40, 40))])).astype(int)
     colour = np.array(PALETTE[0])
     tinted = 128 + 0.45 * (colour - 128)
@@ -70,6 +70,6 @@ def test_empty_mask_changes_nothing(grey: Rgb) -> None:
     assert np.array_equal(np.asarray(draw(grey, [prediction(nothing)])), grey)
 
 
-def test_the_photo_itself_is_left_alone(grey: Rgb) -> None:
+def test_photo_is_not_modified(grey: Rgb) -> None:
     draw(grey, [prediction(square(10, 10))])
     assert (grey == 128).all()

@@ -1,4 +1,4 @@
-"""Masks at the photo's size, against PyTorch's own interpolation."""
+"""Masks at the photo's size, compared with PyTorch's interpolation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from edgekit.records import ClientContract, FloatArray
 from edgekit.runtime.postprocess import masks_from_logits, upscale_logits
 from edgekit.runtime.preprocess import resized_size
-from edgekit.runtime.resampling import banded, bicubic, bilinear
+from edgekit.runtime.resampling import bands_of, bicubic, bilinear
 
 torch: Any = pytest.importorskip("torch")
 
@@ -28,7 +28,7 @@ def interpolated(maps: Any, size: tuple[int, int]) -> Any:
 
 
 def upstream(logits: FloatArray, size: tuple[int, int], client: ClientContract) -> Any:
-    """The chain that the family's predictor runs."""
+    """The chain of interpolations in the family's own predictor."""
     maps = torch.from_numpy(logits)[:, None]
     height, width = size
     if client.masks.upscale == "straight":
@@ -52,7 +52,7 @@ def test_equal_to_torch(size: tuple[int, int], logits: FloatArray, client: Clien
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("side", [128, 256])
 @pytest.mark.parametrize("size", [(428, 640), (100, 37)])
-def test_a_squashed_frame_goes_straight_to_the_photo(
+def test_squashed_frame_is_resized_directly(
     resample: str, side: int, size: tuple[int, int], logits: FloatArray, sam: ClientContract
 ) -> None:
     rule = replace(sam.masks, upscale="squashed", resample=resample, side=side)
@@ -65,7 +65,7 @@ def test_a_squashed_frame_goes_straight_to_the_photo(
 
 
 def test_masks_are_enlarged_to_the_prompts_frame(logits: FloatArray, sam: ClientContract) -> None:
-    """EfficientViT-SAM L: the encoder sees 512 pixels, masks go through 1024 all the same."""
+    """EfficientViT-SAM L: the encoder's frame is 512 pixels, but masks still go through 1024."""
     small = replace(
         sam,
         preprocessing=replace(sam.preprocessing, frame=512),
@@ -75,7 +75,7 @@ def test_masks_are_enlarged_to_the_prompts_frame(logits: FloatArray, sam: Client
     assert np.array_equal(upscale_logits(logits, size, small), upscale_logits(logits, size, sam))
 
 
-def test_a_family_may_count_the_threshold_as_inside(sam: ClientContract) -> None:
+def test_threshold_can_count_as_inside(sam: ClientContract) -> None:
     rule = replace(sam.masks, inside="at_or_above")
     zeros = np.zeros((256, 256), np.float32)
     assert masks_from_logits(zeros, (50, 60), replace(sam, masks=rule)).all()
@@ -89,7 +89,7 @@ def test_masks_are_the_logits_above_the_threshold(
     assert np.array_equal(masks, upscale_logits(logits, (428, 640), client) > 0)
 
 
-def test_a_logit_of_zero_is_outside(client: ClientContract) -> None:
+def test_zero_logits_are_outside(client: ClientContract) -> None:
     assert not masks_from_logits(np.zeros((256, 256), np.float32), (50, 60), client).any()
 
 
@@ -111,7 +111,7 @@ def test_logits_need_not_be_contiguous(logits: FloatArray, client: ClientContrac
 def test_bands_hold_the_whole_matrix(interpolation: Any, source: int, size: int) -> None:
     matrix = interpolation(source, size)
     rebuilt = np.zeros_like(matrix)
-    for band in banded(matrix):
+    for band in bands_of(matrix):
         rebuilt[band.rows, band.source] = band.weights
     assert np.allclose(rebuilt, matrix, atol=1e-7)
     assert np.allclose(matrix.sum(axis=1), 1)

@@ -1,4 +1,4 @@
-"""The Predictor over stand-in sessions: what it feeds, keeps, refuses and returns."""
+"""The Predictor over stand-in sessions: its inputs, outputs, state and errors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from edgekit.runtime import decoding as module
 
 
 @pytest.fixture
-def bench(photo: Rgb, make_bench: Any) -> Any:
-    """With a photo of 40 x 30 pixels set; its frame is 1024 / 40 = 25.6 times as large."""
-    bench = make_bench()
-    bench.predictor.set_image(photo)
-    return bench
+def setup(photo: Rgb, make_setup: Any) -> Any:
+    """With a photo of 40 x 30 pixels set. The frame is 1024 / 40 = 25.6 times as large."""
+    setup = make_setup()
+    setup.predictor.set_image(photo)
+    return setup
 
 
 def boxes(count: int) -> list[Prompt]:
     return [Prompt.checked(box=[1 + 0.5 * i, 2, 39, 29]) for i in range(count)]
 
 
-def test_single_mask(bench: Any) -> None:
-    prediction = bench.predictor.predict([[20, 15]], [1])
+def test_single_mask(setup: Any) -> None:
+    prediction = setup.predictor.predict([[20, 15]], [1])
     masks, scores, low_res = prediction
     assert (masks.shape, masks.dtype) == ((1, 30, 40), np.bool_)
     assert (scores.dtype, scores.tolist()) == (np.float32, [512.0])
@@ -38,101 +38,101 @@ def test_single_mask(bench: Any) -> None:
     assert not masks[0, :, 21:].any()
 
 
-def test_multimask_takes_the_familys_indices(bench: Any) -> None:
-    prediction = bench.predictor.predict([[20, 15]], [1], multimask=True)
+def test_multimask_takes_the_familys_indices(setup: Any) -> None:
+    prediction = setup.predictor.predict([[20, 15]], [1], multimask=True)
     assert prediction.masks.shape == (3, 30, 40)
     assert prediction.scores.tolist() == [513.0, 514.0, 515.0]
     widths = prediction.masks[:, 0].sum(axis=1)
     assert (np.diff(widths) > 0).all()
 
 
-def test_the_family_says_which_masks(photo: Rgb, sam: ClientContract, make_bench: Any) -> None:
+def test_the_family_says_which_masks(photo: Rgb, sam: ClientContract, make_setup: Any) -> None:
     single, multimask = MaskChoice(masks=(2,)), MaskChoice(masks=(3, 0))
     masks = replace(sam.masks, single=single, multimask=multimask)
-    bench = make_bench(replace(sam, masks=masks))
-    bench.predictor.set_image(photo)
-    assert bench.predictor.predict([[20, 15]], [1]).scores.tolist() == [514.0]
-    assert bench.predictor.predict([[20, 15]], [1], multimask=True).scores.tolist() == [515, 512]
+    setup = make_setup(replace(sam, masks=masks))
+    setup.predictor.set_image(photo)
+    assert setup.predictor.predict([[20, 15]], [1]).scores.tolist() == [514.0]
+    assert setup.predictor.predict([[20, 15]], [1], multimask=True).scores.tolist() == [515, 512]
 
 
 def test_a_family_may_have_masks_of_its_own(
-    photo: Rgb, sam: ClientContract, make_bench: Any
+    photo: Rgb, sam: ClientContract, make_setup: Any
 ) -> None:
     every = MaskChoice(name="every", masks=(0, 1, 2, 3))
-    bench = make_bench(replace(sam, masks=replace(sam.masks, others=(every,))))
-    bench.predictor.set_image(photo)
-    assert len(bench.predictor.predict([[20, 15]], [1], multimask="every").scores) == 4
+    setup = make_setup(replace(sam, masks=replace(sam.masks, others=(every,))))
+    setup.predictor.set_image(photo)
+    assert len(setup.predictor.predict([[20, 15]], [1], multimask="every").scores) == 4
     with pytest.raises(BadInput, match=r"(?s)no set of masks named 'all'.*'every'"):
-        bench.predictor.predict([[20, 15]], [1], multimask="all")
+        setup.predictor.predict([[20, 15]], [1], multimask="all")
 
 
 def test_returned_logits_are_clamped_after_the_masks(
-    photo: Rgb, sam: ClientContract, make_bench: Any
+    photo: Rgb, sam: ClientContract, make_setup: Any
 ) -> None:
-    clamped = make_bench(replace(sam, masks=replace(sam.masks, clamp=32.0)))
-    free = make_bench(sam)
-    for bench in (clamped, free):
-        bench.predictor.set_image(photo)
+    clamped = make_setup(replace(sam, masks=replace(sam.masks, clamp=32.0)))
+    free = make_setup(sam)
+    for setup in (clamped, free):
+        setup.predictor.set_image(photo)
     limited, whole = (b.predictor.predict([[20, 15]], [1]) for b in (clamped, free))
     assert np.array_equal(limited.low_res_logits, np.clip(whole.low_res_logits, -32, 32))
     assert np.array_equal(limited.masks, whole.masks)
 
 
 def test_a_prompt_the_family_does_not_take(
-    photo: Rgb, sam: ClientContract, make_bench: Any
+    photo: Rgb, sam: ClientContract, make_setup: Any
 ) -> None:
-    bench = make_bench(replace(sam, prompts=replace(sam.prompts, refuses=("background_point",))))
-    bench.predictor.set_image(photo)
+    setup = make_setup(replace(sam, prompts=replace(sam.prompts, refuses=("background_point",))))
+    setup.predictor.set_image(photo)
     with pytest.raises(BadInput, match="does not take background points"):
-        bench.predictor.predict([[20, 15]], [0])
+        setup.predictor.predict([[20, 15]], [0])
 
 
-def test_low_res_logits_refine_the_next_prompt(bench: Any) -> None:
-    first = bench.predictor.predict([[20, 15]], [1])
-    bench.predictor.predict([[20, 15]], [1], mask=first.low_res_logits)
-    feeds = bench.decoder.calls[-1]
+def test_low_res_logits_refine_the_next_prompt(setup: Any) -> None:
+    first = setup.predictor.predict([[20, 15]], [1])
+    setup.predictor.predict([[20, 15]], [1], mask=first.low_res_logits)
+    feeds = setup.decoder.calls[-1]
     assert feeds["has_mask_input"].tolist() == [1]
     assert np.array_equal(feeds["mask_input"][0], first.low_res_logits)
 
 
-def test_the_photo_is_encoded_once(bench: Any) -> None:
+def test_the_photo_is_encoded_once(setup: Any) -> None:
     for _ in range(3):
-        bench.predictor.predict([[20, 15]], [1])
-    assert len(bench.encoder.calls) == 1
-    embeddings = [feeds["image_embeddings"] for feeds in bench.decoder.calls]
+        setup.predictor.predict([[20, 15]], [1])
+    assert len(setup.encoder.calls) == 1
+    embeddings = [feeds["image_embeddings"] for feeds in setup.decoder.calls]
     assert all(embedding is embeddings[0] for embedding in embeddings)
 
 
-def test_many_equal_one_by_one(bench: Any) -> None:
+def test_many_equal_one_by_one(setup: Any) -> None:
     prompts = boxes(2 * module.CHUNK + 3)
-    together = bench.predictor.predict_many(prompts, multimask=True)
+    together = setup.predictor.predict_many(prompts, multimask=True)
     assert len(together) == len(prompts)
     for prompt, prediction in zip(prompts, together, strict=True):
-        alone = bench.predictor.predict(box=prompt.box, multimask=True)
+        alone = setup.predictor.predict(box=prompt.box, multimask=True)
         for ours, expected in zip(prediction, alone, strict=True):
             assert np.array_equal(ours, expected)
 
 
-def test_many_are_decoded_in_chunks(bench: Any) -> None:
-    bench.predictor.predict_many(boxes(2 * module.CHUNK + 3))
-    sizes = [len(feeds["point_labels"]) for feeds in bench.decoder.calls]
+def test_many_are_decoded_in_chunks(setup: Any) -> None:
+    setup.predictor.predict_many(boxes(2 * module.CHUNK + 3))
+    sizes = [len(feeds["point_labels"]) for feeds in setup.decoder.calls]
     assert sizes == [module.CHUNK, module.CHUNK, 3]
 
 
-def test_many_is_a_sequence(bench: Any) -> None:
-    many = bench.predictor.predict_many(boxes(5))
+def test_many_is_a_sequence(setup: Any) -> None:
+    many = setup.predictor.predict_many(boxes(5))
     assert [p.scores[0] for p in many[1:3]] == [many[1].scores[0], many[2].scores[0]]
     assert many[-1].scores[0] == many[4].scores[0]
     with pytest.raises(IndexError):
         many[5]
 
 
-def test_many_of_none(bench: Any) -> None:
-    assert list(bench.predictor.predict_many([])) == []
-    assert not bench.decoder.calls
+def test_many_of_none(setup: Any) -> None:
+    assert list(setup.predictor.predict_many([])) == []
+    assert not setup.decoder.calls
 
 
-def test_masks_of_many_are_made_when_taken(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_of_many_are_made_when_taken(setup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[FloatArray] = []
 
     def spy(low_res: FloatArray, *_: Any) -> Any:
@@ -140,43 +140,43 @@ def test_masks_of_many_are_made_when_taken(bench: Any, monkeypatch: pytest.Monke
         return np.zeros((1, 30, 40), dtype=np.bool_)
 
     monkeypatch.setattr(module, "masks_from_logits", spy)
-    many = bench.predictor.predict_many(boxes(5))
+    many = setup.predictor.predict_many(boxes(5))
     assert not made
     _ = many[3]
     assert len(made) == 1
 
 
-def test_what_is_returned_keeps_only_the_masks_asked_for(bench: Any) -> None:
-    prediction = bench.predictor.predict([[20, 15]], [1])
+def test_what_is_returned_keeps_only_the_masks_asked_for(setup: Any) -> None:
+    prediction = setup.predictor.predict([[20, 15]], [1])
     base = prediction.low_res_logits.base
     assert base is None or base.nbytes <= prediction.low_res_logits.nbytes
 
 
-def test_fixed_slots_decode_one_by_one(photo: Rgb, make_bench: Any) -> None:
-    bench = make_bench(slots=(4,))
-    bench.predictor.set_image(photo)
-    bench.predictor.predict_many(boxes(3))
-    shapes = [feeds["point_labels"].shape for feeds in bench.decoder.calls]
+def test_fixed_slots_decode_one_by_one(photo: Rgb, make_setup: Any) -> None:
+    setup = make_setup(slots=(4,))
+    setup.predictor.set_image(photo)
+    setup.predictor.predict_many(boxes(3))
+    shapes = [feeds["point_labels"].shape for feeds in setup.decoder.calls]
     assert shapes == [(1, 4)] * 3
 
 
-def test_each_prompt_goes_to_the_fewest_slots_that_hold_it(photo: Rgb, make_bench: Any) -> None:
-    bench = make_bench(slots=(2, 5))
-    bench.predictor.set_image(photo)
+def test_each_prompt_goes_to_the_fewest_slots_that_hold_it(photo: Rgb, make_setup: Any) -> None:
+    setup = make_setup(slots=(2, 5))
+    setup.predictor.set_image(photo)
     for count in (1, 2, 4):  # and a padding point each
-        bench.predictor.predict([[1, 1]] * count, [1] * count)
-    assert [feeds["point_labels"].shape[1] for feeds in bench.decoder.calls] == [2, 5, 5]
+        setup.predictor.predict([[1, 1]] * count, [1] * count)
+    assert [feeds["point_labels"].shape[1] for feeds in setup.decoder.calls] == [2, 5, 5]
 
 
-def test_more_points_than_slots(photo: Rgb, make_bench: Any) -> None:
-    bench = make_bench(slots=(2, 3))
-    bench.predictor.set_image(photo)
+def test_more_points_than_slots(photo: Rgb, make_setup: Any) -> None:
+    setup = make_setup(slots=(2, 3))
+    setup.predictor.set_image(photo)
     with pytest.raises(BadInput, match=r"needs 4 slots(?s:.)*at most 3"):
-        bench.predictor.predict([[1, 1]] * 3, [1] * 3)
+        setup.predictor.predict([[1, 1]] * 3, [1] * 3)
 
 
-def test_predict_before_set_image(make_bench: Any) -> None:
-    predictor = make_bench().predictor
+def test_predict_before_set_image(make_setup: Any) -> None:
+    predictor = make_setup().predictor
     with pytest.raises(BadInput, match="No photo is set"):
         predictor.predict([[1, 1]], [1])
     with pytest.raises(BadInput, match="No photo is set"):
@@ -185,37 +185,37 @@ def test_predict_before_set_image(make_bench: Any) -> None:
         _ = predictor.photo_size
 
 
-def test_prompts_belong_to_the_photo(bench: Any) -> None:
+def test_prompts_belong_to_the_photo(setup: Any) -> None:
     """Checked against the photo at hand, whenever the prompt was made, before any decoding."""
     with pytest.raises(BadInput, match="outside the photo"):
-        bench.predictor.predict([[41, 1]], [1])
+        setup.predictor.predict([[41, 1]], [1])
     with pytest.raises(BadInput, match="outside the photo"):
-        bench.predictor.predict_many([*boxes(9), Prompt.checked(box=[0, 0, 41, 9])])
-    assert not bench.decoder.calls
+        setup.predictor.predict_many([*boxes(9), Prompt.checked(box=[0, 0, 41, 9])])
+    assert not setup.decoder.calls
 
 
-def test_an_unreadable_photo_leaves_none_set(bench: Any, tmp_path: Path) -> None:
+def test_an_unreadable_photo_leaves_none_set(setup: Any, tmp_path: Path) -> None:
     with pytest.raises(BadInput):
-        bench.predictor.set_image(tmp_path / "missing.jpg")
+        setup.predictor.set_image(tmp_path / "missing.jpg")
     with pytest.raises(BadInput, match="No photo is set"):
-        bench.predictor.predict([[1, 1]], [1])
+        setup.predictor.predict([[1, 1]], [1])
 
 
-def test_a_failing_encoder_leaves_no_photo_set(bench: Any, photo: Rgb) -> None:
+def test_a_failing_encoder_leaves_no_photo_set(setup: Any, photo: Rgb) -> None:
     def fail(feeds: Feeds) -> dict[str, FloatArray]:
         raise MemoryError
 
-    bench.encoder.answer = fail
+    setup.encoder.answer = fail
     with pytest.raises(MemoryError):
-        bench.predictor.set_image(photo)
+        setup.predictor.set_image(photo)
     with pytest.raises(BadInput, match="No photo is set"):
-        bench.predictor.predict([[1, 1]], [1])
+        setup.predictor.predict([[1, 1]], [1])
 
 
-def test_the_next_photo_replaces_the_first(bench: Any, photo: Rgb) -> None:
-    bench.predictor.set_image(np.ascontiguousarray(photo[:20, :25]) // 2)
-    assert bench.predictor.photo_size == (20, 25)
-    assert bench.predictor.predict(box=[1, 1, 25, 20]).masks.shape == (1, 20, 25)
-    first, second = (bench.encoder.answer(call) for call in bench.encoder.calls)
+def test_the_next_photo_replaces_the_first(setup: Any, photo: Rgb) -> None:
+    setup.predictor.set_image(np.ascontiguousarray(photo[:20, :25]) // 2)
+    assert setup.predictor.photo_size == (20, 25)
+    assert setup.predictor.predict(box=[1, 1, 25, 20]).masks.shape == (1, 20, 25)
+    first, second = (setup.encoder.answer(call) for call in setup.encoder.calls)
     assert first != second
-    assert bench.decoder.calls[-1]["image_embeddings"] == second["image_embeddings"]
+    assert setup.decoder.calls[-1]["image_embeddings"] == second["image_embeddings"]

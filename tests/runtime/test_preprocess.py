@@ -1,4 +1,4 @@
-"""Sizes and pixels as upstream makes them."""
+"""Sizes and pixels equal to upstream's."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def squashed(client: ClientContract, resample: Resampling, frame: int) -> Prepro
 def test_squashing_equals_torch(
     resample: Resampling, antialias: bool, frame: int, photo: Rgb, sam: ClientContract
 ) -> None:
-    """On floats in 0-1, as upstream's transforms have them; 16 reduces, 64 enlarges."""
+    """On floats in 0-1, as in upstream's transforms. 16 reduces the photo, 64 enlarges it."""
     torch = pytest.importorskip("torch")
     rule = squashed(sam, resample, frame)
     unit = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
@@ -78,7 +78,7 @@ def test_squashing_equals_torch(
 
 
 def test_enlarging_equals_torch_to_the_bit(photo: Rgb, sam: ClientContract) -> None:
-    """All but one pixel in a thousand, for processors without a fused multiply-add."""
+    """One pixel in a thousand may differ, on processors without a fused multiply-add."""
     torch = pytest.importorskip("torch")
     rule = squashed(sam, "float_antialiased", 96)
     unit = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
@@ -100,6 +100,6 @@ def test_another_frame(sam: ClientContract) -> None:
     assert resized_size(428, 640, small, frame=1024) == (685, 1024)
 
 
-def test_a_photo_too_narrow(client: ClientContract) -> None:
+def test_photo_that_is_too_narrow(client: ClientContract) -> None:
     with pytest.raises(BadInput, match="too narrow"):
         encoder_input(np.zeros((1, 300, 3), dtype=np.uint8), client.preprocessing)

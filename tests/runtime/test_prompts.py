@@ -1,4 +1,4 @@
-"""Each wrong prompt has its message; right ones become the decoder's tokens."""
+"""Each invalid prompt has its own message; valid ones become the decoder's tokens."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ NAN, INF = float("nan"), float("inf")
 LOW_RES = np.zeros((256, 256), dtype=np.float32)
 
 
-def refuse(message: str, **given: Any) -> None:
+def assert_refused(message: str, **given: Any) -> None:
     with pytest.raises(BadInput, match=message):
         Prompt.checked(**given, photo_size=SIZE)
 
 
 @pytest.mark.parametrize("point", [(-1, 5), (5, -0.5), (641, 5), (5, 429)])
 def test_point_outside_the_photo(point: tuple[float, float]) -> None:
-    refuse("point .* outside the photo", points=[(3, 3), point], labels=[1, 0])
+    assert_refused("point .* outside the photo", points=[(3, 3), point], labels=[1, 0])
 
 
 @pytest.mark.parametrize("box", [(-1, 2, 9, 9), (1, -2, 9, 9), (1, 2, 641, 9), (1, 2, 9, 429)])
 def test_box_outside_the_photo(box: tuple[float, ...]) -> None:
-    refuse("box corner .* outside the photo", box=box)
+    assert_refused("box corner .* outside the photo", box=box)
 
 
 def test_x_and_y_are_not_swapped() -> None:
     Prompt.checked(points=[[600, 400]], labels=[1], photo_size=SIZE)
-    refuse("outside the photo", points=[[400, 600]], labels=[1])
+    assert_refused("outside the photo", points=[[400, 600]], labels=[1])
 
 
 def test_a_box_may_end_where_the_photo_ends() -> None:
@@ -44,51 +44,51 @@ def test_a_box_may_end_where_the_photo_ends() -> None:
 
 @pytest.mark.parametrize("label", [2, -1, 0.5, 3, -2])
 def test_label_out_of_range(label: float) -> None:
-    refuse("no point label", points=[[1, 1], [2, 2]], labels=[1, label])
+    assert_refused("no point label", points=[[1, 1], [2, 2]], labels=[1, label])
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
 def test_number_that_is_not_finite(bad: float) -> None:
-    refuse("points must be finite", points=[[1, bad]], labels=[1])
-    refuse("labels must be finite", points=[[1, 1]], labels=[bad])
-    refuse("box must be finite", box=[1, 2, bad, 4])
-    refuse("mask must be finite", **INSIDE, mask=np.full((256, 256), bad))
+    assert_refused("points must be finite", points=[[1, bad]], labels=[1])
+    assert_refused("labels must be finite", points=[[1, 1]], labels=[bad])
+    assert_refused("box must be finite", box=[1, 2, bad, 4])
+    assert_refused("mask must be finite", **INSIDE, mask=np.full((256, 256), bad))
 
 
 @pytest.mark.parametrize("box", [(9, 2, 9, 5), (9, 2, 8, 5), (1, 5, 9, 5), (1, 5, 9, 4)])
 def test_box_without_area(box: tuple[float, ...]) -> None:
-    refuse("has no area", box=box)
+    assert_refused("has no area", box=box)
 
 
 @pytest.mark.parametrize("labels", [None, [], [1], [1, 1, 1], 1, [[1, 1]]])
 def test_lengths_differ(labels: Any) -> None:
-    refuse("2 points and labels", points=[[1, 1], [2, 2]], labels=labels)
+    assert_refused("2 points and labels", points=[[1, 1], [2, 2]], labels=labels)
 
 
 def test_labels_without_points() -> None:
-    refuse("0 points and labels", labels=[1], box=[1, 2, 3, 4])
+    assert_refused("0 points and labels", labels=[1], box=[1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("given", [{}, {"points": [], "labels": []}, {"points": (), "labels": ()}])
 def test_nothing_given(given: dict[str, Any]) -> None:
-    refuse("prompt is empty", **given)
+    assert_refused("prompt is empty", **given)
 
 
 @pytest.mark.parametrize(
     "shape", [(256, 255), (), (0, 0), (2, 256, 256), (1, 1, 256, 256), (65536,)]
 )
 def test_mask_shape(shape: tuple[int, ...]) -> None:
-    refuse("mask cannot have the shape", **INSIDE, mask=np.zeros(shape))
+    assert_refused("mask cannot have the shape", **INSIDE, mask=np.zeros(shape))
 
 
 @pytest.mark.parametrize("points", [[1, 2], [[1, 2, 3]], [[[1, 2]]], 5])
 def test_points_shape(points: Any) -> None:
-    refuse("points cannot have the shape", points=points, labels=[1])
+    assert_refused("points cannot have the shape", points=points, labels=[1])
 
 
 @pytest.mark.parametrize("box", [[1, 2, 3], [[1, 2], [3, 4]], [], [[1, 2, 3, 4], [1, 2, 3, 4]]])
 def test_box_shape(box: Any) -> None:
-    refuse("box cannot have the shape", box=box)
+    assert_refused("box cannot have the shape", box=box)
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_box_shape(box: Any) -> None:
         {"box": {"x": 1}},
     ],
 )
-def test_no_numbers(given: dict[str, Any]) -> None:
-    refuse("cannot be read as numbers", **given)
+def test_values_that_are_not_numbers(given: dict[str, Any]) -> None:
+    assert_refused("cannot be read as numbers", **given)
 
 
-def test_the_bounds_can_wait() -> None:
+def test_bounds_can_be_checked_later() -> None:
     prompt = Prompt.checked(points=[[900, 1]], labels=[1])
     prompt.check_inside((10, 1000))
     with pytest.raises(BadInput, match="outside"):
@@ -163,12 +163,12 @@ def test_a_mask_alone_has_no_token(client: ClientContract) -> None:
     assert tokens(client, mask=LOW_RES) == near((0, 0, Label.EMPTY))
 
 
-def ruled(client: ClientContract, **changes: Any) -> ClientContract:
+def with_rule(client: ClientContract, **changes: Any) -> ClientContract:
     return replace(client, prompts=replace(client.prompts, **changes))
 
 
 def test_sam2_always_pads(sam: ClientContract) -> None:
-    client = ruled(sam, padding_point="always")
+    client = with_rule(sam, padding_point="always")
     corners = (9 * X, 166 * Y, 2), (131 * X, 394 * Y, 3)
     padding = (0, 0, Label.PADDING)
     assert tokens(client, **INSIDE) == near((361 * X, 262 * Y, 1), padding)
@@ -177,7 +177,7 @@ def test_sam2_always_pads(sam: ClientContract) -> None:
 
 
 def test_efficientsam_fills_up_outside_the_frame(sam: ClientContract) -> None:
-    client = ruled(sam, padding_point="fill", max_points=4)
+    client = with_rule(sam, padding_point="fill", max_points=4)
     padding = (-1, -1, Label.PADDING)
     assert tokens(client, **INSIDE) == near((361 * X, 262 * Y, 1), *[padding] * 3)
     points, labels = [[1, 1]] * 4, [1] * 4
@@ -191,11 +191,11 @@ def test_a_squashed_photo_has_a_factor_per_axis(sam: ClientContract) -> None:
 
 def test_prompts_may_have_another_frame_than_the_encoder(sam: ClientContract) -> None:
     small = replace(sam, preprocessing=replace(sam.preprocessing, frame=512))
-    assert tokens(ruled(small, frame=1024), **INSIDE) == tokens(sam, **INSIDE)
+    assert tokens(with_rule(small, frame=1024), **INSIDE) == tokens(sam, **INSIDE)
 
 
 def test_a_decoder_without_masks_is_not_fed_any(sam: ClientContract) -> None:
-    feeds = decoder_feeds([Prompt.checked(**INSIDE)], SIZE, ruled(sam, refuses=("mask",)))
+    feeds = decoder_feeds([Prompt.checked(**INSIDE)], SIZE, with_rule(sam, refuses=("mask",)))
     assert sorted(feeds) == ["point_coords", "point_labels"]
 
 
@@ -208,20 +208,20 @@ def test_a_decoder_without_masks_is_not_fed_any(sam: ClientContract) -> None:
         ({"points": [[1, 1]], "labels": [1], "box": [1, 1, 2, 2]}, "has 3 points"),
     ],
 )
-def test_what_a_family_has_not_learned(
+def test_prompts_that_the_family_does_not_support(
     given: dict[str, Any], message: str, sam: ClientContract
 ) -> None:
-    strict = ruled(sam, refuses=("background_point", "mask"), max_points=2)
+    strict = with_rule(sam, refuses=("background_point", "mask"), max_points=2)
     prompt = Prompt.checked(**given)
-    prompt.check_taken(sam)
+    prompt.check_supported(sam)
     with pytest.raises(BadInput, match=message):
-        prompt.check_taken(strict)
+        prompt.check_supported(strict)
 
 
 def test_a_mask_of_another_familys_size(sam: ClientContract) -> None:
     prompt = Prompt.checked(mask=LOW_RES)
     with pytest.raises(BadInput, match=r"\[128, 128\]"):
-        prompt.check_taken(replace(sam, masks=replace(sam.masks, side=128)))
+        prompt.check_supported(replace(sam, masks=replace(sam.masks, side=128)))
 
 
 def test_unlike_prompts_share_a_batch(sam: ClientContract) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit import catalog
 from edgekit.errors import GraphRejected
-from edgekit.records import Graph, MemoryNeed, Role, Target, TensorSpec
+from edgekit.records import MemoryNeed, OnnxGraph, Role, Target, TensorSpec
 from edgekit.stages.memory import need_of, require_memory
 
 
@@ -21,7 +21,7 @@ def nano() -> Target:
 
 
 @pytest.fixture
-def graph(tmp_path: Path) -> Graph:
+def graph(tmp_path: Path) -> OnnxGraph:
     model = onnx.parser.parse_model("""
         <ir_version: 10, opset_import: ["" : 20]>
         g (float[prompts, points, 2] coords) => (float[prompts, points, 2] y) {
@@ -29,7 +29,8 @@ def graph(tmp_path: Path) -> Graph:
         }""")
     onnx.save(model, tmp_path / "decoder.onnx")
     coords = TensorSpec(name="coords", dtype="float32", shape=("prompts", "points", 2))
-    return Graph(
+    return OnnxGraph(
+        opset=20,
         role=Role.DECODER,
         path=tmp_path / "decoder.onnx",
         sha256="0" * 64,
@@ -39,31 +40,33 @@ def graph(tmp_path: Path) -> Graph:
     )
 
 
-def _needing(graph: Graph, megabytes: float) -> Graph:
+def _needing(graph: OnnxGraph, megabytes: float) -> OnnxGraph:
     need = MemoryNeed(weights=0, activations=int(megabytes * 1e6), sizes={"prompts": 4})
     return dataclasses.replace(graph, memory=need)
 
 
-def test_the_estimate_is_for_the_largest_sizes_of_the_options(graph: Graph, nano: Target) -> None:
+def test_the_estimate_is_for_the_largest_sizes_of_the_options(
+    graph: OnnxGraph, nano: Target
+) -> None:
     need = need_of(graph, nano)
     assert need == MemoryNeed(
         weights=0, activations=2 * (4 * 8 * 2 * 4), sizes={"points": 8, "prompts": 4}
     )
 
 
-def test_targets_that_leave_sizes_open_have_no_estimate(graph: Graph) -> None:
+def test_targets_that_leave_sizes_open_have_no_estimate(graph: OnnxGraph) -> None:
     assert need_of(graph, catalog.target("x86-fp32")) is None
 
 
-def test_both_parts_and_the_workspace_count(graph: Graph, nano: Target) -> None:
+def test_both_parts_and_the_workspace_count(graph: OnnxGraph, nano: Target) -> None:
     """The user of nanosam#18 would have read this instead of "Available: 2507MB"."""
     require_memory((_needing(graph, 1000), _needing(graph, 536)), nano)
-    with pytest.raises(GraphRejected, match="take about 1537 MB at 4 prompts") as caught:
+    with pytest.raises(GraphRejected, match="need about 1537 MB at 4 prompts") as caught:
         require_memory((_needing(graph, 1000), _needing(graph, 537)), nano)
     assert "jetson-nano-fp16 has 2048 MB" in caught.value.what
     assert caught.value.next_step is not None
     assert "lower prompts or workspace_mb" in caught.value.next_step
 
 
-def test_what_was_not_estimated_is_not_refused(graph: Graph, nano: Target) -> None:
+def test_what_was_not_estimated_is_not_refused(graph: OnnxGraph, nano: Target) -> None:
     require_memory((graph, graph), nano)

@@ -1,4 +1,4 @@
-"""A small sound bundle, to be damaged in one place per test."""
+"""A small sound bundle. Each test damages it in one place."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
 
 @pytest.fixture
 def tampered(bundle: Path) -> Tamper:
-    """Change the manifest's JSON with a function; gives the bundle back."""
+    """Change the manifest's JSON with a function; returns the bundle."""
 
     def tamper(change: Callable[[dict[str, Any]], None]) -> Path:
         file = bundle / "manifest.json"

@@ -1,4 +1,4 @@
-"""A cached result is made again when code that it can reach has changed, and only then."""
+"""A code digest changes if and only if code that the module can reach changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("changed", SOURCES)
-def test_a_change_counts_where_it_is_reached(package: Path, changed: str) -> None:
+def test_only_changes_in_reachable_modules_count(package: Path, changed: str) -> None:
     before = code_digest("edgekit.stage")
     with (package / f"{changed}.py").open("a") as file:
         file.write("\nadded = 1")
@@ -61,7 +61,7 @@ def test_the_order_of_modules_does_not_count() -> None:
     ],
 )
 def test_stages_models_and_runtimes_reach_what_they_use(module: str, some: str, none: str) -> None:
-    files = code.reached(f"edgekit.{module}")
+    files = code.reachable_files(f"edgekit.{module}")
     names = {file.as_posix().rpartition("/edgekit/")[2] for file in files}
     assert some in names
     assert none not in names
@@ -70,6 +70,6 @@ def test_stages_models_and_runtimes_reach_what_they_use(module: str, some: str, 
 @pytest.mark.parametrize(
     ("names", "message"), [(("edgekit.nonsense",), "nonsense"), ((), "at least one")]
 )
-def test_what_is_not_there_is_refused(names: tuple[str, ...], message: str) -> None:
+def test_unknown_modules_are_refused(names: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         code_digest(*names)

@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine: nothing here needs a network."""
+"""Downloads from a server on this machine; no network is needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Shelf(BaseHTTPRequestHandler):
-    """/weights.pth as it is, /unsized without a length, /short cut off, all else 404."""
+    """Serves /weights.pth, /unsized without a length, /short truncated, and 404 otherwise."""
 
     def do_GET(self) -> None:
         if self.path not in ("/weights.pth", "/unsized", "/short"):
@@ -83,7 +83,7 @@ def test_download_and_progress(server: str, cache: Path) -> None:
     assert seen[-1] == (len(CONTENT), len(CONTENT))
 
 
-def test_server_that_does_not_say_the_size(server: str) -> None:
+def test_unknown_size(server: str) -> None:
     seen: list[tuple[int, int | None]] = []
     download(
         checkpoint(f"{server}/unsized"), progress=lambda done, total: seen.append((done, total))
@@ -110,7 +110,7 @@ def test_damaged_file_is_fetched_again(server: str) -> None:
     assert download(checkpoint(f"{server}/weights.pth")).read_bytes() == CONTENT
 
 
-def test_wrong_file_put_there_by_hand_is_said_and_kept() -> None:
+def test_wrong_file_put_there_by_hand_is_reported_and_kept() -> None:
     checkpoint_dir().mkdir()
     (checkpoint_dir() / "weights.pth").write_bytes(b"another version")
     assert "has another SHA-256" in refusal(checkpoint("http://127.0.0.1:1/gone"))
@@ -118,12 +118,12 @@ def test_wrong_file_put_there_by_hand_is_said_and_kept() -> None:
 
 
 @pytest.mark.parametrize(("page", "sha256"), [("weights.pth", "0" * 64), ("short", SHA256)])
-def test_content_that_is_not_the_expected(server: str, page: str, sha256: str) -> None:
+def test_wrong_content(server: str, page: str, sha256: str) -> None:
     refusal(checkpoint(f"{server}/{page}", sha256=sha256))
     assert list(checkpoint_dir().iterdir()) == []
 
 
-def test_page_that_is_gone(server: str) -> None:
+def test_missing_page(server: str) -> None:
     assert "404" in refusal(checkpoint(f"{server}/gone.pth"))
     assert list(checkpoint_dir().iterdir()) == []
 
@@ -156,10 +156,10 @@ def test_interrupted_download_leaves_nothing(server: str) -> None:
     assert list(checkpoint_dir().iterdir()) == []
 
 
-def test_a_message_does_not_tell_where_the_users_folder_is(
+def test_messages_do_not_contain_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The text goes into bundles that are passed on."""
+    """The text ends up in bundles, which others read."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / ".cache" / "edgekit"))
     with pytest.raises(WeightsUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""Whole or not at all, whatever interrupts."""
+"""Files and folders are complete or absent, whatever interrupts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_new_folder(tmp_path: Path) -> None:
     final = tmp_path / "dist" / "bundle"
     with atomic_dir(final, replace=False) as part:
         (part / "file").write_text("new")
-        assert part.parent == final.parent  # the same disk, or renaming would copy
+        assert part.parent == final.parent  # the same disk: otherwise renaming would copy
         assert not final.exists()
     assert names_in(final) == ["file"]
     assert names_in(final.parent) == ["bundle"]
@@ -67,7 +67,7 @@ def test_interrupted_build_loses_nothing(tmp_path: Path, stop: BaseException) ->
     assert names_in(final) == ["manifest.json", "old"]
 
 
-def test_replaced_only_when_whole(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_only_when_complete(tmp_path: Path) -> None:
     final = old_bundle(tmp_path / "bundle")
     with atomic_dir(final, replace=True) as part:
         (part / "new").write_text("new")
@@ -77,10 +77,10 @@ def test_replaced_only_when_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interrupted", [1, 2])
-def test_interrupt_while_being_put_in_place(
+def test_interrupt_during_a_replacement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: int
 ) -> None:
-    """Between the two renames of a replacement the old folder comes back."""
+    """If the second rename does not happen, the old folder is restored."""
     final = old_bundle(tmp_path / "bundle")
     rename = Path.rename
     calls = 0
@@ -147,7 +147,7 @@ def test_folder_that_another_export_made_meanwhile_is_kept(tmp_path: Path) -> No
     assert names_in(tmp_path) == ["bundle"]
 
 
-def test_file_in_the_way(tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "bundle").write_text("a file")
     with pytest.raises(BadInput, match="is a file"), atomic_dir(tmp_path / "bundle", replace=True):
         pytest.fail("the block must not run")
@@ -158,7 +158,7 @@ def test_file_in_the_way(tmp_path: Path) -> None:
         pytest.fail("the block must not run")
 
 
-def test_name_that_no_file_system_takes(tmp_path: Path) -> None:
+def test_name_too_long_for_a_file_system(tmp_path: Path) -> None:
     with (
         pytest.raises(BadInput, match="cannot write"),
         atomic_dir(tmp_path / ("n" * 300), replace=False),
@@ -175,7 +175,7 @@ def test_link_is_followed_and_stays(tmp_path: Path) -> None:
     assert names_in(real) == ["new"]
 
 
-def test_leftovers_of_killed_processes_are_swept_after_a_day(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
     old, fresh, foreign = (
         tmp_path / ".a.00000000.edgekit-tmp",
         tmp_path / ".b.00000000.edgekit-tmp",

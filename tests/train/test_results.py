@@ -21,7 +21,7 @@ from edgekit.train.result.weights_file import write_weights
 from edgekit.train.stages.driving import Mark
 from edgekit.train.stages.recipe import windows_recipe
 from edgekit.train.stages.student import Student
-from edgekit.verify.evaluation import KINDS, Means
+from edgekit.verification.evaluation import KINDS, Means
 
 
 @pytest.mark.slow

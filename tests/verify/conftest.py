@@ -1,4 +1,4 @@
-"""Sessions that segment discs and boxes without any network, and photos to segment."""
+"""Stand-in sessions that segment discs, and photos to segment."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FakeEncoder:
 class DiscDecoder:
     """Mask m of a prompt is a disc around its first foreground point (or its box's middle).
 
-    Logits fall linearly with distance; the mask input counts for a tenth. `change` may spoil the
+    Logits fall linearly with distance; a tenth of the mask input is added. `change` modifies the
     result of every call.
     """
 
@@ -95,7 +95,7 @@ def rectangle() -> Callable[..., Instance]:
     def make(left: int, top: int, right: int, bottom: int) -> Instance:
         mask = np.zeros((HEIGHT, WIDTH), bool)
         mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
-        # COCO counts runs down the columns and starts with the zeros.
+        # COCO run lengths go down the columns and start with zeros.
         edges = np.flatnonzero(np.diff(mask.T.reshape(-1), prepend=False, append=False))
         counts = np.diff(edges, prepend=0, append=HEIGHT * WIDTH)
         if mask.T.reshape(-1)[-1]:

@@ -1,3 +1,5 @@
+"""Comparing a candidate with the reference: IoU, flips, broken numbers and detectors."""
+
 import json
 
 import numpy as np
@@ -8,7 +10,7 @@ from edgekit.errors import BadInput
 from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.records import Execution, Gate
 from edgekit.runtime import Predictor
-from edgekit.verify import PromptKind, comparison_picture, to_json, verify_predictors
+from edgekit.verification import PromptKind, comparison_picture, to_json, verify_predictors
 
 GATE = Gate(mean_iou=0.999, min_iou=0.99)
 
@@ -56,26 +58,26 @@ def test_one_bad_prompt_fails_the_minimum_though_the_mean_is_fine(judge):
     assert verdict.failures[0].startswith("minimum")
 
 
-@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("tensor", ["low_res_masks", "iou_predictions"])
-def test_one_number_that_is_not_finite_fails_whatever_the_gate(judge, poison, tensor):
-    verdict = judge(only_call(5, poisoned(tensor, poison)), gate=Gate(mean_iou=0, min_iou=0))
+def test_one_non_finite_number_fails_any_gate(judge, value, tensor):
+    verdict = judge(only_call(5, filled(tensor, value)), gate=Gate(mean_iou=0, min_iou=0))
     assert not verdict.passed
     assert any("NaN" in failure for failure in verdict.failures)
     (broken,) = (result for result in verdict.results if not result.finite)
     assert (broken.iou, broken.logit_cosine, broken.logit_error) == (0.0, None, None)
 
 
-def test_two_sides_that_are_nan_do_not_agree(judge):
-    broken = poisoned("low_res_masks", np.nan)
+def test_two_nan_sides_do_not_agree(judge):
+    broken = filled("low_res_masks", np.nan)
     verdict = judge(broken, reference_change=broken, gate=Gate(mean_iou=0, min_iou=0))
     assert not verdict.passed
     assert verdict.overall.mean_iou == 0.0
     json.dumps(to_json(verdict), allow_nan=False)
 
 
-def test_a_reference_that_is_nan_vouches_for_nothing(judge):
-    broken = poisoned("low_res_masks", np.nan)
+def test_nan_reference_passes_nothing(judge):
+    broken = filled("low_res_masks", np.nan)
     assert not judge(reference_change=broken, gate=Gate(mean_iou=0, min_iou=0)).passed
 
 
@@ -88,7 +90,7 @@ def test_a_nan_gate_passes_nothing(judge, gate):
     assert not judge(gate=Gate(mean_iou=gate[0], min_iou=gate[1])).passed
 
 
-def test_flipped_scores_count_as_flips_and_do_not_cost_iou(judge):
+def test_flipped_scores_count_as_flips_without_costing_iou(judge):
     verdict = judge(reversed_scores)
     assert verdict.passed
     assert verdict.overall.flip_share == 1.0
@@ -98,13 +100,13 @@ def test_flipped_scores_count_as_flips_and_do_not_cost_iou(judge):
     assert {result.flipped for result in verdict.results} == {None, True}
 
 
-def test_multimask_is_compared_on_the_index_that_the_reference_chose(judge):
-    # Scores 0.9, 0.8, 0.7 of masks 1 to 3: damage to mask 3 is not seen, damage to mask 1 is.
+def test_multimask_compares_the_references_best_mask(judge):
+    # Masks 1 to 3 score 0.9, 0.8 and 0.7, so only damage to mask 1 matters.
     assert judge(shifted_logits(-5, mask=3)).passed
     assert not judge(shifted_logits(-5, mask=1)).passed
 
 
-def test_a_refinement_gives_both_sides_the_logits_of_the_reference(predictor, photos):
+def test_refinement_feeds_the_references_logits_to_both_sides(predictor, photos):
     candidate, reference = predictor(shifted_logits(-5)), predictor()
     verify_predictors(candidate, reference, photos, gate=GATE)
     masks = [
@@ -117,7 +119,7 @@ def test_a_refinement_gives_both_sides_the_logits_of_the_reference(predictor, ph
         assert np.array_equal(ours, theirs)
 
 
-def test_both_sides_are_held_against_the_annotation_where_there_is_one(judge):
+def test_both_sides_are_compared_with_the_annotation(judge):
     verdict = judge(shifted_logits(-15))
     annotated = [result for result in verdict.results if result.photo == "annotated"]
     plain = [result for result in verdict.results if result.photo == "plain"]
@@ -128,17 +130,17 @@ def test_both_sides_are_held_against_the_annotation_where_there_is_one(judge):
     assert verdict.overall.candidate_truth == pytest.approx(np.mean(known))
 
 
-def test_progress_is_told_after_each_photo(predictor, photos):
-    told = []
+def test_progress_is_reported_after_each_photo(predictor, photos):
+    progress = []
     verify_predictors(
         predictor(),
         predictor(),
         photos,
         gate=GATE,
         execution=Execution(how="emulated", reason="a stand-in"),
-        on_photo=lambda done, total: told.append((done, total)),
+        on_photo=lambda done, total: progress.append((done, total)),
     )
-    assert told == [(1, 2), (2, 2)]
+    assert progress == [(1, 2), (2, 2)]
 
 
 def test_no_photos_is_an_error_and_not_a_pass(predictor):
@@ -153,8 +155,8 @@ def test_an_unreadable_photo_is_named(predictor, photo):
         verify_predictors(predictor(), predictor(), PhotoSet(name="x", photos=(broken,)), gate=GATE)
 
 
-class Finder:
-    """A detector that finds these boxes (centre and size, input pixels), each of one score."""
+class FakeDetector:
+    """A detector with these objects: boxes as centre and size, in input pixels."""
 
     def __init__(self, *boxes, prototype=1.0):
         self.boxes, self.prototype = boxes, prototype
@@ -173,7 +175,7 @@ LEFT, RIGHT, NARROW = (256, 512, 512, 700), (768, 512, 512, 700), (128, 512, 256
 
 
 @pytest.fixture
-def compared(photos):
+def compare(photos):
     def run(candidate, reference):
         sides = (Predictor.from_sessions(FASTSAM, side) for side in (candidate, reference))
         return verify_predictors(*sides, photos, gate=GATE)
@@ -181,8 +183,8 @@ def compared(photos):
     return run
 
 
-def test_a_detector_is_asked_what_it_takes(compared):
-    verdict = compared(Finder(LEFT, RIGHT), Finder(LEFT, RIGHT))
+def test_detector_gets_the_prompts_it_supports(compare):
+    verdict = compare(FakeDetector(LEFT, RIGHT), FakeDetector(LEFT, RIGHT))
     assert verdict.passed
     assert {summary.kind: summary.prompts for summary in verdict.kinds} == {
         "point": 9,
@@ -197,25 +199,25 @@ def test_a_detector_is_asked_what_it_takes(compared):
 
 
 @pytest.mark.parametrize(
-    ("found", "iou"), [((LEFT,), 0.5), ((LEFT, RIGHT, (512, 512, 8, 8)), 2 / 3), ((), 0.0)]
+    ("objects", "iou"), [((LEFT,), 0.5), ((LEFT, RIGHT, (512, 512, 8, 8)), 2 / 3), ((), 0.0)]
 )
-def test_objects_too_few_and_too_many_both_count(compared, found, iou):
-    verdict = compared(Finder(*found), Finder(LEFT, RIGHT))
+def test_missing_and_extra_objects_both_cost_iou(compare, objects, iou):
+    verdict = compare(FakeDetector(*objects), FakeDetector(LEFT, RIGHT))
     everything = next(s for s in verdict.kinds if s.kind is PromptKind.EVERYTHING)
     assert everything.mean_iou == pytest.approx(iou, abs=0.02)
     assert not verdict.passed
 
 
-def test_a_detectors_smaller_mask_fails(compared):
-    verdict = compared(Finder(NARROW, RIGHT), Finder(LEFT, RIGHT))
+def test_smaller_detector_mask_fails(compare):
+    verdict = compare(FakeDetector(NARROW, RIGHT), FakeDetector(LEFT, RIGHT))
     everything = next(s for s in verdict.kinds if s.kind is PromptKind.EVERYTHING)
     assert everything.mean_iou == pytest.approx(0.75, abs=0.02)
     assert not verdict.passed
 
 
-def test_a_detector_that_gives_nan_fails_though_both_find_nothing(compared):
-    broken = Finder(LEFT, prototype=np.nan)
-    verdict = compared(broken, broken)
+def test_nan_detectors_fail_though_their_masks_agree(compare):
+    broken = FakeDetector(LEFT, prototype=np.nan)
+    verdict = compare(broken, broken)
     assert not verdict.passed
     assert any("NaN" in failure for failure in verdict.failures)
 
@@ -229,11 +231,9 @@ def shifted_logits(by, *, mask=None):
     return change
 
 
-def poisoned(tensor, value):
+def filled(tensor, value):
     def change(out):
-        spoilt = out[tensor].copy()
-        spoilt.reshape(-1)[:] = value
-        return {**out, tensor: spoilt}
+        return {**out, tensor: np.full_like(out[tensor], value)}
 
     return change
 

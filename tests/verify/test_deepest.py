@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgekit.verify.deepest import deepest_pixel, squared_distance
+from edgekit.verification.deepest import deepest_pixel, squared_distance
 
 
 def brute_force(mask: np.ndarray) -> np.ndarray:

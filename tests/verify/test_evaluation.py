@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
-import edgekit.runtime
+import edgekit
+from edgekit import pipeline
 from edgekit.catalog import photos_from
 from edgekit.cli import app
+from edgekit.errors import BadInput
 from edgekit.models.registry import model
 from edgekit.runtime import Predictor
-from edgekit.verify.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
+from edgekit.verification.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
 
 
 class Encoder:
@@ -42,6 +45,32 @@ class BoxDrawer:
                 logits[row, mask, top : y + reach, left : x + reach] = 5
         scores = np.tile(np.float32([0.5, 0.9, 0.3, 0.2]), (len(coords), 1))
         return {"low_res_masks": logits, "iou_predictions": scores}
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """A COCO file with a disc (RLE) and a bar (polygon) on each of four photos, 120 x 90 pixels."""
+    rows, columns = np.mgrid[:90, :120]
+    disc = ((columns - 30) ** 2 + (rows - 40) ** 2 <= 20**2).T.ravel()
+    runs = np.diff([0, *(np.flatnonzero(np.diff(disc)) + 1), disc.size]).tolist()
+    shapes = (
+        ({"size": [90, 120], "counts": runs}, [10, 20, 41, 41], int(disc.sum())),
+        ([[70, 10, 110, 10, 110, 80, 70, 80]], [70, 10, 40, 70], 40 * 70),
+    )
+    (tmp_path / "images").mkdir()
+    for index in range(4):
+        Image.new("RGB", (120, 90), "grey").save(tmp_path / "images" / f"{index}.png")
+    document = {
+        "images": [{"id": index, "file_name": f"{index}.png"} for index in range(4)],
+        "annotations": [
+            {"image_id": index, "segmentation": shape, "bbox": box, "area": area, "iscrowd": 0}
+            for index in range(4)
+            for shape, box, area in shapes
+        ],
+    }
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(document))
+    return path
 
 
 @pytest.fixture(params=["nanosam", "mobilesam"])
@@ -107,7 +136,7 @@ def test_the_command_prints_writes_and_fills_the_card(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
 ) -> None:
     drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
-    monkeypatch.setattr(edgekit.runtime, "Predictor", lambda _: drawn)
+    monkeypatch.setattr(pipeline, "Predictor", lambda _: drawn)
     card, figures = tmp_path / "card.md", tmp_path / "figures.json"
     card.write_text("before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n")
     arguments = ["evaluate", "bundle", str(coco), "--json", str(figures), "--card", str(card)]
@@ -122,6 +151,30 @@ def test_the_command_prints_writes_and_fills_the_card(
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert "4 photos of instances.json" in text
+
+
+def test_the_library_returns_the_means_and_reports_each_photo(
+    monkeypatch: pytest.MonkeyPatch, coco: Path, report
+) -> None:
+    drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
+    monkeypatch.setattr(pipeline, "Predictor", lambda _: drawn)
+    request = edgekit.EvaluateRequest(bundle=Path("bundle"), annotations=coco)
+    evaluation = edgekit.evaluate(request, report=report)
+    assert report.stages == ["evaluate"]
+    assert evaluation.photos == 4
+    assert [row.size for row in evaluation.means] == ["all", "medium"]
+
+
+def test_annotations_without_a_large_instance_are_refused(
+    monkeypatch: pytest.MonkeyPatch, coco: Path
+) -> None:
+    monkeypatch.setattr(pipeline, "Predictor", lambda _: None)
+    document = json.loads(coco.read_text())
+    for annotation in document["annotations"]:
+        annotation["bbox"][2:] = [31, 31]
+    coco.write_text(json.dumps(document))
+    with pytest.raises(BadInput, match="large enough"):
+        edgekit.evaluate(edgekit.EvaluateRequest(bundle=Path("bundle"), annotations=coco))
 
 
 def test_a_card_without_a_place_is_refused_before_the_work(tmp_path: Path, coco: Path) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgekit.verify.interior import interior_pixel
+from edgekit.verification.interior import interior_pixel
 
 
 def mask(*rows: str) -> np.ndarray:

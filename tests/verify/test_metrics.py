@@ -1,7 +1,9 @@
+"""IoU, logit cosine and logit error."""
+
 import numpy as np
 import pytest
 
-from edgekit.verify.metrics import logit_cosine, mask_iou, max_abs_error
+from edgekit.verification.metrics import logit_cosine, mask_iou, max_abs_error
 
 NOTHING = np.zeros((4, 4), bool)
 LEFT = np.zeros((4, 4), bool)

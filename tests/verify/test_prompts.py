@@ -1,3 +1,5 @@
+"""The prompts of a photo: subjects, kinds and their rotation."""
+
 from collections import Counter
 from dataclasses import replace
 
@@ -6,15 +8,21 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import Label
-from edgekit.verify.prompts import PromptKind, Subject, subjects_of, trials_of, trials_on
+from edgekit.verification.prompts import (
+    PromptKind,
+    Subject,
+    subjects_of,
+    trials_for_masks,
+    trials_for_subjects,
+)
 
 HEIGHT, WIDTH = 120, 160
-DECODED = set(PromptKind) - {PromptKind.EVERYTHING}
+PROMPTED = set(PromptKind) - {PromptKind.EVERYTHING}
 
 
 @pytest.fixture
-def found(photo, rectangle):
-    """Subjects of a photo that holds the rectangles given."""
+def subjects_with(photo, rectangle):
+    """`subjects_with(*boxes)`: the subjects of a photo with these rectangles annotated."""
 
     def make(*boxes):
         instances = tuple(rectangle(*box) for box in boxes)
@@ -23,8 +31,8 @@ def found(photo, rectangle):
     return make
 
 
-def test_the_point_is_deep_inside_and_the_negative_outside_but_near(found):
-    (subject,) = found((20, 20, 100, 80))
+def test_the_point_is_deep_inside_and_the_negative_outside_but_near(subjects_with):
+    (subject,) = subjects_with((20, 20, 100, 80))
     x, y = subject.point
     assert 45 <= x <= 75
     assert 45 <= y <= 55
@@ -35,14 +43,14 @@ def test_the_point_is_deep_inside_and_the_negative_outside_but_near(found):
     assert subject.box == (20, 20, 100, 80)
 
 
-def test_largest_median_and_smallest_are_picked_and_specks_are_not(found):
+def test_subjects_are_the_largest_median_and_smallest_but_no_specks(subjects_with):
     sides = (100, 90, 80, 60, 40, 31)
-    picked = found(*((0, 0, side, side) for side in sides))
-    assert [subject.box[2] for subject in picked] == [100, 80, 40]
+    subjects = subjects_with(*((0, 0, side, side) for side in sides))
+    assert [subject.box[2] for subject in subjects] == [100, 80, 40]
 
 
-def test_one_instance_is_one_subject(found):
-    assert len(found((0, 0, 50, 50))) == 1
+def test_one_instance_is_one_subject(subjects_with):
+    assert len(subjects_with((0, 0, 50, 50))) == 1
 
 
 def test_an_annotation_of_another_size_names_the_photo(photo, rectangle):
@@ -51,15 +59,15 @@ def test_an_annotation_of_another_size_names_the_photo(photo, rectangle):
         subjects_of(wrong, height=HEIGHT + 1, width=WIDTH)
 
 
-def test_specks_alone_give_the_layout(found):
-    assert [subject.truth for subject in found((0, 0, 31, 31))] == [None, None, None]
+def test_specks_alone_give_the_layout(subjects_with):
+    assert [subject.truth for subject in subjects_with((0, 0, 31, 31))] == [None, None, None]
 
 
-def test_an_object_that_fills_the_photo_has_no_negative_and_keeps_the_other_kinds(found):
-    subjects = found((-5, -5, WIDTH + 5, HEIGHT + 5))
+def test_object_that_fills_the_photo_has_no_negative(subjects_with):
+    subjects = subjects_with((-5, -5, WIDTH + 5, HEIGHT + 5))
     assert subjects[0].negative is None
-    kinds = {trial.kind for trial in trials_of(subjects, seed="a")}
-    assert kinds == DECODED - {PromptKind.POINT_WITH_NEGATIVE}
+    kinds = {trial.kind for trial in trials_for_subjects(subjects, seed="a")}
+    assert kinds == PROMPTED - {PromptKind.POINT_WITH_NEGATIVE}
 
 
 @pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (7, 900), (2, 2)])
@@ -78,16 +86,16 @@ def test_the_layout_lies_inside_any_photo(photo, size):
 
 @pytest.mark.parametrize(("count", "decodes"), [(1, 6), (2, 8), (3, 10)])
 def test_every_kind_is_tried_within_ten_decodes(count, decodes):
-    trials = trials_of((stand_in(),) * count, seed="any")
+    trials = trials_for_subjects((any_subject(),) * count, seed="any")
     assert len(trials) == decodes
     kinds = Counter(trial.kind for trial in trials)
-    assert set(kinds) == DECODED
+    assert set(kinds) == PROMPTED
     assert kinds[PromptKind.POINT] == kinds[PromptKind.BOX] == count
 
 
-def test_what_each_kind_sends():
-    trials = {trial.kind: trial for trial in trials_of((stand_in(),), seed="any")}
-    subject = stand_in()
+def test_prompt_of_each_kind():
+    trials = {trial.kind: trial for trial in trials_for_subjects((any_subject(),), seed="any")}
+    subject = any_subject()
     point, both = (subject.point,), (subject.point, subject.negative)
     expected = {
         PromptKind.POINT: (point, (1,), None),
@@ -102,51 +110,54 @@ def test_what_each_kind_sends():
     assert [kind for kind, trial in trials.items() if trial.multimask] == [PromptKind.MULTIMASK]
 
 
-def test_what_a_family_refuses_is_not_sent():
-    subjects = (stand_in(),) * 3
-    asked = trials_of(subjects, seed="any")
-    kept = trials_of(subjects, seed="any", refuses=("background_point", "mask"))
-    gone = {PromptKind.POINT_WITH_NEGATIVE, PromptKind.REFINEMENT}
-    assert kept == tuple(trial for trial in asked if trial.kind not in gone)
-    assert not any(trial.mask_from for trial in kept)
-    assert 0 not in {label for trial in kept for label in trial.labels}
+def test_refused_kinds_are_left_out():
+    subjects = (any_subject(),) * 3
+    all_trials = trials_for_subjects(subjects, seed="any")
+    remaining = trials_for_subjects(subjects, seed="any", refuses=("background_point", "mask"))
+    refused = {PromptKind.POINT_WITH_NEGATIVE, PromptKind.REFINEMENT}
+    assert remaining == tuple(trial for trial in all_trials if trial.kind not in refused)
+    assert not any(trial.mask_from for trial in remaining)
+    assert 0 not in {label for trial in remaining for label in trial.labels}
 
 
 def test_a_refinement_starts_from_the_point_of_its_own_subject():
-    subjects = tuple(replace(stand_in(), point=(float(x), 9.0)) for x in (3, 6, 12))
+    subjects = tuple(replace(any_subject(), point=(float(x), 9.0)) for x in (3, 6, 12))
     for seed in map(str, range(20)):
-        trials = trials_of(subjects, seed=seed)
+        trials = trials_for_subjects(subjects, seed=seed)
         (refinement,) = (trial for trial in trials if trial.kind is PromptKind.REFINEMENT)
         source = trials[refinement.mask_from]
         assert source.kind is PromptKind.POINT
         assert source.points == refinement.points == (subjects[refinement.subject].point,)
 
 
-def test_the_deal_depends_on_the_photo_and_on_nothing_else():
-    subjects = (stand_in(),) * 3
+def test_the_rotation_depends_on_the_photo_alone():
+    subjects = (any_subject(),) * 3
     dealt = {
-        seed: tuple(trial.subject for trial in trials_of(subjects, seed=seed)[6:])
+        seed: tuple(trial.subject for trial in trials_for_subjects(subjects, seed=seed)[6:])
         for seed in map(str, range(20))
     }
-    again = {seed: tuple(t.subject for t in trials_of(subjects, seed=seed)[6:]) for seed in dealt}
+    again = {
+        seed: tuple(t.subject for t in trials_for_subjects(subjects, seed=seed)[6:])
+        for seed in dealt
+    }
     assert dealt == again
     assert set(dealt.values()) == {(0, 1, 2, 0), (1, 2, 0, 1), (2, 0, 1, 2)}
 
 
-def stand_in() -> Subject:
+def any_subject() -> Subject:
     truth = np.zeros((20, 20), bool)
     return Subject(point=(4.0, 5.0), negative=(15.0, 15.0), box=(1.0, 2.0, 8.0, 9.0), truth=truth)
 
 
-def test_points_of_a_detector_lie_in_its_masks_and_not_in_specks():
+def test_points_for_a_detector_lie_in_its_masks_but_not_in_specks():
     masks = np.zeros((3, HEIGHT, WIDTH), bool)
     masks[0, 10:50, 10:50] = True
     masks[1, 20:110, 60:150] = True
     masks[2, :31, :31] = True
-    first, second, both = trials_on(list(masks))
+    first, second, both = trials_for_masks(list(masks))
     assert [trial.kind for trial in (first, second)] == [PromptKind.POINT] * 2
     for trial, mask in ((first, masks[1]), (second, masks[0])):
         ((x, y),) = trial.points
         assert mask[int(y), int(x)]
     assert both.labels == (Label.FOREGROUND, Label.BACKGROUND)
-    assert trials_on(list(masks[2:])) == ()
+    assert trials_for_masks(list(masks[2:])) == ()

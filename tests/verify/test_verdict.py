@@ -1,9 +1,11 @@
+"""Judging results by a gate, and the verdict as JSON."""
+
 import json
 
 import pytest
 
-from edgekit.records import Gate
-from edgekit.verify import PromptKind, PromptResult, Trial, judged, not_run, to_json
+from edgekit.records import Execution, Gate
+from edgekit.verification import PromptKind, PromptResult, Trial, judge, not_run, to_json
 
 GATE = Gate(mean_iou=0.9, min_iou=0.5)
 
@@ -31,28 +33,30 @@ def test_not_run_is_never_a_pass():
 
 
 def test_no_prompts_is_never_a_pass():
-    assert not judged([], gate=Gate(mean_iou=0, min_iou=0), how="native", photos=0).passed
+    assert not judge([], gate=Gate(mean_iou=0, min_iou=0), photos=0).passed
 
 
-def test_the_gate_includes_its_own_values():
+def test_values_equal_to_the_gate_pass():
     results = [result(0.5), *[result(1.0)] * 4]
-    assert judged(results, gate=GATE, how="native", photos=1).passed
+    assert judge(results, gate=GATE, photos=1).passed
     worse = [result(0.499), *[result(1.0)] * 5]
-    assert not judged(worse, gate=GATE, how="native", photos=1).passed
-    assert not judged([result(0.89)], gate=GATE, how="native", photos=1).passed
+    assert not judge(worse, gate=GATE, photos=1).passed
+    assert not judge([result(0.89)], gate=GATE, photos=1).passed
 
 
-def test_the_gate_may_bound_the_fifth_percentile():
+def test_gate_on_the_fifth_percentile():
     results = [result(0.8), *[result(1.0)] * 9]  # 5th percentile: 0.89
     gate = Gate(mean_iou=0.9, p5_iou=0.95, min_iou=0.5)
-    verdict = judged(results, gate=gate, how="native", photos=1)
+    verdict = judge(results, gate=gate, photos=1)
     assert verdict.failures == ("5th percentile 0.89000 is below 0.95",)
 
 
-def test_figures_per_kind_and_over_all():
+def test_figures_per_kind_and_overall():
     results = [result(index / 100) for index in range(101)]
     results += [result(1.0, kind=PromptKind.MULTIMASK, flipped=flip) for flip in (True, False)]
-    verdict = judged(results, gate=GATE, how="emulated", photos=3)
+    verdict = judge(
+        results, gate=GATE, photos=3, execution=Execution(how="emulated", by="a stand-in")
+    )
     point, multimask = verdict.kinds
     assert (point.kind, point.prompts) == (PromptKind.POINT, 101)
     assert (point.mean_iou, point.p5_iou, point.min_iou) == pytest.approx((0.5, 0.05, 0.0))
@@ -63,12 +67,12 @@ def test_figures_per_kind_and_over_all():
 
 
 def test_the_worst_come_first():
-    verdict = judged([result(x) for x in (0.9, 0.2, 0.4)], gate=GATE, how="native", photos=1)
+    verdict = judge([result(x) for x in (0.9, 0.2, 0.4)], gate=GATE, photos=1)
     assert [worst.iou for worst in verdict.worst(2)] == [0.2, 0.4]
 
 
 def test_json_round_trip_keeps_the_figures_and_points_at_the_worst():
-    verdict = judged([result(1.0), result(0.2)], gate=GATE, how="native", photos=1)
+    verdict = judge([result(1.0), result(0.2)], gate=GATE, photos=1)
     read = json.loads(json.dumps(to_json(verdict), allow_nan=False))
     assert read["passed"] is False
     assert read["overall"]["min_iou"] == 0.2

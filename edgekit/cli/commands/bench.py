@@ -1,9 +1,9 @@
-"""`edgekit bench`: how fast, beside what else?"""
+"""`edgekit bench`: time bundles beside each other and beside PyTorch."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +12,12 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.bench.figures import Timing
+    from edgekit.benchmark.figures import Timing
     from edgekit.pipeline import Bench
 
 
-class Against(StrEnum):
-    """What the bundles can be compared with besides each other."""
+class Against(Enum):
+    """What else can be timed. Typer 0.26 takes no list of Literal."""
 
     PYTORCH = "pytorch"
     COMPILE = "torch-compile"
@@ -28,7 +28,7 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     *,
     against: Annotated[
         list[Against] | None,
-        typer.Option("--against", help="The PyTorch model of the first bundle; repeatable."),
+        typer.Option("--against", help="Also time the first bundle's PyTorch model; repeatable."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="CPU threads. Default: all cores.")
@@ -37,22 +37,22 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         int, typer.Option("--rounds", min=1, help="Counted calls per task, at most.")
     ] = 15,
     photo: Annotated[
-        Path | None, typer.Option("--photo", help="What to segment. Default: a bundled photo.")
+        Path | None, typer.Option("--photo", help="The photo to segment. Default: a bundled one.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="PNG", help="Draw latency against IoU.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Time BUNDLES at encoder, decoder and photo-to-mask, taking turns in one run."""
+    """Time the encoder, the decoder and photo to mask of BUNDLES, taking turns in one run."""
     from edgekit.cli.console import console, print_json
-    from edgekit.cli.output_file import check_picture
+    from edgekit.cli.options import require_picture
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import BenchRequest
     from edgekit.pipeline import bench as run
 
     if plot:
-        check_picture(plot)
+        require_picture(plot)
     request = BenchRequest(
         bundles=tuple(bundles),
         against=tuple(item.value for item in dict.fromkeys(against or ())),
@@ -62,37 +62,38 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ious=plot is not None,
     )
     with reporting() as report:
-        found = run(request, report=report)
+        result = run(request, report=report)
     if plot:
-        _draw(found, plot)
+        _draw(result, plot)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(result))
     else:
-        _print(found, console())
-    raise typer.Exit(3 if all(figures.missing for figures in found.figures) else 0)
+        _print(result, console())
+    raise typer.Exit(3 if all(figures.missing for figures in result.figures) else 0)
 
 
-def _print(found: Bench, printer: Console) -> None:
-    from edgekit.bench.figures import Task
+def _print(result: Bench, printer: Console) -> None:
+    from edgekit.benchmark.figures import Task
     from edgekit.cli.console import table
 
-    title = f"milliseconds, {found.threads} threads, {found.rounds} rounds, {found.cpu}"
+    title = f"milliseconds, {result.threads} threads, {result.rounds} rounds, {result.cpu}"
     columns = ("p50", "p90", "p99", "per second", "times the first")
     for task in Task:
-        listed = table(task.value, *columns, title=title, right=columns)
-        first = next((f.timing(task) for f in found.figures if f.timing(task)), None)
-        for figures in found.figures:
-            timing = figures.timing(task)
-            listed.add_row(figures.name, *_times(timing, first))
+        listed = table(task.value, "ran", *columns, title=title, right=columns)
+        first = next((f.timing(task) for f in result.figures if f.timing(task)), None)
+        for figures in result.figures:
+            listed.add_row(
+                figures.name, figures.execution, *_time_cells(figures.timing(task), first)
+            )
         printer.print(listed)
         title = ""
-    printer.print(_footprint(found))
-    for figures in found.figures:
+    printer.print(_footprint(result))
+    for figures in result.figures:
         if reason := figures.missing or figures.left_out:
             printer.print(f"n/a: {figures.name}: {reason}", markup=False)
 
 
-def _times(timing: Timing | None, first: Timing | None) -> tuple[str, ...]:
+def _time_cells(timing: Timing | None, first: Timing | None) -> tuple[str, ...]:
     if timing is None or first is None:
         return ("n/a",) * 5
     milliseconds = (timing.p50, timing.p90, timing.p99)
@@ -103,16 +104,17 @@ def _times(timing: Timing | None, first: Timing | None) -> tuple[str, ...]:
     )
 
 
-def _footprint(found: Bench) -> object:
+def _footprint(result: Bench) -> object:
     from edgekit.cli.console import megabytes, table
 
     columns = ("files", "peak memory", "load", "of the CPU's peak")
-    listed = table("", "runtime", *columns, right=columns)
-    for figures in found.figures:
-        share = found.peak_share.get(figures.name)
+    listed = table("", "runtime", "ran", *columns, right=columns)
+    for figures in result.figures:
+        share = result.peak_share.get(figures.name)
         listed.add_row(
             figures.name,
             figures.runtime,
+            figures.execution,
             megabytes(figures.bytes),
             megabytes(figures.peak_bytes) if figures.peak_bytes else "n/a",
             f"{figures.load_s:.2f} s" if figures.load_s else "n/a",
@@ -121,15 +123,19 @@ def _footprint(found: Bench) -> object:
     return listed
 
 
-def _draw(found: Bench, where: Path) -> None:
-    from edgekit.bench.figures import Task
-    from edgekit.bench.picture import Dot, latency_picture
+def _draw(result: Bench, where: Path) -> None:
+    from edgekit.benchmark.figures import Task
+    from edgekit.benchmark.picture import Dot, latency_picture
 
     dots = [
-        Dot(name=figures.name, seconds=timing.p50, iou=found.iou[figures.name])
-        for figures in found.figures
-        if (timing := figures.timing(Task.PHOTO)) and figures.name in found.iou
+        Dot(
+            name=f"{figures.name} ({figures.execution})",
+            seconds=timing.p50,
+            iou=result.iou[figures.name],
+        )
+        for figures in result.figures
+        if (timing := figures.timing(Task.PHOTO)) and figures.name in result.iou
     ]
     if dots:
-        latency_picture(dots, title=f"{found.threads} threads, {found.cpu}").save(where)
+        latency_picture(dots, title=f"{result.threads} threads, {result.cpu}").save(where)
         typer.echo(f"Latency against IoU: {where}", err=True)

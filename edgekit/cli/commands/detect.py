@@ -1,4 +1,4 @@
-"""`edgekit detect`: which model a checkpoint is of."""
+"""`edgekit detect`: which model a checkpoint belongs to."""
 
 from __future__ import annotations
 
@@ -14,34 +14,42 @@ if TYPE_CHECKING:
 
 def detect(
     file: Annotated[Path, typer.Argument(help="A checkpoint: .pt, .pth, .safetensors or .onnx.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the finding as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Say which model FILE is a checkpoint of, from the names and shapes of its tensors."""
+    """Name the model that FILE belongs to, by the names and shapes of its tensors."""
     from edgekit.cli.console import print_json
     from edgekit.errors import BadInput
     from edgekit.models.checkpoints.detect import detect as detected
 
     if not file.is_file():
-        raise BadInput(f"There is no checkpoint file at {file}.", expected="a file")
-    found = detected(file)
+        raise BadInput(
+            f"There is no checkpoint file at {file}.",
+            expected="a .pt, .pth, .safetensors or .onnx file",
+        )
+    detection = detected(file)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(detection))
         return
-    typer.echo(f"{file.name}: {found.tensors} tensors, {found.parameters / 1e6:.1f} M parameters")
-    typer.echo("\n".join(_words(found, file)))
+    parameters = detection.parameters / 1e6
+    typer.echo(f"{file.name}: {detection.tensors} tensors, {parameters:.1f} M parameters")
+    typer.echo("\n".join(_findings(detection, file)))
 
 
-def _words(found: Detection, file: Path) -> list[str]:
-    if found.models:
-        more = [
-            "Ambiguous: these models have the same tensors, and differ in what is around them."
-        ] * (len(found.models) > 1)
-        next_step = f"edgekit export {found.models[0]} --target NAME --weights {file}"
-        return [f"Fits: {', '.join(found.models)}", *more, f"Next: {next_step}"]
+def _findings(detection: Detection, file: Path) -> list[str]:
+    if detection.models:
+        several = len(detection.models) > 1
+        ambiguous = ["Ambiguous: these models have the same tensors and differ in the code."]
+        next_step = f"edgekit export {detection.models[0]} --target NAME --weights {file}"
+        fits = f"Fits: {', '.join(detection.models)}"
+        return [fits, *(ambiguous if several else []), f"Next: {next_step}"]
     halves = [
-        f"Fits the {half} of: {', '.join(names)}. It needs a file with the other half as well."
-        for half, names in (("encoder", found.encoders), ("decoder", found.decoders))
+        f"Fits the {half} of: {', '.join(names)}. An export also needs a file with the other half."
+        for half, names in (("encoder", detection.encoders), ("decoder", detection.decoders))
         if names
     ]
-    family = f"Its names look like {found.family}." if found.family else "Its names are unknown."
-    return halves or [f"It fits no model that edgekit has. {family}"]
+    family = (
+        f"Its names look like {detection.family}."
+        if detection.family
+        else "Its names are not those of any family that edgekit knows."
+    )
+    return halves or [f"It fits no model of edgekit. {family}"]

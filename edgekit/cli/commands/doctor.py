@@ -1,4 +1,4 @@
-"""`edgekit doctor`: what this machine has, and what to type for what it lacks."""
+"""`edgekit doctor`: what this machine has, and the commands that install what it lacks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Check hardware, runtimes and versions, and name the command for whatever is missing."""
+    """Check hardware, runtimes and versions, and show how to install what is missing."""
     from edgekit.cli.console import console, print_json
     from edgekit.cli.progress import reporting
     from edgekit.doctor import diagnose
 
     with reporting() as report, report.stage("doctor"):
-        found = diagnose(Path(), on_check=report.progress)
+        diagnosis = diagnose(Path(), on_check=report.progress)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(diagnosis))
         return
     printer = console()
-    printer.print(_machine_table(found.machine))
-    printer.print(_runtime_table(found))
-    for health in (found.export, *found.runtimes):
+    printer.print(_machine_table(diagnosis.machine))
+    printer.print(_runtime_table(diagnosis))
+    for health in (diagnosis.export, *diagnosis.runtimes):
         if health.remedy:
             printer.print(f"{health.name}: {health.remedy}", markup=False)
 
@@ -56,17 +56,33 @@ def _machine_table(machine: Machine) -> object:
     return shown
 
 
-def _runtime_table(found: Diagnosis) -> object:
+def _runtime_table(diagnosis: Diagnosis) -> object:
     from edgekit.cli.console import table
 
-    shown = table("part", "installed", "usable", "why not", "targets")
-    for health in (found.export, *found.runtimes):
-        targets = "all" if health is found.export else ", ".join(health.targets)
+    shown = table("part", "installed", "usable", "why not", "makes files here", "runs files here")
+    for health in (diagnosis.export, *diagnosis.runtimes):
         usable = "[green]yes[/]" if health.usable else "[red]no[/]"
-        shown.add_row(health.name, _versions(health), usable, health.reason or "", targets)
+        shown.add_row(
+            health.name,
+            _versions(health),
+            usable,
+            health.reason or "",
+            _by_target({target.name: target.export for target in health.targets}),
+            _by_target({target.name: target.runs_here for target in health.targets}),
+        )
     return shown
 
 
 def _versions(health: RuntimeHealth) -> str:
-    have = [f"{p.distribution} {p.installed}" for p in health.packages if p.installed]
-    return "\n".join(have) or "nothing"
+    installed = [f"{p.distribution} {p.installed}" for p in health.packages if p.installed]
+    return "\n".join(installed) or "nothing"
+
+
+def _by_target(answers: dict[str, str]) -> str:
+    """The answer if all targets have the same one; otherwise each answer with its targets."""
+    targets: dict[str, list[str]] = {}
+    for target, answer in answers.items():
+        targets.setdefault(answer, []).append(target)
+    if len(targets) == 1:
+        return next(iter(targets))
+    return "\n".join(f"{answer} ({', '.join(names)})" for answer, names in targets.items())

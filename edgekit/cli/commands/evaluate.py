@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from edgekit.catalog import PhotoSet
-    from edgekit.pipeline import Report
-    from edgekit.runtime import Predictor
-    from edgekit.verify.evaluation import InstanceFigures, Means
+    from edgekit.verification.evaluation import Means
 
 _TITLES = {
     "box": "box",
@@ -38,41 +34,26 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score BUNDLE's masks against annotated photos: mean IoU per prompt and object size."""
-    from edgekit.catalog import photos_from
     from edgekit.cli.console import json_text, print_json
     from edgekit.cli.progress import reporting
-    from edgekit.errors import BadInput
-    from edgekit.runtime import Predictor
+    from edgekit.pipeline import EvaluateRequest
+    from edgekit.pipeline import evaluate as run
     from edgekit.store import write_atomic
     from edgekit.train.result.model_card import read_card, with_figures
-    from edgekit.verify.evaluation import means, to_json
+    from edgekit.verification.evaluation import to_json
 
-    photos = photos_from(annotations)
     old_card = read_card(card) if card else ""
-    with reporting() as report, report.stage("evaluate"):
-        table = means(_figures(Predictor(bundle), photos, report))
-    if not table:
-        raise BadInput(
-            f"No instance in {annotations} is large enough to be scored.",
-            expected="COCO instances of at least 32 x 32 pixels",
-        )
+    with reporting() as report:
+        evaluation = run(EvaluateRequest(bundle=bundle, annotations=annotations), report=report)
     if card:
-        measured_on = f"{len(photos.photos)} photos of {annotations.name}"
-        write_atomic(card, with_figures(old_card, table, measured_on=measured_on))
+        measured_on = f"{evaluation.photos} photos of {annotations.name}"
+        write_atomic(card, with_figures(old_card, evaluation.means, measured_on=measured_on))
     if json_file == "-":
-        print_json(to_json(table))
+        print_json(to_json(evaluation.means))
         return
     if json_file:
-        write_atomic(Path(json_file), json_text(to_json(table)) + "\n")
-    _print(table)
-
-
-def _figures(predictor: Predictor, photos: PhotoSet, report: Report) -> Iterator[InstanceFigures]:
-    from edgekit.verify.evaluation import evaluate as run
-
-    for done, photo in enumerate(photos.photos):
-        report.progress(done, len(photos.photos))
-        yield from run(predictor, [photo])
+        write_atomic(Path(json_file), json_text(to_json(evaluation.means)) + "\n")
+    _print(evaluation.means)
 
 
 def _print(means: tuple[Means, ...]) -> None:

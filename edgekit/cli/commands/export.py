@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from edgekit.cli.weights_option import Weights
+from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
     from edgekit.pipeline import Exported, ExportRequest
 
     Outcome: TypeAlias = Exported | EdgekitError
-
-
-class Precisions(StrEnum):
-    """How an INT8 plan is made."""
-
-    RECIPE = "recipe"
-    AUTO = "auto"
 
 
 def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -39,22 +31,25 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="Photos to measure ranges on: an image set, a folder or a COCO JSON.",
         ),
     ] = None,
-    precision: Annotated[
-        Precisions,
+    float_fallback: Annotated[
+        bool,
         typer.Option(
-            "--precision",
-            help="INT8 by the target's recipe, or with blocks back in float until the gate holds.",
+            "--float-fallback",
+            help="If INT8 fails the gate on calibration photos, move blocks back to float until "
+            "it passes.",
         ),
-    ] = Precisions.RECIPE,
+    ] = False,
     out: Annotated[
-        Path, typer.Option("--out", help="The folder in which <model>-<target> is made.")
+        Path, typer.Option("--out", help="The folder in which MODEL-TARGET is written.")
     ] = Path("dist"),
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace an existing bundle; ship INT8 slower than float."),
+        typer.Option(
+            "--force", help="Replace an existing bundle; accept INT8 that is slower than float."
+        ),
     ] = False,
     no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Leave out the comparison with PyTorch.")
+        bool, typer.Option("--no-verify", help="Do not compare the masks with PyTorch.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
@@ -63,7 +58,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.models.registry import model as row
     from edgekit.pipeline import ExportRequest
 
-    # Every name is settled before the work for the first target starts.
+    # Check every name before the work for the first target starts.
     row(model)
     requests = [
         ExportRequest(
@@ -71,7 +66,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             target=profile(name).name,
             weights=tuple(weights or ()),
             calibration=calibration,
-            precision=precision.value,
+            float_fallback=float_fallback,
             out=out,
             force=force,
             verify=not no_verify,
@@ -84,8 +79,8 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
 
 def _run(request: ExportRequest) -> Outcome:
-    """Export for one target; an error is told and must not cost the other targets their bundle."""
-    from edgekit.cli.exits import fail
+    """Export for one target. An error is printed and returned, so that the other targets go on."""
+    from edgekit.cli.exits import print_error
     from edgekit.cli.progress import reporting
     from edgekit.errors import EdgekitError
     from edgekit.pipeline import export as run
@@ -94,7 +89,7 @@ def _run(request: ExportRequest) -> Outcome:
         with reporting() as report:
             return run(request, report=report)
     except EdgekitError as error:
-        fail(error)
+        print_error(error)
         return error
 
 
@@ -112,16 +107,18 @@ def _show(outcomes: dict[str, Outcome], *, as_json: bool) -> None:
     from edgekit.errors import EdgekitError
 
     if as_json:
-        print_json([{"target": name, **_described(outcome)} for name, outcome in outcomes.items()])
+        print_json(
+            [{"target": name, **_outcome_json(outcome)} for name, outcome in outcomes.items()]
+        )
         return
     for outcome in outcomes.values():
         if not isinstance(outcome, EdgekitError):
             _print_exported(outcome)
 
 
-def _described(outcome: Outcome) -> dict[str, object]:
+def _outcome_json(outcome: Outcome) -> dict[str, object]:
     from edgekit.errors import EdgekitError
-    from edgekit.verify.verdict import to_json
+    from edgekit.verification.verdict import to_json
 
     if isinstance(outcome, EdgekitError):
         return {"bundle": None, "verdict": None, "error": str(outcome)}

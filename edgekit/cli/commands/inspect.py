@@ -1,4 +1,4 @@
-"""`edgekit inspect`: what is in a bundle, and where it came from."""
+"""`edgekit inspect`: the contents and the origin of a bundle."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def inspect(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
     *,
     precision: Annotated[
-        bool, typer.Option("--precision", help="Show what each block computes in, and why.")
+        bool, typer.Option("--precision", help="Show the precision of each block, and the reasons.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest (or the plan) as JSON.")
     ] = False,
 ) -> None:
-    """Show BUNDLE's tensors, operators, precision and provenance."""
+    """Show the tensors, operators, precision and provenance of BUNDLE."""
     from edgekit.cli.console import console, print_json
     from edgekit.cli.precision_table import show_precision
     from edgekit.store import read_bundle
@@ -47,7 +47,7 @@ def inspect(
 
 def _print_identity(manifest: Manifest, printer: Console) -> None:
     from edgekit.cli.console import table
-    from edgekit.cli.verdict import gate_in_words
+    from edgekit.cli.verdict import gate_text
 
     target = manifest.target
     shown = table("", f"{manifest.model} for {target.name}")
@@ -56,7 +56,7 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
         ("runs on", f"{target.device}, {target.runtime} {target.runtime_versions}"),
         ("precision", f"{target.precision}, opset {target.opset}"),
         ("prompt slots", " or ".join(map(str, target.prompt_slots)) or "dynamic"),
-        ("gate", gate_in_words(target.gate)),
+        ("gate", gate_text(target.gate)),
         ("weights", _provenance(manifest.weights)),
         ("licences", f"model {manifest.licence}; weights {manifest.weights.licence}"),
         ("golden vectors", ", ".join(file.path for file in manifest.golden) or "none"),

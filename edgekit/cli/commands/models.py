@@ -1,4 +1,4 @@
-"""`edgekit models`: what can be exported."""
+"""`edgekit models`: the models that can be exported."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ def models(
     name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """List the models: size, encoder's work, input, licence, what loads, what was verified."""
+    """List the models with size, work, input, licence, checkpoints and verified targets."""
     from edgekit.cli.console import print_json
     from edgekit.models import registry
 
     if name is None:
         if as_json:
-            print_json([_described(row) for row in registry.models()])
+            print_json([_model_json(row) for row in registry.models()])
         else:
             _print_list(registry.models())
         return
     row = registry.model(name)
     if as_json:
-        print_json(_described(row))
+        print_json(_model_json(row))
     else:
         _print_one(row)
 
 
-def _described(row: ModelRow) -> dict[str, object]:
+def _model_json(row: ModelRow) -> dict[str, object]:
     from edgekit.models.verified import verifications
 
-    ran = [
+    own = [
         asdict(verification) for verification in verifications() if verification.model == row.name
     ]
-    return {**asdict(row), "verifications": ran}
+    return {**asdict(row), "verifications": own}
 
 
 def _print_list(rows: tuple[ModelRow, ...]) -> None:
@@ -50,17 +50,17 @@ def _print_list(rows: tuple[ModelRow, ...]) -> None:
     columns = ("licence", "checkpoints that load", "verified for")
     listed = table("model", "family", *figures, *columns, right=figures)
     for row in rows:
-        told = (row.licence, ", ".join(row.forms), "\n".join(verified_devices(row.name)))
-        listed.add_row(row.name, row.family, *_figures(row), *told)
+        facts = (row.licence, ", ".join(row.forms), "\n".join(verified_devices(row.name)))
+        listed.add_row(row.name, row.family, *_figures(row), *facts)
     console().print(listed)
     typer.echo(
-        "edgekit models NAME shows where its weights are to be had, and for which targets it was"
-        " verified, and how. GMACs: the encoder's work on one photo."
+        "edgekit models NAME shows where to get the weights, which targets were verified, and how."
+        " GMACs are 10^9 multiply-accumulates of the encoder on one photo."
     )
 
 
 def _figures(row: ModelRow) -> tuple[str, str, str]:
-    """Parameters of the whole model, work of its encoder, side of the photo that it sees."""
+    """Parameters of the model, GMACs of its encoder, and the side of its input in pixels."""
     return (
         f"{row.parameters / 1e6:.1f} M",
         f"{row.encoder_gmacs:,.1f}",
@@ -90,26 +90,27 @@ def _print_one(row: ModelRow) -> None:
 
 
 def _verified(model: str) -> str:
-    """What came of each target that was run, one per line."""
+    """The outcome of each target that was run, one per line."""
     from edgekit.models.verified import verifications
 
-    ran = [verification for verification in verifications() if verification.model == model]
-    return "\n".join([*map(_outcome, ran), "other targets: not run"])
+    own = [verification for verification in verifications() if verification.model == model]
+    return "\n".join([*map(_outcome, own), "other targets: not run"])
 
 
-def _outcome(ran: Verification) -> str:
-    if ran.mean_iou is None:
-        return f"{ran.target}: failed, {ran.error}"
-    circumstances = f"{ran.how}, {ran.weights} weights, {ran.prompts} prompts, {ran.date}"
-    ious = f"IoU mean {ran.mean_iou:.4f}, min {ran.min_iou:.4f}"
-    outcome = "passed" if ran.passed else "failed"
-    if not ran.conclusive:
-        outcome = "exported and ran, but random weights do not tell"
-    return f"{ran.target}: {outcome}, {ious} ({circumstances})"
+def _outcome(verification: Verification) -> str:
+    if verification.mean_iou is None:
+        return f"{verification.target}: failed, {verification.error}"
+    weights, prompts = f"{verification.weights} weights", f"{verification.prompts} prompts"
+    circumstances = ", ".join((verification.how, weights, prompts, verification.date))
+    ious = f"IoU mean {verification.mean_iou:.4f}, min {verification.min_iou:.4f}"
+    outcome = "passed" if verification.passed else "failed"
+    if not verification.conclusive:
+        outcome = "exported and ran; random weights show no more"
+    return f"{verification.target}: {outcome}, {ious} ({circumstances})"
 
 
 def _weights(row: ModelRow) -> str:
-    """What `--weights` can be, one per line."""
+    """The weights that can be had, one per line."""
     from edgekit.cli.console import megabytes
     from edgekit.models.checkpoints import bundled_path
 

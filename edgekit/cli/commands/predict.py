@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgekit.runtime import Prediction, Predictor, Prompt
 
 MOST_LISTED = 20
-"""Objects of a photo that the table lists; --json lists all."""
+"""Masks that the table shows; --json prints all of them."""
 
 
 def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -40,33 +40,33 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 ) -> None:
     """Segment PHOTO with BUNDLE. Coordinates are photo pixels, x to the right and y down.
 
-    Without a prompt, a model that finds all objects of a photo at once gives all of them.
+    Without a prompt, a model that finds all objects at once (FastSAM) returns every one.
     """
     from edgekit.cli.console import print_json
-    from edgekit.cli.output_file import check_picture
+    from edgekit.cli.options import require_picture
     from edgekit.runtime import Predictor, draw, load_photo
     from edgekit.store import read_bundle
 
     if out:
-        check_picture(out)
+        require_picture(out)
     _refuse_text(text)
     prompts = _prompts(point or [], box)
     pixels = load_photo(photo)
-    # Before the photo is encoded, which takes the longest: a mistyped coordinate costs no waiting.
+    # Encoding the photo takes the longest, so check the prompts before it.
     for prompt in prompts:
         prompt.check_inside(pixels.shape[:2])
     opened = read_bundle(bundle)
     if warning := opened.manifest.weights.warning:
         typer.echo(f"Warning: {warning}", err=True)
     predictor = Predictor(opened)
-    _require_answer(predictor, prompts, multimask=multimask)
+    _check_prompts(predictor, prompts, multimask=multimask)
     predictor.set_image(pixels)
     predictions = (
         predictor.predict_many(prompts, multimask=multimask) if prompts else predictor.everything()
     )
     if out:
         draw(pixels, predictions, prompts).save(out)
-    masks = [line for prediction in predictions for line in _described(prediction)]
+    masks = [line for prediction in predictions for line in _mask_json(prediction)]
     if as_json:
         print_json({"masks": masks, "picture": str(out) if out else None})
     else:
@@ -78,50 +78,50 @@ def _refuse_text(text: str | None) -> None:
 
     if text is not None:
         raise BadInput(
-            "edgekit takes no text as a prompt: that needs a second model, such as CLIP.",
+            "edgekit takes no text as a prompt. That needs a second model, such as CLIP.",
             expected="--point x,y or --box x0,y0,x1,y1, in photo pixels",
         )
 
 
-def _require_answer(predictor: Predictor, prompts: Sequence[Prompt], *, multimask: bool) -> None:
-    """Refuse what the bundle's model cannot answer, before the photo is encoded."""
+def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask: bool) -> None:
+    """Refuse prompts that the model does not take, before the photo is encoded."""
     from edgekit.errors import BadInput
     from edgekit.records import DetectorContract
 
     for prompt in prompts:
-        prompt.check_taken(predictor.client, multimask=multimask)
+        prompt.check_supported(predictor.client, multimask=multimask)
     if prompts:
         return
     if not isinstance(predictor.client, DetectorContract):
         raise BadInput(
-            "There is no prompt: the model needs to be told what to segment.",
+            "There is no prompt, and this model needs one.",
             expected="--point x,y or --box x0,y0,x1,y1, in photo pixels",
         )
     if multimask:
         raise BadInput(
-            "Without a prompt there are no several masks of one object.",
-            expected="--multimask with a prompt, and a model that takes it",
+            "--multimask returns three masks of a prompt, and there is no prompt.",
+            expected="a prompt with --multimask, and a model that takes both",
         )
 
 
 def _prompts(points: list[str], box: str | None) -> list[Prompt]:
-    """The prompt that was typed, if any."""
-    from edgekit.cli.prompt_text import box_from, point_from
+    """The prompt of the command line as a list of one; empty if there is none."""
+    from edgekit.cli.options import box_from_text, point_from_text
     from edgekit.runtime import Prompt
 
     if not points and box is None:
         return []
-    clicks = [point_from(text) for text in points]
+    clicks = [point_from_text(text) for text in points]
     return [
         Prompt.checked(
-            points=[place for place, _ in clicks],
+            points=[point for point, _ in clicks],
             labels=[label for _, label in clicks],
-            box=box_from(box) if box is not None else None,
+            box=box_from_text(box) if box is not None else None,
         )
     ]
 
 
-def _described(prediction: Prediction) -> list[dict[str, float]]:
+def _mask_json(prediction: Prediction) -> list[dict[str, float]]:
     return [
         {"score": float(score), "area_px": int(mask.sum()), "area_share": float(mask.mean())}
         for mask, score in zip(prediction.masks, prediction.scores, strict=True)
@@ -137,5 +137,5 @@ def _print_masks(masks: Sequence[dict[str, float]], out: Path | None) -> None:
         listed.add_row(str(index), score, f"{mask['area_px']} px", share)
     console().print(listed)
     if len(masks) > MOST_LISTED:
-        typer.echo(f"{len(masks)} masks in all; --json lists every one.")
-    typer.echo(f"Picture: {out}" if out else "Add --out mask.png to see it on the photo.")
+        typer.echo(f"{len(masks)} masks in all; --json prints every one.")
+    typer.echo(f"Picture: {out}" if out else "Add --out mask.png to see the masks on the photo.")

@@ -1,4 +1,4 @@
-"""`edgekit targets`: where a model can go."""
+"""`edgekit targets`: the devices and runtimes that edgekit exports for."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def targets(
 
     if name is None:
         if as_json:
-            print_json([_described(profile) for profile in profiles()])
+            print_json([_target_json(profile) for profile in profiles()])
         else:
             _print_list(profiles())
         return
     if as_json:
-        print_json(_described(target(name)))
+        print_json(_target_json(target(name)))
     else:
         _print_one(target(name))
 
 
-def _described(target: Target) -> dict[str, object]:
+def _target_json(target: Target) -> dict[str, object]:
     """The profile, whether this machine can export for it, and how its files run here."""
     from edgekit.lowering import obstacle
     from edgekit.runtime.opening import execution
@@ -52,7 +52,7 @@ def _print_list(profiles: tuple[Target, ...]) -> None:
     columns = ("target", "device", "runtime", "precision", "gate: mean / min IoU", "export")
     listed = table(*columns, "runs here")
     for target in profiles:
-        described = _described(target)
+        facts = _target_json(target)
         gate = f"{target.gate.mean_iou:g} / {target.gate.min_iou:g}"
         listed.add_row(
             target.name,
@@ -60,8 +60,8 @@ def _print_list(profiles: tuple[Target, ...]) -> None:
             target.runtime,
             target.precision,
             gate,
-            str(described["export"]),
-            str(described["runs_here"]),
+            str(facts["export"]),
+            str(facts["runs_here"]),
         )
     console().print(listed)
 
@@ -70,13 +70,13 @@ def _print_one(target: Target) -> None:
     from edgekit.cli.console import console, table
 
     shown = table("", target.name)
-    for key, value in _described(target).items():
+    for key, value in _target_json(target).items():
         if key != "name":
-            shown.add_row(key.replace("_", " "), _in_words(value))
+            shown.add_row(key.replace("_", " "), _cell_text(value))
     console().print(shown)
 
 
-def _in_words(value: object) -> str:
+def _cell_text(value: object) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {reason}" for key, reason in value.items()) or "none"
     return "dynamic" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""`edgekit verify`: does the shipped file still segment like PyTorch?"""
+"""`edgekit verify`: compare the masks of a bundle with those of PyTorch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.weights_option import Weights
+from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
-    from edgekit.verify.verdict import Verdict
+    from edgekit.verification.verdict import Verdict
 
 
 def verify(
@@ -23,7 +23,9 @@ def verify(
     weights: Weights = None,
     min_iou: Annotated[
         float | None,
-        typer.Option("--min-iou", min=0, max=1, help="Demand this minimum, not the target's."),
+        typer.Option(
+            "--min-iou", min=0, max=1, help="Require this minimum instead of the target's."
+        ),
     ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures; '-' is stdout.")
@@ -32,29 +34,27 @@ def verify(
         Path | None, typer.Option("--picture", metavar="PNG", help="Draw the worst prompts.")
     ] = None,
 ) -> None:
-    """Compare BUNDLE's masks with those of the PyTorch reference."""
-    from edgekit.cli.output_file import check_picture, check_writable
+    """Compare the masks of BUNDLE with those of the PyTorch reference."""
+    from edgekit.cli.options import require_picture, require_writable
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
+    from edgekit.pipeline import VerifyRequest
     from edgekit.pipeline import verify as run
-    from edgekit.verify import comparison_picture
+    from edgekit.verification import comparison_picture
 
     if picture:
-        check_picture(picture)
+        require_picture(picture)
     if json_file and json_file != "-":
-        check_writable(Path(json_file))
+        require_writable(Path(json_file))
+    request = VerifyRequest(
+        bundle=bundle, photos=photos, weights=tuple(weights or ()), min_iou=min_iou
+    )
     with reporting() as report:
-        verdict = run(
-            bundle,
-            photos=photos,
-            weights=tuple(weights or ()),
-            min_iou=min_iou,
-            report=report,
-        )
+        verdict = run(request, report=report)
     if json_file:
         _write_json(verdict, json_file)
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
-    if picture and verdict.evidence:
+    if picture and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
         typer.echo(f"Worst prompts drawn: {picture}", err=True)
     raise typer.Exit(exit_code(verdict))
@@ -63,7 +63,7 @@ def verify(
 def _write_json(verdict: Verdict, where: str) -> None:
     from edgekit.cli.console import json_text, print_json
     from edgekit.store import write_atomic
-    from edgekit.verify.verdict import to_json
+    from edgekit.verification.verdict import to_json
 
     if where == "-":
         print_json(to_json(verdict))

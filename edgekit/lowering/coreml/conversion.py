@@ -19,7 +19,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from edgekit.catalog.limits import option
+from edgekit.catalog.options import option
 from edgekit.lowering.coreml.description import describe
 from edgekit.records import Graph, PartPlan, Precision, Target
 from edgekit.runtimes.quiet import quiet_coremltools

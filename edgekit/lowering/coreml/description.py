@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit import __version__
 from edgekit.records import Graph, Role
+from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model

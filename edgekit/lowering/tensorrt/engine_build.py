@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.catalog.limits import WORKSPACE, rising_numbers
+from edgekit.catalog.options import WORKSPACE, rising_numbers
 from edgekit.records import Artifact, Target, TensorSpec
 
 Bounds = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

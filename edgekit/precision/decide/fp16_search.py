@@ -17,7 +17,7 @@ from edgekit.precision.decide.plan import plannable
 from edgekit.program.blocks import block_names
 from edgekit.program.capture import Program
 from edgekit.records import Role
-from edgekit.verify import Verdict
+from edgekit.verification import Verdict
 
 Islands = dict[Role, dict[str, str]]
 """Nodes that stay FP32, by role: name -> reason."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edgekit.errors import GraphRejected
 from edgekit.records import NodePlan, PartPlan, Precision
-from edgekit.verify import Verdict
+from edgekit.verification import Verdict
 
 FloatNodes = dict[str, str]
 """Nodes that a search has returned to float: name -> reason."""

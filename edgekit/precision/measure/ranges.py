@@ -32,7 +32,7 @@ from edgekit.records import Client, Feeds, FloatArray, Rgb, Role
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.verify.prompts import subjects_of, trials_of
+from edgekit.verification.prompts import subjects_of, trials_for_subjects
 
 SAMPLED = 2**15
 """Most values of one result that moments are computed from."""
@@ -152,7 +152,7 @@ def _prompt(predictor: Predictor, photo: Photo, pixels: Rgb) -> int:
     subjects = subjects_of(photo, height=pixels.shape[0], width=pixels.shape[1])
     chosen = subjects[zlib.crc32(photo.id.encode()) % len(subjects)]
     logits: list[FloatArray] = []
-    for trial in trials_of((chosen,), seed=photo.id, refuses=predictor.client.refuses):
+    for trial in trials_for_subjects((chosen,), seed=photo.id, refuses=predictor.client.refuses):
         prediction = predictor.predict(
             points=trial.points or None,
             labels=trial.labels or None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import BadInput
-from edgekit.verify.evaluation import KINDS, SMALLEST_SIDE, Means
+from edgekit.verification.evaluation import KINDS, SMALLEST_SIDE, Means
 
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _UNMEASURED = "Not measured yet: `edgekit evaluate BUNDLE INSTANCES.json --card THIS_FILE`."

@@ -29,7 +29,7 @@ class EmbeddingTeacher:
 
     def embedding(self, photo: Path) -> FloatArray:
         """[256, 64, 64] for a photo file, from the cache if it was seen before."""
-        key = store.content_key("teacher embedding", *self._key, store.sha256_of(photo))
+        key = store.stage_key("embedding", *self._key, store.sha256_of(photo))
         folder = store.cached_dir(key, lambda part: self._compute(photo, part / _FILE))
         embedding: FloatArray = np.load(folder / _FILE).astype(np.float32)
         return embedding

@@ -12,8 +12,6 @@ import torch
 
 pytest.importorskip("coremltools", reason="packages come from coremltools")
 
-from edgekit.runtimes.coreml_quiet import quiet_coremltools
-
 from edgekit.emulation.mil.evaluator import (
     OPERATORS,
     UnlikeDeclared,
@@ -22,6 +20,7 @@ from edgekit.emulation.mil.evaluator import (
     unknown_operators,
 )
 from edgekit.emulation.mil.package import Declared, MilProgram, read_package
+from edgekit.runtimes.quiet import quiet_coremltools
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.catalog import target as profile
-from edgekit.records import Graph, Precision, Role, Target, TensorSpec
+from edgekit.records import Precision, Role, SavedProgram, Target, TensorSpec
 from edgekit.store import sha256_of
 
 pytest.importorskip("torch", reason="programs come from torch")
@@ -41,16 +41,15 @@ class Applied(nn.Module):
 
 
 @pytest.fixture
-def graph_of(tmp_path: Path) -> Callable[..., Graph]:
+def graph_of(tmp_path: Path) -> Callable[..., SavedProgram]:
     """`graph_of(function, shape)`: a graph from `x` of that shape to `a`."""
 
-    def made(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Graph:
+    def made(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> SavedProgram:
         module, example = Applied(function), (torch.zeros(shape),)
         path = tmp_path / "decoder.pt2"
         torch.export.save(torch.export.export(module, example, strict=False), path)
-        return Graph(
+        return SavedProgram(
             role=Role.DECODER,
-            format="program",
             path=path,
             sha256=sha256_of(path),
             inputs=(_float32("x", shape),),

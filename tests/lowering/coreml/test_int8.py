@@ -18,6 +18,7 @@ from edgekit.precision.decide.codes import weight_code
 from edgekit.program.capture import Program
 from edgekit.program.saved import save_program
 from edgekit.records import NodePlan, PartPlan, Precision, Quantization, Role, TensorSpec
+from edgekit.runtime.opening import open_artifact
 
 IMAGE, EMBEDDINGS = (1, 3, 16, 16), (1, 4, 16, 16)
 STEP = 0.03
@@ -79,7 +80,7 @@ def test_the_package_computes_what_the_program_does(
     target = replace(profile("iphone-int8"), precision=precision)
     graph = save_program(coded, folder=tmp_path)
     artifact = coreml.lower(graph, target, tmp_path)
-    session = coreml.open_artifact(artifact, tmp_path, target, threads=1)
+    session = open_artifact(artifact, tmp_path, target, threads=1)
     image = np.random.default_rng(0).standard_normal(IMAGE, np.float32)
     expected = coded.exported.module()(torch.from_numpy(image)).detach().numpy()
     error = np.abs(session.run({"image": image})["image_embeddings"] - expected)

@@ -20,7 +20,8 @@ from edgekit.lowering.coreml.description import TENSORS
 from edgekit.models import registry
 from edgekit.models.encoders.hiera import halved
 from edgekit.models.sam.hq_decoder import convolved_sum
-from edgekit.records import Graph, NodePlan, PartPlan, Precision, Role, Target
+from edgekit.records import NodePlan, PartPlan, Precision, Role, SavedProgram, Target
+from edgekit.runtime.opening import open_artifact
 
 
 def angles(x: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ def _planned(*fp32: str) -> PartPlan:
     )
 
 
-def _types(graph: Graph, target: Target, folder: Path) -> dict[str, str]:
+def _types(graph: SavedProgram, target: Target, folder: Path) -> dict[str, str]:
     """Operator to the type of its result; the last, if there are several."""
     artifact = coreml.lower(graph, target, folder)
     steps = read_package(folder / artifact.entry).steps
@@ -78,7 +79,7 @@ def test_a_plan_decides_what_comes_out(graph_of, target, tmp_path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         artifact = coreml.lower(replace(graph, plan=plan), target, folder)
-        session = coreml.open_artifact(artifact, folder, target, threads=1)
+        session = open_artifact(artifact, folder, target, threads=1)
         errors[name] = np.abs(session.run(feeds)["a"] - exact).max()
     assert errors["planned"] < 2e-3
     assert errors["plain"] > 0.05
@@ -134,7 +135,7 @@ def test_pieces_that_coremltools_is_particular_about(graph_of, fp32, tmp_path, p
     artifact = coreml.lower(graph_of(piece, x.shape), fp32, tmp_path)
     with torch.no_grad():
         expected = piece(torch.from_numpy(x)).numpy()
-    found = coreml.open_artifact(artifact, tmp_path, fp32, threads=1).run({"x": x})["a"]
+    found = open_artifact(artifact, tmp_path, fp32, threads=1).run({"x": x})["a"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -165,14 +166,15 @@ def test_nothing_is_printed(graph_of, tmp_path) -> None:
     graph = graph_of(torch.relu, (1, 3))
     code = (
         "from pathlib import Path; from dataclasses import replace\n"
-        "from edgekit.runtimes import coreml; from edgekit.catalog import target\n"
-        "from edgekit.records import Graph, Role, TensorSpec\n"
+        "from edgekit.lowering import coreml; from edgekit.catalog import target\n"
+        "from edgekit.runtime.opening import open_artifact\n"
+        "from edgekit.records import SavedProgram, Role, TensorSpec\n"
         "specs = [TensorSpec(name=n, dtype='float32', shape=(1, 3)) for n in 'xa']\n"
-        f"graph = Graph(role=Role.DECODER, format='program', path=Path({str(graph.path)!r}),\n"
+        f"graph = SavedProgram(role=Role.DECODER, path=Path({str(graph.path)!r}),\n"
         "    sha256='', inputs=(specs[0],), outputs=(specs[1],), ops={})\n"
         "profile = target('iphone-fp16')\n"
         f"folder = Path({str(tmp_path)!r})\n"
-        "coreml.open_artifact(coreml.lower(graph, profile, folder), folder, profile, threads=1)\n"
+        "open_artifact(coreml.lower(graph, profile, folder), folder, profile, threads=1)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")

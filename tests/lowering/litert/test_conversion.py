@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.errors import GraphRejected, RuntimeMissing
 from edgekit.lowering.litert import lower
-from edgekit.records import Gate, Graph, Precision, Role, Target, TensorSpec
+from edgekit.records import Gate, Precision, Role, SavedProgram, Target, TensorSpec
 from edgekit.runtime.opening import open_artifact
 from edgekit.store import sha256_of
 
@@ -131,10 +131,9 @@ class _Encoder(torch.nn.Module):
         return self.module(image)
 
 
-def _graph(path: Path, sha256: str) -> Graph:
-    return Graph(
+def _graph(path: Path, sha256: str) -> SavedProgram:
+    return SavedProgram(
         role=Role.ENCODER,
-        format="program",
         path=path,
         sha256=sha256,
         inputs=(TensorSpec(name="image", dtype="float32", shape=(1, 8, 6, 6)),),

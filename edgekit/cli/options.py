@@ -1,0 +1,101 @@
+"""What several commands read from the command line: weights, prompts, and files to write.
+
+Prompts and output files are checked before the work starts, so that a typing error costs no wait.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekit.errors import BadInput
+
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="PATH|official|bundled|seeded",
+        help="A checkpoint file (repeat for a model in several files), 'official' (downloaded "
+        "once), 'bundled' (comes with edgekit) or 'seeded' (random, for tests). Default: "
+        "official, or bundled with a warning if that cannot be had.",
+    ),
+]
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def point_from_text(text: str) -> tuple[tuple[float, float], int]:
+    """The point (x, y) in photo pixels and its label of `--point x,y[,label]`; the default is 1.
+
+    Raises:
+        BadInput: there are not two or three numbers, or the label is not a whole number.
+    """
+    numbers = _numbers(text)
+    if len(numbers) not in (2, 3) or (len(numbers) == 3 and not numbers[2].is_integer()):
+        raise BadInput(
+            f"--point {text} is not a point.",
+            expected="x,y or x,y,label in photo pixels; label 1 is foreground, 0 background",
+            next_step="for example --point 320,240 or --point 40,60,0",
+        )
+    return (numbers[0], numbers[1]), int(numbers[2]) if len(numbers) == 3 else 1
+
+
+def box_from_text(text: str) -> tuple[float, ...]:
+    """The sides x0, y0, x1, y1 of `--box x0,y0,x1,y1`, in photo pixels.
+
+    Raises:
+        BadInput: there are not four numbers.
+    """
+    numbers = _numbers(text)
+    if len(numbers) != 4:
+        raise BadInput(
+            f"--box {text} is not a box.",
+            expected="x0,y0,x1,y1 in photo pixels: the top left and the bottom right corner",
+            next_step="for example --box 40,60,300,420",
+        )
+    return tuple(numbers)
+
+
+def _numbers(text: str) -> list[float]:
+    """The comma-separated numbers; empty if one of them is not a number."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+
+
+def require_picture(path: Path) -> None:
+    """Check that a picture can be written to `path`.
+
+    Raises:
+        BadInput: the suffix names no picture format, or as `require_writable`.
+    """
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise BadInput(
+            f"The name '{path}' does not say which picture format to write.",
+            expected=f"a file name that ends in {', '.join(PICTURE_SUFFIXES)}",
+            next_step=f"use {path.with_suffix('.png')}",
+        )
+    require_writable(path)
+
+
+def require_writable(path: Path) -> None:
+    """Check that `path` can name a file.
+
+    Raises:
+        BadInput: it is a folder, or its parent folder does not exist.
+    """
+    if path.is_dir():
+        raise BadInput(
+            f"'{path}' is a folder.",
+            expected="the name of a file to write",
+            next_step=f"use a name inside it, such as {path / 'result'}",
+        )
+    if not path.parent.is_dir():
+        raise BadInput(
+            f"The folder '{path.parent}' does not exist, so {path.name} cannot be written.",
+            expected="an existing folder",
+            next_step=f"mkdir -p {path.parent}",
+        )

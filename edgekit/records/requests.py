@@ -1,0 +1,88 @@
+"""What a caller asks the library for: one record per function of `edgekit.pipeline`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Against = Literal["pytorch", "torch-compile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """Export one model for one target.
+
+    Attributes:
+        model: a name of `edgekit models`.
+        target: a name of `edgekit targets`.
+        weights: as for `--weights`: "official", "bundled", "seeded", "seeded:N" or files. Empty
+            takes the official weights where they can be had, else those that edgekit ships.
+        calibration: an image set, a folder or a COCO JSON; None takes edgekit's own photos.
+        float_fallback: if INT8 fails the gate on calibration photos, move blocks back to float
+            until it passes.
+        out: the folder in which `<model>-<target>` is made.
+        force: replace an existing bundle, and ship INT8 that is slower than float.
+        verify: compare the bundle's masks with PyTorch's at the end.
+    """
+
+    model: str
+    target: str
+    weights: tuple[str, ...] = ()
+    calibration: str | None = None
+    float_fallback: bool = False
+    out: Path = Path("dist")
+    force: bool = False
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRequest:
+    """Compare a bundle's masks with those of the PyTorch model that it was made from.
+
+    Attributes:
+        bundle: the bundle's folder.
+        photos: a folder or a COCO JSON; None takes edgekit's photos that the bundle was not
+            calibrated on.
+        weights: where the reference's weights are; empty follows the manifest.
+        min_iou: replaces the smallest mask IoU (0 to 1) that the target's gate demands.
+    """
+
+    bundle: Path
+    photos: Path | None = None
+    weights: tuple[str, ...] = ()
+    min_iou: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """Time bundles beside each other, in turns.
+
+    Attributes:
+        bundles: their folders, whose names must differ.
+        against: also time the PyTorch model of the first bundle, eager or compiled.
+        threads: CPU threads; None takes all cores.
+        rounds: counted calls per task, at most.
+        photo: what is segmented; None takes the first of edgekit's photos.
+        ious: also measure each bundle's mean mask IoU with PyTorch, for a picture.
+    """
+
+    bundles: tuple[Path, ...]
+    against: tuple[Against, ...] = ()
+    threads: int | None = None
+    rounds: int = 15
+    photo: Path | None = None
+    ious: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """Score a bundle's masks against annotations.
+
+    Attributes:
+        bundle: the bundle's folder.
+        annotations: a COCO JSON with instances; its photos lie beside it or in `images/`.
+    """
+
+    bundle: Path
+    annotations: Path

@@ -1,0 +1,39 @@
+"""A bundle's masks against annotations, photo by photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgekit.catalog import PhotoSet
+from edgekit.errors import BadInput
+from edgekit.report import Report
+from edgekit.runtime import Predictor
+from edgekit.verification.evaluation import InstanceFigures, Means, evaluate, means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Mean IoU with the annotations per prompt kind: over all instances, then per size class."""
+
+    means: tuple[Means, ...]
+    photos: int
+
+
+def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -> Evaluation:
+    """Score every annotated instance that is large enough.
+
+    Raises:
+        BadInput: no instance is large enough, or a photo cannot be read.
+    """
+    count = len(photos.photos)
+    figures: list[InstanceFigures] = []
+    with report.stage("evaluate"):
+        for done, photo in enumerate(photos.photos):
+            report.progress(done, count)
+            figures += evaluate(predictor, [photo])
+    if not figures:
+        raise BadInput(
+            f"No instance in {photos.name} is large enough to be scored.",
+            expected="COCO instances of at least 32 x 32 pixels",
+        )
+    return Evaluation(means=means(figures), photos=count)

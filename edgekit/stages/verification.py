@@ -1,0 +1,78 @@
+"""A bundle's own files against the PyTorch reference: on which photos, and by which gate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgekit import catalog, store
+from edgekit.errors import UnknownName
+from edgekit.records import Bundle, Gate, Target, WeightsSource
+from edgekit.report import Report
+from edgekit.runtime import Predictor
+from edgekit.runtime.opening import execution
+from edgekit.stages.reference import reference_predictor
+from edgekit.verification import Verdict, not_run, verify_predictors
+
+
+def verify_bundle(
+    bundle: Bundle,
+    source: WeightsSource,
+    photos: catalog.PhotoSet,
+    *,
+    gate: Gate,
+    report: Report,
+) -> Verdict:
+    """Compare masks on every photo; "not run", with the reason, where the files cannot be run.
+
+    Raises:
+        BadInput: there is no photo, or one cannot be read.
+    """
+    how = execution(bundle.manifest.target)
+    if how.how == "not run":
+        return not_run(f"{how.reason}", gate=gate)
+    with report.stage("verify"):
+        return verify_predictors(
+            Predictor(bundle),
+            reference_predictor(bundle.manifest.model, source),
+            photos,
+            gate=gate,
+            execution=how,
+            on_photo=report.progress,
+        )
+
+
+def photos_to_verify(bundle: Bundle, photos: Path | None, *, report: Report) -> catalog.PhotoSet:
+    """The photos that the user names, or edgekit's that the bundle was not calibrated on.
+
+    Warns of named photos that the bundle was calibrated on.
+    """
+    if photos is None:
+        return uncalibrated(bundle, catalog.image_set())
+    named = catalog.photos_from(photos)
+    if calibrated := len(named.photos) - len(uncalibrated(bundle, named).photos):
+        report.warning(
+            f"The bundle was calibrated on {calibrated} of these {len(named.photos)} photos: "
+            "its masks may look better on them than on others."
+        )
+    return named
+
+
+def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
+    """The photos that a bundle was not calibrated on, by their digests."""
+    calibration = bundle.manifest.calibration
+    used = frozenset(calibration.photos) if calibration else frozenset()
+    left = tuple(photo for photo in photos.photos if store.sha256_of(photo.path) not in used)
+    return replace(photos, photos=left)
+
+
+def gate_of(target: Target, *, min_iou: float | None) -> Gate:
+    """The gate of edgekit's own profile, not the bundle's: a bundle must not weaken its judge.
+
+    A target that this edgekit does not know keeps the bundle's gate. `min_iou` replaces one bound.
+    """
+    try:
+        gate = catalog.target(target.name).gate
+    except UnknownName:
+        gate = target.gate
+    return gate if min_iou is None else replace(gate, min_iou=min_iou)

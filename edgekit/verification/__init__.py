@@ -1,0 +1,21 @@
+"""Check that a bundle's files segment like the PyTorch reference. Needs no PyTorch itself."""
+
+from edgekit.records import How
+from edgekit.verification.compare import verify_predictors
+from edgekit.verification.picture import comparison_picture
+from edgekit.verification.prompts import PromptKind, Trial
+from edgekit.verification.verdict import PromptResult, Summary, Verdict, judge, not_run, to_json
+
+__all__ = [
+    "How",
+    "PromptKind",
+    "PromptResult",
+    "Summary",
+    "Trial",
+    "Verdict",
+    "comparison_picture",
+    "judge",
+    "not_run",
+    "to_json",
+    "verify_predictors",
+]

@@ -1,0 +1,235 @@
+"""Run the shipped artifact and the PyTorch reference on the same prompts and compare masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from edgekit.catalog import Photo, PhotoSet
+from edgekit.errors import BadInput
+from edgekit.records import (
+    NATIVE,
+    BoolArray,
+    Client,
+    ClientContract,
+    DetectorContract,
+    Execution,
+    Gate,
+    MaskChoice,
+)
+from edgekit.runtime import Prediction, Predictor
+from edgekit.runtime.photo import load_photo
+from edgekit.verification.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
+from edgekit.verification.near_ties import resolve_near_tie
+from edgekit.verification.prompts import (
+    PromptKind,
+    Trial,
+    subjects_of,
+    trials_for_masks,
+    trials_for_subjects,
+)
+from edgekit.verification.verdict import PromptMasks, PromptResult, Verdict, judge
+
+OnPhoto = Callable[[int, int], None]
+
+PICTURED = 4
+"""The number of worst prompts whose masks are kept for the picture."""
+
+
+def verify_predictors(
+    candidate: Predictor,
+    reference: Predictor,
+    photos: PhotoSet,
+    *,
+    gate: Gate,
+    execution: Execution = NATIVE,
+    on_photo: OnPhoto | None = None,
+) -> Verdict:
+    """Compare `candidate` with `reference` on every photo and judge the masks by `gate`.
+
+    Both predictors do their own preprocessing and postprocessing, as a client would. `execution`
+    says how the candidate runs. `on_photo` is called with (done, total) after each photo.
+
+    Raises:
+        BadInput: the set has no photos, or a photo cannot be read.
+    """
+    if not photos.photos:
+        raise BadInput(
+            f"The image set '{photos.name}' has no photo, so nothing can be verified.",
+            expected="at least one JPEG or PNG file",
+            next_step="leave --photos out to use the bundled photos, or name another folder",
+        )
+    results: list[PromptResult] = []
+    worst: list[PromptMasks] = []
+    for done, photo in enumerate(photos.photos, start=1):
+        compared = _compare_photo(candidate, reference, photo)
+        results.extend(pair.result for pair in compared)
+        worst = sorted(worst + compared, key=lambda pair: pair.result.iou)[:PICTURED]
+        if on_photo:
+            on_photo(done, len(photos.photos))
+    verdict = judge(results, gate=gate, photos=len(photos.photos), execution=execution)
+    return replace(verdict, worst_masks=tuple(worst))
+
+
+def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> list[PromptMasks]:
+    pixels = load_photo(photo.path)
+    height, width = pixels.shape[:2]
+    subjects = subjects_of(photo, height=height, width=width)
+    candidate.set_image(pixels)
+    reference.set_image(pixels)
+    compared: list[PromptMasks] = []
+    expected: list[Prediction] = []
+    refused = reference.client.refuses
+    trials = trials_for_subjects(subjects, seed=photo.id, refuses=refused)
+    if isinstance(reference.client, DetectorContract):
+        trials += trials_for_masks([each.masks[0] for each in reference.everything()])
+    for trial in trials:
+        expected.append(_predict(reference, trial, expected))
+        actual, flipped = _candidate_prediction(candidate, reference, trial, expected)
+        truth = subjects[trial.subject].truth if trial.subject is not None else None
+        result = _prompt_result(
+            photo.id, trial, truth, actual=actual, expected=expected[-1], flipped=flipped
+        )
+        compared.append(
+            _prompt_masks(photo, result, reference.client, actual=actual, expected=expected[-1])
+        )
+    if isinstance(reference.client, DetectorContract):
+        compared.append(_compare_everything(photo, candidate, reference))
+    return compared
+
+
+def _candidate_prediction(
+    candidate: Predictor, reference: Predictor, trial: Trial, expected: Sequence[Prediction]
+) -> tuple[Prediction, bool | None]:
+    """The candidate's prediction to compare with `expected[-1]`, and whether its choice flipped."""
+    actual = _predict(candidate, trial, expected)
+    if trial.multimask:
+        return actual, bool(np.argmax(actual.scores) != np.argmax(expected[-1].scores))
+    if not isinstance(reference.client, ClientContract):
+        return actual, None
+    return resolve_near_tie(
+        reference.client.masks.single,
+        actual,
+        expected[-1],
+        decode_candidate=partial(_predict, candidate, trial, expected),
+        decode_reference=partial(_predict, reference, trial, expected),
+    )
+
+
+def _predict(
+    predictor: Predictor,
+    trial: Trial,
+    reference_so_far: Sequence[Prediction],
+    choice: MaskChoice | None = None,
+) -> Prediction:
+    """Run one prompt on the current photo. A refinement uses the reference's logits as its mask.
+
+    `choice` overrides which masks the trial asks for.
+    """
+    mask = None
+    if trial.mask_from is not None:
+        # Prompts must be finite. Logits that are not have already failed trial `mask_from`.
+        mask = np.nan_to_num(reference_so_far[trial.mask_from].low_res_logits[0])
+    # `_finite` reports infinite logits in the verdict, so NumPy need not warn about them too.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return predictor.predict(
+            points=trial.points or None,
+            labels=trial.labels or None,
+            box=trial.box,
+            mask=mask,
+            multimask=choice or trial.multimask,
+        )
+
+
+def _prompt_result(
+    photo: str,
+    trial: Trial,
+    truth: BoolArray | None,
+    *,
+    actual: Prediction,
+    expected: Prediction,
+    flipped: bool | None,
+) -> PromptResult:
+    finite = _finite(actual) and _finite(expected)
+    chosen = int(np.argmax(expected.scores))
+    logits = actual.low_res_logits[chosen], expected.low_res_logits[chosen]
+    decoded = finite and logits[0].size > 0
+    return PromptResult(
+        photo=photo,
+        trial=trial,
+        # NaN > threshold is false, so two broken masks would both be empty and agree.
+        iou=mask_iou(actual.masks[chosen], expected.masks[chosen]) if finite else 0.0,
+        finite=finite,
+        logit_cosine=logit_cosine(*logits) if decoded else None,
+        logit_error=max_abs_error(*logits) if decoded else None,
+        chosen=chosen,
+        flipped=flipped,
+        reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
+        candidate_truth=None if truth is None else mask_iou(actual.masks[chosen], truth),
+    )
+
+
+def _prompt_masks(
+    photo: Photo,
+    result: PromptResult,
+    client: Client,
+    *,
+    actual: Prediction,
+    expected: Prediction,
+) -> PromptMasks:
+    chosen = result.chosen
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(actual.low_res_logits[chosen] - expected.low_res_logits[chosen])
+    return PromptMasks(
+        result=result,
+        photo=photo.path,
+        client=client,
+        reference=expected.masks[chosen],
+        candidate=actual.masks[chosen],
+        logit_difference=difference,
+    )
+
+
+def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor) -> PromptMasks:
+    """Compare all objects of both sides, each with the nearest one of the other side.
+
+    The IoU is the mean over the reference's objects or over the candidate's, whichever is lower, so
+    an extra object costs as much as a missing one. The masks returned are the reference's
+    worst-matched object and the candidate's nearest to it.
+    """
+    actual, expected = candidate.everything(), reference.everything()
+    ious = iou_table((one.masks[0] for one in expected), (one.masks[0] for one in actual))
+    if ious.size:
+        iou = float(min(ious.max(axis=0).mean(), ious.max(axis=1).mean()))
+    else:
+        iou = float(len(actual) == len(expected))
+    worst = int(ious.max(axis=1).argmin()) if ious.size else 0
+    nearest = int(ious[worst].argmax()) if ious.size else 0
+    nothing = np.zeros(reference.photo_size, dtype=np.bool_)
+    return PromptMasks(
+        result=PromptResult(
+            photo=photo.id,
+            trial=Trial(kind=PromptKind.EVERYTHING),
+            iou=iou,
+            finite=all(map(_finite, [*actual, *expected])),
+            logit_cosine=None,
+            logit_error=None,
+            chosen=0,
+            flipped=None,
+            reference_truth=None,
+            candidate_truth=None,
+        ),
+        photo=photo.path,
+        client=reference.client,
+        reference=expected[worst].masks[0] if len(expected) else nothing,
+        candidate=actual[nearest].masks[0] if len(actual) else nothing,
+        logit_difference=np.empty((0, 0), np.float32),
+    )
+
+
+def _finite(prediction: Prediction) -> bool:
+    figures = (prediction.low_res_logits, prediction.scores)
+    return all(bool(np.isfinite(figure).all()) for figure in figures)

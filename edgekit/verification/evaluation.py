@@ -1,0 +1,165 @@
+"""How good are the masks? IoU with annotations, at photo resolution: what a model card reports.
+
+Goes through the runtime's own preprocessing, prompts and postprocessing, so the figures are those
+that a client of the bundle gets. Torch-free: it also runs on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from edgekit.catalog import Instance, Photo, instance_mask
+from edgekit.records import BoolArray, ClientContract, MaskRule
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.predictor import Predictor
+from edgekit.runtime.prompts import Prompt
+from edgekit.verification.deepest import deepest_pixel
+from edgekit.verification.metrics import mask_iou
+
+Box = tuple[float, float, float, float]
+
+SMALLEST_SIDE = 32
+"""Instances are scored if their box has both sides of at least this many photo pixels."""
+
+SIZES = {"small": 32**2, "medium": 96**2, "large": None}
+"""COCO's size classes by the mask's area in photo pixels, up to and excluding the bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFigures:
+    """IoU of one instance with its annotation, for each kind of prompt.
+
+    box: the annotation's box, the model's single mask. filled_box: the box itself taken as the
+    mask, what a model that draws nothing would get. point: the pixel farthest from the edge, the
+    single mask. best_of_three: the same point, the best of the three masks for ambiguous prompts.
+    chosen: that of the three whose predicted IoU is highest. box_point: both prompts together.
+    """
+
+    photo: str
+    area: int
+    box: float
+    filled_box: float
+    point: float
+    best_of_three: float
+    chosen: float
+    box_point: float
+
+
+KINDS = tuple(f.name for f in fields(InstanceFigures) if f.name not in ("photo", "area"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """Mean IoU of each of `KINDS` over `instances` of one size class ("all" for every one)."""
+
+    size: str
+    instances: int
+    iou: dict[str, float]
+
+
+def evaluate(predictor: Predictor, photos: Iterable[Photo]) -> Iterator[InstanceFigures]:
+    """Score every instance that is large enough; one photo is in memory at a time.
+
+    Raises:
+        BadInput: a photo cannot be read, or its annotation does not belong to it.
+    """
+    for photo in photos:
+        pixels = load_photo(photo.path)
+        height, width = pixels.shape[:2]
+        masks = [(i, instance_mask(i, height, width)) for i in photo.instances if _large(i)]
+        masks = [(instance, mask) for instance, mask in masks if mask.any()]
+        if masks:
+            predictor.set_image(pixels)
+            yield from _figures(predictor, photo, masks)
+
+
+def _large(instance: Instance) -> bool:
+    x0, y0, x1, y1 = instance.box
+    return min(x1 - x0, y1 - y0) >= SMALLEST_SIDE
+
+
+def _figures(
+    predictor: Predictor, photo: Photo, annotated: list[tuple[Instance, BoolArray]]
+) -> Iterator[InstanceFigures]:
+    """All instances of the photo that is set, decoded in the predictor's own batches."""
+    size = predictor.photo_size
+    points = [
+        Prompt.checked(points=[_click(mask)], labels=[1], photo_size=size) for _, mask in annotated
+    ]
+    boxes = [Prompt.checked(box=_inside(i.box, size), photo_size=size) for i, _ in annotated]
+    both = [replace(point, box=box.box) for point, box in zip(points, boxes, strict=True)]
+    single = predictor.predict_many([*points, *boxes, *both])
+    several = predictor.predict_many(points, multimask=True)
+    assert isinstance(predictor.client, ClientContract)  # others have refused these prompts
+    three = _places_of_three(predictor.client.masks)
+    count = len(annotated)
+    for i, (instance, mask) in enumerate(annotated):
+        candidates = several[i]
+        ious = [mask_iou(candidates.masks[place], mask) for place in three]
+        yield InstanceFigures(
+            photo=photo.id,
+            area=int(np.count_nonzero(mask)),
+            box=mask_iou(single[count + i].masks[0], mask),
+            filled_box=mask_iou(filled_box(instance.box, mask.shape), mask),
+            point=mask_iou(single[i].masks[0], mask),
+            best_of_three=max(ious),
+            chosen=ious[int(np.argmax(candidates.scores[three]))],
+            box_point=mask_iou(single[2 * count + i].masks[0], mask),
+        )
+
+
+def _places_of_three(rule: MaskRule) -> list[int]:
+    """Where a multimask prediction holds SAM's three: NanoSAM's has the single mask as well."""
+    if rule.multimask.keep == "best":
+        return [0]
+    single = set() if rule.single.keep == "best" else set(rule.single.masks)
+    return [place for place, index in enumerate(rule.multimask.masks) if index not in single]
+
+
+def _click(mask: BoolArray) -> tuple[int, int]:
+    point = deepest_pixel(mask)
+    assert point is not None  # empty masks are not scored
+    return point
+
+
+def _inside(box: Box, size: tuple[int, int]) -> Box:
+    """Rounded annotations may end a hair outside the photo."""
+    x0, y0, x1, y1 = box
+    height, width = size
+    return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
+
+
+def filled_box(box: Box, shape: tuple[int, ...]) -> BoolArray:
+    """The mask [H, W] of all pixels in a box given in photo pixels."""
+    filled = np.zeros(shape, bool)
+    x0, y0, x1, y1 = (round(edge) for edge in box)
+    filled[max(y0, 0) : y1, max(x0, 0) : x1] = True
+    return filled
+
+
+def means(figures: Iterable[InstanceFigures]) -> tuple[Means, ...]:
+    """Over all instances, then per size class; classes without an instance are left out."""
+    rows = list(figures)
+    table = [_mean("all", rows)]
+    lowest = 0
+    for size, bound in SIZES.items():
+        table.append(_mean(size, [r for r in rows if lowest <= r.area < (bound or np.inf)]))
+        lowest = bound or 0
+    return tuple(row for row in table if row.instances)
+
+
+def _mean(size: str, rows: list[InstanceFigures]) -> Means:
+    iou = {kind: float(np.mean([getattr(r, kind) for r in rows])) for kind in KINDS if rows}
+    return Means(size=size, instances=len(rows), iou=iou)
+
+
+def to_json(table: tuple[Means, ...]) -> dict[str, object]:
+    """What `edgekit evaluate --json` writes."""
+    return {
+        "instances_at_least_px": SMALLEST_SIDE,
+        "resolution": "photo",
+        "mean_iou": [asdict(row) for row in table],
+    }
