@@ -1,0 +1,1 @@
+"""Captured programs: capture, rewrite, save, walk, and count the work."""
