@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
-from edgekit.records import Bundle, Client, DetectorContract, FloatArray, Role, Session
+from edgekit.records import (
+    NATIVE,
+    Bundle,
+    Client,
+    DetectorContract,
+    FloatArray,
+    Role,
+    Session,
+)
 from edgekit.runtime.decoding import DecoderAnswers
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import DetectorAnswers
@@ -25,6 +33,8 @@ from edgekit.runtime.prompts import Prompt
 
 class Predictor:
     """Segments objects that prompts point at, with the files of a bundle.
+
+    `execution` says how the files run here: natively, or on a stand-in for their runtime.
 
     Not thread-safe: it holds one photo.
     """
@@ -40,7 +50,7 @@ class Predictor:
             BundleCorrupt: a file of the bundle is missing or was changed.
             RuntimeMissing: the bundle's runtime is not installed.
         """
-        from edgekit.runtime.opening import open_graphs
+        from edgekit.runtime.opening import execution, open_graphs
         from edgekit.store import read_bundle
 
         if not isinstance(bundle, Bundle):
@@ -52,6 +62,7 @@ class Predictor:
             opened.get(Role.DECODER),
             bundle.manifest.target.prompt_slots,
         )
+        self.execution = execution(bundle.manifest.target)
 
     @classmethod
     def from_sessions(
@@ -84,6 +95,7 @@ class Predictor:
         prompt_slots: tuple[int, ...],
     ) -> None:
         self.client = client
+        self.execution = NATIVE
         self._encoder = encoder
         self._decoder = decoder
         self._slots = prompt_slots

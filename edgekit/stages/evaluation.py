@@ -13,10 +13,14 @@ from edgekit.verification.evaluation import InstanceFigures, Means, evaluate, me
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Mean IoU with the annotations per prompt kind: over all instances, then per size class."""
+    """Mean IoU with the annotations per prompt kind: over all instances, then per size class.
+
+    `ran` says how the bundle's files ran: "native", or "emulated by" a stand-in.
+    """
 
     means: tuple[Means, ...]
     photos: int
+    ran: str
 
 
 def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -> Evaluation:
@@ -36,4 +40,4 @@ def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -
             f"No instance in {photos.name} is large enough to be scored.",
             expected="COCO instances of at least 32 x 32 pixels",
         )
-    return Evaluation(means=means(figures), photos=count)
+    return Evaluation(means=means(figures), photos=count, ran=predictor.execution.label)

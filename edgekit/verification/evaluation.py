@@ -159,10 +159,11 @@ def _mean(size: str, rows: list[InstanceFigures]) -> Means:
     return Means(size=size, instances=len(rows), iou=iou)
 
 
-def to_json(table: tuple[Means, ...]) -> dict[str, object]:
+def to_json(table: tuple[Means, ...], *, ran: str) -> dict[str, object]:
     """The JSON of `edgekit evaluate`."""
     return {
         "instances_at_least_px": SMALLEST_SIDE,
         "resolution": "photo",
+        "ran": ran,
         "mean_iou": [asdict(row) for row in table],
     }

@@ -162,6 +162,7 @@ def test_the_library_returns_the_means_and_reports_each_photo(
     request = edgekit.EvaluateRequest(bundle=Path("bundle"), annotations=coco)
     evaluation = edgekit.evaluate(request, report=report)
     assert report.stages == ["evaluate"]
+    assert evaluation.ran == "native"
     assert evaluation.photos == 4
     assert [row.size for row in evaluation.means] == ["all", "medium"]
 

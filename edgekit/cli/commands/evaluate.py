@@ -54,18 +54,20 @@ def evaluate(
         measured_on = f"{evaluation.photos} photos of {annotations.name}"
         write_atomic(card, with_figures(old_card, evaluation.means, measured_on=measured_on))
     if json_file == "-":
-        print_json(to_json(evaluation.means))
+        print_json(to_json(evaluation.means, ran=evaluation.ran))
         return
     if json_file:
-        write_atomic(Path(json_file), json_text(to_json(evaluation.means)) + "\n")
-    _print(evaluation.means)
+        write_atomic(
+            Path(json_file), json_text(to_json(evaluation.means, ran=evaluation.ran)) + "\n"
+        )
+    _print(evaluation.means, ran=evaluation.ran)
 
 
-def _print(means: tuple[Means, ...]) -> None:
+def _print(means: tuple[Means, ...], *, ran: str) -> None:
     from edgekit.cli.console import console, table
 
     sizes = [f"{row.size} ({row.instances})" for row in means]
-    listed = table("mean IoU with the annotations", *sizes, right=tuple(sizes))
+    listed = table(f"mean IoU with the annotations, {ran}", *sizes, right=tuple(sizes))
     for kind, title in _TITLES.items():
         listed.add_row(title, *(f"{row.iou[kind]:.3f}" for row in means))
     console().print(listed)
