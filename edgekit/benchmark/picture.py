@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.catalog.runtimes import install_command
 from edgekit.errors import RuntimeMissing
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def require_matplotlib() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise RuntimeMissing(
             "Drawing a plot needs matplotlib, which is not installed.",
-            next_step="pip install 'edgekit[plots]'",
+            next_step=install_command("plots"),
         )
 
 

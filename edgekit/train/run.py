@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from edgekit import store
+from edgekit.catalog.runtimes import install_command
 from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -71,7 +72,7 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     if not can_plot():
         observer.warning(
             "matplotlib is not installed, so there will be no curve.png. "
-            "To get one: pip install 'edgekit[plots]'"
+            f"To get one: {install_command('plots')}"
         )
     curve: list[CurvePoint] = []
     weights: Mapping[str, Tensor] = student.state_dict()
