@@ -72,7 +72,7 @@ def photos_from_coco(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
             missing, listed twice or outside its folder.
     """
     document = _read(path)
-    folders = [*([photo_dir] if photo_dir else []), path.parent, path.parent / "images"]
+    folders = [folder for folder in (photo_dir, path.parent, path.parent / "images") if folder]
     licences = {licence.id: licence for licence in document.licenses}
     instances = _instances_by_image(document.annotations)
     problems: list[str] = []

@@ -1,8 +1,8 @@
-"""Running exported files where the runtime that they are for cannot run.
+"""Run exported files where their own runtime cannot run.
 
-One module per stand-in, behind the `Emulator` protocol. A stand-in reads the shipped files
-themselves and rounds each result to the type that the file gives it. Every verdict and figure from
-here says "emulated by" and names the stand-in.
+One module per stand-in, behind the `Emulator` protocol. A stand-in reads the shipped files and
+rounds each result to the type that the file declares. Its verdicts and figures say "emulated by"
+and name the stand-in.
 """
 
 from __future__ import annotations
@@ -16,27 +16,30 @@ from edgekit.records import Artifact, Probe, Session, Target
 
 
 class Emulator(Protocol):
-    """What the module of a stand-in offers."""
+    """The interface of a stand-in's module."""
 
     DESCRIPTION: str
-    """What it does, as a clause that follows the reason why the runtime cannot run."""
+    """What it does, as a clause after the reason why the runtime cannot run."""
 
     def probe(self) -> Probe:
-        """Whether the packages of the stand-in are here; `version` is its name and version."""
+        """Whether its packages are installed; `version` is the name and version of the stand-in."""
         ...
 
-    def open_artifact(self, artifact: Artifact, folder: Path, *, threads: int | None) -> Session:
+    def open_artifact(
+        self, artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+    ) -> Session:
         """Load one artifact.
 
         Raises:
-            RuntimeMissing: a package of the stand-in is missing.
+            RuntimeMissing: a package of the stand-in is missing, or not of a version that the
+                target accepts.
             BundleCorrupt: the files are missing or cannot be read.
-            NotYet: the file uses an operator that the stand-in does not know.
+            NotYet: the stand-in does not know an operator of the file.
         """
         ...
 
 
 def emulator(target: Target) -> Emulator | None:
-    """The stand-in for a target's runtime; None if there is none."""
+    """The stand-in for a target's runtime; None if it has none."""
     module = runtime_row(target.runtime).emulator
     return cast(Emulator, importlib.import_module(module)) if module else None

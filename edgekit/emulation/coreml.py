@@ -1,4 +1,4 @@
-"""In place of Core ML: an evaluator in PyTorch runs the package's own program and weights."""
+"""Stand-in for Core ML: an evaluator in PyTorch runs the package's own program and weights."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt, NotYet, RuntimeMissing
-from edgekit.records import Artifact, Feeds, FloatArray, Probe, Session, TensorSpec
+from edgekit.records import Artifact, Feeds, FloatArray, Probe, Session, Target, TensorSpec
 from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.installed import require_runtime
 
 if TYPE_CHECKING:
     from edgekit.emulation.mil.package import MilProgram
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 DESCRIPTION = "the package's own program ran on the CPU, and each result was rounded to its type"
 
 _PACKAGES = ("torch", "coremltools")
+_ROW = runtime_row("coreml")
 
 
 def probe() -> Probe:
-    """Whether coremltools (which reads packages) and torch (which computes) are installed."""
+    """Whether coremltools, which reads packages, and torch, which computes, are installed."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -29,11 +32,14 @@ def probe() -> Probe:
     return Probe(available=True, version=f"edgekit's MIL evaluator (torch {versions['torch']})")
 
 
-def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None) -> Session:
-    """Load a `.mlpackage`; `threads` None leaves the number of CPU threads to torch.
+def open_artifact(
+    artifact: Artifact, folder: Path, target: Target, *, threads: int | None
+) -> Session:
+    """Load a `.mlpackage`. With `threads` None torch chooses the number of CPU threads.
 
     Raises:
-        RuntimeMissing: coremltools or torch is not installed.
+        RuntimeMissing: coremltools or torch is not installed, or coremltools is not of a version
+            that the target accepts.
         BundleCorrupt: the package is missing or cannot be read.
         NotYet: the evaluator does not know an operator.
     """
@@ -42,15 +48,16 @@ def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None) -> S
             f"Core ML is emulated with torch and coremltools: {reason}.",
             next_step="pip install 'edgekit[export,coreml]'",
         )
+    installed = require_runtime(_ROW, target)
     from edgekit.emulation.mil.evaluator import unknown_operators
     from edgekit.emulation.mil.package import read_package
 
     try:
         program = read_package(folder / artifact.entry)
-    except Exception as error:  # coremltools raises no class of its own
+    except Exception as error:  # coremltools 9.0 has no exception class of its own
         cause = str(error).strip().partition("\n")[0]
         raise BundleCorrupt(
-            f"coremltools {metadata.version('coremltools')} cannot load {artifact.entry}: {cause}",
+            f"coremltools {installed} cannot load {artifact.entry}: {cause}",
             next_step="export the bundle again",
         ) from error
     if unknown := unknown_operators(program):
@@ -72,7 +79,7 @@ class _EvaluatorSession:
         self._threads = threads
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run with torch on `threads` threads; torch's own setting is restored afterwards."""
+        """Run with torch on `threads` threads, and restore torch's setting afterwards."""
         import torch
 
         from edgekit.emulation.mil.evaluator import execute

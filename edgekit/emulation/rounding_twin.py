@@ -1,10 +1,9 @@
-"""Typed ONNX on the CPU, rounded as the hardware rounds: what stands in for TensorRT off-GPU.
+"""Make a float32 twin of typed ONNX that rounds as FP16 hardware does.
 
-ONNX Runtime's CPU provider has few FP16 kernels: it puts casts around the others, removes those
-between them, and so computes chains of FP16 operators in float32. Its result says nothing about
-FP16. Here the file's float32 twin is made in memory, in which every FP16 result is cast to float16
-and back, so that each operator rounds (and overflows to infinity) once, after an exact sum: what
-tensor cores with FP32 accumulators do.
+ONNX Runtime's CPU provider (1.31) has few FP16 kernels. It puts casts around other operators and
+removes the casts between them, so chains of FP16 operators run in float32 and say nothing about
+FP16. In the twin every FP16 result is cast to float16 and back. Each operator then rounds once (or
+overflows to infinity) after an exact sum, like tensor cores with FP32 accumulators.
 
 Q/DQ graphs need no twin: QuantizeLinear rounds by definition, and ONNX Runtime's INT8 kernels sum
 in INT32 as the hardware does.
@@ -36,14 +35,14 @@ _MOVES = frozenset(
         "Unsqueeze",
     }
 )
-"""Operators whose results are among their inputs, or zero: nothing to round."""
+"""Operators that select among their inputs and zero, so their results need no rounding."""
 
 
 def rounding_twin(path: Path) -> bytes:
-    """The ONNX file as a float32 model that rounds where the file's types are float16.
+    """The ONNX file as a serialised float32 model that rounds where its types are float16.
 
     Raises:
-        onnx.checker.ValidationError, google.protobuf.message.DecodeError: it is not sound ONNX.
+        onnx.checker.ValidationError, google.protobuf.message.DecodeError: it is not valid ONNX.
     """
     import onnx
 
@@ -73,7 +72,7 @@ def _half_tensors(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def _widen(tensor: onnx.TensorProto) -> None:
-    """Float16 weights become float32 ones of the same values."""
+    """Turn a float16 weight into float32, in place."""
     import numpy as np
     import onnx
 
@@ -83,7 +82,7 @@ def _widen(tensor: onnx.TensorProto) -> None:
 
 
 def _rounded(node: onnx.NodeProto, halves: frozenset[str]) -> list[onnx.NodeProto]:
-    """The node, computing in float32, and what rounds its float16 results."""
+    """The node in float32, followed by casts that round its float16 results."""
     import onnx
 
     for attribute in node.attribute:

@@ -1,12 +1,13 @@
-"""In place of TensorRT: ONNX Runtime on the CPU runs the typed ONNX, rounded by its types."""
+"""Stand-in for TensorRT: ONNX Runtime on the CPU runs the typed ONNX, rounded by its types."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import RuntimeMissing
-from edgekit.records import Artifact, Probe, Session
+from edgekit.records import Artifact, Probe, Session, Target
 from edgekit.runtimes.installed import probe_row
 from edgekit.runtimes.ort_session import OrtSession, unreadable
 
@@ -16,19 +17,27 @@ _STAND_IN = runtime_row("onnxruntime")
 
 
 def probe() -> Probe:
-    """Whether ONNX Runtime is installed."""
+    """Whether ONNX Runtime, which computes, and onnx, which makes the twin, are installed."""
     found = probe_row(_STAND_IN)
     if not found.available:
         return found
+    if find_spec("onnx") is None:
+        return Probe(available=False, reason="package onnx is not installed")
     return Probe(available=True, version=f"{_STAND_IN.title} {found.version}")
 
 
-def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None) -> Session:
+def open_artifact(
+    artifact: Artifact,
+    folder: Path,
+    target: Target,  # noqa: ARG001  typed ONNX serves every TensorRT
+    *,
+    threads: int | None,
+) -> Session:
     """Load `<role>.onnx` as its rounding twin.
 
     Raises:
         RuntimeMissing: onnx is not installed.
-        BundleCorrupt: the file is not sound ONNX.
+        BundleCorrupt: the file is not valid ONNX.
     """
     try:
         from edgekit.emulation.rounding_twin import rounding_twin
@@ -39,6 +48,6 @@ def open_artifact(artifact: Artifact, folder: Path, *, threads: int | None) -> S
         ) from error
     try:
         twin = rounding_twin(folder / artifact.entry)
-    except Exception as error:  # from protobuf and ONNX's checker, which share no base class
+    except Exception as error:  # protobuf's and the ONNX checker's share no base class
         raise unreadable(artifact, error) from error
     return OrtSession(twin, artifact, threads=threads, entries={})

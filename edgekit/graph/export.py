@@ -46,6 +46,7 @@ def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> OnnxGrap
     model = run_passes(ir.to_proto(exported), context)
     _require_opset(model, target)
     reject_findings(lint(model, target), graph=program.role)
+    # By path: onnx 1.23 checks external weights, and models over 2 GB, in files only.
     onnx.save(model, path)
     onnx.checker.check_model(path, full_check=True)
     return OnnxGraph(
@@ -65,7 +66,7 @@ def _exported(program: Program, opset: int) -> ir.Model:
     with quiet("torch.onnx", "onnxscript", message=r".*LeafSpec"):
         exported = torch.onnx.export(
             program.exported,
-            dynamo=True,
+            dynamo=True,  # the TorchScript exporter of torch 2.13 leaves four times the nodes
             opset_version=opset,
             output_names=[spec.name for spec in program.outputs],
             external_data=False,

@@ -27,6 +27,7 @@ def breaches(graph: TypedGraph) -> Iterator[tuple[NodeProto, str]]:
 
 
 def _problems(node: NodeProto, graph: TypedGraph) -> Iterator[str]:
+    # onnx-tensorrt 8.2-GA, QuantDequantLinearHelper: three operands.
     if len(node.input) < 3:
         yield "needs a zero point: ONNX defaults to uint8, and TensorRT 8.2 wants three operands"
     else:
@@ -36,6 +37,7 @@ def _problems(node: NodeProto, graph: TypedGraph) -> Iterator[str]:
         yield f"needs a constant scale, not {node.input[1]}"
     elif not (scale > 0).all():
         yield "needs scales above zero"
+    # IQuantizeLayer: per-channel scales are for constant weights only.
     elif scale.size > 1 and node.op_type == _PAIR[0] and node.input[0] not in graph.constants:
         yield "needs one scale for the whole tensor: only weights may have scales per channel"
 

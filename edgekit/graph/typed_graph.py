@@ -46,6 +46,7 @@ class TypedGraph:
 
 def typed_graph(model: onnx.ModelProto) -> TypedGraph:
     """Index the graph after ONNX shape inference. The model is left unchanged."""
+    # data_prop follows computed shapes, which decide the ranks behind Reshape and Expand.
     return annotated_graph(onnx.shape_inference.infer_shapes(model, data_prop=True))
 
 

@@ -39,6 +39,7 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
             expected="operators of its ONNX front end",
         ) from error
     _name_by_position(network)
+    # save_model stores weights as FP16 by default.
     openvino.save_model(network, path, compress_to_fp16=False)
     written = openvino.Core().read_model(path)
     _require_interface(written, graph)
@@ -72,6 +73,7 @@ def _own_options(graph: Graph, target: Target) -> dict[str, str]:
 
 def _name_by_position(network: ov.Model) -> None:
     """Rename nodes whose names come from a counter of the process, so that the file repeats."""
+    # OpenVINO 2026.4 names an unnamed node "Type_123" by a counter of the process.
     for index, op in enumerate(network.get_ordered_ops()):
         if op.get_friendly_name() == op.get_name():
             op.set_friendly_name(f"{op.get_type_name()}.{index}")

@@ -58,7 +58,7 @@ def open_artifact(
     how = execution(target)
     if how.how == "not run":
         raise missing_runtime(target.runtime, how.reason)
-    return stand_in.open_artifact(artifact, folder, threads=threads)
+    return stand_in.open_artifact(artifact, folder, target, threads=threads)
 
 
 def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:

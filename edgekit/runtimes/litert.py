@@ -62,15 +62,13 @@ def execution(target: Target) -> Execution:
 def open_artifact(
     artifact: Artifact, folder: Path, target: Target, *, threads: int | None
 ) -> Session:
-    """Load `<role>.tflite` with the XNNPACK delegate, which the interpreter adds itself.
-
-    With `threads` None it uses all cores; LiteRT's own default is one thread.
-    """
+    """Load `<role>.tflite` with the XNNPACK delegate, on all cores if `threads` is None."""
     installed = require_runtime(_ROW, target)
     path = folder / artifact.entry
     try:
         with silent_stderr():
             library = import_module(f"{module_of(package_of(_ROW))}.interpreter")
+            # The interpreter adds XNNPACK itself. Its default is one thread (LiteRT 2.1).
             interpreter = library.Interpreter(str(path), num_threads=threads or os.cpu_count())
             interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()

@@ -30,7 +30,7 @@ class OrtSession:
 
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads or 0  # 0: ONNX Runtime chooses
         options.log_severity_level = 3  # errors only: warnings are about its own optimizer
         for key, value in entries.items():
             options.add_session_config_entry(key, value)

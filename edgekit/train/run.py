@@ -70,8 +70,8 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     request.out.mkdir(parents=True, exist_ok=True)
     if not can_plot():
         observer.warning(
-            "matplotlib is not installed, so no curve.png will be drawn: "
-            "pip install 'edgekit[plots]'"
+            "matplotlib is not installed, so there will be no curve.png. "
+            "To get one: pip install 'edgekit[plots]'"
         )
     curve: list[CurvePoint] = []
     weights: Mapping[str, Tensor] = student.state_dict()

@@ -1,8 +1,8 @@
 """Which models can be trained, and which can teach.
 
-Training runs SAM's own decoder on windows of the frame (`stages.student`), so a student has to have
-that decoder, fed by one 64 x 64 map. The model is built on torch's meta device to find out: that
-takes no memory and well under a second, even for ViT-H.
+Training runs the original SAM's decoder on windows of the frame (`stages.student`), so a student
+needs that decoder. The check builds the model on torch's meta device, which takes no memory and
+less than a second even for ViT-H.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def require_trainable(row: ModelRow) -> None:
     """Refuse a student that training cannot handle.
 
     Raises:
-        BadInput: the model has no decoder, or not SAM's; or its frame is not 1024 pixels.
+        BadInput: the model does not have SAM's decoder, or its frame is not 1024 pixels.
     """
     if obstacle := _decoder_obstacle(row) or _frame_obstacle(row):
         raise BadInput(
             f"{row.title} cannot be trained: {obstacle}.",
-            expected=f"a model with SAM's own decoder and a frame of {FRAME} pixels, such as "
-            f"{', '.join(TRAINABLE_EXAMPLES)}",
+            expected=f"a model with the original SAM's decoder and a frame of {FRAME} pixels, "
+            f"such as {', '.join(TRAINABLE_EXAMPLES)}",
             next_step=f"edgekit train {TRAINABLE_EXAMPLES[0]} ... (`edgekit models` lists all)",
         )
 
@@ -37,13 +37,13 @@ def require_teacher(row: ModelRow) -> None:
     """Refuse a model whose embeddings a student cannot learn.
 
     Raises:
-        BadInput: the model has no decoder, or not SAM's.
+        BadInput: the model does not have SAM's decoder.
     """
     if obstacle := _decoder_obstacle(row):
         raise BadInput(
             f"{row.title} cannot teach: {obstacle}.",
-            expected="a model with SAM's own decoder, such as mobilesam or sam_vit_h, or "
-            "mobilenetv2 for features",
+            expected="a model with the original SAM's decoder, such as mobilesam or sam_vit_h; or "
+            "mobilenetv2, which teaches features",
             next_step="give another --teacher (`edgekit models` lists all)",
         )
 
@@ -54,10 +54,10 @@ def _decoder_obstacle(row: ModelRow) -> str | None:
     if decoder is None:
         return "it has no decoder"
     if not isinstance(decoder, SamDecoder):
-        return f"its decoder is not SAM's ({type(decoder).__name__})"
+        return "its decoder is not the original SAM's"
     return None
 
 
 def _frame_obstacle(row: ModelRow) -> str | None:
     frame = row.client.preprocessing.frame
-    return f"its encoder takes {frame} pixels" if frame != FRAME else None
+    return f"its frame is {frame} pixels" if frame != FRAME else None

@@ -40,9 +40,9 @@ def test_int8_calibrated_in_the_dark_fails_and_says_where(run, tmp_path):
     assert result.exit_code == 1, result.output
     said = " ".join((result.stdout + result.stderr).split())
     for words in (
-        "First to diverge",
-        "likely cause",
-        "Prompts that suffer most",
+        "First block to diverge",
+        "Likely cause",
+        "Worst kind of prompt",
         "--float-fallback",
     ):
         assert words in said

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgekit import catalog
 from edgekit.emulation import tensorrt
 from edgekit.errors import BadInput, BundleCorrupt
 from edgekit.records import Artifact, Role, TensorSpec
@@ -33,7 +34,7 @@ def emulate(tmp_path: Path):
             outputs=(TensorSpec(name="y", dtype="float32", shape=SIZE),),
             ops={},
         )
-        return tensorrt.open_artifact(artifact, tmp_path, threads=1)
+        return tensorrt.open_artifact(artifact, tmp_path, catalog.target("jetson-fp16"), threads=1)
 
     def run(body: str, x: np.ndarray) -> np.ndarray:
         return session(body).run({"x": x})["y"]

@@ -76,7 +76,7 @@ def _emulated(folder: Path, graph: Graph) -> Session:
         outputs=graph.outputs,
         ops={},
     )
-    return tensorrt.open_artifact(artifact, folder, threads=2)
+    return tensorrt.open_artifact(artifact, folder, catalog.target("jetson-fp16"), threads=2)
 
 
 def test_it_computes_the_same_for_any_prompts(

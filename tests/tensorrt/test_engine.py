@@ -220,12 +220,15 @@ def test_an_engine_built_here_is_opened(
 @pytest.mark.parametrize(
     ("engine", "why"),
     [
-        (None, "There is no decoder engine yet; TensorRT 10.3.0 is here"),
+        (None, "There is no decoder engine yet. TensorRT 10.3.0 is installed"),
         (_record(source_sha256="c" * 64), "it was built from another decoder.onnx"),
-        (_record(tensorrt="10.7.0"), "it was built by TensorRT 10.7.0, here is 10.3.0"),
+        (
+            _record(tensorrt="10.7.0"),
+            "it was built by TensorRT 10.7.0, and this machine has 10.3.0",
+        ),
         (
             _record(gpu="NVIDIA GeForce RTX 3090", compute_capability="8.6"),
-            "it was built on NVIDIA GeForce RTX 3090 8.6, here is Orin 8.7",
+            "it was built on NVIDIA GeForce RTX 3090 8.6, and this machine has Orin 8.7",
         ),
     ],
 )

@@ -94,7 +94,10 @@ def test_a_terminal_shows_a_bar_with_loss_and_figures(monkeypatch: pytest.Monkey
         (("nanosam", "--teacher", "nosuch", "--photos", "."), "nosuch"),
         (("nanosam", "--teacher", "nanosam", "--teacher-weights", "seeded"), "no photos"),
         (("nanosam", "--annotations", "COCO", "--init", "missing.pt"), "missing.pt"),
-        (("sam2_hiera_t", "--annotations", "missing.json"), "its decoder is not SAM's"),
+        (
+            ("sam2_hiera_t", "--annotations", "missing.json"),
+            "its decoder is not the original SAM's",
+        ),
         (("fastsam_s", "--annotations", "missing.json"), "it has no decoder"),
         (("nanosam", "--teacher", "sam2_hiera_t", "--photos", "."), "cannot teach"),
     ],

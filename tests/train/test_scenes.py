@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edgekit.errors import BadInput
 from edgekit.train.data.annotations import AnnotatedPhoto, Region
-from edgekit.train.data.scenes import REDUCTION, SceneStyle, _paste, compose
+from edgekit.train.data.scenes import (
+    REDUCTION,
+    SceneStyle,
+    _anchor,
+    _instance_piece,
+    _paste,
+    compose,
+)
 from edgekit.train.data.windows import (
     CELL,
     Window,
@@ -63,6 +72,18 @@ def test_a_small_photo_is_padded_at_the_right_and_bottom() -> None:
     valid = valid_area((60, 100), window, size=64)
     assert valid[:30, :50].all()
     assert valid.sum() == 30 * 50
+
+
+def test_background_regions_are_chosen_less_often_and_never_pasted(
+    letter: AnnotatedPhoto,
+) -> None:
+    sky = replace(WHITE, thing=False)
+    both = replace(letter, regions=(WHITE, sky))
+    style = SceneStyle(stuff=0.15)
+    anchors = [_anchor(both, np.random.default_rng(seed), style) for seed in range(400)]
+    share = sum(anchor is sky for anchor in anchors) / len(anchors)
+    assert 0.1 < share < 0.2
+    assert _instance_piece(replace(letter, regions=(sky,)), np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize("shape", [False, True])

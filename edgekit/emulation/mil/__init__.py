@@ -1,12 +1,12 @@
-"""An evaluator of saved Core ML programs, for machines that Core ML does not run on.
+"""An evaluator of saved Core ML programs, for machines without Core ML.
 
-A `.mlpackage` holds a program in Apple's Model Intermediate Language. `package` reads it back from
-the files, `evaluator` executes it with torch. One function per operator, in tables by meaning;
-their semantics are those of Apple's reference (https://apple.github.io/coremltools/source/
-coremltools.converters.mil.mil.ops.defs.html), whose names of inputs they use.
+A `.mlpackage` holds a program in Apple's Model Intermediate Language. `package` reads it from the
+files, and `evaluator` executes it with torch. Each operator has one function with the semantics and
+input names of Apple's reference (https://apple.github.io/coremltools/source/
+coremltools.converters.mil.mil.ops.defs.html).
 
-Arithmetic is float32. A result that the program declares fp16 is rounded to it after each
-operator, so that FP16's range and grid show (overflow gives infinity) wherever a tensor is stored.
-What a device's compute units do inside an operator (the width of an accumulator, fused operators)
-Apple does not document, and it is not imitated: a verdict got this way is `emulated`.
+Arithmetic is float32. After each operator, a result that the program declares as fp16 is rounded to
+FP16, or becomes infinite on overflow. Apple does not document what compute units do inside an
+operator (accumulator width, fused operators), and the evaluator does not imitate it. Its verdicts
+are therefore `emulated`.
 """

@@ -1,4 +1,4 @@
-"""Operators that work on each element alone."""
+"""Operators that work element by element."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DTYPES = {
     "int8": torch.int8,
     "uint8": torch.uint8,
     "int16": torch.int16,
-    "uint16": torch.int32,  # torch has next to no arithmetic on uint16
+    "uint16": torch.int32,  # torch 2.13 has almost no arithmetic on uint16
     "int32": torch.int32,
     "bool": torch.bool,
 }
-"""What a tensor of a MIL type is held in."""
+"""The torch type that holds a tensor of a MIL type."""
 
 
 def unary(function: Callable[[Tensor], Tensor]) -> Callable[[Operands], Tensor]:
@@ -34,17 +34,17 @@ def binary(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Operands],
 
 
 def real_div(x: Tensor, y: Tensor) -> Tensor:
-    """x / y, which truncates nothing between floats and rounds toward zero between integers."""
+    """x / y; between integers, rounded toward zero."""
     return x / y if is_float(x) else torch.div(x, y, rounding_mode="trunc")
 
 
 def cast(given: Operands) -> Tensor:
-    """To another type; floats are truncated toward zero on their way to integers."""
+    """Convert to another type; floats are truncated toward zero."""
     return given.tensor("x").to(DTYPES[given.text("dtype", "fp32")])
 
 
 def clip(given: Operands) -> Tensor:
-    """Into [alpha, beta]."""
+    """Limit `x` to [alpha, beta]."""
     return given.tensor("x").clamp(given.tensor("alpha"), given.tensor("beta"))
 
 
@@ -57,7 +57,7 @@ def gelu(given: Operands) -> Tensor:
 
 
 def select(given: Operands) -> Tensor:
-    """`a` where `cond` is true, else `b`."""
+    """`a` where `cond` is true, `b` elsewhere."""
     return torch.where(given.tensor("cond"), given.tensor("a"), given.tensor("b"))
 
 

@@ -1,4 +1,4 @@
-"""Execute a program, operator by operator, in the types that it declares."""
+"""Execute a program operator by operator, in the types that it declares."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ OPERATORS: dict[str, Callable[[Operands], Tensor | tuple[Tensor, ...]]] = {
     **RESAMPLING,
     **QUANTIZATION,
 }
-"""Every operator that can be executed, by its name in Apple's reference."""
+"""All supported operators, by their names in Apple's reference."""
 
 EXACT = SHAPES.keys() | {"crop", "max_pool", "relu"}
-"""Operators whose results are among what they were given, and 0: already rounded, if that was."""
+"""Operators that select among their inputs and zero, so rounded inputs give rounded results."""
 
 
 class UnlikeDeclared(Exception):
-    """An operator's result has another shape than the file declares: one of the two is wrong."""
+    """The shape of a result differs from the declared one: the file or the evaluator is wrong."""
 
 
 def unknown_operators(program: MilProgram) -> tuple[str, ...]:
-    """Operators of a program that are not in the table, sorted."""
+    """Operators of a program that the evaluator does not support, sorted."""
     return tuple(sorted({step.operator for step in program.steps} - OPERATORS.keys()))
 
 
@@ -51,13 +51,13 @@ def execute(program: MilProgram, feeds: Mapping[str, Tensor]) -> dict[str, Tenso
 
     Args:
         program: as read from a package.
-        feeds: a tensor for each of its inputs; they are left as they are.
+        feeds: a tensor for each input, left unchanged.
 
     Returns:
-        Its outputs by name; fp16 ones in float32.
+        The outputs by name, in float32 where the program declares fp16.
 
     Raises:
-        UnlikeDeclared: see there.
+        UnlikeDeclared: a result has another shape than declared.
     """
     tensors = dict(feeds)
     with torch.inference_mode():
@@ -71,12 +71,12 @@ def execute(program: MilProgram, feeds: Mapping[str, Tensor]) -> dict[str, Tenso
 
 def _results(step: Step, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     given = Operands({name: _value(source, tensors) for name, source in step.inputs.items()})
-    made = OPERATORS[step.operator](given)
-    made = made if isinstance(made, tuple) else (made,)
+    results = OPERATORS[step.operator](given)
+    results = results if isinstance(results, tuple) else (results,)
     exact = step.operator in EXACT
     return {
         declared.name: stored(tensor, declared, exact=exact)
-        for declared, tensor in zip(step.outputs, made, strict=True)
+        for declared, tensor in zip(step.outputs, results, strict=True)
     }
 
 
@@ -92,7 +92,7 @@ def _single(source: Single, tensors: Mapping[str, Tensor]) -> Tensor | str:
 
 
 def stored(tensor: Tensor, declared: Declared, *, exact: bool = False) -> Tensor:
-    """A result in its declared type; an fp16 one rounded to it, unless exact, and in float32."""
+    """A result in its declared type; fp16 is rounded (unless `exact`) and held in float32."""
     fits = tensor.ndim == len(declared.shape) and all(
         wanted in {None, size} for size, wanted in zip(tensor.shape, declared.shape, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Convolutions, products of matrices and pooling."""
+"""Convolutions, matrix products and pooling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def conv(given: Operands) -> Tensor:
     reach = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
     pads = _padding(given, x.shape[2:], reach, strides)
     around = pads[::2]
-    if around != pads[1::2]:  # torch pads both ends alike; a padded copy costs time
+    if around != pads[1::2]:  # torch pads both ends by the same amount
         x, around = F.pad(x, innermost_first(pads)), [0] * spatial
     groups, bias = given.integer("groups", 1), given.optional("bias")
     return _CONV[x.ndim](x, weight, bias, strides, around, dilations, groups)
@@ -36,10 +36,10 @@ def conv(given: Operands) -> Tensor:
 def _padding(
     given: Operands, sizes: Sequence[int], reach: Sequence[int], strides: Sequence[int]
 ) -> list[int]:
-    """(before, after) per spatial axis, for windows that reach over so many elements.
+    """Padding (before, after) per spatial axis for windows of `reach` elements.
 
-    "same" gives ceil(size / stride) windows; what cannot be halved goes after ("same_lower":
-    before).
+    "same" gives ceil(size / stride) windows. An odd element goes after, or before with
+    "same_lower".
     """
     kind, none = given.text("pad_type", "valid"), [0] * (2 * len(sizes))
     if kind in {"custom", "valid"}:
@@ -62,18 +62,20 @@ def conv_transpose(given: Operands) -> Tensor:
     whole = _CONV_TRANSPOSE[x.ndim](
         x, weight, given.optional("bias"), strides, 0, 0, groups, dilations
     )
-    for axis, (first, size) in enumerate(_kept(given, x.shape[2:], whole.shape[2:], strides), 2):
+    for axis, (first, size) in enumerate(
+        _kept_ranges(given, x.shape[2:], whole.shape[2:], strides), 2
+    ):
         whole = whole.narrow(axis, first, size)
     return whole
 
 
-def _kept(
+def _kept_ranges(
     given: Operands, sizes: Sequence[int], whole: Sequence[int], strides: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """Per spatial axis, what is left of the full result: (first, size).
+    """The part of the full result that is kept: (first, size) per spatial axis.
 
-    Padding takes from both ends. "same" keeps size * stride, and takes what cannot be halved from
-    the end. `output_shape` decides where a convolution could have come from several sizes.
+    Padding removes elements at both ends. "same" keeps size * stride, with an odd element removed
+    at the end. `output_shape` decides if several sizes are possible.
     """
     kind = given.text("pad_type", "valid")
     if kind == "same":
@@ -98,7 +100,7 @@ def linear(given: Operands) -> Tensor:
 
 
 def matmul(given: Operands) -> Tensor:
-    """Batched product; the last two axes of either side swapped first if asked for."""
+    """Batched product, with the last two axes of either side swapped if requested."""
     x, y = given.tensor("x"), given.tensor("y")
     x = x.mT if given.flag("transpose_x") and x.ndim > 1 else x
     y = y.mT if given.flag("transpose_y") and y.ndim > 1 else y
@@ -116,7 +118,7 @@ def attention(given: Operands) -> Tensor:
 
 
 def max_pool(given: Operands) -> Tensor:
-    """The largest element of each window; padding never is."""
+    """The largest element of each window; padding is ignored."""
     x = given.tensor("x")
     kernel, strides, pads = _windows(given)
     padded = F.pad(x, innermost_first(pads), value=-math.inf)

@@ -1,4 +1,4 @@
-"""Reductions, and what divides by them."""
+"""Reductions, and operators that divide by them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def layer_norm(given: Operands) -> Tensor:
     x = given.tensor("x")
     axes = sorted(axis % x.ndim for axis in given.integers("axes", list(range(x.ndim))))
     epsilon = given.number("epsilon", _EPSILON)
-    if axes == list(range(axes[0], x.ndim)):  # the last ones: torch's own is faster
+    if axes == list(range(axes[0], x.ndim)):  # the last axes: torch's own layer norm is faster
         gamma, beta = given.optional("gamma"), given.optional("beta")
         return F.layer_norm(x, x.shape[axes[0] :], gamma, beta, epsilon)
     normal = _normalised(x, axes, epsilon)
@@ -42,7 +42,7 @@ def instance_norm(given: Operands) -> Tensor:
 
 
 def batch_norm(given: Operands) -> Tensor:
-    """By constant `mean` and `variance` per channel, axis 1."""
+    """Normalise by constant `mean` and `variance` per channel (axis 1)."""
     return F.batch_norm(
         given.tensor("x"),
         given.tensor("mean"),
@@ -72,7 +72,7 @@ def _scaled(normal: Tensor, given: Operands, shape: list[int]) -> Tensor:
 
 
 def reduction(function: Callable[..., Tensor]) -> Callable[[Operands], Tensor]:
-    """A reduction of `x` over `axes` (default: all) that keeps them with size 1 if asked for."""
+    """A reduction of `x` over `axes` (default: all); `keep_dims` keeps them with size 1."""
 
     def reduced(given: Operands) -> Tensor:
         x = given.tensor("x")
@@ -83,7 +83,7 @@ def reduction(function: Callable[..., Tensor]) -> Callable[[Operands], Tensor]:
 
 
 def reduce_argmax(given: Operands) -> Tensor:
-    """The place of the largest element along `axis`; the first, if there are several."""
+    """The index of the largest element along `axis`; the first of equal ones."""
     x = given.tensor("x")
     return x.argmax(given.integer("axis", -1), keepdim=given.flag("keep_dims")).int()
 

@@ -1,4 +1,4 @@
-"""What an operator is given: values by the names of Apple's reference."""
+"""The inputs of an operator, by the names of Apple's reference."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Operands:
         return name in self._values
 
     def tensor(self, name: str) -> Tensor:
-        """A tensor, as it is."""
+        """A tensor."""
         value = self._values[name]
         assert isinstance(value, Tensor)
         return value
 
     def optional(self, name: str) -> Tensor | None:
-        """A tensor, or None where it was not given."""
+        """A tensor, or None if it is absent."""
         return self.tensor(name) if name in self else None
 
     def tensors(self, name: str) -> tuple[Tensor, ...]:
@@ -58,12 +58,12 @@ class Operands:
         return float(self.tensor(name)) if name in self else default
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """A constant that is true or false."""
+        """A constant boolean."""
         return bool(self.tensor(name)) if name in self else default
 
 
 def along(vector: Tensor, axis: int, rank: int) -> Tensor:
-    """A vector as a tensor of that rank that broadcasts along `axis`; a scalar as it is."""
+    """A vector reshaped to broadcast along `axis` of a tensor; a scalar is returned unchanged."""
     if vector.ndim == 0:
         return vector
     shape = [1] * rank

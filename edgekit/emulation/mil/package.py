@@ -1,4 +1,4 @@
-"""A saved `.mlpackage` to a program that can be executed: its specification and its weights."""
+"""Read the specification and weights of a saved `.mlpackage` as an executable program."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The tensor of that name: an input of the program, or what an earlier operator made."""
+    """A tensor by name: an input of the program, or the result of an earlier operator."""
 
     name: str
 
 
 Single = Tensor | str | Wire
 Source = Single | tuple[Single, ...]
-"""What feeds an input of an operator: a constant, a tensor, or several of them."""
+"""The source of an operator's input: a constant, a tensor, or several of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """A tensor as the file declares it. `dtype` is MIL's name, None in `shape` any size."""
+    """A tensor as declared in the file. `dtype` is MIL's name; None in `shape` is any size."""
 
     name: str
     dtype: str
@@ -43,7 +43,6 @@ class Step:
     """One operator. `last_uses` names the tensors that no later step reads."""
 
     operator: str
-    name: str
     inputs: dict[str, Source]
     outputs: tuple[Declared, ...]
     last_uses: tuple[str, ...]
@@ -51,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MilProgram:
-    """The function `main` of a package, constants expanded and in float32 where they are fp16."""
+    """The function `main` of a package; constants are expanded, and fp16 ones are in float32."""
 
     inputs: tuple[Declared, ...]
     steps: tuple[Step, ...]
@@ -59,10 +58,10 @@ class MilProgram:
 
 
 def read_package(path: Path) -> MilProgram:
-    """Read a package with coremltools' own reader of specification and weights.
+    """Read a package with coremltools, which can read but not run it off macOS.
 
     Raises:
-        Exception: of any kind, from coremltools, for files that it cannot read.
+        Exception: of any class, from coremltools, for files that it cannot read.
     """
     with quiet_coremltools() as coremltools:
         from coremltools.converters.mil.frontend.milproto.load import load
@@ -89,7 +88,6 @@ def _steps(operations: list[Operation], outputs: set[str]) -> Iterator[Step]:
     for index, (op, given) in enumerate(zip(operations, sources, strict=True)):
         yield Step(
             operator=op.op_type,
-            name=op.name,
             inputs=given,
             outputs=tuple(_declared(var) for var in op.outputs),
             last_uses=tuple(
@@ -130,7 +128,7 @@ def _constant(array: np.ndarray) -> Tensor:
 
 
 def _is_constant(op: Operation) -> bool:
-    """Whether a value is stored, plainly or compressed."""
+    """Whether the value is stored in the file, plainly or compressed."""
     kind: str = op.op_type
     return kind == "const" or kind.startswith("constexpr_")
 

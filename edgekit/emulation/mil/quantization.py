@@ -1,6 +1,6 @@
-"""Between numbers and their 8-bit codes: number = (code - zero_point) * scale.
+"""Conversion between numbers and 8-bit codes: number = (code - zero_point) * scale.
 
-Compressed weights (`constexpr_*`) need no operator here: `package` expands them when it reads them.
+Compressed weights (`constexpr_*`) need no operator here: `package` expands them on reading.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgekit.emulation.mil.operands import Operands, along
 
 
 def quantize(given: Operands) -> Tensor:
-    """To codes: rounded half to even, then clamped to what the type holds."""
+    """Numbers to codes: rounded half to even, then clamped to the range of the type."""
     numbers, dtype = given.tensor("input"), DTYPES[given.text("output_dtype", "int8")]
     scale, zero_point = _code(given, numbers.ndim)
     limits = torch.iinfo(dtype)
@@ -24,14 +24,14 @@ def quantize(given: Operands) -> Tensor:
 
 
 def dequantize(given: Operands) -> Tensor:
-    """From codes."""
+    """Codes to numbers."""
     codes = given.tensor("input")
     scale, zero_point = _code(given, codes.ndim)
     return (codes.to(torch.float32) - zero_point) * scale
 
 
 def _code(given: Operands, rank: int) -> tuple[Tensor, Tensor]:
-    """Scale and zero point, for the whole tensor or per slice along `axis`."""
+    """Scale and zero point, of the whole tensor or per slice along `axis`."""
     axis = given.integer("axis", 0)
     scale = along(given.tensor("scale"), axis, rank)
     zero_point = given.optional("zero_point")

@@ -10,26 +10,26 @@ from torch import Tensor
 from edgekit.emulation.mil.operands import Operands
 
 Grid = Callable[[int, int], Tensor]
-"""Input and output size to the places in the input, as fractions of its grid."""
+"""From input and output size to the sampling positions, in pixels of the input."""
 
 
 def _corners(size: int, wanted: int) -> Tensor:
-    """First on first and last on last; a single one at the first ("STRICT_ALIGN_CORNERS")."""
+    """First on first and last on last; a single position on the first ("STRICT_ALIGN_CORNERS")."""
     return torch.arange(wanted) * ((size - 1) / max(wanted - 1, 1))
 
 
 def _aligned(size: int, wanted: int) -> Tensor:
-    """As `_corners`, but a single one in the middle ("ALIGN_CORNERS")."""
+    """As `_corners`, but a single position in the middle ("ALIGN_CORNERS")."""
     return torch.tensor([(size - 1) / 2]) if wanted == 1 else _corners(size, wanted)
 
 
 def _half_pixel(size: int, wanted: int) -> Tensor:
-    """Centres on centres ("UNALIGN_CORNERS")."""
+    """Pixel centres on pixel centres ("UNALIGN_CORNERS")."""
     return (torch.arange(wanted) + 0.5) * (size / wanted) - 0.5
 
 
 def _upper_left(size: int, wanted: int) -> Tensor:
-    """Equal steps from the first ("DEFAULT"): neither corners nor half-pixel centres."""
+    """Equal steps from the first pixel, aligned to neither corners nor centres ("DEFAULT")."""
     return torch.arange(wanted) * (size / wanted)
 
 
@@ -48,7 +48,7 @@ _SAMPLING: dict[str, Grid] = {
 
 
 def upsample_bilinear(given: Operands) -> Tensor:
-    """By factors; torch's `align_corners` true or false, or neither corners nor centres."""
+    """Bilinear by factors: torch's `align_corners` true or false, or neither."""
     x = given.tensor("x")
     corners = given.flag("align_corners", default=True)
     centres = given.flag("half_pixel_centers", default=not corners)
@@ -57,32 +57,32 @@ def upsample_bilinear(given: Operands) -> Tensor:
 
 
 def resize_bilinear(given: Operands) -> Tensor:
-    """To a size, at the places that `sampling_mode` names."""
+    """Bilinear to a size, at the positions of `sampling_mode`."""
     size = given.integer("target_size_height", 1), given.integer("target_size_width", 1)
     return _bilinear(given.tensor("x"), size, _SAMPLING[given.text("sampling_mode", "DEFAULT")])
 
 
 def upsample_nearest(given: Operands) -> Tensor:
-    """By factors, to the element that each place falls in."""
+    """Nearest neighbour by factors."""
     x = given.tensor("x")
     return _nearest(x, _scaled_size(given, x))
 
 
 def resize_nearest(given: Operands) -> Tensor:
-    """To a size, to the element that each place falls in."""
+    """Nearest neighbour to a size."""
     size = given.integer("target_size_height"), given.integer("target_size_width")
     return _nearest(given.tensor("x"), size)
 
 
 def crop(given: Operands) -> Tensor:
-    """Without (first, last) rows and columns."""
+    """Remove rows and columns at both ends; the inputs are (first, last)."""
     x = given.tensor("x")
     (top, bottom), (left, right) = given.integers("crop_height"), given.integers("crop_width")
     return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
 def _scaled_size(given: Operands, x: Tensor) -> tuple[int, int]:
-    """The result's height and width. The true factor is recomputed from them, as in torch."""
+    """The result's height and width. As in torch, the factor is recomputed from them."""
     height = int(x.shape[-2] * given.number("scale_factor_height", 1))
     return height, int(x.shape[-1] * given.number("scale_factor_width", 1))
 
@@ -94,7 +94,7 @@ def _bilinear(x: Tensor, size: tuple[int, int], grid: Grid) -> Tensor:
 
 
 def _interpolation(size: int, wanted: int, grid: Grid) -> Tensor:
-    """Linear interpolation along one axis as a matrix [wanted, size]; ends are repeated."""
+    """Linear interpolation along one axis as a matrix [wanted, size]; the ends are repeated."""
     places = grid(size, wanted).to(torch.float32).clamp(0, size - 1)
     lower = places.floor().long()
     upper = (lower + 1).clamp(max=size - 1)

@@ -17,19 +17,19 @@ def shape(given: Operands) -> Tensor:
 
 
 def reshape(given: Operands) -> Tensor:
-    """Another shape; 0 copies the size that is as far from the last axis in `x`, or is 1 beyond."""
+    """Reshape; 0 copies the size of the axis at the same distance from the last, or gives 1."""
     x, sizes = given.tensor("x"), given.integers("shape")
     from_right = dict(zip(range(len(sizes) - 1, -1, -1), reversed(x.shape), strict=False))
     return x.reshape([size or from_right.get(axis, 1) for axis, size in enumerate(sizes)])
 
 
 def transpose(given: Operands) -> Tensor:
-    """Axes in the order of `perm`."""
+    """Permute the axes to the order of `perm`."""
     return given.tensor("x").permute(given.integers("perm"))
 
 
 def expand_dims(given: Operands) -> Tensor:
-    """Axes of size 1, at their places in the result."""
+    """Insert axes of size 1; `axes` are positions in the result."""
     x, axes = given.tensor("x"), given.integers("axes")
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes):
@@ -38,13 +38,13 @@ def expand_dims(given: Operands) -> Tensor:
 
 
 def squeeze(given: Operands) -> Tensor:
-    """Without these axes of size 1, or without all of them."""
+    """Remove these axes of size 1, or all of them."""
     x = given.tensor("x")
     return x.squeeze(tuple(given.integers("axes"))) if "axes" in given else x.squeeze()
 
 
 def concat(given: Operands) -> Tensor:
-    """One after the other along `axis`, or element by element in turn if `interleave`."""
+    """Concatenate along `axis`; with `interleave`, element by element in turn."""
     values, axis = given.tensors("values"), given.integer("axis")
     if not given.flag("interleave"):
         return torch.cat(values, dim=axis)
@@ -52,12 +52,12 @@ def concat(given: Operands) -> Tensor:
 
 
 def stack(given: Operands) -> Tensor:
-    """Side by side along a new axis."""
+    """Stack along a new axis."""
     return torch.stack(given.tensors("values"), dim=given.integer("axis"))
 
 
 def split(given: Operands) -> tuple[Tensor, ...]:
-    """Parts of the given sizes, or so many equal ones."""
+    """Split into parts of the given sizes, or into equal parts."""
     x, axis = given.tensor("x"), given.integer("axis")
     if "split_sizes" in given:
         return torch.split(x, given.integers("split_sizes"), dim=axis)
@@ -65,28 +65,28 @@ def split(given: Operands) -> tuple[Tensor, ...]:
 
 
 def tile(given: Operands) -> Tensor:
-    """Each axis repeated as often as `reps` says."""
+    """Repeat each axis `reps` times."""
     return given.tensor("x").repeat(given.integers("reps"))
 
 
 def pad(given: Operands) -> Tensor:
-    """Around the last axes; `pad` is (before, after) per axis, the outermost of them first."""
+    """Pad the last axes; `pad` is (before, after) per axis, outermost first."""
     x, mode = given.tensor("x"), given.text("mode", "constant")
     amounts = innermost_first(given.integers("pad"))
     if mode == "constant":
         return F.pad(x, amounts, value=given.number("constant_val", 0.0))
-    while amounts[-2:] == [0, 0]:  # torch takes as many axes as are padded
+    while amounts[-2:] == [0, 0]:  # torch wants the padded axes only
         del amounts[-2:]
     return _with_batch(x, lambda y: F.pad(y, amounts, mode=mode), rank=len(amounts) // 2 + 2)
 
 
 def innermost_first(pad: Sequence[int]) -> list[int]:
-    """MIL's order of (before, after) pairs to torch's."""
+    """Reverse (before, after) pairs from MIL's order to torch's."""
     return [n for axis in range(len(pad) // 2 - 1, -1, -1) for n in pad[2 * axis : 2 * axis + 2]]
 
 
 def _with_batch(x: Tensor, function: Callable[[Tensor], Tensor], *, rank: int) -> Tensor:
-    """Apply what takes tensors of that rank only: missing axes are added, spare ones merged."""
+    """Apply a function of tensors of `rank`: missing axes are added, extra ones merged."""
     spare = x.ndim - rank
     if spare <= 0:
         result = function(x.reshape([1] * -spare + list(x.shape)))
@@ -98,7 +98,7 @@ def _with_batch(x: Tensor, function: Callable[[Tensor], Tensor], *, rank: int) -
 def slice_by_index(given: Operands) -> Tensor:
     """x[begin:end:stride] per axis.
 
-    Masks set `begin` or `end` aside; `squeeze_mask` takes the one element at `begin` instead.
+    Masks disable `begin` or `end` of an axis. `squeeze_mask` takes the single element at `begin`.
     """
     x = given.tensor("x")
     none, ones = [0] * x.ndim, [1] * x.ndim
@@ -110,7 +110,7 @@ def slice_by_index(given: Operands) -> Tensor:
         last = None if end_mask[axis] else end[axis]
         places = range(size)
         several = places[first : last : stride[axis]]
-        x = _taken(x, axis, [places[begin[axis]]] if single[axis] else several)
+        x = _select(x, axis, [places[begin[axis]]] if single[axis] else several)
     return x.squeeze([axis for axis, one in enumerate(single) if one])
 
 
@@ -124,16 +124,16 @@ def slice_by_size(given: Operands) -> Tensor:
     return x
 
 
-def _taken(x: Tensor, axis: int, places: Sequence[int]) -> Tensor:
+def _select(x: Tensor, axis: int, places: Sequence[int]) -> Tensor:
     if places == range(x.shape[axis]):
         return x
     return x.index_select(axis, torch.tensor(list(places), dtype=torch.int64))
 
 
 def gather(given: Operands) -> Tensor:
-    """Slices of `x` along `axis` at `indices`, whose axes take the place of that one.
+    """Slices of `x` along `axis` at `indices`, whose axes replace that axis.
 
-    The first `batch_dims` axes of both go together.
+    The first `batch_dims` axes of both are paired.
     """
     x, indices = given.tensor("x"), given.tensor("indices").long()
     axis = given.integer("axis", 0) % x.ndim
@@ -158,7 +158,7 @@ def gather_along_axis(given: Operands) -> Tensor:
 
 
 def fill(given: Operands) -> Tensor:
-    """A tensor of that shape, of one value."""
+    """A tensor of the given shape with one value."""
     value = given.optional("value")
     if value is None:
         return torch.zeros(given.integers("shape"))

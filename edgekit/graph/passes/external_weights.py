@@ -55,12 +55,14 @@ def put_back_weights(model: onnx.ModelProto, weights: Weights, path: Path) -> on
     model.graph.input.extend(inputs)
     digest = hashlib.sha256()
     with path.open("wb") as file:
+        # Unused tensors are those that the simplifier has removed.
         for name in sorted(used):
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             content = weights[name].tobytes()
             model.graph.initializer.append(_pointer(name, weights[name], path, file.tell()))
             digest.update(content)
             file.write(content)
+    # set_model_props replaces all metadata of the model.
     onnx.helper.set_model_props(model, {"weights_sha256": digest.hexdigest()})
     return model
 

@@ -26,7 +26,7 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    casts = []
+    casts = []  # ONNX Runtime 1.31 and OpenVINO 2026.4 fold them when they load the file
     for tensor in result.graph.initializer:
         if not _fits_float16(tensor):
             continue

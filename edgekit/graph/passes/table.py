@@ -20,8 +20,10 @@ from edgekit.graph.typed_graph import opset_of
 from edgekit.program.capture import Program
 from edgekit.records import Target
 
+# From 17 on LayerNormalization is one operator, and from 20 on so is Gelu. In parts, a layer norm
+# overflows in FP16 (TensorRT 10.3 on an Orin Nano: 19 % top-1, onnxsim/onnxsim#1742).
 NEWEST_OPSET = 20
-"""The opset that graphs for older runtimes are rewritten from; it has Gelu and layer norm."""
+"""The opset that graphs for older runtimes are rewritten from."""
 _PROTOBUF_LIMIT = 2**31
 
 
@@ -122,6 +124,8 @@ def _wants_half_weights(target: Target, model: onnx.ModelProto) -> bool:
 
 
 PASSES: tuple[Pass, ...] = (
+    # TensorRT 8 fails on shapes computed in int64 (NVIDIA-AI-IOT/nanosam#6). Before simplify,
+    # which removes the nodes that this pass leaves unused.
     Pass(
         name="constant-reshape",
         requires=_has_annotations,
@@ -132,6 +136,7 @@ PASSES: tuple[Pass, ...] = (
         requires=_fits_protobuf,
         rewrite=lambda model, _: simplify(model),
     ),
+    # Stack traces hold paths of this machine, so the same model would give other bytes elsewhere.
     Pass(
         name="drop-origins",
         rewrite=lambda model, _: drop_origins(model),
@@ -162,5 +167,4 @@ PASSES: tuple[Pass, ...] = (
         rewrite=lambda model, _: half_weights(model),
     ),
 )
-"""All passes. Order matters where a comment says so, and `simplify` must follow
-`constant-reshape`, whose dead nodes it removes."""
+"""All passes, in order."""

@@ -79,6 +79,7 @@ def _part(build: EngineBuild, target: Target) -> Iterator[str]:
         yield ""
         return
     options = _strongly_typed(build) if typed else _weakly_typed(build)
+    # trtexec writes the engine in place, and a power cut must not leave half of it.
     partial = f"{build.engine}.part"
     arguments = [f"--onnx={build.onnx}", f"--saveEngine={partial}", *options]
     log = shlex.quote(f"{build.part}.build.log")

@@ -1,0 +1,1 @@
+"""Rewrites of a module before capture, so that every lowering profits; one per file."""

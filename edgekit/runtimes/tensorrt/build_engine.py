@@ -90,12 +90,14 @@ def version(trt: Any) -> "tuple[int, int]":
 
 
 def _network_flags(trt: Any) -> int:
+    # 8 needs EXPLICIT_BATCH for ONNX. 11 has dropped it, and accepts STRONGLY_TYPED without effect.
     flags = trt.NetworkDefinitionCreationFlag
     typed = version(trt) >= _FIRST_STRONGLY_TYPED
     return 1 << int(flags.STRONGLY_TYPED if typed else flags.EXPLICIT_BATCH)
 
 
 def _limit_workspace(trt: Any, config: Any, limit: int) -> None:
+    # 8.4 replaced max_workspace_size by memory pools, and 10 removed it.
     if version(trt) >= _FIRST_MEMORY_POOLS:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, limit)
     else:

@@ -32,6 +32,7 @@ class Device:
             raise RuntimeMissing(
                 f"There is no NVIDIA driver here: {error}", next_step="edgekit doctor"
             ) from error
+        # Since CUDA 3.2 the functions with 64-bit sizes have the suffix _v2 in the library.
         device, self._context = ctypes.c_int(), ctypes.c_void_p()
         self._call("cuInit", ctypes.c_uint(0))
         self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))

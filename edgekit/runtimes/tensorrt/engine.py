@@ -52,7 +52,7 @@ class EngineSession:
         self._device = Device()
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         engine = self._runtime.deserialize_cuda_engine(plan)
-        if engine is None:
+        if engine is None:  # TensorRT logs the reason and raises nothing
             raise unfit(artifact, f"TensorRT {trt.__version__} cannot load it")
         _require_tensors(trt, engine, artifact)
         self._engine = engine  # must outlive its context

@@ -21,7 +21,9 @@ def find_installation() -> Installation | str:
     try:
         trt = importlib.import_module("tensorrt")
         return Installation(trt=trt, gpu=build_engine.gpu())
-    except ImportError as error:  # the bindings are installed without the libraries
+    # TensorRT's bindings are a package of their own. Without the libraries the import fails with
+    # "libnvonnxparser.so.11: cannot open shared object file" (11.4).
+    except ImportError as error:
         return f"TensorRT does not load ({error})"
     except build_engine.Failed as error:
         return str(error)

@@ -104,8 +104,9 @@ def _promptable(cover: FloatArray) -> bool:
 
 
 def _anchor(photo: AnnotatedPhoto, rng: np.random.Generator, style: SceneStyle) -> Region | None:
-    wanted = rng.random() >= style.stuff
-    regions = [r for r in photo.regions if r.thing == wanted and r.area >= 100]
+    """The region that the window shows: a thing, or stuff with the style's probability."""
+    thing = rng.random() >= style.stuff
+    regions = [r for r in photo.regions if r.thing == thing and r.area >= 100]
     if not regions:
         return None
     # Larger regions are drawn more often: most of COCO's regions are small, and in this frame
