@@ -1,4 +1,4 @@
-"""The lowered file is read back: what the plan says is what its types say."""
+"""The types in the lowered file are those of the plan."""
 
 from __future__ import annotations
 

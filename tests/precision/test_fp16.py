@@ -39,7 +39,7 @@ def reference(model):
     return model.predictor(*(Walk(model.program(role), lambda _, result: result) for role in Role))
 
 
-def test_plain_fp16_breaks_an_overflowing_model_and_the_plan_mends_it(tiny, photos) -> None:
+def test_a_plan_saves_a_model_that_overflows_in_fp16(tiny, photos) -> None:
     model = tiny(OVERFLOWING)
     plain = verify_predictors(
         emulated(model, {role: {} for role in Role}), reference(model), photos, gate=GATE
@@ -53,7 +53,7 @@ def test_plain_fp16_breaks_an_overflowing_model_and_the_plan_mends_it(tiny, phot
     assert mended.passed
 
 
-def test_islands_are_where_the_range_is_too_large_and_nowhere_else(tiny, photos) -> None:
+def test_islands_are_exactly_the_nodes_of_large_range(tiny, photos) -> None:
     model = tiny(OVERFLOWING)
     found = islands_of(model.encoder, model.calibrated(photos).encoder)
     assert set(found) == {"conv2d", "relu", "conv2d_1", "layer_norm"}
@@ -73,7 +73,7 @@ def test_large_angles_stay_in_fp32_with_what_feeds_them(tiny, calibration) -> No
 
 
 def test_squares_that_overflow_inside_a_norm(tiny, calibration) -> None:
-    """Its input is far from 65504, the square of it is not."""
+    """The input is far below 65504, but its square is not."""
     ranges = calibration.encoder
     wide = replace(ranges.by_name["conv2d_1"], low=-250.0, high=250.0)
     found = islands_of(
@@ -118,8 +118,8 @@ class LinearAttentionEncoder(torch.nn.Module):
         return self.attention(self.stem(image))
 
 
-def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(photos) -> None:
-    """Sums over all positions: mit-han-lab/efficientvit#142 and #184."""
+def test_overflowing_sums_of_linear_attention_are_the_only_islands(photos) -> None:
+    """Sums over all positions overflow: mit-han-lab/efficientvit#142 and #184."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         program = capture_encoder(LinearAttentionEncoder(scale=100).eval(), frame=FRAME)
@@ -145,7 +145,7 @@ def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(p
 
 
 def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) -> None:
-    """Two roundings of the same plan, one before lowering, one after."""
+    """The same plan rounded before lowering and after."""
     import onnxruntime as ort
 
     encoder = tiny().encoder
@@ -163,7 +163,7 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
 
 
 def test_what_is_measured_with_stays_float_from_the_last_large_product() -> None:
-    """Boxes and scores of a detector: the bins' table, the cells and the strides, no layer."""
+    """Boxes and scores of a detector: the table of bins, cells and strides, but no layer."""
     size = YoloSize(widths=(8, 8, 128, 16, 16), depths=(1, 1, 1, 1), bins=4)
     detector = YoloV8Seg(size, frame=64)
     contract = registry.model("fastsam_s").graph

@@ -23,7 +23,7 @@ def test_lines_name_node_operator_block_and_work(tiny) -> None:
     assert not any("permute" in node for node in lines)
 
 
-def test_relu_stays_in_what_made_its_numbers(tiny) -> None:
+def test_relu_keeps_the_precision_of_its_input(tiny) -> None:
     lines = {line.node: line for line in planned_with(tiny().encoder, {"conv2d": "x"}).nodes}
     assert lines["relu"].precision is Precision.FP32
     assert lines["conv2d_1"].precision is Precision.FP16
