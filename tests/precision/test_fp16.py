@@ -12,7 +12,7 @@ from edgekit.models.encoders.efficientvit import LinearAttention
 from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
 from edgekit.precision.apply.casts import apply_casts
 from edgekit.precision.apply.rounded_walk import rounded_walk
-from edgekit.precision.decide.fp16 import islands_of, planned_with
+from edgekit.precision.decide.fp16 import islands_of, plan_with_islands
 from edgekit.precision.measure.ranges import Ranges, measure
 from edgekit.program.capture import capture_encoder
 from edgekit.program.walk import Walk
@@ -31,7 +31,9 @@ def islands(model, calibration) -> dict[Role, dict[str, str]]:
 
 def emulated(model, islands):
     programs = [model.program(role) for role in Role]
-    sessions = [rounded_walk(apply_casts(p, planned_with(p, islands[p.role]))) for p in programs]
+    sessions = [
+        rounded_walk(apply_casts(p, plan_with_islands(p, islands[p.role]))) for p in programs
+    ]
     return model.predictor(*sessions)
 
 
@@ -136,7 +138,7 @@ def test_overflowing_sums_of_linear_attention_are_the_only_islands(photos) -> No
     image = {"image": np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), np.float32)}
     exact = Walk(program, lambda _, result: result).run(image)["image_embeddings"]
     plain, planned = (
-        rounded_walk(apply_casts(program, planned_with(program, islands))).run(image)
+        rounded_walk(apply_casts(program, plan_with_islands(program, islands))).run(image)
         for islands in ({}, found)
     )
     assert not np.isfinite(plain["image_embeddings"]).all()
@@ -149,7 +151,7 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
     import onnxruntime as ort
 
     encoder = tiny().encoder
-    applied = apply_casts(encoder, planned_with(encoder, {"layer_norm": "x"}))
+    applied = apply_casts(encoder, plan_with_islands(encoder, {"layer_norm": "x"}))
     _, path = lowered(applied)
     image = np.random.default_rng(0).standard_normal((1, 3, 256, 256), np.float32)
     first = rounded_walk(applied).run({"image": image})["image_embeddings"]

@@ -16,7 +16,7 @@ from edgekit.graph.lint import lint
 from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.models.sam.decoder import SamDecoder
 from edgekit.precision.apply.casts import apply_casts
-from edgekit.precision.decide.fp16 import planned_with
+from edgekit.precision.decide.fp16 import plan_with_islands
 from edgekit.program.capture import Program, capture_decoder, image_embeddings
 from edgekit.records import Artifact, Graph, Role, Session
 
@@ -37,7 +37,7 @@ def decoder() -> Program:
 @pytest.fixture(scope="module")
 def graph(decoder: Program, tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """The typed graph of jetson-fp16 in opset 20, with three layer norms as islands."""
-    typed = apply_casts(decoder, planned_with(decoder, ISLANDS))
+    typed = apply_casts(decoder, plan_with_islands(decoder, ISLANDS))
     return lower_to_onnx(
         typed, catalog.target("jetson-fp16"), folder=tmp_path_factory.mktemp("typed")
     )
