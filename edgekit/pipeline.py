@@ -40,7 +40,12 @@ from edgekit.stages.measurement import (
 from edgekit.stages.precision import make_plan
 from edgekit.stages.reference import reference_weights
 from edgekit.stages.speed import require_faster
-from edgekit.stages.verification import gate_of, photos_to_verify, uncalibrated, verify_bundle
+from edgekit.stages.verification import (
+    gate_of,
+    photos_to_verify,
+    verify_bundle,
+    without_calibration_photos,
+)
 from edgekit.verification import Verdict
 
 __all__ = [
@@ -112,7 +117,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
         bundle = make_bundle(final, target, graphs=graphs, files=files, replace=request.force)
     if not request.verify:
         return Exported(bundle=bundle, verdict=None)
-    photos = uncalibrated(bundle, catalog.held_out_set())
+    photos = without_calibration_photos(bundle, catalog.held_out_set())
     verdict = verify_bundle(bundle, source, photos, gate=target.gate, report=report)
     if target.int8 and verdict.results and not verdict.passed:
         with report.stage("diagnosis"):

@@ -1,32 +1,22 @@
-"""Latency against IoU, one dot per contestant: the picture people look at to choose."""
+"""Latency against IoU: a dot per contestant, for choosing between them."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.errors import RuntimeMissing
+
 if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-    Font = FreeTypeFont | ImageFont
-
-_SIZE = (1100, 640)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 90, 260, 60, 70
-_INK, _GRID = (40, 40, 40), (225, 225, 225)
-_COLOURS = (
-    (31, 119, 180),
-    (214, 39, 40),
-    (44, 140, 44),
-    (255, 127, 14),
-    (120, 80, 160),
-    (140, 86, 75),
-    (227, 119, 194),
-    (90, 90, 90),
-)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_COLOURS = 10  # of matplotlib's default cycle, after which colours repeat with another marker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,65 +28,81 @@ class Dot:
     iou: float
 
 
-def latency_picture(dots: Sequence[Dot], *, title: str) -> Image:
-    """Draw the dots: time to the right on a logarithmic axis, IoU upwards, a legend beside.
+def require_matplotlib() -> None:
+    """Check that pictures can be drawn, before the work that they show.
+
+    Raises:
+        RuntimeMissing: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise RuntimeMissing(
+            "Drawing a plot needs matplotlib, which is not installed.",
+            next_step="pip install 'edgekit[plots]'",
+        )
+
+
+def save_latency_picture(path: Path, dots: Sequence[Dot], *, title: str) -> None:
+    """Draw time to the right, on a logarithmic axis, and IoU upwards; the format is the suffix's.
 
     Args:
+        path: a PNG, JPEG or WebP file.
         dots: at least one.
         title: what was run on what.
+
+    Raises:
+        RuntimeMissing: matplotlib is not installed.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    font = ImageFont.load_default(size=16)
-    picture = Image.new("RGB", _SIZE, "white")
-    draw = ImageDraw.Draw(picture)
-    draw.text((_LEFT, 18), title, fill=_INK, font=font)
-    times = _ticks([dot.seconds for dot in dots])
-    lowest = min(0.99, math.floor(min(dot.iou for dot in dots) * 100 - 0.5) / 100)
-    _draw_axes(draw, font, times, lowest)
+    figure = _latency_figure(dots, title=title)
+    FigureCanvasAgg(figure).print_figure(path, dpi=100)
+
+
+def _latency_figure(dots: Sequence[Dot], *, title: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left")
     for place, dot in enumerate(sorted(dots, key=lambda dot: dot.seconds)):
-        colour = _COLOURS[place % len(_COLOURS)]
-        x, y = _place(dot.seconds, dot.iou, times, lowest)
-        draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill=colour)
-        below = _TOP + 24 * place
-        left = _SIZE[0] - _RIGHT + 20
-        draw.ellipse((left, below + 2, left + 12, below + 14), fill=colour)
-        draw.text((left + 20, below - 1), dot.name, fill=_INK, font=font)
-    return picture
+        axes.plot(
+            dot.seconds * 1e3,
+            dot.iou,
+            linestyle="none",
+            marker=_MARKERS[place // _COLOURS % len(_MARKERS)],
+            markersize=11,
+            label=f"{dot.name}: {dot.seconds * 1e3:.{0 if dot.seconds > 0.1 else 1}f} ms",
+        )
+    _set_time_axis(axes, [dot.seconds * 1e3 for dot in dots])
+    axes.set_ylabel("mean IoU with PyTorch's masks")
+    lowest = min(0.99, math.floor(min(dot.iou for dot in dots) * 100 - 0.1) / 100)
+    axes.set_ylim(lowest, 1 + 0.04 * (1 - lowest))  # a dot at 1 is drawn whole
+    axes.grid(visible=True, color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False)
+    return figure
 
 
-def _ticks(seconds: Sequence[float]) -> list[float]:
-    """Round times (1, 2 or 5 times a power of ten) from below the fastest to above the slowest."""
-    low, high = min(seconds) * 0.8, max(seconds) * 1.25
+def _set_time_axis(axes: Axes, milliseconds: Sequence[float]) -> None:
+    """A logarithmic axis with plain numbers: matplotlib's own writes powers of ten, and none at
+    all where the times lie within one decade."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    ticks = _ticks(milliseconds)
+    axes.set_xscale("log")
+    axes.set_xlim(ticks[0], ticks[-1])
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("photo file to mask, median (ms)")
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Round values (1, 2 or 5 times a power of ten) from below the least to above the largest."""
+    low, high = min(values) * 0.9, max(values) * 1.1
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = [base * 10.0**power for power in range(first, last + 1) for base in (1, 2, 5)]
     below = max(step for step in steps if step <= low)
     above = min(step for step in steps if step >= high)
     return [step for step in steps if below <= step <= above]
-
-
-def _place(
-    seconds: float, iou: float, times: Sequence[float], lowest: float
-) -> tuple[float, float]:
-    across = math.log(seconds / times[0]) / math.log(times[-1] / times[0])
-    up = (iou - lowest) / (1.0 - lowest)
-    width, height = _SIZE[0] - _LEFT - _RIGHT, _SIZE[1] - _TOP - _BOTTOM
-    return _LEFT + across * width, _SIZE[1] - _BOTTOM - up * height
-
-
-def _draw_axes(draw: ImageDraw, font: Font, times: Sequence[float], lowest: float) -> None:
-    right, bottom = _SIZE[0] - _RIGHT, _SIZE[1] - _BOTTOM
-    for seconds in times:
-        x, _ = _place(seconds, 1.0, times, lowest)
-        draw.line((x, _TOP, x, bottom), fill=_GRID)
-        draw.text((x, bottom + 14), f"{seconds * 1e3:g} ms", fill=_INK, font=font, anchor="mm")
-    for step in range(5):
-        iou = lowest + (1.0 - lowest) * step / 4
-        _, y = _place(times[0], iou, times, lowest)
-        draw.line((_LEFT, y, right, y), fill=_GRID)
-        draw.text((_LEFT - 10, y), f"{iou:.4g}", fill=_INK, font=font, anchor="rm")
-    across = (_LEFT + right) // 2
-    draw.text(
-        (across, _SIZE[1] - 22), "photo file to mask, median", fill=_INK, font=font, anchor="mm"
-    )
-    draw.text((_LEFT, _TOP - 12), "mean IoU with PyTorch", fill=_INK, font=font, anchor="lm")

@@ -108,7 +108,8 @@ def _photos_of(table: _Table, folder: Path) -> tuple[Photo, ...]:
     if table.path is not None:
         return photos_from(folder / table.path).photos
     assert table.annotations is not None
-    annotated = {photo.path: photo for photo in photos_from_coco(folder / table.annotations.file)}
+    photos = photos_from_coco(folder / table.annotations.file).photos
+    annotated = {photo.path: photo for photo in photos}
     return tuple(annotated[folder / listed.file] for listed in table.photos)
 
 
@@ -136,7 +137,7 @@ def photos_from(path: Path) -> PhotoSet:
     if kind == "nothing":
         raise BadInput(f"no such file or folder: {path}", expected="photos, or a COCO JSON")
     if path.suffix.lower() == ".json":
-        return PhotoSet(name=str(path), photos=photos_from_coco(path))
+        return photos_from_coco(path)
     return PhotoSet(name=str(path), photos=(Photo(path=path, id=path.name),))
 
 

@@ -1,9 +1,9 @@
-"""From an annotation to a mask.
+"""Masks from annotations.
 
-Run lengths are decoded here, in NumPy: pycocotools 2.0.11 returns uninitialised memory when the
-runs end early, and a device that verifies on the default set, which has only run lengths, needs no
-extra package. Polygons are filled by pycocotools, whose rule defines COCO's masks; it crashes the
-process on NaN and on very large coordinates, so both are refused first.
+Run lengths are decoded here, in NumPy: pycocotools 2.0.11 returns uninitialised memory if the runs
+end early, and a device that verifies on the default set (run lengths only) needs no extra package.
+Polygons are filled by pycocotools, whose rule defines COCO's masks. It crashes the process on NaN
+and on very large coordinates, so those are refused first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def instance_mask(instance: Instance, height: int, width: int) -> BoolArray:
     """The mask of an instance on a photo of this size, bool [height, width].
 
     Raises:
-        BadInput: the annotation does not belong to a photo of this size, or is damaged.
+        BadInput: the annotation does not fit a photo of this size, or is damaged.
         RuntimeMissing: it has polygons and pycocotools is not installed.
     """
     if isinstance(instance.segmentation, RunLengths):
@@ -32,23 +32,25 @@ def instance_mask(instance: Instance, height: int, width: int) -> BoolArray:
 
 def _from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
     if runs.size != (height, width):
-        raise _misfit(f"it is {runs.size[1]}x{runs.size[0]}, the photo {width}x{height}")
-    counts = unpacked(runs.counts) if isinstance(runs.counts, str) else list(runs.counts)
+        mask_size, photo_size = f"{runs.size[1]}x{runs.size[0]}", f"{width}x{height}"
+        raise _misfit(f"its mask is {mask_size} and the photo {photo_size}")
+    counts = unpack(runs.counts) if isinstance(runs.counts, str) else list(runs.counts)
     if sum(counts) != height * width or min(counts, default=0) < 0:
         raise _misfit(f"its runs do not add up to {width}x{height}")
     values = np.arange(len(counts)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, counts).reshape(width, height).T)
 
 
-def unpacked(text: str) -> list[int]:
-    """The run lengths in a COCO string.
+def unpack(text: str) -> list[int]:
+    """Decode the run lengths in a COCO string.
 
-    Six bits per character from '0' on: five of the number, lowest first, and one that says that
-    more follow; the highest of the last is the sign. From the third run on each number is the
-    difference to the run two before. (cocodataset/cocoapi, common/maskApi.c, rleToString.)
+    Each character holds six bits, counted from '0': five bits of a number, lowest first, and a flag
+    that more follow. The highest bit of the last five is the sign. From the third run on, each
+    number is the difference from the run two before. (cocodataset/cocoapi, common/maskApi.c,
+    rleToString.)
 
     Raises:
-        BadInput: it is not such a string.
+        BadInput: the text is not such a string.
     """
     counts: list[int] = []
     value = shift = 0
@@ -60,7 +62,7 @@ def unpacked(text: str) -> list[int]:
         shift += 5
         if bits & 32:
             continue
-        value -= (bits & 16) << (shift - 4)  # a set sign bit takes 2**shift off
+        value -= (bits & 16) << (shift - 4)  # a set sign bit subtracts 2**shift
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     if shift:
@@ -69,14 +71,14 @@ def unpacked(text: str) -> list[int]:
 
 
 def _from_polygons(polygons: Polygons, height: int, width: int) -> BoolArray:
-    span = 2 * max(height, width)  # COCO's own reach a pixel beyond the photo
+    span = 2 * max(height, width)  # some of COCO's own polygons end a pixel outside the photo
     if not all(math.isfinite(x) and abs(x) <= span for x in chain.from_iterable(polygons)):
-        raise _misfit(f"a polygon reaches far out of the photo ({width}x{height})")
+        raise _misfit(f"a polygon ends far outside the photo ({width}x{height})")
     try:
         from pycocotools import mask
     except ImportError as error:
         raise RuntimeMissing(
-            "annotations with polygons need pycocotools",
+            "Annotations with polygons need pycocotools, which is not installed.",
             next_step="pip install 'edgekit[export]'",
         ) from error
     parts = mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
@@ -85,4 +87,8 @@ def _from_polygons(polygons: Polygons, height: int, width: int) -> BoolArray:
 
 
 def _misfit(reason: str) -> BadInput:
-    return BadInput(f"an annotation cannot be used: {reason}", expected="COCO polygons or RLE")
+    return BadInput(
+        f"An annotation cannot be used: {reason}.",
+        expected="COCO polygons or run lengths of the photo's size",
+        next_step="check that the annotations belong to these photos",
+    )

@@ -1,4 +1,4 @@
-"""The records of photos and what is annotated on them."""
+"""The records of photos and of what is annotated on them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Polygons = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLengths:
-    """COCO's RLE: runs of 0 and 1 in turn, column by column; `counts` plain or packed in a string.
+    """COCO's RLE: alternating runs of 0 and 1, column by column.
 
-    `size` is [height, width].
+    `size` is [height, width]; `counts` are the run lengths, as numbers or packed in a string.
     """
 
     size: tuple[int, int]
@@ -22,11 +22,15 @@ class RunLengths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One annotated object: `box` x0, y0, x1, y1 in photo pixels, `area` in pixels."""
+    """One annotated region: `box` x0, y0, x1, y1 in photo pixels, `area` in pixels.
+
+    `thing` is false for background regions (sky, grass) of panoptic COCO.
+    """
 
     box: tuple[float, float, float, float]
     segmentation: Polygons | RunLengths
     area: float
+    thing: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,8 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoSet:
-    """Photos under a name: an image set's, or the path that was given."""
+    """Named photos; `name` is an image set's name or the path the user gave."""
 
     name: str
     photos: tuple[Photo, ...]
+    annotations_licence: str | None = None

@@ -26,6 +26,7 @@ class RuntimeRow:
         emulator: the module that emulates it where it cannot run, an `emulation.Emulator`.
         packages: the distributions that provide it; the first one installed is used.
         converter: the extra with packages needed only to make files, if any.
+        converter_package: the distribution in that extra whose absence stops an export.
         index: the package index that `pip` needs in addition to PyPI.
         exports_without: whether its files can be made without the runtime installed.
         takes: the format of the graphs that `lowers` converts.
@@ -51,6 +52,7 @@ class RuntimeRow:
     planned: tuple[Precision, ...]
     emulator: str | None = None
     converter: str | None = None
+    converter_package: str | None = None
     index: str | None = None
     exports_without: bool = False
     takes: GraphFormat = "onnx"
@@ -146,6 +148,7 @@ _ROWS = (
         lowers="edgekit.lowering.litert",
         packages=("ai-edge-litert", "tflite-runtime"),
         converter="litert-export",
+        converter_package="litert-torch",
         takes="program",
         files="tflite",
         precisions=(Precision.FP32, Precision.FP16, Precision.INT8),

@@ -1,4 +1,4 @@
-"""How a training run is followed on stderr: a live bar on a terminal, a line now and then else."""
+"""The progress of a training run on stderr: a live bar on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,72 +12,79 @@ from edgekit.cli.console import console
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from edgekit.train.stages.driving import Mark, StepReport, Watch
+    from edgekit.train.stages.driving import CurvePoint, Observer, StepReport
 
-_EVERY_S = 20
-"""Between two lines of a log."""
-
-
-def _figures(mark: Mark) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {v:.3f}" for name, v in mark.held_out.items())
+_LOG_INTERVAL_S = 20
 
 
-class PlainWatch:
-    """For logs and pipes: `masks 120/2400 small: loss 2.013, 1.3 s a step`."""
+def _figures(point: CurvePoint) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {v:.3f}" for name, v in point.held_out.items())
+
+
+class LogObserver:
+    """For logs and pipes: `masks 120/2400 small: loss 2.013, 1.3 s per step`."""
 
     def __init__(self) -> None:
         self._console = console("stderr")
-        self._stage, self._steps, self._told = "", 0, 0.0
+        self._stage, self._steps, self._logged_at = "", 0, 0.0
 
-    def begin(self, stage: str, *, step: int, steps: int) -> None:
-        """Say what begins or goes on."""
-        self._stage, self._steps, self._told = stage, steps, time.monotonic()
-        self._say(f"{stage}: {f'goes on at step {step}' if step else 'begins'}, {steps} steps")
+    def stage_started(self, stage: str, *, step: int, steps: int) -> None:
+        """Print whether the stage starts or resumes."""
+        self._stage, self._steps, self._logged_at = stage, steps, time.monotonic()
+        self._print(f"{stage}: {f'resumes at step {step}' if step else 'starts'}, {steps} steps")
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
-        """A line every 20 seconds."""
-        if time.monotonic() - self._told < _EVERY_S and report.step != self._steps:
+    def step_done(self, report: StepReport, *, loss: float) -> None:
+        """Print a line every 20 seconds, and for the last step."""
+        if time.monotonic() - self._logged_at < _LOG_INTERVAL_S and report.step != self._steps:
             return
-        self._told = time.monotonic()
+        self._logged_at = time.monotonic()
         where = f"{self._stage} {report.step}/{self._steps} {report.phase}"
-        self._say(f"{where}: loss {loss:.3f}, {report.seconds:.1f} s a step")
+        self._print(f"{where}: loss {loss:.3f}, {report.seconds:.1f} s per step")
 
-    def looked(self, mark: Mark) -> None:
-        """A line with the held-out figures."""
-        self._say(f"{self._stage} {mark.step}/{self._steps} held-out: {_figures(mark)}")
+    def measured(self, point: CurvePoint) -> None:
+        """Print the held-out figures."""
+        self._print(f"{self._stage} {point.step}/{self._steps} held-out: {_figures(point)}")
 
-    def _say(self, text: str) -> None:
+    def warning(self, text: str) -> None:
+        """Print a warning."""
+        self._print(f"warning: {text}")
+
+    def _print(self, text: str) -> None:
         self._console.print(text, markup=False)
 
 
-class LiveWatch:
-    """For terminals: a bar per stage with its loss and the last held-out figures."""
+class BarObserver:
+    """For terminals: a bar per stage, with its loss and the latest held-out figures."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: TaskID | None = None
 
-    def begin(self, stage: str, *, step: int, steps: int) -> None:
-        """A new bar."""
+    def stage_started(self, stage: str, *, step: int, steps: int) -> None:
+        """Add a bar."""
         self._task = self._progress.add_task(
             stage, completed=step, total=steps, loss="", held_out=""
         )
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
-        """Fill it."""
+    def step_done(self, report: StepReport, *, loss: float) -> None:
+        """Advance the bar."""
         if self._task is not None:
             text = f"{report.phase} loss {loss:.3f}"
             self._progress.update(self._task, completed=report.step, loss=text)
 
-    def looked(self, mark: Mark) -> None:
-        """Show the figures beside it."""
+    def measured(self, point: CurvePoint) -> None:
+        """Show the figures beside the bar."""
         if self._task is not None:
-            self._progress.update(self._task, held_out=_figures(mark))
+            self._progress.update(self._task, held_out=_figures(point))
+
+    def warning(self, text: str) -> None:
+        """Print a warning above the bars."""
+        self._progress.console.print(f"warning: {text}", markup=False)
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """The watch that fits where stderr goes, for the length of one command."""
+def observing() -> Iterator[Observer]:
+    """The observer that suits stderr, for the duration of one command."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -88,7 +95,7 @@ def watching() -> Iterator[Watch]:
 
     stderr = console("stderr")
     if not stderr.is_terminal:
-        yield PlainWatch()
+        yield LogObserver()
         return
     columns = (
         TextColumn("{task.description}"),
@@ -99,4 +106,4 @@ def watching() -> Iterator[Watch]:
         TextColumn("held-out {task.fields[held_out]}"),
     )
     with Progress(*columns, console=stderr) as progress:
-        yield LiveWatch(progress)
+        yield BarObserver(progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.catalog.runtimes import runtime_row
@@ -16,10 +17,12 @@ _STAND_IN = runtime_row("onnxruntime")
 
 
 def probe() -> Probe:
-    """Whether ONNX Runtime is installed."""
+    """Whether ONNX Runtime, which computes, and onnx, which makes the twin, are installed."""
     found = probe_row(_STAND_IN)
     if not found.available:
         return found
+    if find_spec("onnx") is None:
+        return Probe(available=False, reason="package onnx is not installed")
     return Probe(available=True, version=f"{_STAND_IN.title} {found.version}")
 
 

@@ -13,7 +13,10 @@ from typing import Protocol, cast
 from edgekit.catalog.runtimes import install_command, runtime_row, unsupported
 from edgekit.errors import NotYet
 from edgekit.records import Artifact, Graph, Target
-from edgekit.runtimes.installed import missing_runtime, probe_row
+from edgekit.runtimes.installed import missing_runtime, probe_package, probe_row
+
+_EXPORTER = "torch"
+"""The distribution in the extra `export` whose absence stops every export."""
 
 
 class Lowering(Protocol):
@@ -57,10 +60,14 @@ def obstacle(target: Target) -> str | None:
         return reason
     if not row.exports_without and not probe_row(row).available:
         return f"needs {install_command(row.name)}"
+    if not probe_package(_EXPORTER).available:
+        return f"needs {install_command('export')}"
+    if row.converter and not probe_package(f"{row.converter_package}").available:
+        return f"needs {install_command(row.converter)}"
     return None
 
 
-def write_companions(artifacts: tuple[Artifact, ...], target: Target, folder: Path) -> None:
+def write_bundle_files(artifacts: tuple[Artifact, ...], target: Target, folder: Path) -> None:
     """Write the files of a bundle that belong to no artifact, such as TensorRT's build.sh.
 
     Args:

@@ -1,1 +1,1 @@
-"""Model definitions, the registry, and loading of checkpoints."""
+"""Define the models, list them in a registry, and load their checkpoints."""

@@ -1,4 +1,4 @@
-"""The PyTorch model as sessions: what every exported file is compared with."""
+"""The PyTorch model as sessions, the reference that every exported file is compared with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class TorchSession:
-    """One module behind the `Session` protocol; float32 on the CPU."""
+    """A module behind the `Session` protocol, run in float32 on the CPU."""
 
     def __init__(self, module: nn.Module, role: Role, contract: GraphContract) -> None:
         self._module = module
@@ -20,7 +20,7 @@ class TorchSession:
         self._outputs = contract.outputs(role)
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run the module in inference mode."""
+        """Run the module in inference mode; the result has one array per output name."""
         import torch
 
         with torch.inference_mode():
@@ -30,7 +30,7 @@ class TorchSession:
 
 
 def reference_sessions(split: Split) -> tuple[Session, ...]:
-    """A session per graph of the PyTorch reference: the encoder's, and the decoder's if any."""
+    """One session per graph of the PyTorch model: the encoder's, then the decoder's if any."""
     return tuple(
         TorchSession(module, role, split.row.graph) for role, module in split.modules.items()
     )

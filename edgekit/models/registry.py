@@ -1,6 +1,6 @@
 """The ordered table of models. A new family is one file in `families/` and one line here.
 
-Imports no torch, so that listing models and reporting a mistyped name stay instant.
+The registry imports no torch, so that listing models and reporting a mistyped name are instant.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ _ROWS: tuple[ModelRow, ...] = (
 
 
 def models() -> tuple[ModelRow, ...]:
-    """Every model edgekit knows, in the order they are listed."""
+    """All models, in the order in which they are listed."""
     return _ROWS
 
 
 def model(name: str) -> ModelRow:
-    """The row of this name.
+    """The row of the model with this name.
 
     Raises:
-        UnknownName: with the nearest names.
+        UnknownName: no model has this name; the message suggests the nearest one.
     """
     rows = {row.name: row for row in _ROWS}
     if name in rows:

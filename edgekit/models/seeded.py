@@ -1,9 +1,10 @@
-"""Deterministic weights from names and shapes alone: for tests, size and speed work.
+"""Random weights that depend only on names, shapes and a seed.
 
-Every tensor has its own random stream, keyed by sha256("<seed>:<name>"), so it depends on nothing
-but the seed, its upstream name and its shape. The gains only keep the activations of deep stacks
-in range; masks from such weights mean nothing. The oracles in the project's shared folder use the
-same rules, which is what makes parity testable without a checkpoint. NumPy only.
+They serve tests and work on size and speed. Every tensor has its own random stream, keyed by
+sha256("<seed>:<name>"), so it depends only on the seed, its upstream name and its shape. The gains
+keep the activations of deep networks in range; masks from such weights mean nothing. The parity
+oracles (tests/parity) were recorded with the same rules, so parity needs no checkpoint. Only NumPy
+is needed.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 
 from edgekit.records import FloatArray
 
-# The first pattern found in the name wins. Residual branches are damped, or the sum would grow by
-# the block; a squeeze-and-excite gate that saturates makes deep networks chaotic.
+# The first pattern that the name matches wins. Residual branches are damped, because otherwise the
+# sum grows with every block. Squeeze-and-excite gates are damped, because saturated gates make deep
+# networks chaotic.
 _GAINS = (
     (re.compile(r"(token_mixer\.\d|\.se)\.fc[12]\."), 0.3),
     (re.compile(r"token_mixer\.(0\.)?conv1?\."), 0.5),
@@ -38,16 +40,16 @@ _TOKEN = re.compile(r"(_tokens?|_embed|_embeddings(\.\d+)?|invalid_points|no_obj
 
 
 def seeded_tensor(name: str, shape: tuple[int, ...], seed: int) -> FloatArray:
-    """The float32 tensor of this upstream name."""
+    """The float32 tensor with this upstream name and shape."""
     key = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:16], "little")
     noise = np.random.Generator(np.random.Philox(key=key)).standard_normal(math.prod(shape))
-    return _shaped(name, shape, noise).astype(np.float32).reshape(shape)
+    return _scale(name, shape, noise).astype(np.float32).reshape(shape)
 
 
-def _shaped(
+def _scale(
     name: str, shape: tuple[int, ...], noise: np.ndarray[tuple[int], np.dtype[np.float64]]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Scale and shift standard normal numbers for the kind of tensor that `name` tells."""
+    """Scale and shift standard normal noise for the kind of tensor that `name` indicates."""
     if name.endswith("dfl.conv.weight"):  # YOLO's bin centres are not learned
         return np.arange(noise.size, dtype=np.float64)
     kind = _scale_and_shift(name, shape)
@@ -60,7 +62,7 @@ def _shaped(
 
 
 def _scale_and_shift(name: str, shape: tuple[int, ...]) -> tuple[float, float] | None:
-    """(factor, offset) of the kinds that need no fan-in; order matters."""
+    """(factor, offset) for kinds that need no fan-in; the first rule that fits wins."""
     stem = name.removesuffix(".weight")
     rules = (
         (name.endswith("running_mean"), (0.05, 0.0)),
@@ -77,5 +79,5 @@ def _scale_and_shift(name: str, shape: tuple[int, ...]) -> tuple[float, float] |
 
 def _fan_in(name: str, shape: tuple[int, ...]) -> float:
     if _TRANSPOSED.search(name) and len(shape) == 4:
-        return shape[0] * math.prod(shape[2:]) / 4  # stride 2: a quarter of the taps meet
+        return shape[0] * math.prod(shape[2:]) / 4  # stride 2: a quarter of the taps overlap
     return math.prod(shape[1:])

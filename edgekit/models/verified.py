@@ -1,7 +1,7 @@
-"""Which models were verified for which targets: what was run, not what ought to work.
+"""Which models were verified for which targets, from runs and not from expectations.
 
 `verified.json` holds the newest outcome of each pair that `tests/benchmarks/bench_families.py` ran,
-failures included; it is written by that script only. A pair that is not in it was not run.
+failures included. Only that script writes it. A pair that is missing was not run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _TABLE = Path(__file__).with_name("verified.json")
 class Verification:
     """The outcome of one export and its comparison with PyTorch.
 
-    `weights` is what `--weights` was: "seeded" numbers show that the artifact equals the model, not
-    that the model is any good. IoUs are over all prompts, None where there was nothing to run, and
-    `error` then says why; of a failed gate it says by what. `edgekit` is the version that ran.
+    `weights` is the value of `--weights`; "seeded" weights show that the artifact equals the model,
+    not that the model is good. The IoUs are over all prompts, and None if nothing could be run.
+    `error` says why nothing was run or by how much the gate was missed. `edgekit` is its version.
     """
 
     model: str
@@ -43,35 +43,35 @@ class Verification:
     def conclusive(self) -> bool:
         """Whether the outcome says something about the pair.
 
-        Random weights that miss a gate below FP32 say nothing: their mask candidates nearly tie,
-        and layer upon layer amplifies what rounding leaves. The artifact was made and it ran.
+        If random weights miss a gate below FP32, it says nothing: their mask candidates nearly tie,
+        and every layer amplifies the rounding. It only shows that the artifact was made and ran.
         """
-        below = catalog.target(self.target).precision is not Precision.FP32
+        reduced = catalog.target(self.target).precision is not Precision.FP32
         random = self.weights == "seeded" and self.mean_iou is not None
-        return self.passed or not (random and below)
+        return self.passed or not (random and reduced)
 
 
 @cache
 def verifications() -> tuple[Verification, ...]:
-    """Every pair that was run, in the order of the registry."""
+    """The outcomes of all pairs that were run, in the order of the registry."""
     rows = json.loads(_TABLE.read_text(encoding="utf-8"))
     return tuple(Verification(**row) for row in rows)
 
 
-def judged_targets(model: str) -> tuple[str, ...]:
-    """The targets that a model was run for with an outcome that is conclusive."""
-    judged = (ran.target for ran in verifications() if ran.model == model and ran.conclusive)
-    return tuple(dict.fromkeys(judged))
+def conclusive_targets(model: str) -> tuple[str, ...]:
+    """The targets for which the model has a conclusive outcome."""
+    targets = (ran.target for ran in verifications() if ran.model == model and ran.conclusive)
+    return tuple(dict.fromkeys(targets))
 
 
 def verified_targets(model: str) -> tuple[str, ...]:
-    """Those of them that it passed."""
+    """The targets whose gate the model passed."""
     passed = {ran.target for ran in verifications() if ran.model == model and ran.passed}
-    return tuple(target for target in judged_targets(model) if target in passed)
+    return tuple(target for target in conclusive_targets(model) if target in passed)
 
 
 def verified_devices(model: str) -> tuple[str, ...]:
-    """The same by precision: "fp32: android, x86", "int8: x86"."""
+    """`verified_targets` as one line per precision: "fp32: android, x86", "int8: x86"."""
     devices: dict[str, list[str]] = {precision: [] for precision in Precision}
     for target in verified_targets(model):
         device, _, precision = target.rpartition("-")

@@ -1,1 +1,1 @@
-"""Captured programs: capture, rewrite, save, walk, and count the work."""
+"""Captured programs: capture with `torch.export`, passes on modules, a walk node by node, MACs."""

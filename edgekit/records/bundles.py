@@ -12,8 +12,8 @@ from edgekit.records.plans import CalibrationRecord, PartPlan
 from edgekit.records.targets import Target
 from edgekit.records.weights import FileDigest, WeightsSource
 
-MANIFEST_SCHEMA = 2
-"""2: artifacts no longer have a `weights` key, which was always null."""
+MANIFEST_SCHEMA = 1
+
 
 GraphFormat = Literal["onnx", "program"]
 

@@ -1,4 +1,4 @@
-"""What a client has to do around the graphs, as its family's upstream predictor does."""
+"""The rules that a client follows around the graphs, as the family's upstream predictor does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Resampling = Literal[
 
 "bilinear" and "bicubic": Pillow's filters on the uint8 photo, antialiased, rounded to uint8.
 "float_antialiased": antialiased bilinear on floats (torch `interpolate(antialias=True)`).
-"float_bilinear": bilinear on floats between the nearest two pixels, whatever the reduction.
-"fixed_point_bilinear": the same on the uint8 photo in OpenCV's integers (INTER_LINEAR).
+"float_bilinear": bilinear on floats between the two nearest pixels, without antialiasing.
+"fixed_point_bilinear": the same on the uint8 photo, in OpenCV's integer arithmetic (INTER_LINEAR).
 """
 
 
@@ -21,11 +21,16 @@ Resampling = Literal[
 class Preprocessing:
     """How a photo becomes the encoder's `image` [1, 3, frame, frame], float32, RGB.
 
-    `fit` "longest_side": resize so that the longest side is `frame`, the other rounded by
-    `rounding`, and pad with zeros at the right and the bottom after normalising; "centred": the
-    same in the middle of a canvas of `fill`, before normalising (an odd pixel to spare lies at the
-    right or the bottom); "squash": resize to frame x frame, whatever the photo's aspect. Then
-    subtract `mean` and divide by `std`, both on the 0-255 scale as is `fill`.
+    `fit` says how the photo is placed:
+
+    - "longest_side": resize so that the longest side is `frame`; `rounding` rounds the other side.
+      After normalising, pad with zeros at the right and the bottom.
+    - "centred": resize in the same way. Before normalising, centre the photo on a canvas of `fill`;
+      an odd spare pixel goes to the right or the bottom.
+    - "squash": resize to frame x frame and ignore the photo's aspect.
+
+    Normalising subtracts `mean` and divides by `std`. `mean`, `std` and `fill` are on the 0-255
+    scale.
     """
 
     frame: int
@@ -39,22 +44,22 @@ class Preprocessing:
 
 
 PromptPart = Literal["background_point", "mask", "points_and_box", "multimask"]
-"""What not every family takes; "multimask" is the wish for several masks of one prompt."""
+"""Parts of a prompt that some families refuse; "multimask" asks for several masks per prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRule:
-    """How photo coordinates become `point_coords` and `point_labels` of the decoder.
+    """How photo coordinates become the decoder's `point_coords` and `point_labels`.
 
-    `frame` is the side of the frame that coordinates refer to, where it is not the encoder's.
-    `coordinate_scale`: "per_axis" multiplies x by new_width / width and y by new_height / height
-    (after rounding, so that the two differ slightly); "longest_side" uses frame / longest for both.
-    `padding_point`: when one point with label -1 is appended: "without_box" to points alone,
-    "always" to points and boxes (a mask alone has no token in either case), "fill" as many as make
-    `max_points`, at coordinate -1 of the frame. `max_points` counts points, and two for a box.
-    `refuses` are the parts that the family's decoder has not learned. Token order does not matter
-    to the decoder (attention over tokens knows no order); edgekit writes points, box corners,
-    padding.
+    `coordinate_scale` "per_axis" multiplies x by new_width / width and y by new_height / height,
+    whose factors differ slightly because of rounding; "longest_side" uses frame / longest for both.
+    `padding_point` says when points with label -1 are appended: "without_box" appends one to a
+    prompt of points without a box, "always" one to points and boxes, "fill" as many as make up
+    `max_points`, at coordinate -1 of the frame. A prompt that is only a mask never gets one.
+    `frame` is the side of the frame that coordinates refer to; None means the encoder's.
+    `max_points` counts a box as two. `refuses` lists the parts that the family's decoder was not
+    trained for. The decoder does not depend on the order of tokens; edgekit writes points, then box
+    corners, then padding.
     """
 
     coordinate_scale: Literal["per_axis", "longest_side"]
@@ -66,10 +71,10 @@ class PromptRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StableMask:
-    """A mask that is preferred while it is stable.
+    """A mask that is preferred if it is stable.
 
-    Stability is the area of logit > `offset` over the area of logit > -`offset`, in low-res pixels
-    (1 where both are 0). Mask `index` is taken if it is at least `threshold`.
+    Stability is the area of logit > `offset` divided by the area of logit > -`offset`, in low-res
+    pixels (1 if both are 0). Mask `index` is chosen if its stability is at least `threshold`.
     """
 
     index: int
@@ -81,9 +86,10 @@ class StableMask:
 class MaskChoice:
     """Which of the decoder's masks are returned, and how they are scored.
 
-    `masks` are indices into `low_res_masks`; `keep` "all" returns them in this order, "best" only
-    the one scored highest. `unless_stable` comes before both. `stability_offset` replaces
-    `iou_predictions` by the masks' stability (see `StableMask`) at that offset.
+    `masks` are indices into `low_res_masks`. `keep` "all" returns them in this order, "best" only
+    the one with the highest score. `unless_stable` takes precedence over both. With
+    `stability_offset`, the score is the masks' stability (see `StableMask`) at this offset instead
+    of `iou_predictions`.
     """
 
     masks: tuple[int, ...]
@@ -97,13 +103,18 @@ class MaskChoice:
 class MaskRule:
     """How `low_res_masks` [B, M, side, side] logits become masks at the photo's size.
 
-    `single` answers a request for one mask, `multimask` one for several, `others` those that only
-    this family knows, by name. `upscale`: "frame_then_photo" = to the prompts' frame, crop to the
-    resized photo, to the photo; "straight" = crop the low-res map to the photo's aspect
-    (truncated), to the photo; "squashed" = the whole low-res map to the photo. All by `resample`
-    ("bicubic" is Keys' with a = -0.75), not antialiased, with half-pixel centres (align_corners
-    false). A pixel is in the mask if its logit is `inside` the `threshold`. Low-res logits are
-    returned, and taken as a prompt, limited to +-`clamp`; masks are made before that.
+    `single` is the choice for one mask, `multimask` for several; `others` are the family's
+    additional choices, by name. `upscale` says how the low-res map is resized:
+
+    - "frame_then_photo": resize to the prompts' frame, crop to the resized photo, resize to the
+      photo.
+    - "straight": crop to the photo's aspect (sizes truncated), resize to the photo.
+    - "squashed": resize the whole map to the photo.
+
+    Resizing uses `resample` ("bicubic" is Keys' with a = -0.75), without antialiasing, with
+    half-pixel centres (align_corners false). A pixel belongs to the mask if its logit is above the
+    `threshold` (`inside` "at_or_above" includes the threshold itself). Logits that are returned or
+    used as a mask prompt are clamped to +-`clamp`; masks are made from the logits before that.
     """
 
     single: MaskChoice
@@ -119,9 +130,9 @@ class MaskRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientContract:
-    """Everything a client must do the same way as the upstream predictor of this family.
+    """Everything a client must do as the family's upstream predictor does.
 
-    Prompts go to a decoder; see `DetectorContract` for a model without one.
+    It is for models with a decoder; see `DetectorContract` for the others.
     """
 
     preprocessing: Preprocessing
@@ -131,12 +142,12 @@ class ClientContract:
 
     @property
     def prompt_frame(self) -> int:
-        """Side of the frame that prompts refer to and that masks are enlarged to."""
+        """Side of the frame that prompts refer to and that masks are upscaled to, in pixels."""
         return self.prompts.frame or self.preprocessing.frame
 
     @property
     def refuses(self) -> tuple[PromptPart, ...]:
-        """Parts of a prompt that the family does not take."""
+        """Parts of a prompt that the family refuses."""
         return self.prompts.refuses
 
 
@@ -144,9 +155,10 @@ class ClientContract:
 class DetectionRule:
     """Which of a detector's candidates are objects.
 
-    A candidate counts above `score`; of two whose boxes' IoU is above `overlap` the better one
-    stays; at most `most` do. Box edges nearer than `snap` input pixels to the border lie on it, and
-    a box with an IoU above `whole` with the whole input is taken for that.
+    Candidates with a score above `score` count. If the IoU of two boxes is above `overlap`, the one
+    with the higher score stays. At most `most` remain. Box edges that are nearer than `snap` input
+    pixels to the border are moved onto it. A box whose IoU with the whole input is above `whole` is
+    replaced by the whole input.
     """
 
     score: float
@@ -158,14 +170,15 @@ class DetectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorContract:
-    """What a client does around a graph that finds all objects of a photo at once.
+    """Everything a client must do around a graph that detects all objects of a photo at once.
 
-    Its features are candidates: `boxes` [1, 4, N] (centre and size in input pixels), `scores`
-    [1, 1, N] in 0-1, `coefficients` [1, C, N] of `prototypes` [1, C, h, w]. `objects` says which
-    are kept. A mask is coefficients times prototypes, cropped to the photo, enlarged bilinearly
-    (half-pixel centres), above 0, inside its box. Prompts choose among the masks: a box the one
-    with the best IoU; points, from the largest mask that holds one to the smallest, each foreground
-    point adds the mask and each background point takes it away; no prompt, all of them.
+    The features are candidates: `boxes` [1, 4, N] (centre and size in input pixels), `scores` [1,
+    1, N] in 0-1, `coefficients` [1, C, N] of `prototypes` [1, C, h, w]. `objects` says which of
+    them are kept. A mask is the product of coefficients and prototypes, cropped to the photo and
+    upscaled bilinearly (half-pixel centres), where it is above 0 and inside its box. Prompts choose
+    among the masks. A box chooses the mask with the best IoU. Points go through the masks that hold
+    one, from the largest to the smallest: a foreground point adds the mask, a background point
+    removes it. Without a prompt, all masks are chosen.
     """
 
     preprocessing: Preprocessing
@@ -175,4 +188,4 @@ class DetectorContract:
 
 
 Client = ClientContract | DetectorContract
-"""How a model's answers are made: by a decoder, or by choosing among what was found."""
+"""A model's rules: prompts go to a decoder, or choose among the detected objects."""

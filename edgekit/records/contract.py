@@ -1,4 +1,4 @@
-"""The tensors of a model's graphs: names, roles, shapes and label codes."""
+"""The tensors of a model's graphs: their names, roles, shapes and label codes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from edgekit.records.enums import StrEnum
 
 
 class Label:
-    """Codes of `point_labels` in the decoder graph (SAM's, and -2 for an unused slot)."""
+    """Codes of `point_labels` in the decoder graph: SAM's, and -2 for an unused slot."""
 
     EMPTY = -2
-    """No influence at all: the slot is masked out of attention as a key."""
+    """The slot has no influence: attention masks it out as a key."""
     PADDING = -1
-    """SAM's not-a-point embedding, without a positional part."""
+    """SAM's not-a-point embedding, without a positional encoding."""
     BACKGROUND = 0
     FOREGROUND = 1
     BOX_TOP_LEFT = 2
@@ -21,9 +21,10 @@ class Label:
 
 
 class Role(StrEnum):
-    """What a graph does: the encoder runs once per photo, the decoder once per prompt.
+    """A graph's role: the encoder runs once per photo, the decoder once per batch of prompts.
 
-    A model that finds all objects at once is one graph, run once per photo: an encoder alone.
+    A model that detects all objects at once is a single graph, which runs once per photo: an
+    encoder.
     """
 
     ENCODER = "encoder"
@@ -32,13 +33,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphContract:
-    """Tensor names of a model's graphs, in the order of the modules' arguments and results.
+    """The tensor names of a model's graphs, in the order of the modules' arguments and results.
 
-    The encoder takes `image`; what it returns (`features`) are the decoder's first arguments,
-    before the `prompts`. The decoder returns `answers`; without answers there is no decoder, and
-    prompts choose among the features (`DetectorContract`). Features have batch 1: those of one
-    photo serve all of its prompts. `measures` are features that the client reads as they are, as
-    positions or scores: every precision keeps what makes them from the last large product in float.
+    The encoder takes `image` and returns `features`, which have batch 1 and serve all prompts on
+    the photo. The decoder takes the features, then the `prompts`, and returns `answers`. A model
+    without answers has no decoder: prompts choose among its features (`DetectorContract`).
+    `measures` are features that the client reads as positions or scores. Every precision keeps the
+    operators after the last large product, from which they come, in float.
     """
 
     features: tuple[str, ...] = ("image_embeddings",)
@@ -62,7 +63,7 @@ class GraphContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """A graph input or output; a string in `shape` names a dynamic dimension."""
+    """A graph's input or output; a string in `shape` names a dynamic dimension."""
 
     name: str
     dtype: str
@@ -70,6 +71,6 @@ class TensorSpec:
 
 
 def slots_in(inputs: tuple[TensorSpec, ...]) -> int | None:
-    """The number of prompt slots of a graph with these inputs, if it has a fixed one."""
+    """The fixed number of prompt slots of a graph with these inputs, or None."""
     sizes = (spec.shape[-1] for spec in inputs if spec.name == "point_labels")
     return next((size for size in sizes if isinstance(size, int)), None)

@@ -1,4 +1,4 @@
-"""The registry's rows."""
+"""The rows of the registry of models."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from edgekit.records.weights import CheckpointFile, CheckpointForm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """One line of the registry. `builder` is "module:function", imported only when needed.
+    """One model.
 
-    `builder` gives encoder and decoder; the decoder is None where the model has none.
-    `encoder_gmacs` is the encoder's work on one photo in 1e9 multiply-accumulates, attention's
-    products included, as torch's flop counter counts it (`tests/models/test_encoder_work.py`).
-    `encoder_prefix` is what upstream writes before the image encoder's keys ("" for NanoSAM).
-    `unused_keys` are beginnings of names that its files hold and that no graph needs. `graph` names
-    the tensors of its graphs. `widths` "from_checkpoint": every width is read off the file, so
-    that pruned models load. `forms` are those of a checkpoint that load. `warning` is what a user
-    must not overlook (for example: a licence that restricts the use).
+    `encoder_gmacs` is the encoder's work on one photo in 1e9 multiply-accumulates, the products of
+    attention included, as torch's flop counter counts it (`tests/models/test_encoder_work.py`).
+    `builder` is "module:function" and is imported only when needed. The function returns the
+    encoder and the decoder, or None for a model without a decoder. `size` names the network's size
+    for builders of several sizes. `encoder_prefix` is upstream's prefix of the image encoder's keys
+    ("" for NanoSAM). `unused_keys` are prefixes of keys that the files hold and no graph needs.
+    `graph` names the tensors of the graphs. `widths` "from_checkpoint" reads every width from the
+    checkpoint, so that pruned models load. `forms` lists the forms of checkpoint that load.
+    `warning` is a fact that users must not overlook, such as a licence that restricts the use.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ModelRow:
     unused_keys: tuple[str, ...]
     checkpoints: tuple[CheckpointFile, ...]
     client: Client
+    size: str | None = None
     graph: GraphContract = field(default_factory=GraphContract)
     widths: Literal["fixed", "from_checkpoint"] = "fixed"
     forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")

@@ -1,4 +1,4 @@
-"""Files with digests: published checkpoints, and where a model's weights come from."""
+"""Published checkpoints, files with digests, and the source of a model's weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFile:
-    """One upstream file. `sha256` None: no trustworthy digest is known, so it is never downloaded.
+    """One published file.
 
-    `supplies` names the key prefixes that are taken from this file ("" = all of them).
+    `sha256` is None where no trustworthy digest is known: edgekit then never downloads the file.
     """
 
     filename: str
@@ -18,12 +18,11 @@ class CheckpointFile:
     sha256: str | None
     bytes: int | None
     licence: str
-    supplies: tuple[str, ...] = ("",)
 
 
 CheckpointForm = Literal["state dict", "safetensors", "transformers", "pickled module", "onnx"]
-"""Forms in which weights are published: a PyTorch file of tensors; safetensors; either of the two
-under the names of Hugging Face transformers; a whole module; an exported graph."""
+"""The forms in which weights are published: a PyTorch file of tensors; safetensors; either of these
+with the names of Hugging Face transformers; a pickled module; an exported graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +39,11 @@ WeightsKind = Literal["official", "bundled", "seeded", "path"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSource:
-    """Where a model's weights come from, settled before torch is imported.
+    """Where a model's weights come from, decided before torch is imported.
 
-    `files` are absolute paths with their sha256 (in a manifest: names only); empty for `seeded`,
-    whose `seed` says it all.
-    `warning` is what the user must not overlook (for example: the bundled stand-in was taken).
+    `files` are absolute paths with their sha256 (in a manifest, names only). `seeded` weights have
+    a `seed` instead. `warning` is a fact that users must not overlook, for example that the bundled
+    checkpoint is used in place of the official one.
     """
 
     kind: WeightsKind

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from edgekit import store
-from edgekit.lowering import write_companions
+from edgekit.lowering import write_bundle_files
 from edgekit.pack import bundle_readme, make_manifest, write_plan
 from edgekit.records import Bundle, Target
 from edgekit.stages.artifacts import RuntimeFiles
@@ -41,5 +41,5 @@ def make_bundle(
             )
         store.write_manifest(folder, manifest)
         store.write_atomic(folder / "README.md", bundle_readme(manifest))
-        write_companions(files.artifacts, target, folder)
+        write_bundle_files(files.artifacts, target, folder)
     return store.read_bundle(final)

@@ -48,9 +48,9 @@ def photos_to_verify(bundle: Bundle, photos: Path | None, *, report: Report) -> 
     Warns of named photos that the bundle was calibrated on.
     """
     if photos is None:
-        return uncalibrated(bundle, catalog.image_set())
+        return without_calibration_photos(bundle, catalog.image_set())
     named = catalog.photos_from(photos)
-    if calibrated := len(named.photos) - len(uncalibrated(bundle, named).photos):
+    if calibrated := len(named.photos) - len(without_calibration_photos(bundle, named).photos):
         report.warning(
             f"The bundle was calibrated on {calibrated} of these {len(named.photos)} photos: "
             "its masks may look better on them than on others."
@@ -58,7 +58,7 @@ def photos_to_verify(bundle: Bundle, photos: Path | None, *, report: Report) -> 
     return named
 
 
-def uncalibrated(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
+def without_calibration_photos(bundle: Bundle, photos: catalog.PhotoSet) -> catalog.PhotoSet:
     """The photos that a bundle was not calibrated on, by their digests."""
     calibration = bundle.manifest.calibration
     used = frozenset(calibration.photos) if calibration else frozenset()

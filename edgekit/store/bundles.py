@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from edgekit.errors import BundleCorrupt
 from edgekit.records import MANIFEST_SCHEMA, Bundle, FileDigest, Manifest
@@ -45,10 +46,11 @@ def read_bundle(path: Path, *, check_digests: bool = True) -> Bundle:
         BundleCorrupt: the manifest or a file is not sound; the message lists every problem.
     """
     path = path.expanduser().absolute()
-    text = _manifest_text(path)
-    _refuse_other_schema(path, text)
+    document = _document(path, _manifest_text(path))
+    _refuse_other_schema(path, document)
+    _drop_retired_keys(document)
     try:
-        manifest = record_from_json(Manifest, text)
+        manifest = record_from_json(Manifest, json.dumps(document).encode())
         problems = [*contradictions.in_manifest(manifest)]
         problems += _problems_with_files(path, manifest, digests=check_digests)
         if problems:
@@ -82,14 +84,28 @@ def _manifest_text(path: Path) -> bytes:
     return text
 
 
-def _refuse_other_schema(path: Path, text: bytes) -> None:
+def _document(path: Path, text: bytes) -> dict[str, Any]:
     from pydantic_core import from_json
 
     try:
         document = from_json(text)
     except ValueError as error:
         raise _corrupt(path, f"{MANIFEST}: {printable(str(error))}") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise _corrupt(path, f"{MANIFEST} has no schema number")
+    return document
+
+
+def _drop_retired_keys(document: dict[str, Any]) -> None:
+    """Drop `artifacts[].weights`, which edgekit 0.1.0 wrote as null and nothing has ever read."""
+    artifacts = document.get("artifacts")
+    for artifact in artifacts if isinstance(artifacts, list) else ():
+        if isinstance(artifact, dict) and artifact.get("weights", 0) is None:
+            del artifact["weights"]
+
+
+def _refuse_other_schema(path: Path, document: dict[str, Any]) -> None:
+    schema = document.get("schema")
     if schema is None:
         raise _corrupt(path, f"{MANIFEST} has no schema number")
     if type(schema) is int and schema != MANIFEST_SCHEMA:  # true is no number, but equals 1

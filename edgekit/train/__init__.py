@@ -1,20 +1,15 @@
-"""Training of a student from the registry, and measuring what came out.
+"""Training of a model from annotated photos, from a teacher, or from both.
 
-The story is `run.train`. It has two stages, each driven by `stages.drive`, which resumes, looks at
-held-out photos and saves:
+`run.train` is the whole story: read the data, start the student, drive one or two stages, write the
+result. A stage of a teacher trains the encoder alone and needs no annotations. The stage with masks
+trains encoder and decoder, in phases from cheap windows to the whole frame.
 
-1. A teacher shows the encoder what to see (`teaching`): a model's image embeddings
-   (`embedding_teacher`), or the feature maps of an ImageNet classifier (`distillation`,
-   `mobilenet_v2`). No annotation is needed.
-2. Masks (`loop`): prompts sampled from annotated instances, losses on what the decoder draws,
-   phases from cheap windows to the whole frame (`recipe`).
+- `data/`: photos and masks in memory, windows, scenes, prompts and batches.
+- `teachers/`: a classifier's feature maps, or another model's image embeddings, as losses.
+- `stages/`: the loop that resumes and saves, initial weights, the student, losses, the schedule.
+- `result/`: the weights file, the model card and the curve.
+- `trainable`: which models can be trained, and which can teach.
 
-How a batch of stage 2 comes about: `annotations` reads photos and masks; `windows` cuts a part of
-the frame; `scenes` pastes other objects into it; `prompting` samples what a user might click;
-`batches` stacks it; `forward` runs encoder and decoder on windows; `losses` scores; `correction`
-clicks on the mistake for a second round. What the student knows before its first step: `starting`,
-`initial`. What comes out: `weights_file`, `model_card` (`card_facts`), `curve`.
-
-`evaluate` (with `deepest`) measures a bundle against annotations; it is torch-free and also runs
-on a device. All randomness is a function of (seed, step).
+All randomness is a function of (seed, step). Measuring a bundle against annotations is
+verification: see `verify.evaluation`.
 """

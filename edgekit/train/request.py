@@ -1,4 +1,4 @@
-"""What a user asks `edgekit train` for."""
+"""The request of `edgekit train`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
-    """What is asked for.
+    """The options of a run.
 
-    student: a model of the registry. out: where the result and the checkpoints go; a run that was
-    stopped goes on from there. annotations: COCO instances, for the stage with masks. photos: the
-    folder where those lie, and what a teacher shows besides. teacher: a model of the registry or
-    "mobilenetv2". init: as `--weights`; empty starts from nothing.
+    student: a model of the registry. out: the folder of the result and the checkpoints; a run that
+    was stopped resumes from there. annotations: COCO instances, for the stage with masks. photos:
+    the folder of those photos; a teacher also uses the ones without annotations. teacher: a model
+    of the registry, or "mobilenetv2". init: as `--weights`; empty starts from random numbers.
+    steps: of the stage with masks. teacher_steps: of the teacher's stage.
     """
 
     student: str
@@ -30,7 +31,7 @@ class TrainRequest:
 
 
 def command_of(request: TrainRequest) -> str:
-    """What to type to repeat a request."""
+    """The command line that repeats a request."""
     options: dict[str, tuple[object, ...]] = {
         "--annotations": (request.annotations,),
         "--photos": (request.photos,),

@@ -1,13 +1,12 @@
 """A training run from request to result: the story of `edgekit train` on one screen.
 
 annotations, photos --read--> Data;  model --start--> Student
-    --teacher's stage--> Student --masks' stage--> its average
+    --teacher's stage--> Student --stage with masks--> the average of its weights
     --write--> <student>.safetensors, MODEL_CARD.md, curve.png
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,76 +18,91 @@ from edgekit import store
 from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
-from edgekit.records import ModelRow
+from edgekit.records import ModelRow, WeightsSource
 from edgekit.train.data.reading import Data, read_data
 from edgekit.train.request import TrainRequest
 from edgekit.train.result.card_facts import LICENCE, facts_of
-from edgekit.train.result.curve import curve
-from edgekit.train.result.model_card import model_card
+from edgekit.train.result.curve import can_plot, curve_png
+from edgekit.train.result.model_card import CardFacts, model_card
 from edgekit.train.result.weights_file import write_weights
-from edgekit.train.stages.driving import Mark, Watch, drive
-from edgekit.train.stages.masks import Trainer
-from edgekit.train.stages.recipe import Recipe, frames_recipe, windows_recipe
-from edgekit.train.stages.starting import settle, starting_student
+from edgekit.train.stages.driving import CurvePoint, Observer, drive
+from edgekit.train.stages.masks import MaskStage
+from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
+from edgekit.train.stages.starting import scale_neck, starting_student
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.choosing import Teacher, teacher_for
 from edgekit.train.teachers.lessons import TeacherStage
+from edgekit.train.trainable import require_trainable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """What a run made; `held_out` are the last figures on photos that it did not train on."""
+class TrainResult:
+    """The files of a finished run, and its last figures on held-out photos.
+
+    `curve` is None where matplotlib is not installed.
+    """
 
     weights: Path
     card: Path
-    curve: Path
+    curve: Path | None
     held_out: dict[str, float]
 
 
-def train(request: TrainRequest, *, watch: Watch) -> Trained:
-    """Run to the end, from the last checkpoints in `out` if there are some.
+def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
+    """Train to the end, resuming from the checkpoints in `out` if there are any.
 
     Raises:
-        UnknownName: no such student or teacher.
-        BadInput: nothing to learn from, or data, weights or a checkpoint that cannot be used.
-        WeightsUnavailable: the teacher's or the starting weights are not to be had.
+        UnknownName: the registry has no such student or teacher.
+        BadInput: the student cannot be trained, there is nothing to learn from, or data, weights or
+            a checkpoint cannot be used.
+        WeightsUnavailable: the teacher's or the initial weights cannot be found.
     """
     row = registry.model(request.student)
-    _refuse_idle(request)
+    _require_source(request)
+    require_trainable(row)
+    init = locate(row, request.init) if request.init else None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher = _teacher(request, device)
-    settings = _settings(request, row, teacher)
     data = read_data(request.annotations, request.photos)
-    student = starting_student(row, request.init, teacher, seed=request.seed).to(device)
-    recipe = _recipe(request, student)
+    settings = _settings(request, init, teacher)
+    student = starting_student(row, init, teacher, seed=request.seed).to(device)
+    schedule = _schedule(request, student)
     request.out.mkdir(parents=True, exist_ok=True)
-    marks: list[Mark] = []
+    if not can_plot():
+        observer.warning(
+            "matplotlib is not installed, so there will be no curve.png. "
+            "To get one: pip install 'edgekit[plots]'"
+        )
+    curve: list[CurvePoint] = []
     weights: Mapping[str, Tensor] = student.state_dict()
     if teacher:
         lesson = teacher.lesson(student, row, data, seed=request.seed)
         lessons = TeacherStage(lesson, steps=request.teacher_steps)
-        marks += drive(lessons, request.out / "teacher.pt", settings=settings, watch=watch)
+        path = request.out / "teacher.pt"
+        curve += drive(lessons, path, settings=settings, observer=observer)
     if request.annotations:
-        masks = _masks_stage(request, student, data, recipe, teacher)
-        later = drive(masks, request.out / "checkpoint.pt", settings=settings, watch=watch)
-        marks += _after(marks, later)
+        masks = _mask_stage(request, student, data, schedule, teacher)
+        path = request.out / "checkpoint.pt"
+        curve += _appended(curve, drive(masks, path, settings=settings, observer=observer))
         weights = masks.average.state_dict()
-    about = teacher.about if teacher else None
-    return write_result(request, row, recipe, weights=weights, marks=marks, teacher=about)
+    held_out = next((point.held_out for point in reversed(curve) if point.held_out), {})
+    about = teacher.description if teacher else None
+    facts = facts_of(request, row, schedule, teacher=about, held_out=held_out, coco=data.coco)
+    return write_result(request.out, row, facts, weights=weights, curve=curve)
 
 
-def _recipe(request: TrainRequest, student: Student) -> Recipe:
-    if student.takes_windows:
-        return windows_recipe(request.steps, refines=bool(request.init))
-    return frames_recipe(request.steps)
-
-
-def _refuse_idle(request: TrainRequest) -> None:
+def _require_source(request: TrainRequest) -> None:
     if not (request.annotations or request.teacher):
         raise BadInput(
             "There is nothing to learn from.",
             expected="--annotations COCO.json, or --teacher MODEL with --photos DIR, or both",
         )
+
+
+def _schedule(request: TrainRequest, student: Student) -> Schedule:
+    if student.takes_windows:
+        return windows_schedule(request.steps, refines=bool(request.init))
+    return frames_schedule(request.steps)
 
 
 def _teacher(request: TrainRequest, device: torch.device) -> Teacher | None:
@@ -97,73 +111,75 @@ def _teacher(request: TrainRequest, device: torch.device) -> Teacher | None:
     return teacher_for(request.teacher, request.teacher_weights, device=device, seed=request.seed)
 
 
-def _settings(request: TrainRequest, row: ModelRow, teacher: Teacher | None) -> dict[str, str]:
-    """What makes a run this run and no other; the numbers of steps may change on the way."""
-    source = locate(row, request.init) if request.init else None
-    files = [file.sha256 for file in source.files] or [f"{source.seed}"] if source else []
-    annotations = request.annotations
-    known = annotations is not None and annotations.is_file()
+def _settings(
+    request: TrainRequest, init: WeightsSource | None, teacher: Teacher | None
+) -> dict[str, str]:
+    """What identifies a run. The number of steps is not part of it, so that it may be changed."""
+    files = [file.sha256 for file in init.files] or [f"{init.seed}"] if init else []
     return {
         "student": request.student,
         "seed": str(request.seed),
-        "annotations": store.sha256_of(annotations) if annotations and known else "none",
+        "annotations": store.sha256_of(request.annotations) if request.annotations else "none",
         "photos": str(request.photos.resolve()) if request.photos else "none",
-        "teacher": teacher.about if teacher else "none",
+        "teacher": teacher.description if teacher else "none",
         "init": " ".join(files) or "none",
     }
 
 
-def _masks_stage(
+def _mask_stage(
     request: TrainRequest,
     student: Student,
     data: Data,
-    recipe: Recipe,
+    schedule: Schedule,
     teacher: Teacher | None,
-) -> Trainer:
+) -> MaskStage:
     if not request.init and not (teacher and teacher.embeddings):
-        settle(student, data, recipe.phases[0], seed=request.seed)
-    return Trainer(
+        scale_neck(student, data, schedule.phases[0], seed=request.seed)
+    return MaskStage(
         student,
-        recipe,
+        schedule,
         data.train,
-        held=data.held,
+        held_out=data.held_out,
         seed=request.seed,
         distillation=teacher.features if teacher else None,
     )
 
 
-def _after(former: Sequence[Mark], later: Sequence[Mark]) -> list[Mark]:
-    """The later stage's marks on the axis that the former began."""
-    start = former[-1].step if former else 0
-    return [replace(mark, step=mark.step + start) for mark in later]
+def _appended(earlier: Sequence[CurvePoint], later: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """The later stage's points, numbered on from the earlier stage's last step."""
+    start = earlier[-1].step if earlier else 0
+    return [replace(point, step=point.step + start) for point in later]
 
 
 def write_result(
-    request: TrainRequest,
+    out: Path,
     row: ModelRow,
-    recipe: Recipe,
+    facts: CardFacts,
     *,
     weights: Mapping[str, Tensor],
-    marks: Sequence[Mark],
-    teacher: str | None,
-) -> Trained:
-    """Write the three files of a result into `out`; `weights` is a `Student`'s state dict.
+    curve: Sequence[CurvePoint],
+) -> TrainResult:
+    """Write the files of a result into `out`; `weights` is a `Student`'s state dict.
 
     Raises:
         BadInput: the weights are not finite.
     """
-    held_out = next((mark.held_out for mark in reversed(marks) if mark.held_out), {})
-    facts = facts_of(request, row, recipe, teacher=teacher, held_out=held_out)
-    made = Trained(
-        weights=request.out / f"{row.name}.safetensors",
-        card=request.out / "MODEL_CARD.md",
-        curve=request.out / "curve.png",
-        held_out=held_out,
+    picture = out / "curve.png" if can_plot() else None
+    result = TrainResult(
+        weights=out / f"{row.name}.safetensors",
+        card=out / "MODEL_CARD.md",
+        curve=picture,
+        held_out=dict(facts.held_out),
     )
-    about = {"model": row.name, "licence": LICENCE, "seed": str(request.seed), "tool": "edgekit"}
-    write_weights(made.weights, weights, row, metadata=about)
-    store.write_atomic(made.card, model_card(facts))
-    picture = io.BytesIO()
-    curve(marks, title=f"{row.title}, seed {request.seed}").save(picture, format="PNG")
-    store.write_atomic(made.curve, picture.getvalue())
-    return made
+    metadata = {
+        "model": row.name,
+        "licence": LICENCE,
+        "seed": str(facts.seed),
+        "tool": "edgekit",
+    }
+    write_weights(result.weights, weights, row, metadata=metadata)
+    store.write_atomic(result.card, model_card(facts))
+    if picture:
+        title = f"Training {row.title}, seed {facts.seed}"
+        store.write_atomic(picture, curve_png(curve, title=title))
+    return result

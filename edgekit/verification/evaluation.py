@@ -1,7 +1,7 @@
-"""How good are the masks? IoU with annotations, at photo resolution: what a model card reports.
+"""IoU of masks with annotations, at photo resolution: the figures of a model card.
 
-Goes through the runtime's own preprocessing, prompts and postprocessing, so the figures are those
-that a client of the bundle gets. Torch-free: it also runs on the device.
+The preprocessing, prompts and postprocessing are the runtime's own, so a client of the bundle gets
+the same figures. Torch-free: it also runs on a device.
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from edgekit.records import BoolArray, ClientContract, MaskRule
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
-from edgekit.verification.deepest import deepest_pixel
+from edgekit.verification.centre import euclidean_centre
 from edgekit.verification.metrics import mask_iou
 
 Box = tuple[float, float, float, float]
 
 SMALLEST_SIDE = 32
-"""Instances are scored if their box has both sides of at least this many photo pixels."""
+"""An instance is scored if both sides of its box are at least this many photo pixels."""
 
 SIZES = {"small": 32**2, "medium": 96**2, "large": None}
-"""COCO's size classes by the mask's area in photo pixels, up to and excluding the bound."""
+"""COCO's size classes: upper bounds (exclusive) of the mask's area in photo pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceFigures:
     """IoU of one instance with its annotation, for each kind of prompt.
 
-    box: the annotation's box, the model's single mask. filled_box: the box itself taken as the
-    mask, what a model that draws nothing would get. point: the pixel farthest from the edge, the
-    single mask. best_of_three: the same point, the best of the three masks for ambiguous prompts.
-    chosen: that of the three whose predicted IoU is highest. box_point: both prompts together.
+    area: of the annotated mask, in photo pixels.
+    box: the single mask for the annotation's box.
+    filled_box: the box itself as the mask, the score of a model that returns its prompt.
+    point: the single mask for one point, the mask's pixel farthest from its edge.
+    best_of_three: the best of the three masks for the same point.
+    chosen: the one of those three with the highest predicted IoU.
+    box_point: the single mask for box and point together.
     """
 
     photo: str
@@ -53,7 +56,7 @@ KINDS = tuple(f.name for f in fields(InstanceFigures) if f.name not in ("photo",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """Mean IoU of each of `KINDS` over `instances` of one size class ("all" for every one)."""
+    """Mean IoU for each of `KINDS` over the `instances` of a size class ("all": of every size)."""
 
     size: str
     instances: int
@@ -61,10 +64,10 @@ class Means:
 
 
 def evaluate(predictor: Predictor, photos: Iterable[Photo]) -> Iterator[InstanceFigures]:
-    """Score every instance that is large enough; one photo is in memory at a time.
+    """Score every instance that is large enough. One photo at a time is in memory.
 
     Raises:
-        BadInput: a photo cannot be read, or its annotation does not belong to it.
+        BadInput: a photo cannot be read, or an annotation does not fit its photo.
     """
     for photo in photos:
         pixels = load_photo(photo.path)
@@ -84,16 +87,16 @@ def _large(instance: Instance) -> bool:
 def _figures(
     predictor: Predictor, photo: Photo, annotated: list[tuple[Instance, BoolArray]]
 ) -> Iterator[InstanceFigures]:
-    """All instances of the photo that is set, decoded in the predictor's own batches."""
+    """The figures of the instances of the predictor's current photo."""
     size = predictor.photo_size
     points = [
         Prompt.checked(points=[_click(mask)], labels=[1], photo_size=size) for _, mask in annotated
     ]
-    boxes = [Prompt.checked(box=_inside(i.box, size), photo_size=size) for i, _ in annotated]
+    boxes = [Prompt.checked(box=_clipped(i.box, size), photo_size=size) for i, _ in annotated]
     both = [replace(point, box=box.box) for point, box in zip(points, boxes, strict=True)]
     single = predictor.predict_many([*points, *boxes, *both])
     several = predictor.predict_many(points, multimask=True)
-    assert isinstance(predictor.client, ClientContract)  # others have refused these prompts
+    assert isinstance(predictor.client, ClientContract)  # a detector has refused the prompts
     three = _places_of_three(predictor.client.masks)
     count = len(annotated)
     for i, (instance, mask) in enumerate(annotated):
@@ -112,7 +115,7 @@ def _figures(
 
 
 def _places_of_three(rule: MaskRule) -> list[int]:
-    """Where a multimask prediction holds SAM's three: NanoSAM's has the single mask as well."""
+    """Positions of SAM's three masks in a multimask result; NanoSAM's also has the single mask."""
     if rule.multimask.keep == "best":
         return [0]
     single = set() if rule.single.keep == "best" else set(rule.single.masks)
@@ -120,20 +123,20 @@ def _places_of_three(rule: MaskRule) -> list[int]:
 
 
 def _click(mask: BoolArray) -> tuple[int, int]:
-    point = deepest_pixel(mask)
+    point = euclidean_centre(mask)
     assert point is not None  # empty masks are not scored
     return point
 
 
-def _inside(box: Box, size: tuple[int, int]) -> Box:
-    """Rounded annotations may end a hair outside the photo."""
+def _clipped(box: Box, size: tuple[int, int]) -> Box:
+    """The box clipped to the photo: a rounded annotation may end just outside."""
     x0, y0, x1, y1 = box
     height, width = size
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 
 def filled_box(box: Box, shape: tuple[int, ...]) -> BoolArray:
-    """The mask [H, W] of all pixels in a box given in photo pixels."""
+    """The mask [H, W] of all pixels in a box; coordinates are photo pixels."""
     filled = np.zeros(shape, bool)
     x0, y0, x1, y1 = (round(edge) for edge in box)
     filled[max(y0, 0) : y1, max(x0, 0) : x1] = True
@@ -141,7 +144,7 @@ def filled_box(box: Box, shape: tuple[int, ...]) -> BoolArray:
 
 
 def means(figures: Iterable[InstanceFigures]) -> tuple[Means, ...]:
-    """Over all instances, then per size class; classes without an instance are left out."""
+    """The means over all instances, then by size class. Classes without instances are left out."""
     rows = list(figures)
     table = [_mean("all", rows)]
     lowest = 0
@@ -157,7 +160,7 @@ def _mean(size: str, rows: list[InstanceFigures]) -> Means:
 
 
 def to_json(table: tuple[Means, ...]) -> dict[str, object]:
-    """What `edgekit evaluate --json` writes."""
+    """The JSON of `edgekit evaluate`."""
     return {
         "instances_at_least_px": SMALLEST_SIDE,
         "resolution": "photo",

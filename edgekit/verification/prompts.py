@@ -19,7 +19,7 @@ from edgekit.catalog import Instance, Photo, instance_mask
 from edgekit.errors import BadInput
 from edgekit.records import BoolArray, Label, PromptPart
 from edgekit.records.enums import StrEnum
-from edgekit.verification.interior import interior_pixel
+from edgekit.verification.centre import chessboard_centre
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ def trials_for_masks(masks: Sequence[BoolArray]) -> tuple[Trial, ...]:
     """
     usable = (mask for mask in masks if np.count_nonzero(mask) >= SMALLEST_AREA)
     large_first = sorted(usable, key=np.count_nonzero, reverse=True)
-    inside = [interior_pixel(mask) for mask in _largest_median_smallest(large_first)]
+    inside = [chessboard_centre(mask) for mask in _largest_median_smallest(large_first)]
     points: list[Point] = [(float(point[0]), float(point[1])) for point in inside if point]
     trials = [
         Trial(kind=PromptKind.POINT, points=(point,), labels=(Label.FOREGROUND,))
@@ -195,7 +195,7 @@ def _annotated_subject(
         truth = instance_mask(instance, height, width)
     except BadInput as error:
         raise BadInput(f"{photo.path}: {error.what}", expected=error.expected) from error
-    point = interior_pixel(truth)
+    point = chessboard_centre(truth)
     left, top, right, bottom = instance.box
     box = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
     if point is None or box[0] >= box[2] or box[1] >= box[3]:
@@ -209,7 +209,7 @@ def _negative(truth: BoolArray, box: Box) -> Point | None:
     across, down = BOX_MARGIN * (box[2] - box[0]), BOX_MARGIN * (box[3] - box[1])
     left, top = max(int(box[0] - across), 0), max(int(box[1] - down), 0)
     right, bottom = min(int(box[2] + across) + 1, width), min(int(box[3] + down) + 1, height)
-    pixel = interior_pixel(np.logical_not(truth[top:bottom, left:right]))
+    pixel = chessboard_centre(np.logical_not(truth[top:bottom, left:right]))
     return None if pixel is None else (left + pixel[0], top + pixel[1])
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edgekit.catalog import Instance, RunLengths, photos_from
+from edgekit.catalog import Instance, RunLengths, photos_from, photos_from_coco
 from edgekit.errors import BadInput
 
 Coco = Callable[[Callable[[dict[str, Any]], None]], Path]
 Change = Callable[[dict[str, Any]], None]
 
 
-def as_it_is(document: dict[str, Any]) -> None:
+def unchanged(document: dict[str, Any]) -> None:
     pass
 
 
@@ -27,8 +27,8 @@ def annotated(**changes: Any) -> Change:
     return lambda document: document["annotations"][0].update(changes)
 
 
-def test_photos_beside_and_in_images(coco: Coco) -> None:
-    path = coco(as_it_is)
+def test_photos_are_read_beside_the_file_and_in_images(coco: Coco) -> None:
+    path = coco(unchanged)
     beside, inside = photos_from(path).photos
     assert beside.path == path.parent / "beside.png"
     assert inside.path == path.parent / "images" / "inside.png"
@@ -37,19 +37,41 @@ def test_photos_beside_and_in_images(coco: Coco) -> None:
     assert (inside.licence, inside.attribution) == (None, None)
 
 
-def test_instances_go_to_their_photo(coco: Coco) -> None:
-    beside, inside = photos_from(coco(as_it_is)).photos
+def test_instances_belong_to_their_photo(coco: Coco) -> None:
+    beside, inside = photos_from(coco(unchanged)).photos
     square = ((2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0),)
     assert beside.instances == (Instance(box=(2, 1, 6, 5), segmentation=square, area=16),)
     assert inside.instances == ()
+
+
+@pytest.mark.parametrize(("flag", "thing"), [({}, True), ({"isthing": 0}, False)])
+def test_background_regions_are_marked(coco: Coco, flag: dict[str, int], thing: bool) -> None:
+    instance = photos_from(coco(annotated(**flag))).photos[0].instances[0]
+    assert instance.thing == thing
+
+
+def test_another_folder_of_photos_is_searched_first(coco: Coco, tmp_path: Path) -> None:
+    path = coco(unchanged)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (path.parent / "beside.png").rename(elsewhere / "beside.png")
+    beside, inside = photos_from_coco(path, photo_dir=elsewhere).photos
+    assert beside.path == elsewhere / "beside.png"
+    assert inside.path == path.parent / "images" / "inside.png"
+
+
+def test_the_licence_of_the_annotations(coco: Coco) -> None:
+    assert photos_from(coco(unchanged)).annotations_licence is None
+    path = coco(lambda document: document["info"].update(annotations_licence="CC BY 4.0"))
+    assert photos_from(path).annotations_licence == "CC BY 4.0"
 
 
 @pytest.mark.parametrize("counts", [[20, 4, 56], "d04h1"])
 def test_run_lengths(coco: Coco, counts: object) -> None:
     path = coco(annotated(segmentation={"size": [8, 10], "counts": counts}))
     expected = tuple(counts) if isinstance(counts, list) else counts
-    found = photos_from(path).photos[0].instances[0].segmentation
-    assert found == RunLengths(size=(8, 10), counts=expected)
+    segmentation = photos_from(path).photos[0].instances[0].segmentation
+    assert segmentation == RunLengths(size=(8, 10), counts=expected)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +86,7 @@ def test_run_lengths(coco: Coco, counts: object) -> None:
         annotated(image_id=99),
     ],
 )
-def test_what_covers_nothing_is_left_out(coco: Coco, change: Change) -> None:
+def test_annotations_without_pixels_are_left_out(coco: Coco, change: Change) -> None:
     assert [photo.instances for photo in photos_from(coco(change)).photos] == [(), ()]
 
 
@@ -81,14 +103,14 @@ def test_what_covers_nothing_is_left_out(coco: Coco, change: Change) -> None:
         ("\\\\server\\share\\photo.png", "is not a relative file name"),
         ("a\0b.png", "is not a relative file name"),
         ("a\x1b[2J.png", "is not a relative file name"),
-        ("gone.png", "is neither in"),
-        ("", "is neither in"),
-        (".", "is neither in"),
-        ("n" * 300, "is neither in"),
-        ("inside.png", "is there twice"),
+        ("gone.png", "is missing"),
+        ("", "is missing"),
+        (".", "is missing"),
+        ("n" * 300, "is missing"),
+        ("inside.png", "is listed twice"),
     ],
 )
-def test_photo_that_cannot_be_taken(coco: Coco, name: str, reason: str) -> None:
+def test_unusable_photo_names_are_refused(coco: Coco, name: str, reason: str) -> None:
     with pytest.raises(BadInput) as caught:
         photos_from(coco(image_named(name)))
     assert reason in caught.value.what
@@ -126,18 +148,18 @@ def test_wrong_types_are_located(coco: Coco, change: Change, located: str) -> No
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"\x89PNG", b"[" * 100_000])
-def test_json_that_is_none(tmp_path: Path, text: bytes) -> None:
+def test_a_file_that_is_not_json_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "instances.json").write_bytes(text)
     with pytest.raises(BadInput, match=r"instances\.json: "):
         photos_from(tmp_path / "instances.json")
 
 
-def test_json_without_photos(coco: Coco) -> None:
-    with pytest.raises(BadInput, match="no photos in"):
+def test_a_file_without_photos_is_refused(coco: Coco) -> None:
+    with pytest.raises(BadInput, match="lists no photos"):
         photos_from(coco(lambda document: document.update(images=[])))
 
 
-def test_json_larger_than_any(tmp_path: Path) -> None:
+def test_a_file_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "instances.json").open("wb") as file:
         file.truncate(2**40)  # sparse: takes no disk
     with pytest.raises(BadInput, match="larger than"):

@@ -1,3 +1,5 @@
+"""Masks from run lengths and polygons, and refusals of damaged ones."""
+
 from __future__ import annotations
 
 import builtins
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.catalog import Instance, RunLengths, instance_mask
-from edgekit.catalog.masks import unpacked
+from edgekit.catalog.masks import unpack
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.records import BoolArray
 
@@ -30,19 +32,19 @@ def test_runs_go_down_the_columns() -> None:
     assert np.array_equal(mask_of(runs((20, 6, 54))), expected)
 
 
-def test_packed_runs_worked_out_by_hand() -> None:
-    assert unpacked("d04h1") == [20, 4, 56]
+def test_packed_runs_computed_by_hand() -> None:
+    assert unpack("d04h1") == [20, 4, 56]
     assert np.array_equal(mask_of(runs("d04h1")), mask_of(runs((20, 4, 56))))
 
 
-def test_mask_may_start_or_end_with_ones() -> None:
+def test_runs_may_start_or_end_with_ones() -> None:
     assert mask_of(runs((0, 80))).all()
     assert not mask_of(runs((80,))).any()
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_packed_runs_as_pycocotools_packs_them(seed: int) -> None:
-    """Against the implementation that defines the format, thin noise to large regions."""
+    """Compared with the implementation that defines the format, from noise to large regions."""
     pycocotools = pytest.importorskip("pycocotools.mask")
     random = np.random.default_rng(seed)
     blocks = random.random((1 + 3 * seed, 2 + 5 * seed)) < 0.5
@@ -68,25 +70,25 @@ def test_packed_runs_as_pycocotools_packs_them(seed: int) -> None:
         "\x00",
         "o" * 50,
         "oooooo",
-        "d04h1o",  # one that is not ended
-        "d04hQPPPPPPPP0",  # a number drawn out with zeros, which could go on for ever
+        "d04h1o",  # the last number does not end
+        "d04hQPPPPPPPP0",  # padded with zeros beyond any run length
     ],
 )
-def test_damaged_runs(counts: tuple[int, ...] | str) -> None:
+def test_damaged_runs_are_refused(counts: tuple[int, ...] | str) -> None:
     with pytest.raises(BadInput, match="annotation cannot be used"):
         mask_of(runs(counts))
 
 
-def test_runs_of_another_photo() -> None:
-    with pytest.raises(BadInput, match="it is 8x10, the photo 10x8"):
+def test_runs_for_another_photo_size_are_refused() -> None:
+    with pytest.raises(BadInput, match="its mask is 8x10 and the photo 10x8"):
         mask_of(runs((80,), size=(10, 8)))
 
 
-def test_negative_difference_is_unpacked() -> None:
+def test_negative_differences_are_unpacked() -> None:
     pycocotools = pytest.importorskip("pycocotools.mask")
     plain = {"size": [10, 10], "counts": [30, 40, 5, 2, 3, 20]}
     packed = pycocotools.frPyObjects(plain, 10, 10)["counts"].decode()
-    assert unpacked(packed) == plain["counts"]
+    assert unpack(packed) == plain["counts"]
 
 
 def test_polygon() -> None:
@@ -97,25 +99,25 @@ def test_polygon() -> None:
     assert np.array_equal(mask_of((square,)), expected)
 
 
-def test_parts_of_an_instance_are_joined() -> None:
+def test_parts_of_an_instance_are_merged() -> None:
     pytest.importorskip("pycocotools")
     left = (0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0)
     right = (5.0, 5.0, 7.0, 5.0, 7.0, 7.0, 5.0, 7.0)
     assert mask_of((left, right)).sum() == 8
 
 
-def test_polygon_may_end_a_little_outside() -> None:
+def test_a_polygon_may_end_just_outside_the_photo() -> None:
     pytest.importorskip("pycocotools")
     assert mask_of(((-1.0, -1.0, 11.0, -1.0, 11.0, 9.0, -1.0, 9.0),)).all()
 
 
 @pytest.mark.parametrize("wild", [float("nan"), float("inf"), 1e12, -1e12])
-def test_polygon_that_would_crash_pycocotools(wild: float) -> None:
-    with pytest.raises(BadInput, match="reaches far out"):
+def test_a_polygon_that_would_crash_pycocotools_is_refused(wild: float) -> None:
+    with pytest.raises(BadInput, match="far outside"):
         mask_of(((0.0, 0.0, wild, 0.0, 5.0, 5.0),))
 
 
-def test_polygons_without_pycocotools(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polygons_without_pycocotools_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def absent(name: str, *args: Any, **kwargs: Any) -> Any:

@@ -403,11 +403,11 @@ def test_every_row_of_bench_says_what_ran(run, fake_bench):
 def test_the_plot_of_bench_says_what_ran(run, fake_bench, tmp_path, monkeypatch):
     names = []
 
-    def draw(dots, *, title):
+    def save(path, dots, *, title):
         names.extend(dot.name for dot in dots)
-        return Image.new("RGB", (8, 8))
 
-    monkeypatch.setattr("edgekit.benchmark.picture.latency_picture", draw)
+    monkeypatch.setattr("edgekit.benchmark.picture.require_matplotlib", lambda: None)
+    monkeypatch.setattr("edgekit.benchmark.picture.save_latency_picture", save)
     assert run("bench", "b", "--plot", tmp_path / "plot.png").exit_code == 0
     assert names == ["nanosam-x86-fp32 (native)", f"nanosam-jetson-fp16 ({EMULATED})"]
 

@@ -1,4 +1,4 @@
-"""Bicubic resizing as two products."""
+"""Bicubic resizing as two matrix products."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_equals_interpolate(source: int, target: int) -> None:
     assert torch.allclose(BicubicResize(source, target)(x), expected, atol=1e-5)
 
 
-def test_has_no_tensor_that_a_checkpoint_would_have_to_hold() -> None:
+def test_the_matrix_is_not_in_the_state_dict() -> None:
     assert not BicubicResize(4, 8).state_dict()

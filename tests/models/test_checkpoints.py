@@ -1,4 +1,4 @@
-"""Checkpoints as upstream publishes them, and as they go wrong."""
+"""Checkpoints load as upstream publishes them; damaged and foreign files are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def source(*paths: Path) -> WeightsSource:
 
 @pytest.fixture(scope="module")
 def states() -> Mapping[str, dict]:
-    """Upstream-named state dicts of both models, from seed 3."""
+    """State dicts of both models under upstream's names, from seed 3."""
     from edgekit.models.checkpoints.fit import load
 
     result = {}
@@ -92,7 +92,7 @@ def test_nanosam_takes_its_decoder_from_mobilesams_file(states: Mapping, tmp_pat
 def test_nanosams_published_onnx_encoder_is_read_by_topology(
     states: Mapping, tmp_path: Path, folded: bool
 ) -> None:
-    """A file as upstream's exporter writes it: batch norm folded (or not), names lost."""
+    """The file is as upstream's exporter writes it: without names, batch norm folded or not."""
     from edgekit.models.checkpoints.fit import load
 
     split = load(NANOSAM, WeightsSource(kind="seeded", licence="none", seed=3))
@@ -132,7 +132,7 @@ def export_as_upstream(module: torch.nn.Module, path: Path, *, folded: bool) -> 
     onnx.save(model, path)
 
 
-def test_another_graph_is_not_taken_for_nanosams(tmp_path: Path) -> None:
+def test_another_onnx_graph_is_refused(tmp_path: Path) -> None:
     from onnx import TensorProto, helper, save_model
 
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
@@ -143,7 +143,7 @@ def test_another_graph_is_not_taken_for_nanosams(tmp_path: Path) -> None:
         loaded(NANOSAM, tmp_path / "other.onnx")
 
 
-def test_a_misfit_lists_missing_unexpected_and_mis_shaped_keys(
+def test_a_mismatch_lists_missing_unexpected_and_mis_shaped_keys(
     states: Mapping, tmp_path: Path
 ) -> None:
     state = dict(states["mobilesam"])
@@ -159,14 +159,14 @@ def test_a_misfit_lists_missing_unexpected_and_mis_shaped_keys(
     assert "look like" not in text
 
 
-def test_a_misfit_names_the_family_of_the_file(states: Mapping, tmp_path: Path) -> None:
+def test_a_mismatch_names_the_family_of_the_file(states: Mapping, tmp_path: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="look like MobileSAM"):
         loaded(NANOSAM, save(states["mobilesam"], tmp_path / "mobile_sam.pt"))
     with pytest.raises(CheckpointMismatch, match="look like NanoSAM"):
         loaded(MOBILESAM, save(states["nanosam"], tmp_path / "nano.pt"))
 
 
-def test_weights_that_are_not_finite_are_refused(states: Mapping, tmp_path: Path) -> None:
+def test_non_finite_weights_are_refused(states: Mapping, tmp_path: Path) -> None:
     state = dict(states["mobilesam"])
     state["mask_decoder.iou_token.weight"] = torch.full((1, 256), float("nan"))
     with pytest.raises(CheckpointMismatch, match=r"iou_token\.weight holds NaN"):
@@ -202,7 +202,7 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
         loaded(MOBILESAM, save({"epoch": 3}, tmp_path / "empty.pt"))
 
 
-def test_families_are_told_by_keys() -> None:
+def test_keys_identify_the_family() -> None:
     assert (
         family_of(["image_encoder.features.0.0.c.weight", "image_encoder.fuse_stage2.weight"])
         == "EdgeSAM"
@@ -211,13 +211,13 @@ def test_families_are_told_by_keys() -> None:
     assert family_of(["nothing.we.know"]) is None
 
 
-def test_seeded_source_needs_no_file() -> None:
-    found = locate(NANOSAM, ("seeded:5",))
-    assert (found.kind, found.seed, found.files) == ("seeded", 5, ())
-    assert "mean nothing" in (found.warning or "")
+def test_seeded_weights_need_no_file() -> None:
+    located = locate(NANOSAM, ("seeded:5",))
+    assert (located.kind, located.seed, located.files) == ("seeded", 5, ())
+    assert "mean nothing" in (located.warning or "")
 
 
-def test_keywords_and_paths_are_told_apart(tmp_path: Path) -> None:
+def test_keywords_and_paths_do_not_mix(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no checkpoint file"):
         locate(NANOSAM, (str(tmp_path / "absent.pt"),))
     with pytest.raises(BadInput, match="cannot be combined"):
@@ -226,7 +226,7 @@ def test_keywords_and_paths_are_told_apart(tmp_path: Path) -> None:
         locate(NANOSAM, ("seeded:x",))
 
 
-def test_a_checkpoint_without_published_digest_is_asked_for_not_fetched(
+def test_a_checkpoint_without_a_published_digest_is_never_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
@@ -244,12 +244,12 @@ def test_default_without_network_takes_the_bundled_file_with_a_warning(
     shipped = tmp_path / "nanosam.safetensors"
     shipped.write_bytes(b"stand-in")
     monkeypatch.setitem(locate.__globals__, "bundled_path", lambda _: shipped)
-    found = locate(NANOSAM)
-    assert found.kind == "bundled"
-    assert "NOT the official model" in (found.warning or "")
+    located = locate(NANOSAM)
+    assert located.kind == "bundled"
+    assert "NOT the official model" in (located.warning or "")
 
 
-def test_default_without_anything_names_the_way_out(
+def test_default_without_any_weights_names_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))

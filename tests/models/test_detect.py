@@ -1,4 +1,4 @@
-"""`detect` names every model that a file could be of, and no other."""
+"""`detect` names every model that a file fits, and no other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def halves(name: str) -> tuple[dict, dict]:
-    """Encoder and decoder of PyTorch's own initialisation, under upstream's names."""
+    """A model's encoder and decoder as PyTorch initialises them, under upstream's names."""
     from edgekit.models.checkpoints.fit import build
 
     row = registry.model(name)
@@ -26,55 +26,55 @@ def halves(name: str) -> tuple[dict, dict]:
     )
 
 
-def found_in(folder: Path, content: object) -> Detection:
+def detected(folder: Path, content: object) -> Detection:
     torch.save(content, folder / "some.pt")
     return detect(folder / "some.pt")
 
 
 def test_models_with_the_same_tensors_are_all_named(tmp_path: Path) -> None:
     encoder, decoder = halves("mobilesam")
-    found = found_in(tmp_path, {"model": encoder | decoder})
-    assert found.models == ("mobilesam", "mobilesamv2_vit_t", "tinysam")
-    assert (found.encoders, found.decoders) == ((), ())
-    assert found.family == "MobileSAM or TinySAM"
-    assert found.tensors == len(encoder) + len(decoder)
+    detection = detected(tmp_path, {"model": encoder | decoder})
+    assert detection.models == ("mobilesam", "mobilesamv2_vit_t", "tinysam")
+    assert (detection.encoders, detection.decoders) == ((), ())
+    assert detection.family == "MobileSAM or TinySAM"
+    assert detection.tensors == len(encoder) + len(decoder)
 
 
-def test_a_width_tells_the_variant(tmp_path: Path) -> None:
+def test_widths_identify_the_variant(tmp_path: Path) -> None:
     encoder, decoder = halves("slimsam_77")
-    assert found_in(tmp_path, encoder | decoder).models == ("slimsam_77",)
+    assert detected(tmp_path, encoder | decoder).models == ("slimsam_77",)
 
 
-def test_widths_of_nobody_are_left_to_the_models_that_adapt(tmp_path: Path) -> None:
+def test_other_widths_fit_the_models_that_read_theirs_from_the_file(tmp_path: Path) -> None:
     encoder, decoder = halves("slimsam_global_77")
-    found = found_in(tmp_path, encoder | decoder)
-    assert found.models == ("slimsam_global_50", "slimsam_global_77", "supersam")
+    detection = detected(tmp_path, encoder | decoder)
+    assert detection.models == ("slimsam_global_50", "slimsam_global_77", "supersam")
 
 
 def test_an_encoder_alone(tmp_path: Path) -> None:
-    found = found_in(tmp_path, halves("nanosam")[0])
-    assert (found.models, found.encoders, found.decoders) == ((), ("nanosam",), ())
+    detection = detected(tmp_path, halves("nanosam")[0])
+    assert (detection.models, detection.encoders, detection.decoders) == ((), ("nanosam",), ())
 
 
-def test_a_decoder_alone_is_that_of_many(tmp_path: Path) -> None:
+def test_a_decoder_alone_fits_many_models(tmp_path: Path) -> None:
     decoder = halves("mobilesam")[1]
-    found = found_in(tmp_path, decoder)
-    assert found.models == found.encoders == ()
-    assert {"nanosam", "mobilesam", "mobilesamv2_vit_t"} <= set(found.decoders)
-    assert not [name for name in found.decoders if name.startswith(("sam2", "hqsam"))]
+    detection = detected(tmp_path, decoder)
+    assert detection.models == detection.encoders == ()
+    assert {"nanosam", "mobilesam", "mobilesamv2_vit_t"} <= set(detection.decoders)
+    assert not [name for name in detection.decoders if name.startswith(("sam2", "hqsam"))]
 
 
-def test_more_tensors_are_another_model(tmp_path: Path) -> None:
+def test_a_model_with_surplus_tensors_does_not_fit(tmp_path: Path) -> None:
     encoder, decoder = halves("mobilesam")
     more = encoder | decoder | {"mask_decoder.surplus": torch.zeros(1)}
-    found = found_in(tmp_path, more)
-    assert found.models == found.decoders == ()
-    assert "mobilesam" in found.encoders
+    detection = detected(tmp_path, more)
+    assert detection.models == detection.decoders == ()
+    assert "mobilesam" in detection.encoders
 
 
-def test_a_file_of_something_else(tmp_path: Path) -> None:
-    found = found_in(tmp_path, {"fc.weight": torch.zeros(2, 2)})
-    assert found == Detection(
+def test_a_file_that_fits_no_model(tmp_path: Path) -> None:
+    detection = detected(tmp_path, {"fc.weight": torch.zeros(2, 2)})
+    assert detection == Detection(
         tensors=1, parameters=4, family=None, models=(), encoders=(), decoders=()
     )
     (tmp_path / "broken.pt").write_bytes(b"nothing")

@@ -1,4 +1,4 @@
-"""EfficientSAM: what its prompts mean, positions in the tokens, a baked table."""
+"""EfficientSAM: its prompts, the positions in its tokens, its baked position table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
 from torch import nn  # noqa: E402
 
-from edgekit.models.encoders.plain_vit import PlainVitEncoder, VitSize  # noqa: E402
+from edgekit.models.encoders.plain_vit import PlainVitEncoder, PlainVitSize  # noqa: E402
 from edgekit.models.sam.efficient_sam_decoder import (  # noqa: E402
     EfficientSamDecoder,
     EfficientSamPromptEncoder,
-    PlacedBlock,
+    PositionalBlock,
 )
 from edgekit.models.sam.transformer import TokenMlp  # noqa: E402
 from edgekit.records import Label  # noqa: E402
@@ -27,26 +27,26 @@ def decoder() -> nn.Module:
     return EfficientSamDecoder(frame=FRAME, grid=FRAME // 16).eval()
 
 
-def test_a_background_point_is_a_bare_position_and_padding_keeps_its_own() -> None:
+def test_a_background_point_is_a_bare_position_and_padding_has_a_position_too() -> None:
     encoder = EfficientSamPromptEncoder(dim=8)
     coords = torch.tensor([[[3.0, 5.0]] * 4])
     labels = torch.tensor([[Label.BACKGROUND, Label.PADDING, Label.FOREGROUND, Label.EMPTY]])
     with torch.no_grad():
         tokens = encoder.points(coords, labels.float())[0]
-        place = encoder.placed(coords)[0, 0]
+        place = encoder.encode_coords(coords)[0, 0]
     assert torch.equal(tokens[0], place)
     assert torch.allclose(tokens[1], place + encoder.invalid_points.weight[0])
     assert torch.allclose(tokens[2], place + encoder.point_embeddings.weight[0])
     assert torch.equal(tokens[3], place)
 
 
-def test_every_round_keeps_a_residual_and_later_ones_the_positions() -> None:
+def test_every_block_keeps_a_residual_and_later_ones_the_positions() -> None:
     tokens, places = torch.randn(1, 3, 16), torch.randn(1, 3, 16)
     for first, kept in ((True, tokens), (False, tokens + places)):
-        block = PlacedBlock(16, heads=2, mlp=TokenMlp(16, 16), first=first)
+        block = PositionalBlock(16, heads=2, mlp=TokenMlp(16, 16), first=first)
         nn.init.zeros_(block.self_attn.out_proj.weight)
         nn.init.zeros_(block.self_attn.out_proj.bias)
-        mixed = block.among_tokens(tokens, places, torch.zeros(1, 1, 1, 3))
+        mixed = block.self_attend(tokens, places, torch.zeros(1, 1, 1, 3))
         assert torch.equal(mixed, kept)
 
 
@@ -66,7 +66,7 @@ def test_empty_slots_have_no_influence_and_a_batch_equals_single_calls(decoder: 
 
 
 def test_baked_positions_change_nothing_and_leave_no_interpolation() -> None:
-    encoder = PlainVitEncoder(VitSize(width=12, heads=3), frame=FRAME).eval()
+    encoder = PlainVitEncoder(PlainVitSize(width=12, heads=3), frame=FRAME).eval()
     nn.init.normal_(encoder.pos_embed)
     baked = copy.deepcopy(encoder)
     baked.bake()

@@ -1,4 +1,4 @@
-"""The encoder's work that `edgekit models` shows, against the definitions."""
+"""The encoder's work that `edgekit models` shows equals that of the definition."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edgekit.records import ModelRow
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", registry.models(), ids=lambda row: row.name)
-def test_a_row_tells_the_work_of_its_encoder(row: ModelRow) -> None:
+def test_gmacs_of_the_row_equal_the_encoders(row: ModelRow) -> None:
     assert gmacs(row) == pytest.approx(row.encoder_gmacs, abs=0.06)
 
 
 def gmacs(row: ModelRow) -> float:
-    """Multiply-accumulates of one photo in 1e9; takes no memory, computes nothing."""
+    """1e9 multiply-accumulates for one photo, counted on the meta device without computing."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

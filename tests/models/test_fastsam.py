@@ -1,4 +1,4 @@
-"""FastSAM's published form: a pickled module in float16, whose bins are read off the file."""
+"""FastSAM's published files: pickled modules in float16, from which the bins are read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """A file as ultralytics writes them, and the tensors in it."""
-    from edgekit.models.encoders.yolov8_seg import SMALL, YoloV8Seg
+    """A file as ultralytics writes it, and its tensors."""
+    from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
 
-    network = YoloV8Seg(replace(SMALL, bins=26)).eval().half()
+    network = YoloV8Seg(replace(SIZES["s"], bins=26)).eval().half()
     path = tmp_path_factory.mktemp("weights") / "FastSAM-s.pt"
     torch.save({"epoch": -1, "model": network, "ema": None, "train_args": {"imgsz": 1024}}, path)
     return path, network.state_dict()
@@ -47,7 +47,7 @@ def test_the_file_of_the_other_size_is_refused(published: tuple[Path, dict]) -> 
         load(row, locate(row, (str(published[0]),)))
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     from edgekit.models.checkpoints.fit import load
 
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.pt")
@@ -60,7 +60,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_the_file_is_recognised(published: tuple[Path, dict]) -> None:
     from edgekit.models.checkpoints.detect import detect
 
-    found = detect(published[0])
-    assert found.models == ("fastsam_s",)
-    assert (found.encoders, found.decoders) == ((), ())
-    assert found.family == "FastSAM (YOLOv8-seg)"
+    detection = detect(published[0])
+    assert detection.models == ("fastsam_s",)
+    assert (detection.encoders, detection.decoders) == ((), ())
+    assert detection.family == "FastSAM (YOLOv8-seg)"

@@ -1,7 +1,8 @@
-"""Ranks and operators of both graphs of a model, on the meta device: ViT-H takes no memory.
+"""Both graphs of a model have only ranks and operators that every compiler takes.
 
-A model of each kind of decoder (the encoders of all families are in tests/graph), or all models
-with EDGEKIT_ALL_MODELS=1.
+The models are on the meta device, where even ViT-H takes no memory. By default one model per kind
+of decoder is tested (tests/graph tests the encoders of all families); with EDGEKIT_ALL_MODELS=1,
+all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SAM-HQ: the fine mask in both forms of the decoder, and what the encoder settles per photo."""
+"""SAM-HQ: the fine mask in both forms of the decoder, and the encoder's features for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decoder() -> nn.Module:
 
 
 def arguments(prompts: int = 3) -> tuple[Tensor, ...]:
-    """Photo features, then a box, points and a mask; the slots beyond are empty."""
+    """A photo's features and up to three prompts (a box, points, a mask) with empty slots."""
     torch.manual_seed(1)
     labels = torch.tensor([[2.0, 3, -2, -2], [1, 0, 1, -1], [1, -1, -2, -2]])[:prompts]
     return (
@@ -37,7 +37,7 @@ def arguments(prompts: int = 3) -> tuple[Tensor, ...]:
     )
 
 
-def test_what_is_exported_computes_the_same(decoder: nn.Module) -> None:
+def test_the_exported_form_equals_the_plain_decoder(decoder: nn.Module) -> None:
     exported = exported_form(bake_tables(decoder))
     assert isinstance(exported, HqTokenSide)
     with torch.no_grad():
@@ -46,7 +46,7 @@ def test_what_is_exported_computes_the_same(decoder: nn.Module) -> None:
         assert torch.allclose(ours, theirs, atol=1e-4 * float(theirs.abs().max()))
 
 
-def test_the_fine_mask_is_in_all_others_and_scored_as_the_best(decoder: nn.Module) -> None:
+def test_the_fine_mask_is_added_to_all_masks_and_has_the_best_score(decoder: nn.Module) -> None:
     with torch.no_grad():
         masks, scores = decoder(*arguments())
     assert masks.shape == (3, 5, SIDE, SIDE)
@@ -55,7 +55,7 @@ def test_the_fine_mask_is_in_all_others_and_scored_as_the_best(decoder: nn.Modul
     changed[1] = changed[1] + torch.randn(1, 32, 1, 1)
     with torch.no_grad():
         difference = decoder(*changed)[0] - masks
-    # hq_features touch the fine mask alone, and all masks have it added.
+    # hq_features change the fine mask only, and every mask has the fine mask added.
     assert torch.allclose(difference, difference[:, 4:].expand_as(difference), atol=1e-3)
     assert difference.abs().max() > 1e-2
 
@@ -70,13 +70,13 @@ def test_empty_slots_have_no_influence(decoder: nn.Module) -> None:
 
 
 class Stub(nn.Module):
-    """An encoder whose two maps are known."""
+    """An encoder with constant maps."""
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
         return image.new_ones(1, 256, 2, 2), image.new_ones(1, 5, 2, 2)
 
 
-def test_the_encoder_settles_what_depends_on_the_photo_alone() -> None:
+def test_the_encoder_computes_what_depends_on_the_photo_alone() -> None:
     encoder = HqEncoder(Stub(), early_width=5).eval()
     assert {name.split(".")[1] for name in encoder.state_dict()} == {
         "compress_vit_feat",

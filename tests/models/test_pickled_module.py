@@ -1,4 +1,4 @@
-"""Whole modules are read without importing or running anything they name."""
+"""Pickled modules are read without importing or running anything that they name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Payload:
 
 
 class Block(torch.nn.Module):
-    """Of a package that the reader does not have."""
+    """A module of a package that the reader does not have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,22 +37,22 @@ def model() -> torch.nn.Module:
     return torch.nn.Sequential(Block(), torch.nn.BatchNorm2d(2)).half()
 
 
-def forget_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on nobody can import what the file was made from."""
+def remove_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the class, so that the file's module cannot be imported."""
     monkeypatch.delattr(sys.modules[Block.__module__], "Block")
 
 
 @pytest.mark.parametrize("nest", [None, "model"])
-def test_only_tensors_come_out(
+def test_only_tensors_are_read(
     model: torch.nn.Module, nest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     expected = model.state_dict()
     torch.save({nest: model, "epoch": 3} if nest else model, "pruned.pth")
-    forget_block(monkeypatch)
-    found = read_tensors(Path("pruned.pth"))
-    assert found.keys() == expected.keys()
-    for name, tensor in found.items():
+    remove_block(monkeypatch)
+    tensors = read_tensors(Path("pruned.pth"))
+    assert tensors.keys() == expected.keys()
+    for name, tensor in tensors.items():
         assert torch.equal(tensor, expected[name])
         assert tensor.dtype == expected[name].dtype
     assert not Path("edgekit-was-owned").exists()
@@ -61,7 +61,7 @@ def test_only_tensors_come_out(
 def test_other_formats_are_refused(
     model: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before torch 1.6: torch.load reads these by other ways than the unpickler it is given."""
+    """torch.load reads files from before torch 1.6 without the restricted unpickler."""
     monkeypatch.chdir(tmp_path)
     torch.save(model, "old.pth", _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointMismatch, match="damaged or is not a checkpoint"):
@@ -81,6 +81,6 @@ def test_a_torchscript_archive_is_refused(model: torch.nn.Module, tmp_path: Path
 def test_parts_of_a_file_are_joined(tmp_path: Path) -> None:
     weight = torch.ones(2)
     torch.save({"PromtEncoder": {"w": weight}, "MaskDecoder": {"w": 2 * weight}}, tmp_path / "d.pt")
-    found = read_tensors(tmp_path / "d.pt")
-    assert sorted(found) == ["MaskDecoder.w", "PromtEncoder.w"]
-    assert torch.equal(found["MaskDecoder.w"], 2 * weight)
+    tensors = read_tensors(tmp_path / "d.pt")
+    assert sorted(tensors) == ["MaskDecoder.w", "PromtEncoder.w"]
+    assert torch.equal(tensors["MaskDecoder.w"], 2 * weight)

@@ -1,4 +1,4 @@
-"""Checkpoints that are not one flat state dict, in the form in which they are published."""
+"""Published checkpoints that are not one flat state dict."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def source(*paths: Path) -> WeightsSource:
 
 
 def states(name: str, weights: WeightsSource = SEEDED) -> tuple[dict, dict]:
-    """Encoder and decoder under upstream's names, from copies that may be changed."""
+    """Copies of the encoder's and the decoder's state, under upstream's names."""
     from edgekit.models.checkpoints.fit import load
 
     row = registry.model(name)
@@ -35,16 +35,16 @@ def states(name: str, weights: WeightsSource = SEEDED) -> tuple[dict, dict]:
     return encoder, {k: v.clone() for k, v in split.decoder.state_dict().items()}
 
 
-def assert_same(found: dict, expected: dict) -> None:
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+def assert_same(loaded: dict, expected: dict) -> None:
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_mobilesam_v2_takes_the_decoder_of_its_own_file(
     order: tuple[int, int], tmp_path: Path
 ) -> None:
-    """MobileSAM's file, which supplies the encoder, has a decoder as well."""
+    """MobileSAM's file, from which the encoder comes, has a decoder too."""
     encoder, decoder = states("mobilesam")
     own = {name: tensor + 1 for name, tensor in decoder.items()}
     parts = {
@@ -59,18 +59,18 @@ def test_mobilesam_v2_takes_the_decoder_of_its_own_file(
     files = tmp_path / "mobile_sam.pt", tmp_path / "Prompt_guided_Mask_Decoder.pt"
     torch.save({**encoder, **decoder}, files[0])
     torch.save(parts, files[1])
-    found = states("mobilesamv2_vit_t", source(*(files[i] for i in order)))
-    assert_same(found[0], encoder)
-    assert_same(found[1], own)
+    loaded = states("mobilesamv2_vit_t", source(*(files[i] for i in order)))
+    assert_same(loaded[0], encoder)
+    assert_same(loaded[1], own)
 
 
-def test_an_encoder_file_need_not_say_so_before_every_name(tmp_path: Path) -> None:
+def test_an_encoder_file_may_lack_the_prefix(tmp_path: Path) -> None:
     encoder, decoder = states("mobilesam")
     bare = {name.removeprefix("image_encoder."): tensor for name, tensor in encoder.items()}
     torch.save({"model": bare}, tmp_path / "tiny_vit.pt")
     torch.save(decoder, tmp_path / "decoder.pt")
-    found = states("mobilesamv2_vit_t", source(tmp_path / "tiny_vit.pt", tmp_path / "decoder.pt"))
-    assert_same(found[0], encoder)
+    loaded = states("mobilesamv2_vit_t", source(tmp_path / "tiny_vit.pt", tmp_path / "decoder.pt"))
+    assert_same(loaded[0], encoder)
 
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=f"no tensor specs in {SPECS}")
@@ -84,19 +84,19 @@ def test_slimsam_loads_under_the_names_of_transformers(tmp_path: Path) -> None:
     names = upstream_names(name for name, _, _ in listed)
     renamed = {theirs: (encoder | decoder)[ours].clone() for theirs, ours in names.items()}
     save_file(renamed, tmp_path / "model.safetensors")
-    found = states("slimsam_77", source(tmp_path / "model.safetensors"))
-    assert_same(found[0] | found[1], encoder | decoder)
+    loaded = states("slimsam_77", source(tmp_path / "model.safetensors"))
+    assert_same(loaded[0] | loaded[1], encoder | decoder)
 
 
 class DataParallel(torch.nn.Module):
-    """Stands for what SlimSAM's encoder was wrapped in when it was pickled."""
+    """Stands for the wrapper in which SlimSAM's encoder was pickled."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
         self.module = module
 
 
-def test_a_pickled_module_brings_its_own_widths(
+def test_widths_are_read_from_a_pickled_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from edgekit.models.encoders.sam_vit import SamVitEncoder, VitBlockSize, VitSize
@@ -113,12 +113,12 @@ def test_a_pickled_module_brings_its_own_widths(
     pruned.prompt_encoder, pruned.mask_decoder = decoder.prompt_encoder, decoder.mask_decoder
     torch.save(pruned, tmp_path / "SlimSAM-50.pth")
     monkeypatch.delattr(sys.modules[__name__], "DataParallel")
-    found = states("slimsam_global_50", source(tmp_path / "SlimSAM-50.pth"))
+    loaded = states("slimsam_global_50", source(tmp_path / "SlimSAM-50.pth"))
     own = {f"image_encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    assert_same(found[0], own)
-    assert_same(found[1], dict(decoder.state_dict()))
+    assert_same(loaded[0], own)
+    assert_same(loaded[1], dict(decoder.state_dict()))
 
 
-def test_where_nothing_is_published_the_way_out_is_named() -> None:
-    with pytest.raises(WeightsUnavailable, match=r"(?s)Nobody has published.*--weights PATH"):
+def test_without_published_weights_the_next_step_is_named() -> None:
+    with pytest.raises(WeightsUnavailable, match=r"(?s)No weights of SuperSAM.*--weights PATH"):
         locate(registry.model("supersam"))

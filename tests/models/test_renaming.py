@@ -1,4 +1,4 @@
-"""Other publishers' names to upstream's."""
+"""Other publishers' tensor names become upstream's."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_transformers_names() -> None:
     assert upstream_names(given) == given
 
 
-def test_upstreams_own_names_stay() -> None:
+def test_upstreams_names_do_not_change() -> None:
     names = ["mask_decoder.iou_prediction_head.layers.0.bias", "image_encoder.blocks.0.norm1.bias"]
     assert list(upstream_names(names).values()) == names
 
 
-def test_mobilesam_v2_spells_its_parts_otherwise() -> None:
+def test_names_of_mobilesam_v2() -> None:
     assert upstream_names(
         ["PromtEncoder.no_mask_embed.weight", "MaskDecoder.iou_token.weight"]
     ) == {
@@ -47,7 +47,7 @@ def test_mobilesam_v2_spells_its_parts_otherwise() -> None:
 
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=f"no tensor specs in {SPECS}")
-def test_a_whole_model_of_transformers_has_sams_names_and_shapes() -> None:
+def test_a_transformers_model_has_sams_names_and_shapes() -> None:
     theirs, sams = (
         {key: tuple(shape) for key, shape, _ in json.loads(path.read_text())["state_dict"]}
         for path in (SPECS / "hf_SamModel.json", SPECS / "sam_vit_b.json")

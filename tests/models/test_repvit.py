@@ -1,4 +1,4 @@
-"""RepViT's two forms of one block, its gates, and the encoders of EdgeSAM and RepViT-SAM."""
+"""RepViT: merged branches, gates, and the encoders of EdgeSAM and RepViT-SAM."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FRAME = 128
 
 
 def seeded(module: nn.Module) -> nn.Module:
-    """Weights and statistics that are nothing like their initial ones."""
+    """Replace the initial weights and statistics by seeded ones."""
     state = {
         name: torch.from_numpy(seeded_tensor(name, tuple(tensor.shape), 0))
         for name, tensor in module.state_dict().items()
@@ -56,7 +56,7 @@ def test_merged_branches_compute_the_same(outer_norm: bool) -> None:
     ],
     ids=["edgesam", "repvit-sam"],
 )
-def test_what_is_exported_computes_the_same_without_branches(encoder: nn.Module) -> None:
+def test_the_exported_encoder_is_equal_and_has_no_branches(encoder: nn.Module) -> None:
     encoder, image = seeded(encoder), torch.randn(1, 3, FRAME, FRAME)
     exported = fold_batch_norm(bake_tables(encoder), (image,))
     with torch.no_grad():
@@ -70,7 +70,9 @@ def test_what_is_exported_computes_the_same_without_branches(encoder: nn.Module)
 
 
 @pytest.mark.parametrize(("size", "blocks"), [(EDGE_SAM_M1, 27), (SAM_M2_3, 55)])
-def test_every_other_block_is_gated_but_the_last_of_a_stage(size: RepVitSize, blocks: int) -> None:
+def test_every_other_block_is_gated_except_the_last_of_a_stage(
+    size: RepVitSize, blocks: int
+) -> None:
     with torch.device("meta"):
         features = RepVitEncoder(size).features
     assert len(features) == blocks == size.blocks_to(3)

@@ -1,4 +1,4 @@
-"""Files of the SAM 2 line as upstream publishes them: nested, with what only video needs."""
+"""Published files of the SAM 2 line: nested, with tensors that only video needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def save(state: dict, path: Path) -> Path:
     return path
 
 
-def test_a_file_loads_unmodified_without_what_is_for_video(state: dict, tmp_path: Path) -> None:
+def test_a_file_loads_without_its_video_tensors(state: dict, tmp_path: Path) -> None:
     from edgekit.models.checkpoints.fit import load
 
     split = load(SMALLEST, source(save(state, tmp_path / "efficienttam_ti_512x512.pt")))
@@ -45,7 +45,7 @@ def test_a_file_loads_unmodified_without_what_is_for_video(state: dict, tmp_path
     assert all(torch.equal(tensor, state[name]) for name, tensor in ours.items())
 
 
-def test_another_family_of_the_line_is_told_by_its_keys(state: dict, tmp_path: Path) -> None:
+def test_a_file_of_another_family_is_named_by_its_keys(state: dict, tmp_path: Path) -> None:
     from edgekit.models.checkpoints.fit import load
 
     path = save(state, tmp_path / "efficienttam_ti_512x512.pt")
@@ -54,7 +54,7 @@ def test_another_family_of_the_line_is_told_by_its_keys(state: dict, tmp_path: P
     assert "missing: image_encoder.neck.convs.0.conv.bias" in str(error.value)
 
 
-def test_a_misfit_of_the_same_family_is_not_called_another(state: dict, tmp_path: Path) -> None:
+def test_a_mismatch_in_the_same_family_names_no_family(state: dict, tmp_path: Path) -> None:
     from edgekit.models.checkpoints.fit import load
 
     broken = {name: tensor for name, tensor in state.items() if name != "no_mem_embed"}

@@ -1,4 +1,4 @@
-"""SAM 2's decoder: the exported form equals the plain one, details and the object token count."""
+"""SAM 2's decoder: its exported form, high-resolution features and object score."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ GRID = 4
 
 
 def randomised(decoder: nn.Module) -> nn.Module:
-    """In float64, every weight and bias random: what is left out or added twice shows."""
+    """Random weights and biases in float64, so that a missing or doubled term shows."""
     generator = torch.Generator().manual_seed(0)
     for parameter in decoder.parameters():
         fan_in = parameter[0].numel() if parameter.dim() > 1 else 4
         parameter.data.normal_(0, fan_in**-0.5, generator=generator)
-    decoder.sam_prompt_encoder.bake()  # it computes positions in float32 only
+    decoder.sam_prompt_encoder.bake()  # positions are computed in float32 only
     return decoder.eval().double()
 
 
@@ -36,7 +36,7 @@ def features() -> tuple[torch.Tensor, ...]:
 
 
 def prompts() -> tuple[torch.Tensor, ...]:
-    """Three unlike ones: a box, points with an empty slot, a point with a mask."""
+    """Three prompts: a box, points with an empty slot, a point with a mask."""
     generator = torch.Generator().manual_seed(2)
     labels = torch.tensor([[2.0, 3.0, -1.0], [1.0, 0.0, -2.0], [1.0, -1.0, -2.0]])
     random = (
@@ -66,7 +66,7 @@ def test_exported_form_equals_the_plain_decoder(decoder: nn.Module) -> None:
     assert ((iou > 0) & (iou < 1)).all()
 
 
-def test_without_high_resolution_features_too() -> None:
+def test_the_exported_form_equals_the_decoder_without_high_resolution_features() -> None:
     decoder = randomised(ObjectDecoder(frame=16 * GRID))
     inputs = (features()[0], *prompts())
     with torch.no_grad():
@@ -74,20 +74,20 @@ def test_without_high_resolution_features_too() -> None:
 
 
 @pytest.mark.parametrize("which", [1, 2])
-def test_each_high_resolution_map_is_added_where_it_belongs(decoder: nn.Module, which: int) -> None:
+def test_each_high_resolution_map_is_added_at_its_place(decoder: nn.Module, which: int) -> None:
     """A change in one corner of a map changes that corner of the masks, and nothing else."""
     changed = [tensor.clone() for tensor in features()]
     changed[which][:, :1, -1:, -1:] += 1
     with torch.no_grad():
         before, after = decoder(*features(), *prompts()), decoder(*changed, *prompts())
-    reach = which  # pixels of the mask under one of the map
+    reach = which  # mask pixels per pixel of the map
     difference = (after[0] - before[0]).abs()
     assert difference[..., -reach:, -reach:].min() > 0
     assert difference[..., :-reach, :].max() == 0
     assert torch.equal(after[1], before[1])
 
 
-def test_the_object_token_is_heard(decoder: nn.Module) -> None:
+def test_the_object_score_depends_on_the_object_token(decoder: nn.Module) -> None:
     with torch.no_grad():
         before = decoder(*features(), *prompts())[2]
         decoder.sam_mask_decoder.obj_score_token.weight.data += 1

@@ -1,4 +1,4 @@
-"""SAM 2's image encoder at a toy size: shapes, pooled windows, baked positions."""
+"""SAM 2's image encoder at a toy size: shapes, windows, baked positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from edgekit.models.encoders.fpn import FpnNeck
-from edgekit.models.encoders.hiera import BASE_PLUS, LARGE, SMALL, TINY, Hiera, HieraSize
+from edgekit.models.encoders.hiera import SIZES, Hiera, HieraSize
 from edgekit.models.encoders.sam2 import Sam2Encoder
 
 TOY = HieraSize(
@@ -34,7 +34,7 @@ def encoder() -> Sam2Encoder:
     return encoder.eval()
 
 
-def test_one_map_per_output_of_the_graph_contract(encoder: Sam2Encoder) -> None:
+def test_shapes_are_those_of_the_graph_contract(encoder: Sam2Encoder) -> None:
     with torch.no_grad():
         embeddings, fine, middle = encoder(torch.randn(1, 3, FRAME, FRAME))
     assert embeddings.shape == (1, 256, FRAME // 16, FRAME // 16)
@@ -65,19 +65,18 @@ def test_baked_positions_leave_no_interpolation_and_change_nothing(encoder: Sam2
     assert max(ranks) <= 4
 
 
-def test_positions_are_a_stretched_table_and_a_tiled_one(encoder: Sam2Encoder) -> None:
+def test_positions_are_a_resized_table_plus_a_tiled_one(encoder: Sam2Encoder) -> None:
     trunk = encoder.image_encoder.trunk
     frame = F.interpolate(trunk.pos_embed, size=(64, 64), mode="bicubic")
     placed = trunk.positions().permute(0, 3, 1, 2) - frame
     assert torch.allclose(placed[..., 8:16, 24:32], trunk.pos_embed_window, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("size", "blocks"), [(TINY, 12), (SMALL, 16), (BASE_PLUS, 24), (LARGE, 48)]
-)
-def test_the_first_block_of_a_stage_keeps_the_windows_of_the_stage_before(
-    size: HieraSize, blocks: int
+@pytest.mark.parametrize(("name", "blocks"), [("t", 12), ("s", 16), ("bplus", 24), ("l", 48)])
+def test_the_first_block_of_a_stage_has_the_window_of_the_stage_before(
+    name: str, blocks: int
 ) -> None:
+    size = SIZES[name]
     with torch.device("meta"):
         trunk = Hiera(size)
     assert len(trunk.blocks) == blocks

@@ -1,4 +1,4 @@
-"""The decoder's two promises: batches equal single calls, empty slots have no influence."""
+"""SAM's decoder: a batch equals single calls, and empty slots have no influence."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from edgekit.records import Label, WeightsSource
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
 pytestmark = pytest.mark.slow
 
-FULL = 1e-5  # of the logit range, as the graph contract promises
+TOLERANCE = 1e-5  # of the largest logit, as the graph contract promises
 
-# Eight prompts as unlike as they get: (coordinates in the 1024 frame, labels, has an earlier mask)
+# Eight prompts that differ widely: (coordinates in the 1024 frame, labels, has an earlier mask)
 PROMPTS = (
     ([(512, 300)], [1], False),
     ([(100, 120), (900, 700)], [1, 0], False),
@@ -62,18 +62,18 @@ def run(decoder: torch.nn.Module, embeddings: torch.Tensor, prompts: tuple, slot
 
 
 def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    assert (ours - theirs).abs().max() <= FULL * theirs.abs().max()
+    assert (ours - theirs).abs().max() <= TOLERANCE * theirs.abs().max()
 
 
 @pytest.fixture(scope="module")
 def singles(decoder: torch.nn.Module, embeddings: torch.Tensor) -> list[tuple]:
-    """Each prompt alone, without any empty slot: what everything else must equal."""
+    """The expected results: each prompt alone, without empty slots."""
     return [run(decoder, embeddings, (prompt,), len(prompt[0])) for prompt in PROMPTS]
 
 
 # 4 is the longest prompt; 5, 8 and 16 are slot counts that fixed-shape targets use.
 @pytest.mark.parametrize("slots", [4, 5, 8, 16])
-def test_a_padded_batch_of_unlike_prompts_equals_single_calls(
+def test_a_padded_batch_of_different_prompts_equals_single_calls(
     decoder: torch.nn.Module, embeddings: torch.Tensor, singles: list[tuple], slots: int
 ) -> None:
     masks, scores = run(decoder, embeddings, PROMPTS, slots)
@@ -92,10 +92,10 @@ def test_empty_slots_have_no_influence_on_a_single_prompt(
     assert_close(scores, singles[1][1])
 
 
-def test_padding_points_do_have_influence(
+def test_padding_points_have_influence(
     decoder: torch.nn.Module, embeddings: torch.Tensor, singles: list[tuple]
 ) -> None:
-    """Else the tests above could not fail: -1 is a token, -2 is none."""
+    """Label -1 is a token, -2 is not. Otherwise the tests above could not fail."""
     with_padding, _ = run(decoder, embeddings, (([(512, 300), (0, 0)], [1, -1], False),), 2)
     without = singles[0][0]
     assert (with_padding - without).abs().max() > 1e-2 * without.abs().max()

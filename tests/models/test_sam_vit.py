@@ -1,4 +1,4 @@
-"""SAM's ViT: attention against its definition, and sizes read off tensors."""
+"""SAM's ViT: attention against its definition, and sizes read from tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from edgekit.models.encoders.sam_vit_widths import size_from_shapes
 from edgekit.program.passes.bake_tables import bake_tables
 
 BLOCK = VitBlockSize(heads=2, head_dim=3, value_dim=3, hidden=5)
-# Sixteen tokens a side: padded windows of 14, a global block in the middle and at the end.
+# Sixteen tokens a side, so that windows of 14 are padded; a global block in the middle and at the
+# end.
 SMALL = uniform(width=6, depth=4, heads=2, hidden=5, global_blocks=(1, 3))
 SMALL = replace(SMALL, grid=16)
 UNEVEN = VitSize(
@@ -43,8 +44,8 @@ def randomised(module: torch.nn.Module) -> torch.nn.Module:
     return module.eval()
 
 
-def defined(attention: RelativeAttention, x: torch.Tensor) -> torch.Tensor:
-    """The paper's sum, one pair of tokens at a time."""
+def by_definition(attention: RelativeAttention, x: torch.Tensor) -> torch.Tensor:
+    """The paper's sum, computed one pair of tokens at a time."""
     size, side = attention.size, attention.side
     q, k, v = (
         t.unflatten(-1, (size.heads, size.head_dim))[0] for t in attention.qkv(x).chunk(3, dim=-1)
@@ -65,10 +66,10 @@ def defined(attention: RelativeAttention, x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_attention_is_as_defined() -> None:
+def test_attention_equals_its_definition() -> None:
     attention = randomised(RelativeAttention(6, BLOCK, side=3))
     x = torch.randn(1, 9, 6)
-    torch.testing.assert_close(attention(x), defined(attention, x))
+    torch.testing.assert_close(attention(x), by_definition(attention, x))
 
 
 @torch.no_grad()
@@ -83,12 +84,14 @@ def test_baking_changes_nothing_and_leaves_no_gather() -> None:
     assert not [t for t in targets if "index" in t or "einsum" in t]
     values = [node.meta["val"] for node in nodes]
     assert max(v.ndim for v in values if isinstance(v, torch.Tensor)) <= 4
-    assert min(len(v) for v in values if not isinstance(v, torch.Tensor)) > 1, "LiteRT's split"
+    assert min(len(v) for v in values if not isinstance(v, torch.Tensor)) > 1, (
+        "litert-torch cannot convert a split into one part"
+    )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("rows", [1, 2, 5])
-def test_queries_may_attend_a_few_rows_at_a_time(
+def test_attention_by_rows_equals_attention_at_once(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attention = randomised(RelativeAttention(6, BLOCK, side=5))
@@ -115,12 +118,12 @@ def test_separate_projections_equal_the_joint_one() -> None:
 def test_the_early_feature_is_the_first_global_blocks_output() -> None:
     encoder = randomised(SamVitEncoder(SMALL))
     image = torch.randn(1, 3, 256, 256)
-    embeddings, early = encoder.with_early(image)
+    embeddings, early = encoder.embed_with_early_map(image)
     torch.testing.assert_close(embeddings, encoder(image))
     assert embeddings.shape == (1, 256, 16, 16)
     cut = copy.deepcopy(encoder)
     cut.blocks = cut.blocks[:2]
-    torch.testing.assert_close(cut.with_early(image)[1], early)
+    torch.testing.assert_close(cut.embed_with_early_map(image)[1], early)
     x = early.permute(0, 2, 3, 1)
     for block in encoder.blocks[2:]:
         x = block(x)
@@ -132,12 +135,12 @@ def shapes(encoder: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("size", [SMALL, split(SMALL), UNEVEN], ids=["joint", "split", "uneven"])
-def test_a_size_is_read_off_its_tensors(size: VitSize) -> None:
+def test_a_size_is_read_from_its_tensors(size: VitSize) -> None:
     assert size_from_shapes(shapes(SamVitEncoder(size))) == size
 
 
 @pytest.mark.parametrize("missing", ["pos_embed", "blocks.1.attn.rel_pos_h", "blocks.0.mlp.lin1"])
-def test_tensors_without_a_size_are_refused(missing: str) -> None:
+def test_incomplete_tensors_are_refused(missing: str) -> None:
     known = shapes(SamVitEncoder(SMALL))
     cut = {name: shape for name, shape in known.items() if missing not in name}
     with pytest.raises(CheckpointMismatch, match="widths of a SAM ViT cannot be read"):

@@ -1,4 +1,4 @@
-"""The generator's numbers are a contract: oracles were recorded with them."""
+"""Seeded weights never change, because the oracles were recorded with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from edgekit.models.seeded import seeded_tensor
 
 
-def test_numbers_depend_on_seed_name_and_shape_only() -> None:
+def test_numbers_depend_only_on_seed_name_and_shape() -> None:
     first = seeded_tensor("mask_decoder.iou_token.weight", (1, 256), 0)
     assert first.dtype == np.float32
     np.testing.assert_array_equal(
@@ -32,7 +32,7 @@ def test_numbers_depend_on_seed_name_and_shape_only() -> None:
         ("a.token_mixer.0.fc1.weight", (64, 64), 0.3 / 8, 0.0),
     ],
 )
-def test_scale_follows_the_kind_of_tensor(
+def test_the_scale_depends_on_the_kind_of_tensor(
     name: str, shape: tuple[int, ...], spread: float, centre: float
 ) -> None:
     tensor = seeded_tensor(name, shape, 0)
@@ -48,7 +48,7 @@ def test_variances_are_positive() -> None:
 
 
 def test_first_numbers_of_seed_zero() -> None:
-    """Recorded once; a change here is a change of every oracle."""
+    """If these numbers change, every oracle must be recorded again."""
     value = seeded_tensor("pos_embedding", (1, 256, 64, 64), 0).reshape(-1)[:3]
     pinned = np.array([-0.043649155646562576, -0.07634300738573074, 0.05390411615371704])
     np.testing.assert_array_equal(value, pinned.astype(np.float32))

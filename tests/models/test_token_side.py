@@ -1,4 +1,4 @@
-"""The rewritten decoder computes what the plain one does, without projecting images per prompt."""
+"""The exported decoder equals the plain one and projects the image once for all prompts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LABELS = (1.0, 0.0, 2.0, 3.0, -1.0, -2.0, 1.0)
 
 @pytest.fixture(scope="module")
 def decoder() -> SamDecoder:
-    """In float64, every weight and bias random: what is left out or added twice shows."""
+    """Random weights and biases in float64, so that a missing or doubled term shows."""
     decoder = SamDecoder(frame=16 * GRID, grid=GRID).eval()
     generator = torch.Generator().manual_seed(0)
     for parameter in decoder.parameters():
         fan_in = parameter[0].numel() if parameter.dim() > 1 else 4
         parameter.data.normal_(0, fan_in**-0.5, generator=generator)
-    decoder.prompt_encoder.bake()  # it computes positions in float32 only
+    decoder.prompt_encoder.bake()  # positions are computed in float32 only
     return decoder.double()
 
 
@@ -45,7 +45,7 @@ def _inputs(prompts: int, points: int, *, masks: bool) -> tuple[torch.Tensor, ..
 
 @pytest.mark.parametrize("masks", [False, True], ids=["no masks", "some masks"])
 @pytest.mark.parametrize(("prompts", "points"), [(1, 1), (2, 2), (5, 7)])
-def test_the_numbers_are_the_plain_decoders(
+def test_the_exported_form_equals_the_plain_decoder(
     decoder: SamDecoder, prompts: int, points: int, masks: bool
 ) -> None:
     inputs = _inputs(prompts, points, masks=masks)
@@ -56,8 +56,8 @@ def test_the_numbers_are_the_plain_decoders(
         assert (ours - theirs).abs().max() <= 1e-11 * theirs.abs().max()
 
 
-def test_mask_prompts_count(decoder: SamDecoder) -> None:
-    """Else the equality above would not see them."""
+def test_mask_prompts_have_influence(decoder: SamDecoder) -> None:
+    """Otherwise the comparison above would not test them."""
     image, coords, labels, mask, has = _inputs(2, 2, masks=True)
     with torch.no_grad():
         with_mask, _ = decoder.exported_form()(image, coords, labels, mask, has)
@@ -76,13 +76,13 @@ def test_empty_slots_have_no_influence(decoder: SamDecoder) -> None:
 
 
 @pytest.mark.slow
-def test_no_projection_runs_over_image_positions_of_every_prompt(decoder: SamDecoder) -> None:
+def test_no_linear_layer_projects_the_image_once_per_prompt(decoder: SamDecoder) -> None:
     """Linear layers see tokens [prompts, T, .] or the image [1, K, .], never [prompts, K, .]."""
     assert not _image_projections(decoder)["per prompt"]
     assert _image_projections(decoder)["shared"]
 
     class Plain(SamDecoder):
-        """A subclass, which is exported as it is."""
+        """A subclass, which is exported unchanged."""
 
     plain = Plain(frame=16 * GRID, grid=GRID)
     assert len(_image_projections(plain)["per prompt"]) == 10
@@ -92,18 +92,18 @@ def _image_projections(decoder: nn.Module) -> dict[str, list[str]]:
     program = capture_decoder(
         copy.deepcopy(decoder).float(), features=image_embeddings(256, GRID, GRID)
     )
-    found: dict[str, list[str]] = {"shared": [], "per prompt": []}
+    projections: dict[str, list[str]] = {"shared": [], "per prompt": []}
     for node in program.exported.graph.nodes:
         if node.target is torch.ops.aten.linear.default:
             batch, count, *_ = (*node.args[0].meta["val"].shape, 0)
             if count == GRID * GRID:
-                found["shared" if batch == 1 else "per prompt"].append(node.name)
-    return found
+                projections["shared" if batch == 1 else "per prompt"].append(node.name)
+    return projections
 
 
-def test_only_sams_own_decoder_is_rewritten(decoder: SamDecoder) -> None:
+def test_subclasses_are_exported_unchanged(decoder: SamDecoder) -> None:
     class Other(SamDecoder):
-        """It may override anything."""
+        """A subclass, which may override anything."""
 
     other = Other(frame=16 * GRID, grid=GRID)
     assert other.exported_form() is other

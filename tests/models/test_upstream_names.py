@@ -1,4 +1,4 @@
-"""Every definition has upstream's tensors, no more, no less, and the size that its row states."""
+"""Every definition has exactly upstream's tensors, and the size that its row states."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ torch = pytest.importorskip("torch", reason="the models are PyTorch modules (ext
 
 SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
 ROWS = {row.name: row for row in registry.models()}
-SPEC_OF = {"fastsam_x": "fastsam_x_regmax26"}  # as its published file; others are called alike
+# The spec with the published file's number of bins. All other specs have the row's name.
+SPEC_OF = {"fastsam_x": "fastsam_x_regmax26"}
 LISTED = [name for name in ROWS if (SPECS / f"{SPEC_OF.get(name, name)}.json").is_file()]
 
 
 def tensors(row: ModelRow) -> dict[str, torch.Tensor]:
-    """Under upstream's names, without memory behind them."""
+    """The model's tensors under upstream's names, on the meta device."""
     from edgekit.models.checkpoints.fit import build
 
     with torch.device("meta"):
@@ -45,5 +46,5 @@ def test_names_and_shapes_are_upstreams(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name, row in ROWS.items() if row.licence.startswith(("S-Lab", "AGPL"))]
 )
-def test_a_licence_that_restricts_the_use_warns(name: str) -> None:
+def test_a_restrictive_licence_has_a_warning(name: str) -> None:
     assert "licen" in (ROWS[name].warning or "").lower()

@@ -1,4 +1,4 @@
-"""Window partition in two permutes of rank 4 equals the textbook's one of rank 6."""
+"""Window partition by two permutes of rank 4 equals the textbook's permute of rank 6."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def textbook(x: torch.Tensor, side: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (6, 9)], ids=["whole", "padded"])
-def test_windows_are_the_textbooks_and_go_back(height: int, width: int) -> None:
+def test_windows_equal_the_textbooks_and_are_reversible(height: int, width: int) -> None:
     x = torch.randn(2, height, width, 3)
     windows = to_windows(x, 4)
     assert torch.equal(windows, textbook(x, 4))

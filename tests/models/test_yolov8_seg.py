@@ -1,4 +1,4 @@
-"""FastSAM's network at a toy size: shapes, what the outputs mean, and that it can be exported."""
+"""FastSAM's network at a toy size: shapes, the meaning of the outputs, and export."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_outputs_for_a_photo_that_is_not_square(network: YoloV8Seg) -> None:
 
 
 def test_boxes_are_distances_from_the_cell(network: YoloV8Seg) -> None:
-    """If every distribution sits in bin 2, a box is 4 strides wide around its cell's centre."""
+    """If every distribution is in bin 2, a box is 4 strides wide around its cell's centre."""
     certain = copy.deepcopy(network)
     for branch in certain.model[22].cv2:
         branch[2].weight.data.zero_()

@@ -1,11 +1,14 @@
-"""FastSAM's oracles in `EDGEKIT_ORACLES`: network, letterbox, suppression, prompts."""
+"""FastSAM against upstream's numbers: the network, preprocessing, suppression and prompts.
+
+The oracles are in the folder that `EDGEKIT_ORACLES` names.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +38,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Oracle:
-    """One oracle with our network run on it."""
+    """An oracle, and our network's outputs for its photo."""
 
     facts: dict
     arrays: dict[str, np.ndarray]
@@ -50,7 +53,7 @@ class Oracle:
 
 
 def upstreams_place(photo: tuple[int, int]) -> Placement:
-    """Padded to the next multiple of 32 only, where a graph of fixed sizes needs the square."""
+    """Upstream's padding, to the next multiple of 32; a graph of fixed sizes needs the square."""
     resized = placement(photo, CLIENT.preprocessing).resized
     spare = [-side % 32 for side in resized]
     return Placement(
@@ -63,13 +66,13 @@ def upstreams_place(photo: tuple[int, int]) -> Placement:
 
 @functools.lru_cache(maxsize=1)
 def load(name: str) -> Oracle:
-    from edgekit.models.encoders.yolov8_seg import EXTRA, SMALL, YoloV8Seg
+    from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
     from edgekit.models.seeded import seeded_tensor
 
     facts = json.loads((FOLDER / f"{name}.json").read_text())
     with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
         arrays = dict(file)
-    network = YoloV8Seg({"s": SMALL, "x": EXTRA}[facts["variant"]]).eval()
+    network = YoloV8Seg(replace(SIZES[facts["variant"]], bins=16)).eval()
     for key, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             values = seeded_tensor(key, tuple(tensor.shape), facts["seed"])
@@ -108,7 +111,7 @@ def masks_of(oracle: Oracle, key: str) -> np.ndarray:
     return bits.reshape(shape).astype(bool)
 
 
-def test_the_letterboxed_photo_is_opencvs_to_the_bit(oracle: Oracle) -> None:
+def test_the_preprocessed_photo_equals_opencvs_exactly(oracle: Oracle) -> None:
     assert tuple(oracle.arrays["input.shape"]) == oracle.image.shape
     assert np.array_equal(sampled(oracle.image, "input"), oracle.arrays["input.sample"])
 
@@ -123,36 +126,36 @@ def test_raw_outputs_equal_upstreams(oracle: Oracle, theirs: str) -> None:
 
 
 def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:
-    """Scores nearly tie, so boxes are matched by place, not by rank."""
-    found = find_objects(oracle.raw, oracle.place, CLIENT.objects)
+    """Boxes are matched by position, because nearly equal scores make their order unstable."""
+    objects = find_objects(oracle.raw, oracle.place, CLIENT.objects)
     theirs = oracle.arrays["nms.boxes"][: int(oracle.arrays["nms.count"][0])]
-    assert len(found.boxes) == len(theirs)
-    gaps = np.abs(found.boxes[:, None] - theirs[None, :, :4]).max(axis=2)
-    # Which of two candidates with equal scores suppresses the other is a coin toss.
+    assert len(objects.boxes) == len(theirs)
+    gaps = np.abs(objects.boxes[:, None] - theirs[None, :, :4]).max(axis=2)
+    # Of two candidates with equal scores, either may suppress the other.
     matched = gaps.min(axis=1) <= 0.05
-    assert matched.mean() >= 0.97, f"{(~matched).sum()} of {len(matched)} boxes are others"
+    assert matched.mean() >= 0.97, f"{(~matched).sum()} of {len(matched)} boxes differ"
     nearest = gaps.argmin(axis=1)
-    scores = np.abs(found.scores - theirs[nearest, 4])[matched]
+    scores = np.abs(objects.scores - theirs[nearest, 4])[matched]
     assert scores.max() <= oracle.tolerance
 
 
 def test_masks_of_the_first_boxes_equal_upstreams(oracle: Oracle) -> None:
-    found = find_objects(oracle.raw, oracle.place, CLIENT.objects)
-    masks, theirs = Masks(found), masks_of(oracle, "nms.masks8")
+    objects = find_objects(oracle.raw, oracle.place, CLIENT.objects)
+    masks, theirs = Masks(objects), masks_of(oracle, "nms.masks8")
     boxes = oracle.arrays["nms.boxes"]
     for index in range(len(theirs)):
-        ours = int(np.abs(found.boxes - boxes[index, :4]).max(axis=1).argmin())
+        ours = int(np.abs(objects.boxes - boxes[index, :4]).max(axis=1).argmin())
         differing = (masks[ours] != theirs[index]).sum()
         assert differing <= 2 + 0.001 * theirs[index].sum()
 
 
 @pytest.mark.parametrize("key", ["p1", "p2", "p3"])
 def test_prompted_masks_equal_upstreams(oracle: Oracle, key: str) -> None:
-    found = find_objects(oracle.raw, oracle.place, CLIENT.objects)
+    objects = find_objects(oracle.raw, oracle.place, CLIENT.objects)
     facts = oracle.facts["prompts"][key]
     prompt = Prompt.checked(
         points=facts.get("points"), labels=facts.get("labels"), box=facts.get("box")
     )
-    chosen = object_mask(Masks(found), prompt)
+    chosen = object_mask(Masks(objects), prompt)
     theirs = masks_of(oracle, f"{key}.mask")[0]
     assert (chosen.mask != theirs).sum() <= 2 + 0.001 * theirs.sum()

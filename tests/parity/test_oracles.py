@@ -1,8 +1,9 @@
-"""Every oracle in `EDGEKIT_ORACLES`: our models and pre/postprocessing against upstream's numbers.
+"""Models, preprocessing and postprocessing against upstream's numbers.
 
-An oracle is NAME.json and NAME.npz (see the README beside them): what upstream code computed from
-seeded weights. One test per stage and prompt, so that a failure says where it begins. An oracle of
-a family that edgekit does not have yet is reported as skipped, by name, never as passed.
+The numbers are the oracles in the folder that `EDGEKIT_ORACLES` names. An oracle is NAME.json and
+NAME.npz (see the README beside them), which hold what upstream's code computed from seeded weights.
+There is one test per stage and prompt, so that a failure shows where it begins. An oracle of a
+family that edgekit lacks is skipped by name, and never passes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from edgekit.records import GraphContract, ModelRow, Role, WeightsSource
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json")) if FOLDER.is_dir() else []
-# Upstream's names of variants to ours; anything else must have the same name.
+# Upstream's names of variants and ours; all others have the same name.
 MODEL_OF = {
     "nanosam_resnet18": "nanosam",
     "mobilesam_vit_t": "mobilesam",
@@ -31,13 +32,13 @@ MODEL_OF = {
     "slimsam_vit_p50": "slimsam_50",
     "slimsam_vit_p77": "slimsam_77",
 }
-# Upstream's names of encoder outputs to those of the graph contract.
+# Upstream's names of encoder outputs, and those of the graph contract.
 FEATURE_OF = {
     "image_embed": "image_embeddings",
     "high_res0": "high_res_features_0",
     "high_res1": "high_res_features_1",
 }
-# What an oracle's prompt says beside `multimask`, and our name of the set of masks it asks for.
+# An oracle's prompt flags besides `multimask`, and our names of the mask choices that they ask for.
 OTHER_MASKS = {"stab": "stability", "hq_only": "hq_only"}
 ROLES = {row.name: row.graph.roles for row in registry.models()}
 HAVE = [name for name in NAMES if MODEL_OF.get(name, name) in ROLES]
@@ -50,7 +51,7 @@ pytestmark = [pytest.mark.slow]
 
 @dataclass(frozen=True)
 class Oracle:
-    """One oracle with our model run on it."""
+    """An oracle, and our model's features for its photo."""
 
     facts: dict
     arrays: dict[str, np.ndarray]
@@ -66,7 +67,7 @@ class Oracle:
 
 
 def sample_indices(tag: str, size: int, count: int = 4096) -> np.ndarray:
-    """The fixed flat positions at which an oracle holds a large array (oracles/README.md)."""
+    """The flat positions at which an oracle stores a large array (see the oracles' README)."""
     if size <= count:
         return np.arange(size)
     start = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "little") % size
@@ -95,12 +96,12 @@ def load(name: str) -> Oracle:
 @pytest.fixture(scope="module", params=KNOWN or [None])
 def oracle(request: pytest.FixtureRequest) -> Oracle:
     if request.param is None:
-        pytest.skip(f"no oracle of a family edgekit has in {FOLDER}; set EDGEKIT_ORACLES")
+        pytest.skip(f"no oracle of edgekit's families in {FOLDER}; set EDGEKIT_ORACLES")
     return load(request.param)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_families_that_are_not_there_yet(name: str) -> None:
+def test_families_that_edgekit_lacks(name: str) -> None:
     pytest.skip(f"edgekit has no model for the oracle {name} yet")
 
 
@@ -153,19 +154,19 @@ def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=len(PROMPTS))
 def answers(oracle_name: str, key: str) -> dict[str, np.ndarray]:
-    """All that the decoder says to a prompt."""
+    """All outputs of the decoder for a prompt."""
     oracle = load(oracle_name)
     return oracle.decoder.run({**oracle.features, **feeds(oracle, key)})
 
 
 def decoded(oracle_name: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """The masks [n, side, side] that the family's rule picks for a prompt, and their scores [n]."""
+    """The masks [n, side, side] that the family's rule chooses for a prompt, and scores [n]."""
     from edgekit.runtime.mask_choice import choice_for, choose_masks
 
     oracle = load(oracle_name)
     facts = oracle.facts["prompts"][key]
     result = answers(oracle_name, key)
-    others = [name for said, name in OTHER_MASKS.items() if facts.get(said)]
+    others = [name for flag, name in OTHER_MASKS.items() if facts.get(flag)]
     choice = choice_for(oracle.row.client.masks, others[0] if others else facts["multimask"])
     low_res, scores = choose_masks(choice, result["low_res_masks"], result["iou_predictions"])
     return low_res[0], scores[0]
@@ -179,7 +180,7 @@ def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> No
         pytest.skip(f"{oracle.facts['name']} has no prompt {key}")
     logits, scores = decoded(oracle.facts["name"], key)
     kept, theirs = oracle.facts["kept_masks"][key], oracle.arrays[f"{key}.iou"]
-    if len(scores) != len(theirs):  # upstream returns all, our rule picks the one that is kept
+    if len(scores) != len(theirs):  # upstream returns all, our rule chooses one
         theirs = theirs[kept]
     else:
         logits = logits[kept]
@@ -188,7 +189,7 @@ def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> No
     returned = np.clip(logits, -limit, limit)
 
     close(sampled(returned, f"{key}.low_res", 1024), oracle.arrays[f"{key}.low_res.sample"], oracle)
-    measured = oracle.facts["tolerance"]["measured_float32_vs_float64"]  # None for the largest
+    measured = oracle.facts["tolerance"]["measured_float32_vs_float64"]  # None: too large
     worst = max(measured["iou_abs"].values()) if measured else 0.0
     assert np.abs(scores - theirs).max() <= max(1e-4, 5 * worst)
 
@@ -211,7 +212,7 @@ def test_object_scores_equal_upstreams(oracle: Oracle, key: str) -> None:
 
 
 def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:
-    """If this fails the random numbers differ, not the model."""
+    """If this fails, the random numbers differ and not the model."""
     from edgekit.models.seeded import seeded_tensor
 
     specs = FOLDER.parent / "specs"
@@ -233,7 +234,7 @@ def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:
 
 
 def test_names_of_the_graph_contract() -> None:
-    """The contract that clients and oracles rely on; changing it breaks every bundle."""
+    """Clients and oracles rely on these names: changing one breaks every bundle."""
     contract = GraphContract()
     assert contract.inputs(Role.ENCODER) == ("image",)
     assert contract.outputs(Role.DECODER) == ("low_res_masks", "iou_predictions")

@@ -17,7 +17,7 @@ from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
 from edgekit.stages import judging
 from edgekit.stages.precision import make_plan
-from edgekit.stages.verification import uncalibrated
+from edgekit.stages.verification import without_calibration_photos
 from edgekit.store import sha256_of
 from edgekit.verification import verify_predictors
 
@@ -107,7 +107,7 @@ def test_an_unreadable_photo_leaves_no_plan(programs, tmp_path) -> None:
 
 def test_calibration_photos_are_not_verified(nanosam_like_bundle) -> None:
     bundle, calibrated = nanosam_like_bundle
-    left = uncalibrated(bundle, catalog.image_set())
+    left = without_calibration_photos(bundle, catalog.image_set())
     assert not {photo.id for photo in left.photos} & {photo.id for photo in calibrated.photos}
     assert len(left.photos) + len(calibrated.photos) == len(catalog.image_set().photos)
 

@@ -222,9 +222,9 @@ def test_values_that_cannot_be_right(
         b"{}",
         b"\xff\xfe\x00",
         b"[" * 100_000,
-        b'{"schema": 2' + b"0" * 5000 + b"}",
-        b'{"schema": 2}, {"schema": 2}',
-        b'{"schema": 2, "model": "\\ud800"}',
+        b'{"schema": 1' + b"0" * 5000 + b"}",
+        b'{"schema": 1}, {"schema": 1}',
+        b'{"schema": 1, "model": "\\ud800"}',
     ],
 )
 def test_malformed_manifest(bundle: Path, text: bytes) -> None:
@@ -238,11 +238,19 @@ def test_huge_manifest(bundle: Path) -> None:
     assert "larger than" in refusal(bundle)
 
 
-def test_manifest_schema_of_another_edgekit(tampered: Tamper) -> None:
-    path = tampered(lambda document: document.update(schema=3, edgekit="9.1", novelty={}))
-    with pytest.raises(BundleCorrupt, match=r"schema 3; edgekit 9\.1") as caught:
+def test_schema_of_another_edgekit(tampered: Tamper) -> None:
+    path = tampered(lambda document: document.update(schema=2, edgekit="9.1", novelty={}))
+    with pytest.raises(BundleCorrupt, match=r"schema 2; edgekit 9\.1") as caught:
         read_bundle(path)
-    assert caught.value.expected == "schema 2"
+    assert caught.value.expected == "schema 1"
+
+
+def test_bundle_of_edgekit_0_1_still_opens(tampered: Tamper) -> None:
+    def as_0_1(document):
+        for artifact in document["artifacts"]:
+            artifact["weights"] = None
+
+    assert read_bundle(tampered(as_0_1)).manifest.artifacts
 
 
 def test_control_characters_do_not_reach_the_terminal(tampered: Tamper) -> None:

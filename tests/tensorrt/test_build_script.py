@@ -13,7 +13,7 @@ import pytest
 
 from edgekit import catalog
 from edgekit.errors import BadInput
-from edgekit.lowering import write_companions
+from edgekit.lowering import write_bundle_files
 from edgekit.records import Artifact, EngineRecord, Role, Target, TensorSpec
 from edgekit.store import digest_file, record_from_json, sha256_of
 
@@ -77,7 +77,7 @@ def _write(folder: Path, target: Target, *, decoder: str = "plain") -> None:
         _artifact(folder, Role.ENCODER, inputs=(image,), kind="plain"),
         _artifact(folder, Role.DECODER, inputs=(embeddings, coords, masks), kind=decoder),
     )
-    write_companions(parts, target, folder)
+    write_bundle_files(parts, target, folder)
     listed = [{"role": part.role, "entry": part.entry, "engine": None} for part in parts]
     (folder / "manifest.json").write_text(json.dumps({"title": "Å", "artifacts": listed}))
 

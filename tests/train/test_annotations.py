@@ -1,4 +1,4 @@
-"""COCO files into photos and regions."""
+"""COCO files as training sees them: photos in memory, and regions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from edgekit.errors import BadInput
-from edgekit.train.data.annotations import AnnotatedPhoto, Region, read_annotations
-from tests.train.conftest import bar_mask, disc_mask
+from edgekit.train.data.annotations import AnnotatedPhoto, Region
+from edgekit.train.data.reading import read_data
+from tests.coco_shapes import bar_mask, disc_mask
+from tests.train.conftest import load_photos
 
 
-def drawn(photo: AnnotatedPhoto, region: Region) -> np.ndarray:
+def full_mask(photo: AnnotatedPhoto, region: Region) -> np.ndarray:
     whole = np.zeros(photo.pixels.shape[:2], bool)
     height, width = region.mask.shape
     whole[region.top : region.top + height, region.left : region.left + width] = region.mask == 255
@@ -27,8 +29,8 @@ def test_plain_run_lengths_and_polygons(photos: tuple[AnnotatedPhoto, ...]) -> N
     assert [photo.name for photo in photos] == ["0.png", "1.png", "2.png", "3.png"]
     for photo in photos:
         disc, bar = photo.regions
-        np.testing.assert_array_equal(drawn(photo, disc), disc_mask())
-        np.testing.assert_array_equal(drawn(photo, bar), bar_mask())
+        np.testing.assert_array_equal(full_mask(photo, disc), disc_mask())
+        np.testing.assert_array_equal(full_mask(photo, bar), bar_mask())
         assert disc.mask.shape == (41, 41)  # cropped to the region
         assert disc.thing
         assert (photo.pixels[disc_mask()] == (220, 30, 30)).all()
@@ -53,49 +55,65 @@ def test_compressed_run_lengths(edited: Callable[..., Path]) -> None:
     packed = coco_mask.encode(np.asfortranarray(disc_mask().astype(np.uint8)))
     packed = {"size": packed["size"], "counts": packed["counts"].decode()}
     path = edited(lambda d: d["annotations"][0].update(segmentation=packed))
-    photo = read_annotations(path)[0]
-    np.testing.assert_array_equal(drawn(photo, photo.regions[0]), disc_mask())
+    photo = load_photos(path)[0]
+    np.testing.assert_array_equal(full_mask(photo, photo.regions[0]), disc_mask())
 
 
-def test_crowds_empty_polygons_and_stuff(edited: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("flag", [False, 0])
+def test_crowds_and_empty_polygons_are_left_out_and_stuff_is_marked(
+    edited: Callable[..., Path], flag: object
+) -> None:
     def change(document: dict) -> None:
         first, second, third, *_ = document["annotations"]
         first["iscrowd"] = 1
         second["segmentation"] = [[1.0, 2.0]]
-        third["isthing"] = False
+        third["isthing"] = flag
 
-    photos = read_annotations(edited(change))
+    photos = load_photos(edited(change))
     assert photos[0].regions == ()
     assert [region.thing for region in photos[1].regions] == [False, True]
 
 
-def test_photos_are_found_in_the_folder_that_is_named(
+def test_photos_are_sorted_by_name(edited: Callable[..., Path]) -> None:
+    photos = load_photos(edited(lambda d: d["images"].reverse()))
+    assert [photo.name for photo in photos] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_photos_are_read_from_the_folder_that_is_given(
     edited: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = edited(lambda _: None)
     elsewhere = (path.parent / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(BadInput, match="--photos"):
-        read_annotations(path)
-    assert len(read_annotations(path, images=elsewhere)) == 4
+        read_data(path, None)
+    assert len(read_data(path, elsewhere).train) == 3
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda d: d["images"][0].update(file_name="../0.png"), "leads out"),
-        (lambda d: d.pop("annotations"), "annotations: missing"),
+        (lambda d: d["images"][0].update(file_name="1.png"), "listed twice"),
+        (lambda d: d.pop("annotations"), "no instances"),
         (lambda d: d.update(annotations=[]), "no instances"),
         (lambda d: d["annotations"][0]["segmentation"].update(size=[5, 5]), "cannot be used"),
     ],
 )
-def test_what_cannot_be_used_is_refused(
-    edited: Callable[..., Path], change: Callable[[dict], object], said: str
+def test_unusable_annotations_are_refused(
+    edited: Callable[..., Path], change: Callable[[dict], object], message: str
 ) -> None:
-    with pytest.raises(BadInput, match=said):
-        read_annotations(edited(change))
+    with pytest.raises(BadInput, match=message):
+        read_data(edited(change), None)
 
 
-def test_not_json(tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("no")
     with pytest.raises(BadInput, match="COCO"):
-        read_annotations(tmp_path / "a.json")
+        read_data(tmp_path / "a.json", None)
+
+
+def test_a_file_over_the_size_limit_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "instances.json").open("wb") as file:
+        file.truncate(2**40)  # sparse: takes no disk
+    with pytest.raises(BadInput, match="larger than"):
+        read_data(tmp_path / "instances.json", None)

@@ -1,4 +1,4 @@
-"""`edgekit train` as a user meets it, with a recipe of a few small steps."""
+"""`edgekit train` on the command line, with a schedule of a few small steps."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edgekit.models.checkpoints.fit import load
 from edgekit.models.registry import model
 from edgekit.train import run
 from edgekit.train.data.batches import BatchSize
-from edgekit.train.stages import held_out, recipe
-from edgekit.train.stages.driving import Mark, StepReport
-from edgekit.train.stages.recipe import Recipe
+from edgekit.train.stages import held_out, schedule
+from edgekit.train.stages.driving import CurvePoint, StepReport
+from edgekit.train.stages.schedule import Schedule
 
 TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
 
@@ -28,18 +28,18 @@ TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
 def train(*arguments: object) -> Result:
     result = CliRunner().invoke(app, ["train", *(str(a) for a in arguments)])
     if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception  # the user would see a traceback
+        raise result.exception  # a traceback, not a message
     return result
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tiny(steps: int, *, refines: bool = False) -> Recipe:
-        whole = windows_recipe(steps, refines=refines)
-        return replace(whole, phases=tuple(replace(p, menu=TINY) for p in whole.phases))
+    def tiny(steps: int, *, refines: bool = False) -> Schedule:
+        whole = windows_schedule(steps, refines=refines)
+        return replace(whole, phases=tuple(replace(p, sizes=TINY) for p in whole.phases))
 
-    windows_recipe = recipe.windows_recipe
-    monkeypatch.setattr(run, "windows_recipe", tiny)
+    windows_schedule = schedule.windows_schedule
+    monkeypatch.setattr(run, "windows_schedule", tiny)
     monkeypatch.setattr(held_out, "_WINDOWS", TINY[0][1])
     monkeypatch.setattr(held_out, "_BATCHES", 1)
 
@@ -50,38 +50,42 @@ def test_masks_then_more_steps(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = train("nanosam", "--annotations", coco, "--out", out, "--steps", 1)
     assert first.exit_code == 0, first.output
-    assert "masks: begins" in first.stderr
+    assert "masks: starts" in first.stderr
     assert "held-out: box" in first.stderr
     assert f"--weights {out / 'nanosam.safetensors'}" in first.stdout
     again = train("nanosam", "--annotations", coco, "--out", out, "--steps", 2, "--json")
-    assert "goes on at step 1" in again.stderr
-    told = json.loads(again.stdout)
-    assert 0 <= told["held_out"]["box"] <= 1
+    assert "resumes at step 1" in again.stderr
+    output = json.loads(again.stdout)
+    assert 0 <= output["held_out"]["box"] <= 1
     row = model("nanosam")
-    load(row, locate(row, (told["weights"],)))
-    with Image.open(told["curve"]) as curve:
+    load(row, locate(row, (output["weights"],)))
+    with Image.open(output["curve"]) as curve:
         assert curve.size == (960, 720)
-    assert "--steps 2" in Path(told["card"]).read_text()
+    assert "--steps 2" in Path(output["card"]).read_text()
     other = train("nanosam", "--annotations", coco, "--out", out, "--seed", 1)
     assert other.exit_code == 2
     assert "another seed" in other.stderr
 
 
-def test_a_terminal_gets_a_bar_with_loss_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_bar_with_loss_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Console(file=StringIO(), force_terminal=True, width=160)
     monkeypatch.setattr(training, "console", lambda _: terminal)
-    with training.watching() as watch:
-        watch.begin("masks", step=3, steps=9)
-        watch.stepped(StepReport(step=4, phase="point", loss=9.0, seconds=1.0), loss=2.125)
-        watch.looked(Mark(step=4, phase="point", loss=2.0, held_out={"best_of_three": 0.5}))
+    with training.observing() as observer:
+        observer.stage_started("masks", step=3, steps=9)
+        observer.step_done(StepReport(step=4, phase="point", loss=9.0, seconds=1.0), loss=2.125)
+        observer.measured(
+            CurvePoint(step=4, phase="point", loss=2.0, held_out={"best_of_three": 0.5})
+        )
+        observer.warning("no curve")
     shown = terminal.file.getvalue()
     assert "4/9" in shown
     assert "point loss 2.125" in shown
     assert "best of three 0.500" in shown
+    assert "warning: no curve" in shown
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("nanosam",), "nothing to learn from"),
         (("nanosm", "--annotations", "COCO"), "nanosam"),
@@ -90,13 +94,19 @@ def test_a_terminal_gets_a_bar_with_loss_and_figures(monkeypatch: pytest.MonkeyP
         (("nanosam", "--teacher", "nosuch", "--photos", "."), "nosuch"),
         (("nanosam", "--teacher", "nanosam", "--teacher-weights", "seeded"), "no photos"),
         (("nanosam", "--annotations", "COCO", "--init", "missing.pt"), "missing.pt"),
+        (
+            ("sam2_hiera_t", "--annotations", "missing.json"),
+            "its decoder is not the original SAM's",
+        ),
+        (("fastsam_s", "--annotations", "missing.json"), "it has no decoder"),
+        (("nanosam", "--teacher", "sam2_hiera_t", "--photos", "."), "cannot teach"),
     ],
 )
 def test_mistakes_end_with_a_message(
-    coco: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+    coco: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     filled = [str(coco) if a == "COCO" else a for a in arguments]
     result = train(*filled, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "out").exists()

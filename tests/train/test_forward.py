@@ -1,4 +1,4 @@
-"""The student on windows is the model that is exported, cropped."""
+"""The student on windows computes the same as the exported model, cropped to the window."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from edgekit.records import Label
-from edgekit.train.data.batches import Batch, BatchSize, make_batch, normalised
-from edgekit.train.data.correction import corrected
+from edgekit.train.data.batches import Batch, BatchSize, make_batch, normalise
+from edgekit.train.data.correction import add_correction
 from edgekit.train.data.scenes import SceneStyle
 from edgekit.train.stages.student import Student
 
@@ -40,7 +40,7 @@ def window_batch(size: int = 128, corner: tuple[int, int] = CORNER) -> Batch:
 
 
 @torch.no_grad()
-def test_a_windows_embeddings_are_those_of_the_frame_there(small_student: Student) -> None:
+def test_embeddings_of_a_window_equal_the_frames_at_that_place(small_student: Student) -> None:
     window = window_batch()
     x, y = CORNER
     frame = window_batch(256, (0, 0))
@@ -107,10 +107,10 @@ def test_batches_stack_prompts_window_by_window(photos) -> None:
     )
     assert torch.equal(batch.rgb, again.rgb)
     assert torch.equal(batch.coords, again.coords)
-    assert (normalised(batch)[(batch.valid == 0).expand(-1, 3, -1, -1)] == 0).all()
+    assert (normalise(batch)[(batch.valid == 0).expand(-1, 3, -1, -1)] == 0).all()
 
 
-def test_a_correction_clicks_on_the_mistake() -> None:
+def test_a_correction_is_a_point_on_the_error() -> None:
     batch = window_batch()
     batch.targets[:, 4:20, 4:20] = 1
     logits = batch.targets * 10 - 5
@@ -118,21 +118,21 @@ def test_a_correction_clicks_on_the_mistake() -> None:
     logits[1, 24:30, 24:30] = 5  # spilled
     x, y = CORNER
     for seed in range(10):
-        fixed = corrected(batch, logits, torch.Generator().manual_seed(seed))
-        assert fixed.labels[:, -1].tolist() == [Label.FOREGROUND, Label.BACKGROUND]
-        (mx, my), (sx, sy) = (fixed.coords[:, -1] - torch.tensor([x, y])).tolist()
+        second = add_correction(batch, logits, torch.Generator().manual_seed(seed))
+        assert second.labels[:, -1].tolist() == [Label.FOREGROUND, Label.BACKGROUND]
+        (mx, my), (sx, sy) = (second.coords[:, -1] - torch.tensor([x, y])).tolist()
         assert 16 <= mx < 48
         assert 16 <= my < 80
         assert 96 <= sx < 120
         assert 96 <= sy < 120
-        assert not fixed.single.any()
+        assert not second.single.any()
 
 
-def test_a_mask_without_a_mistake_is_left_alone() -> None:
+def test_a_mask_without_an_error_gets_no_correction() -> None:
     batch = window_batch()
     batch.targets[:, 4:20, 4:20] = 1
-    fixed = corrected(batch, batch.targets * 10 - 5, torch.Generator().manual_seed(0))
-    assert (fixed.labels[:, -1] == Label.EMPTY).all()
+    second = add_correction(batch, batch.targets * 10 - 5, torch.Generator().manual_seed(0))
+    assert (second.labels[:, -1] == Label.EMPTY).all()
 
 
 @torch.no_grad()
@@ -147,7 +147,7 @@ def test_a_zoomed_out_frame_has_the_mean_positions_of_its_cells(small_student: S
 
 
 def test_a_zoomed_out_batch_points_into_the_frame(photos: tuple) -> None:
-    """Coordinates are frame pixels whatever the window's own resolution, corrections too."""
+    """Coordinates, also of corrections, are frame pixels at every resolution of the window."""
     style = SceneStyle(pasted=0, shapes=0, stuff=0)
     batch = make_batch(
         photos,
@@ -161,13 +161,13 @@ def test_a_zoomed_out_batch_points_into_the_frame(photos: tuple) -> None:
         column, row = (coords[0] / 4 / 4).long().tolist()  # zoom, then four pixels per target cell
         assert target[row, column] > 0.5
     wrong = torch.full(batch.targets.shape, -9.0)
-    again = corrected(batch, wrong, torch.Generator().manual_seed(0))
+    again = add_correction(batch, wrong, torch.Generator().manual_seed(0))
     for target, coords in zip(again.targets, again.coords, strict=True):
         column, row = (coords[-1] / 16).long().tolist()
         assert target[row, column] > 0.5
 
 
-def test_a_whole_frame_starts_at_its_top_left_corner_also_when_mirrored(photos: tuple) -> None:
+def test_a_whole_photo_is_at_the_frames_top_left_also_when_mirrored(photos: tuple) -> None:
     style = SceneStyle(pasted=0, shapes=0, stuff=0)
     shape = BatchSize(size=256, windows=8, prompts=1, zoom=4)
     batch = make_batch(photos, np.random.default_rng(2), shape=shape, style=style, mix=(1, 0, 0, 0))

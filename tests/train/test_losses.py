@@ -1,4 +1,4 @@
-"""Losses on masks whose loss is known."""
+"""Losses on masks with a known loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIXES = [LossMix(balance=1.0), LossMix(balance=0.5), LossMix(balance=0.0, gamma=
 
 
 @pytest.mark.parametrize("mix", MIXES)
-def test_a_perfect_mask_costs_nothing_and_others_do(mix: LossMix) -> None:
+def test_only_a_perfect_mask_has_no_loss(mix: LossMix) -> None:
     assert mask_losses(PERFECT, TARGET, mix).item() == pytest.approx(0, abs=1e-4)
     empty = mask_losses(EMPTY, TARGET, mix).item()
     full = mask_losses(-EMPTY, TARGET, mix).item()
@@ -27,7 +27,7 @@ def test_a_perfect_mask_costs_nothing_and_others_do(mix: LossMix) -> None:
     assert 0.2 < mask_losses(half, TARGET, mix).item() < empty
 
 
-def test_the_empty_mask_by_hand() -> None:
+def test_the_loss_of_the_empty_mask_computed_by_hand() -> None:
     # 128 of 1024 pixels wanted, each with an entropy of 30; dice 1 - 1 / (128 + 1)
     balanced = mask_losses(EMPTY, TARGET, LossMix(balance=1.0)).item()
     assert balanced == pytest.approx(1 - 1 / 129 + 0.5 * 30 * 128 / 129, rel=1e-4)
@@ -50,7 +50,7 @@ def test_iou_counts_pixels() -> None:
     assert hard_iou(both, TARGET)[0].tolist() == [1.0, 0.5, 0.0]
 
 
-def test_only_mask_0_and_the_best_of_three_answer() -> None:
+def test_mask_0_and_the_best_of_three_are_trained() -> None:
     mix = LossMix(balance=1.0)
     single = torch.ones(1)
     good = torch.cat([PERFECT, EMPTY, PERFECT, EMPTY], dim=1)
@@ -63,7 +63,7 @@ def test_only_mask_0_and_the_best_of_three_answer() -> None:
     assert prompt_loss(wrong_first, iou, TARGET, mix, ambiguous=single).item() > 5
 
 
-def test_the_iou_head_is_asked_for_the_true_iou() -> None:
+def test_the_iou_head_learns_the_true_iou() -> None:
     mix, single = LossMix(balance=1.0), torch.ones(1)
     good = PERFECT.expand(-1, 4, -1, -1)
     right = prompt_loss(good, torch.ones(1, 4), TARGET, mix, ambiguous=single)

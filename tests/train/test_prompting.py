@@ -1,4 +1,4 @@
-"""Prompts lie where they say they do."""
+"""Sampled prompts are where their labels say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgekit.train.data.scenes import REDUCTION
 
 COVER = np.zeros((64, 64), np.float32)
 COVER[20:40, 10:22] = 1
-COVER[30:40, 22:50] = 1  # an L: the centre of its box is outside
+COVER[30:40, 22:50] = 1  # an L: the centre of its box is background
 BOX = np.array([10, 20, 50, 40]) * REDUCTION
 
 
@@ -21,7 +21,7 @@ def sampled(kind: str, count: int = 60):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_points_are_on_the_side_that_their_label_says(kind: str) -> None:
+def test_points_match_their_labels(kind: str) -> None:
     background = 0
     for prompt in sampled(kind):
         assert prompt.kind == kind
@@ -33,7 +33,7 @@ def test_points_are_on_the_side_that_their_label_says(kind: str) -> None:
             if label == Label.BACKGROUND:
                 assert inside == 0
                 background += 1
-        assert prompt.labels[-1] == Label.EMPTY  # left for a correction
+        assert prompt.labels[-1] == Label.EMPTY  # reserved for a correction
     assert bool(background) == (kind == "points")
 
 

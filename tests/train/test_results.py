@@ -1,32 +1,36 @@
-"""What a run leaves: weights that load, a card, a curve."""
+"""The files of a run: weights that load, a card, a curve."""
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
+from edgekit.catalog import photos_from_coco
 from edgekit.errors import BadInput
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import build, load
 from edgekit.models.registry import model
+from edgekit.train import run
 from edgekit.train.request import TrainRequest, command_of
 from edgekit.train.result.card_facts import facts_of
-from edgekit.train.result.curve import _ticks, curve
+from edgekit.train.result.curve import _held_out, _losses, curve_png
 from edgekit.train.result.model_card import model_card, read_card, with_figures
 from edgekit.train.result.weights_file import write_weights
-from edgekit.train.stages.driving import Mark
-from edgekit.train.stages.recipe import windows_recipe
+from edgekit.train.stages.driving import CurvePoint
+from edgekit.train.stages.schedule import windows_schedule
 from edgekit.train.stages.student import Student
 from edgekit.verification.evaluation import KINDS, Means
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["nanosam", "mobilesam"])
-def test_weights_load_where_checkpoints_do(name: str, tmp_path: Path) -> None:
+def test_trained_weights_load_as_a_checkpoint(name: str, tmp_path: Path) -> None:
     row = model(name)
     torch.manual_seed(0)
     student = Student(*build(row))
@@ -43,11 +47,13 @@ def test_weights_load_where_checkpoints_do(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e5])
-def test_a_diverged_run_is_not_shipped(student: Student, tmp_path: Path, broken: float) -> None:
+def test_weights_of_a_diverged_run_are_refused(
+    student: Student, tmp_path: Path, broken: float
+) -> None:
     state = student.state_dict()
-    state["encoder.look.bias"][3] = broken  # 1e5 is beyond float16
+    state["encoder.patch.bias"][3] = broken  # 1e5 is beyond float16
     path = tmp_path / "trained.safetensors"
-    with pytest.raises(BadInput, match=r"1 weights are no finite .* look\.bias"):
+    with pytest.raises(BadInput, match=r"1 tensors are not finite .*patch\.bias"):
         write_weights(path, state, model("nanosam"), metadata={})
     assert not path.exists()
 
@@ -64,10 +70,15 @@ def request_for(coco: Path) -> TrainRequest:
     )
 
 
-def test_the_card_tells_data_recipe_command_and_figures(coco: Path, tmp_path: Path) -> None:
+def test_the_card_has_data_training_command_and_figures(coco: Path, tmp_path: Path) -> None:
     request = request_for(coco)
     facts = facts_of(
-        request, model("nanosam"), windows_recipe(100), teacher="T", held_out={"box": 0.5}
+        request,
+        model("nanosam"),
+        windows_schedule(100),
+        teacher="T",
+        held_out={"box": 0.5},
+        coco=photos_from_coco(coco),
     )
     path = tmp_path / "card.md"
     path.write_text(model_card(facts))
@@ -89,7 +100,7 @@ def test_the_card_tells_data_recipe_command_and_figures(coco: Path, tmp_path: Pa
     assert "Not measured yet" not in twice
 
 
-def test_the_command_can_be_typed(coco: Path) -> None:
+def test_the_command_repeats_the_request(coco: Path) -> None:
     words = command_of(request_for(Path("i.json")))
     assert words == (
         "edgekit train nanosam --annotations i.json --teacher mobilenetv2 "
@@ -97,9 +108,9 @@ def test_the_command_can_be_typed(coco: Path) -> None:
     )
 
 
-def marks(*, count: int = 30) -> list[Mark]:
+def points(*, count: int = 30) -> list[CurvePoint]:
     return [
-        Mark(
+        CurvePoint(
             step=10 * i,
             phase="point" if i < 15 else "small",
             loss=3.0 - i / 20,
@@ -109,26 +120,36 @@ def marks(*, count: int = 30) -> list[Mark]:
     ]
 
 
-def ink(picture, colour: tuple[int, int, int], rows: slice) -> int:
-    return int((np.asarray(picture)[rows] == colour).all(axis=-1).sum())
+@pytest.mark.parametrize(
+    "curve",
+    [
+        points(),
+        [replace(p, held_out={"feature error": 1.0}) for p in points()],
+        points(count=2),
+        [],
+    ],
+    ids=["a run", "errors only", "one point", "no point"],
+)
+def test_every_curve_is_drawn(curve: list[CurvePoint]) -> None:
+    pytest.importorskip("matplotlib")
+    with Image.open(io.BytesIO(curve_png(curve, title="NanoSAM"))) as picture:
+        assert (picture.format, picture.size) == ("PNG", (960, 720))
 
 
-def test_the_curve_draws_loss_above_and_figures_below() -> None:
-    picture = curve(marks(), title="x")
-    first, second = (31, 119, 180), (214, 39, 40)
-    for rows in (slice(60, 320), slice(400, 650)):
-        assert ink(picture, first, rows) > 200
-        assert ink(picture, second, rows) > 200
-    bare = [Mark(step=m.step, phase="a", loss=m.loss, held_out={"error": 1.0}) for m in marks()]
-    assert ink(curve(bare, title="x"), first, slice(400, 650)) == 0
-    curve([], title="nothing yet")
-    curve(marks(count=2), title="one mark")
+def test_losses_are_split_by_phase_and_errors_are_no_iou() -> None:
+    losses = _losses(points())
+    assert [(name, len(line)) for name, line in losses.items()] == [("point", 14), ("small", 15)]
+    held_out = _held_out([*points(), replace(points()[0], held_out={"feature error": 1.0})])
+    assert list(held_out) == ["box", "best of three"]
+    assert held_out["box"][0] == (50, 5 / 40)
 
 
-@pytest.mark.parametrize("high", [0.3, 1.0, 2.9, 7.0, 505.0, 2905.0])
-def test_axes_have_a_handful_of_round_ticks(high: float) -> None:
-    ticks = _ticks(0.0, high)
-    assert 4 <= len(ticks) <= 11
-    assert ticks[0] == 0
-    assert ticks[-1] <= high + 1e-9
-    assert all(len(f"{tick:g}") <= 5 for tick in ticks)
+def test_without_matplotlib_the_result_has_no_curve(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "can_plot", lambda: False)
+    row, request = model("nanosam"), TrainRequest(student="nanosam", out=tmp_path)
+    facts = facts_of(request, row, windows_schedule(1), teacher=None, held_out={}, coco=None)
+    result = run.write_result(tmp_path, row, facts, weights=student.state_dict(), curve=[])
+    assert result.curve is None
+    assert {file.name for file in tmp_path.iterdir()} == {"nanosam.safetensors", "MODEL_CARD.md"}

@@ -1,13 +1,22 @@
-"""Windows and copy-paste: what is shown and what is asked for stay the same thing."""
+"""Windows and pasted objects: masks stay aligned with the pixels."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgekit.errors import BadInput
 from edgekit.train.data.annotations import AnnotatedPhoto, Region
-from edgekit.train.data.scenes import REDUCTION, SceneStyle, _paste, compose
+from edgekit.train.data.scenes import (
+    REDUCTION,
+    SceneStyle,
+    _anchor,
+    _instance_piece,
+    _paste,
+    compose,
+)
 from edgekit.train.data.windows import (
     CELL,
     Window,
@@ -21,12 +30,12 @@ _SHAPE = np.zeros((40, 60), np.uint8)
 _SHAPE[:15] = 255
 _SHAPE[:, :20] = 255
 WHITE = Region(left=50, top=30, mask=_SHAPE, thing=True)
-"""The Greek letter gamma, which no flip and no turn leaves as it is."""
+"""The Greek letter gamma: no flip or rotation maps it onto itself."""
 
 
 @pytest.fixture
 def letter() -> AnnotatedPhoto:
-    """A black photo with one white letter, which is annotated."""
+    """A black photo with one annotated white letter."""
     pixels = np.zeros((100, 160, 3), np.uint8)
     pixels[30:70, 50:110] = _SHAPE[..., None]
     return AnnotatedPhoto(name="letter", pixels=pixels, regions=(WHITE,))
@@ -43,7 +52,7 @@ def test_a_mask_moves_with_its_pixels(letter: AnnotatedPhoto, seed: int) -> None
     assert np.abs(cover - cells).max() < 0.5  # resampling at the outline
 
 
-def test_a_window_holds_what_it_is_around_and_starts_on_a_cell() -> None:
+def test_a_window_contains_its_target_and_starts_on_a_cell() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         window = random_window(
@@ -58,15 +67,27 @@ def test_a_window_holds_what_it_is_around_and_starts_on_a_cell() -> None:
         assert max(window.left, window.top) + 256 <= 1024
 
 
-def test_a_small_photo_is_padded_at_the_right_and_bottom_unless_flipped() -> None:
+def test_a_small_photo_is_padded_at_the_right_and_bottom() -> None:
     window = Window(left=0, top=0, size=64, photo_x=0, photo_y=0, scale=0.5)
-    seen = valid_area((60, 100), window, size=64)
-    assert seen[:30, :50].all()
-    assert seen.sum() == 30 * 50
+    valid = valid_area((60, 100), window, size=64)
+    assert valid[:30, :50].all()
+    assert valid.sum() == 30 * 50
+
+
+def test_background_regions_are_chosen_less_often_and_never_pasted(
+    letter: AnnotatedPhoto,
+) -> None:
+    sky = replace(WHITE, thing=False)
+    both = replace(letter, regions=(WHITE, sky))
+    style = SceneStyle(stuff=0.15)
+    anchors = [_anchor(both, np.random.default_rng(seed), style) for seed in range(400)]
+    share = sum(anchor is sky for anchor in anchors) / len(anchors)
+    assert 0.1 < share < 0.2
+    assert _instance_piece(replace(letter, regions=(sky,)), np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize("shape", [False, True])
-def test_what_is_pasted_hides_what_was_there(letter: AnnotatedPhoto, shape: bool) -> None:
+def test_a_pasted_object_occludes_the_scene(letter: AnnotatedPhoto, shape: bool) -> None:
     below = np.ones((32, 32), np.float32)
     grey = np.full((128, 128, 3), 128, np.uint8)
     for seed in range(6):
@@ -92,7 +113,7 @@ def test_a_scene_is_a_function_of_the_random_state(photos: tuple[AnnotatedPhoto,
     assert (first.pixels != other.pixels).any()
 
 
-def test_what_lies_in_the_padding_is_not_asked_for(photos: tuple[AnnotatedPhoto, ...]) -> None:
+def test_objects_in_the_padding_are_not_prompted(photos: tuple[AnnotatedPhoto, ...]) -> None:
     style = SceneStyle(scale=(100.0, 110.0), pasted=3.0)
     spilled = 0
     for seed in range(5):
@@ -101,10 +122,10 @@ def test_what_lies_in_the_padding_is_not_asked_for(photos: tuple[AnnotatedPhoto,
         assert padding.any()
         assert not (scene.regions * padding).any()
         spilled += int(scene.pixels[~scene.valid].any())
-    assert spilled  # something was pasted there
+    assert spilled  # an object was pasted there
 
 
-def test_photos_without_anything_to_prompt_are_refused(letter: AnnotatedPhoto) -> None:
+def test_photos_without_regions_are_refused(letter: AnnotatedPhoto) -> None:
     bare = AnnotatedPhoto(name="bare", pixels=letter.pixels, regions=())
-    with pytest.raises(BadInput, match="next to nothing"):
+    with pytest.raises(BadInput, match="no region that is large enough"):
         compose([bare], np.random.default_rng(0), size=64, style=SceneStyle())

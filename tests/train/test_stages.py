@@ -1,4 +1,4 @@
-"""The stage with masks: the same seed gives the same weights, stopped on the way or not."""
+"""The stage with masks: a seed determines the weights, whether or not the run is interrupted."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ import torch
 from edgekit.errors import BadInput
 from edgekit.train.data.annotations import AnnotatedPhoto
 from edgekit.train.data.batches import BatchSize
-from edgekit.train.stages import driving as stages
-from edgekit.train.stages import held_out
-from edgekit.train.stages import masks as loop
-from edgekit.train.stages.driving import Mark, StepReport, drive
-from edgekit.train.stages.masks import Trainer
-from edgekit.train.stages.recipe import Recipe, frames_recipe, windows_recipe
+from edgekit.train.stages import driving, held_out
+from edgekit.train.stages import masks as mask_stage
+from edgekit.train.stages.driving import CurvePoint, StepReport, drive
+from edgekit.train.stages.masks import MaskStage
+from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
 from edgekit.train.stages.student import Student
 
 TINY = ((1.0, BatchSize(size=64, windows=1, prompts=2)),)
 SETTINGS = {"student": "tiny", "seed": "0"}
 
 
-def tiny_recipe(steps: int) -> Recipe:
-    recipe = windows_recipe(steps)
-    phases = (replace(p, menu=TINY, corrections=0.5) for p in recipe.phases)
-    return replace(recipe, phases=tuple(phases), warmup=2)
+def tiny_schedule(steps: int) -> Schedule:
+    schedule = windows_schedule(steps)
+    phases = (replace(p, sizes=TINY, corrections=0.5) for p in schedule.phases)
+    return replace(schedule, phases=tuple(phases), warmup=2)
 
 
-class Silent:
+class Recorder:
     def __init__(self) -> None:
         self.steps: list[int] = []
-        self.marks: list[Mark] = []
+        self.curve: list[CurvePoint] = []
 
-    def begin(self, stage: str, *, step: int, steps: int) -> None:
-        self.begun = (stage, step, steps)
+    def stage_started(self, stage: str, *, step: int, steps: int) -> None:
+        self.started = (stage, step, steps)
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
+    def step_done(self, report: StepReport, *, loss: float) -> None:
         assert loss > 0
         self.steps.append(report.step)
 
-    def looked(self, mark: Mark) -> None:
-        self.marks.append(mark)
+    def measured(self, point: CurvePoint) -> None:
+        self.curve.append(point)
+
+    def warning(self, text: str) -> None:
+        raise AssertionError(text)
 
 
 @pytest.fixture
@@ -52,14 +54,14 @@ def trainer(student: Student, photos: tuple[AnnotatedPhoto, ...], monkeypatch: p
     monkeypatch.setattr(held_out, "_WINDOWS", BatchSize(size=64, windows=1, prompts=2))
     monkeypatch.setattr(held_out, "_BATCHES", 1)
 
-    def make(steps: int, *, seed: int = 0) -> Trainer:
+    def make(steps: int, *, seed: int = 0) -> MaskStage:
         fresh = copy.deepcopy(student)
-        return Trainer(fresh, tiny_recipe(steps), photos[1:], held=photos[:1], seed=seed)
+        return MaskStage(fresh, tiny_schedule(steps), photos[1:], held_out=photos[:1], seed=seed)
 
     return make
 
 
-def weights(trainer: Trainer) -> torch.Tensor:
+def weights(trainer: MaskStage) -> torch.Tensor:
     both = (trainer.student, trainer.average)
     return torch.cat([p.detach().flatten() for model in both for p in model.parameters()])
 
@@ -78,43 +80,43 @@ class Stop(Exception):
     pass
 
 
-class StopAt(Silent):
+class StopAt(Recorder):
     def __init__(self, step: int) -> None:
         super().__init__()
         self.last = step
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
-        super().stepped(report, loss=loss)
+    def step_done(self, report: StepReport, *, loss: float) -> None:
+        super().step_done(report, loss=loss)
         if report.step == self.last:
             raise Stop
 
 
-def test_a_resumed_run_ends_as_one_that_was_not_stopped(
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
     trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "_SAVED_EVERY_S", 0)  # after every step
-    monkeypatch.setattr(loop, "_AVERAGED_EVERY", 1)
+    monkeypatch.setattr(driving, "_SAVE_INTERVAL_S", 0)  # after every step
+    monkeypatch.setattr(mask_stage, "_AVERAGE_INTERVAL", 1)
     whole = trainer(4)
-    marks = drive(whole, tmp_path / "whole.pt", settings=SETTINGS, watch=Silent())
+    curve = drive(whole, tmp_path / "whole.pt", settings=SETTINGS, observer=Recorder())
     stopped = tmp_path / "stopped.pt"
     with pytest.raises(Stop):
-        drive(trainer(4), stopped, settings=SETTINGS, watch=StopAt(3))
-    resumed, watch = trainer(4), Silent()
-    again = drive(resumed, stopped, settings=SETTINGS, watch=watch)
-    assert watch.begun == ("masks", 2, 4)
-    assert watch.steps == [3, 4]
+        drive(trainer(4), stopped, settings=SETTINGS, observer=StopAt(3))
+    resumed, observer = trainer(4), Recorder()
+    again = drive(resumed, stopped, settings=SETTINGS, observer=observer)
+    assert observer.started == ("masks", 2, 4)
+    assert observer.steps == [3, 4]
     assert torch.equal(weights(whole), weights(resumed))
-    assert again == marks
-    assert [mark.step for mark in marks] == [1, 2, 3, 4]
-    assert set(marks[-1].held_out) == {"box", "point", "best_of_three"}
+    assert again == curve
+    assert [point.step for point in curve] == [1, 2, 3, 4]
+    assert set(curve[-1].held_out) == {"box", "point", "best_of_three"}
 
 
-def test_the_loss_is_smoothed_from_the_first_of_a_phase_on(trainer, tmp_path: Path) -> None:
+def test_smoothing_starts_again_with_each_phase(trainer, tmp_path: Path) -> None:
     alone = trainer(3)
     losses = [alone.run_step().loss for _ in range(2)]  # "point" is the first step, then "small"
-    marks = drive(trainer(3), tmp_path / "a.pt", settings=SETTINGS, watch=Silent())
-    assert [mark.phase for mark in marks] == ["point", "small", "large"]
-    assert [mark.loss for mark in marks[:2]] == losses
+    curve = drive(trainer(3), tmp_path / "a.pt", settings=SETTINGS, observer=Recorder())
+    assert [point.phase for point in curve] == ["point", "small", "large"]
+    assert [point.loss for point in curve[:2]] == losses
 
 
 def test_the_average_lags_behind_the_student(trainer) -> None:
@@ -128,11 +130,11 @@ def test_the_average_lags_behind_the_student(trainer) -> None:
 
 def test_a_checkpoint_of_another_run_is_refused(trainer, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    drive(trainer(1), path, settings=SETTINGS, watch=Silent())
+    drive(trainer(1), path, settings=SETTINGS, observer=Recorder())
     with pytest.raises(BadInput, match="another seed"):
-        drive(trainer(1), path, settings={**SETTINGS, "seed": "7"}, watch=Silent())
+        drive(trainer(1), path, settings={**SETTINGS, "seed": "7"}, observer=Recorder())
     longer = trainer(2)  # more steps are not another run
-    drive(longer, path, settings=SETTINGS, watch=Silent())
+    drive(longer, path, settings=SETTINGS, observer=Recorder())
     assert longer.step == 2
 
 
@@ -141,15 +143,15 @@ def test_a_damaged_checkpoint_is_refused(trainer, tmp_path: Path, content: bytes
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
     with pytest.raises(BadInput, match="damaged"):
-        drive(trainer(1), path, settings=SETTINGS, watch=Silent())
+        drive(trainer(1), path, settings=SETTINGS, observer=Recorder())
 
 
 def test_phases_follow_each_other_to_the_frame() -> None:
-    recipe = windows_recipe(100)
-    names = [recipe.phase(step).name for step in (0, 19, 20, 59, 60, 87, 88, 99, 100)]
+    schedule = windows_schedule(100)
+    names = [schedule.phase(step).name for step in (0, 19, 20, 59, 60, 87, 88, 99, 100)]
     assert names == ["point"] * 2 + ["small"] * 2 + ["large"] * 2 + ["frame"] * 3
-    for made in (recipe, frames_recipe(100)):
-        for phase in made.phases:
-            assert sum(chance for chance, _ in phase.menu) == pytest.approx(1)
+    for each in (schedule, frames_schedule(100)):
+        for phase in each.phases:
+            assert sum(chance for chance, _ in phase.sizes) == pytest.approx(1)
             assert sum(phase.mix) == pytest.approx(1)
-    assert {s.size for p in frames_recipe(9).phases for _, s in p.menu} == {1024}
+    assert {s.size for p in frames_schedule(9).phases for _, s in p.sizes} == {1024}

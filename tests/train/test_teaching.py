@@ -1,4 +1,4 @@
-"""Teachers: what they show, what is kept on disk, and that a student learns from it."""
+"""Teachers: their maps and embeddings, the cache, and that a student learns from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgekit.train.data.annotations import AnnotatedPhoto
 from edgekit.train.data.reading import read_data, split
 from edgekit.train.stages.starting import starting_student
 from edgekit.train.stages.student import Student
-from edgekit.train.teachers import lessons as teaching
+from edgekit.train.teachers import lessons
 from edgekit.train.teachers.choosing import Teacher, teacher_for
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
@@ -65,13 +65,13 @@ def test_the_classifier_has_maps_at_four_strides(mobilenet: Path) -> None:
     assert not any(p.requires_grad for p in teacher.parameters())
 
 
-def test_weights_that_are_no_mobilenet_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(BadInput, match=r"other\.npz"):
         load_mobilenet_v2(tmp_path / "other.npz")
 
 
-def test_stages_are_read_while_the_context_lasts_only() -> None:
+def test_stage_outputs_are_collected_within_the_context_only() -> None:
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
     with stage_outputs(net, ["0", "1"]) as outputs:
         result = net(torch.ones(1, 2))
@@ -90,13 +90,13 @@ class Encoder(nn.Module):
 def test_a_backbone_learns_features(
     mobilenet: Path, photos: tuple[AnnotatedPhoto, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FeatureLesson, "_MENU", ((2, 64),))
-    monkeypatch.setattr(teaching, "_WARMUP", 1)
+    monkeypatch.setattr(FeatureLesson, "_SIZES", ((2, 64),))
+    monkeypatch.setattr(lessons, "_WARMUP", 1)
     torch.manual_seed(0)
     encoder = Encoder()
     features = FeatureDistillation(load_mobilenet_v2(mobilenet), (64, 128, 256, 512))
     pixels = [photo.pixels for photo in photos]
-    lesson = FeatureLesson(encoder, features, pixels[1:], held=pixels[:1], seed=0)
+    lesson = FeatureLesson(encoder, features, pixels[1:], held_out=pixels[:1], seed=0)
     assert not any("teacher" in name for name in lesson.state_dict())
     stage = TeacherStage(lesson, steps=6)
     first = stage.run_step().loss
@@ -110,7 +110,7 @@ def test_a_backbone_learns_features(
 
 
 class Counting(EmbeddingTeacher):
-    """A teacher without a model: every token of an embedding is the photo's mean colour."""
+    """A teacher without a model: every token is the photo's mean. Counts its computations."""
 
     computed = 0
 
@@ -153,7 +153,7 @@ def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
         encoder.pos_embedding.zero_()
     rule = model("nanosam").client.preprocessing
     lesson = EmbeddingLesson(
-        encoder, rule, counting, data.train_files, held=data.held_files, seed=0
+        encoder, rule, counting, data.train_files, held_out=data.held_out_files, seed=0
     )
     stage = TeacherStage(lesson, steps=6)
     before = stage.held_out()["embedding error"]
@@ -163,11 +163,11 @@ def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
 
 
 def test_padding_teaches_nothing(counting: Counting, coco: Path) -> None:
-    """The photos are 120 x 90: of 64 rows of tokens 48 show something."""
+    """The photos are 120 x 90 pixels, so 48 of the 64 rows of tokens show a photo."""
     data = read_data(coco, None)
     encoder = TinyEncoder(64)
     rule = model("nanosam").client.preprocessing
-    lesson = EmbeddingLesson(encoder, rule, counting, data.train_files, held=(), seed=0)
+    lesson = EmbeddingLesson(encoder, rule, counting, data.train_files, held_out=(), seed=0)
     lesson.loss(0).backward()
     gradient = encoder.pos_embedding.grad
     assert gradient is not None
@@ -176,7 +176,7 @@ def test_padding_teaches_nothing(counting: Counting, coco: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_teacher_of_the_registry_hands_its_decoder_over(coco: Path) -> None:
+def test_a_teacher_of_the_registry_passes_its_decoder_on(coco: Path) -> None:
     teacher = teacher_for("nanosam", ("seeded",), device=torch.device("cpu"), seed=0)
     student = starting_student(model("nanosam"), (), teacher, seed=0)
     assert teacher.embeddings
@@ -187,7 +187,7 @@ def test_a_teacher_of_the_registry_hands_its_decoder_over(coco: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_start_from_nothing_depends_on_the_seed_alone() -> None:
+def test_random_initial_weights_depend_on_the_seed_alone() -> None:
     row = model("nanosam")
     torch.manual_seed(5)
     first = starting_student(row, (), None, seed=0).state_dict()
@@ -217,10 +217,10 @@ def test_a_feature_teacher_needs_its_weights_masks_and_stages(
 def test_held_out_photos_are_never_trained_on(coco: Path) -> None:
     data = read_data(coco, None)
     assert len(data.train) == 3
-    assert [photo.name for photo in data.held] == ["0.png"]
-    assert [file.name for file in data.held_files] == ["0.png"]
+    assert [photo.name for photo in data.held_out] == ["0.png"]
+    assert [file.name for file in data.held_out_files] == ["0.png"]
     assert len(data.train_files) == 3
-    kept, held = split(tuple(range(30)))
-    assert held == (0, 14, 28)
-    assert sorted(kept + held) == list(range(30))
+    train, held_out = split(tuple(range(30)))
+    assert held_out == (0, 14, 28)
+    assert sorted(train + held_out) == list(range(30))
     assert split((1,)) == ((1,), ())

@@ -12,6 +12,7 @@ from PIL import Image
 from edgekit.catalog import Instance, Photo, PhotoSet, RunLengths
 from edgekit.records import ClientContract, Label, MaskChoice, MaskRule, Preprocessing, PromptRule
 from edgekit.runtime import Predictor
+from tests.coco_shapes import write_coco
 
 WIDTH, HEIGHT = 160, 120
 FRAME = 1024
@@ -71,6 +72,12 @@ class DiscDecoder:
         distance = np.hypot(grid_x + 0.5 - x, grid_y + 0.5 - y)
         logits = (self.radii[:, None, None] - distance).astype(np.float32)
         return logits + 0.1 * feeds["mask_input"][row]
+
+
+@pytest.fixture(scope="session")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A COCO file of four photos of 120 x 90 pixels. Do not modify it."""
+    return write_coco(tmp_path_factory.mktemp("coco"))
 
 
 @pytest.fixture

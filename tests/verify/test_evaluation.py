@@ -1,4 +1,4 @@
-"""Figures against annotations, with a decoder whose answers are known."""
+"""Figures against annotations, with a decoder whose masks are known."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Encoder:
 
 
 class BoxDrawer:
-    """Mask 0 fills the prompt's box; a point gets a square around it, in masks 1 to 3 of three
-    sizes, of which the smallest is scored highest. Coordinates are the frame's, masks a quarter.
+    """Fills the prompt's box; for a point, masks 0 to 3 are squares of four sizes around it.
+
+    Mask 1, the smallest, has the highest predicted IoU. Masks have a quarter of the frame's size.
     """
 
     def run(self, feeds):
@@ -78,7 +79,7 @@ def predictor(request: pytest.FixtureRequest) -> Predictor:
     return Predictor.from_sessions(model(request.param).client, Encoder(), BoxDrawer())
 
 
-def test_a_decoder_that_fills_boxes_scores_as_the_baseline(
+def test_a_decoder_that_fills_boxes_scores_like_the_filled_box(
     predictor: Predictor, coco: Path
 ) -> None:
     figures = list(evaluate(predictor, photos_from(coco).photos))
@@ -91,7 +92,7 @@ def test_a_decoder_that_fills_boxes_scores_as_the_baseline(
     assert disc.filled_box == pytest.approx(np.pi * 20**2 / 41**2, abs=0.001)
 
 
-def test_best_of_three_leaves_mask_0_out_and_chosen_follows_the_score(
+def test_best_of_three_excludes_mask_0_and_chosen_follows_the_score(
     predictor: Predictor, coco: Path
 ) -> None:
     disc = next(iter(evaluate(predictor, photos_from(coco).photos)))
@@ -113,7 +114,7 @@ def row(*, area: int, iou: float) -> InstanceFigures:
     return InstanceFigures(photo="a", area=area, **dict.fromkeys(KINDS, iou))
 
 
-def test_means_are_per_size_class() -> None:
+def test_means_are_by_size_class() -> None:
     table = means([row(area=1023, iou=0.2), row(area=1024, iou=0.4), row(area=9216, iou=0.9)])
     assert [(m.size, m.instances) for m in table] == [
         ("all", 3),
@@ -132,7 +133,7 @@ def test_the_filled_box_stays_on_the_photo() -> None:
     assert filled[2:, :4].all()
 
 
-def test_the_command_prints_writes_and_fills_the_card(
+def test_the_command_prints_writes_json_and_fills_the_card(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
 ) -> None:
     drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
@@ -177,7 +178,7 @@ def test_annotations_without_a_large_instance_are_refused(
         edgekit.evaluate(edgekit.EvaluateRequest(bundle=Path("bundle"), annotations=coco))
 
 
-def test_a_card_without_a_place_is_refused_before_the_work(tmp_path: Path, coco: Path) -> None:
+def test_a_card_without_a_place_is_refused_before_evaluating(tmp_path: Path, coco: Path) -> None:
     card = tmp_path / "card.md"
     card.write_text("# something else\n")
     result = CliRunner().invoke(app, ["evaluate", "no-bundle", str(coco), "--card", str(card)])

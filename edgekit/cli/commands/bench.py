@@ -45,6 +45,7 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Time the encoder, the decoder and photo to mask of BUNDLES, taking turns in one run."""
+    from edgekit.benchmark.picture import require_matplotlib
     from edgekit.cli.console import console, print_json
     from edgekit.cli.options import require_picture
     from edgekit.cli.progress import reporting
@@ -53,6 +54,7 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
     if plot:
         require_picture(plot)
+        require_matplotlib()
     request = BenchRequest(
         bundles=tuple(bundles),
         against=tuple(item.value for item in dict.fromkeys(against or ())),
@@ -125,7 +127,7 @@ def _footprint(result: Bench) -> object:
 
 def _draw(result: Bench, where: Path) -> None:
     from edgekit.benchmark.figures import Task
-    from edgekit.benchmark.picture import Dot, latency_picture
+    from edgekit.benchmark.picture import Dot, save_latency_picture
 
     dots = [
         Dot(
@@ -137,5 +139,6 @@ def _draw(result: Bench, where: Path) -> None:
         if (timing := figures.timing(Task.PHOTO)) and figures.name in result.iou
     ]
     if dots:
-        latency_picture(dots, title=f"{result.threads} threads, {result.cpu}").save(where)
+        machine = f"{result.threads} threads, {result.cpu}"
+        save_latency_picture(where, dots, title=f"Latency and agreement with PyTorch: {machine}")
         typer.echo(f"Latency against IoU: {where}", err=True)

@@ -1,4 +1,4 @@
-"""`edgekit evaluate`: how good are a bundle's masks, measured against annotations?"""
+"""`edgekit evaluate`: score a bundle's masks against annotations."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ _TITLES = {
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
     annotations: Annotated[
-        Path, typer.Argument(metavar="COCO.json", help="Instances; photos beside it or in images/.")
+        Path,
+        typer.Argument(
+            metavar="COCO.json", help="Instances; their photos beside it or in images/."
+        ),
     ],
     *,
     json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write the means; '-' is stdout.")
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write the means as JSON; '-' is stdout."),
     ] = None,
     card: Annotated[
-        Path | None, typer.Option("--card", metavar="MD", help="Fill them into this model card.")
+        Path | None,
+        typer.Option("--card", metavar="MD", help="Write the figures into this model card."),
     ] = None,
 ) -> None:
-    """Score BUNDLE's masks against annotated photos: mean IoU per prompt and object size."""
+    """Score BUNDLE's masks against annotated photos: mean IoU by kind of prompt and object size."""
     from edgekit.cli.console import json_text, print_json
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import EvaluateRequest

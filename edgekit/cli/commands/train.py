@@ -1,4 +1,4 @@
-"""`edgekit train`: a student from annotated photos, a teacher, or both."""
+"""`edgekit train`: train a model from annotated photos, a teacher, or both."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgekit.train.run import Trained
+    from edgekit.train.run import TrainResult
 
 
 def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
-    student: Annotated[str, typer.Argument(help="A model of `edgekit models`.")],
+    student: Annotated[str, typer.Argument(help="The model to train; see `edgekit models`.")],
     *,
     annotations: Annotated[
         Path | None,
@@ -20,7 +20,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="Where the photos lie; a --teacher also uses those without annotations."),
+        typer.Option(help="The photos' folder; a --teacher also uses those without annotations."),
     ] = None,
     teacher: Annotated[
         str | None,
@@ -28,29 +28,31 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
     teacher_weights: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH|official|bundled|seeded", help="The teacher's; see --weights."),
+        typer.Option(metavar="PATH|official|bundled|seeded", help="The teacher's weights."),
     ] = None,
     init: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATH|official|bundled", help="Weights to start from. Default: from nothing."
+            metavar="PATH|official|bundled", help="Weights to start from. Default: random numbers."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The result; a run that stopped there goes on. Default: train/STUDENT."),
+        typer.Option(
+            help="The result's folder; a stopped run resumes there. Default: train/STUDENT."
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps with masks.")] = 2400,
-    teacher_steps: Annotated[int, typer.Option(min=1, help="Steps with the teacher.")] = 505,
-    seed: Annotated[int, typer.Option(min=0, help="Of all random choices.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the stage with masks.")] = 2400,
+    teacher_steps: Annotated[int, typer.Option(min=1, help="Steps of the teacher's stage.")] = 505,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train STUDENT: first with a teacher, if one is named, then with annotated masks.
 
     Writes STUDENT.safetensors for --weights, MODEL_CARD.md and curve.png. Stop it at any time: the
-    same command goes on from the last checkpoint.
+    same command resumes from the last checkpoint.
     """
-    from edgekit.cli.training import watching
+    from edgekit.cli.training import observing
     from edgekit.train.request import TrainRequest
     from edgekit.train.run import train as run
 
@@ -66,27 +68,27 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         teacher_steps=teacher_steps,
         seed=seed,
     )
-    with watching() as watch:
-        trained = run(request, watch=watch)
-    _show(trained, as_json=as_json)
+    with observing() as observer:
+        result = run(request, observer=observer)
+    _print(result, as_json=as_json)
 
 
-def _show(trained: Trained, *, as_json: bool) -> None:
+def _print(result: TrainResult, *, as_json: bool) -> None:
     from edgekit.cli.console import print_json
 
     if as_json:
         print_json(
             {
-                "weights": str(trained.weights),
-                "card": str(trained.card),
-                "curve": str(trained.curve),
-                "held_out": trained.held_out,
+                "weights": str(result.weights),
+                "card": str(result.card),
+                "curve": str(result.curve) if result.curve else None,
+                "held_out": result.held_out,
             }
         )
         return
-    figures = ", ".join(f"{n.replace('_', ' ')} {v:.3f}" for n, v in trained.held_out.items())
+    figures = ", ".join(f"{n.replace('_', ' ')} {v:.3f}" for n, v in result.held_out.items())
     typer.echo(f"Held-out photos: {figures or 'none'}")
-    for path in (trained.weights, trained.card, trained.curve):
+    for path in filter(None, (result.weights, result.card, result.curve)):
         typer.echo(str(path))
-    student = trained.weights.stem
-    typer.echo(f"Next: edgekit export {student} -t x86-fp32 --weights {trained.weights}")
+    student = result.weights.stem
+    typer.echo(f"Next: edgekit export {student} -t x86-fp32 --weights {result.weights}")

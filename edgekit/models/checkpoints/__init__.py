@@ -1,4 +1,4 @@
-"""Where weights come from (`locate`, without torch) and how they enter a model (`load`)."""
+"""Finds the files that hold a model's weights, reads them and loads them into the model."""
 
 from edgekit.models.checkpoints.locate import bundled_path, locate
 

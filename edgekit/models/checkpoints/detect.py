@@ -1,8 +1,8 @@
-"""Which model is a checkpoint of? Told by trying it on every definition, by name and shape.
+"""Detects which model a checkpoint is of, by comparing names and shapes with every definition.
 
-A file may fill all graphs of a model, or one of two (NanoSAM's encoder, MobileSAMv2's decoder).
-Where several models have the same tensors, no file can tell them apart: MobileSAM and TinySAM
-differ in how masks are chosen, EfficientTAM's variants in a configuration. All of them are named.
+A file may fill all graphs of a model or one of two (NanoSAM's encoder, MobileSAMv2's decoder). Some
+models have the same tensors, so that no file can tell them apart: MobileSAM and TinySAM differ in
+the choice of masks, EfficientTAM's variants in a configuration. All of them are named.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 class Detection:
     """What a checkpoint holds.
 
-    `models` are those of whose graphs every tensor is there; `encoders` and `decoders`, where
-    there is no such model, those of which one half is. `family` is what the names look like, also
-    of a model that edgekit does not have; None if nothing is known. `parameters` counts
-    floating-point numbers.
+    `models` are the models that the file fills completely. If there is none, `encoders` and
+    `decoders` are the models of which it fills one graph. `family` is a guess from the names, which
+    also knows families that edgekit lacks, or None. `parameters` counts floating-point numbers.
     """
 
     tensors: int
@@ -44,14 +43,14 @@ class Detection:
 
 
 def detect(path: Path) -> Detection:
-    """Try a file on every model of the registry.
+    """Compare a file with every model of the registry.
 
     Raises:
-        CheckpointMismatch: the file is no checkpoint.
+        CheckpointMismatch: the file is not a checkpoint.
     """
     tensors = read_tensors(path)
     shapes = {new: tuple(tensors[old].shape) for old, new in upstream_names(tensors).items()}
-    fits = {row: _filled(row, shapes) for row in registry.models()}
+    fits = {row: _roles_filled(row, shapes) for row in registry.models()}
     whole = _names(fits, lambda row, filled: filled == set(row.graph.roles))
     return Detection(
         tensors=len(tensors),
@@ -66,36 +65,39 @@ def detect(path: Path) -> Detection:
 def _names(
     fits: Mapping[ModelRow, set[Role]], counts: Callable[[ModelRow, set[Role]], bool]
 ) -> tuple[str, ...]:
-    """Models that the file fills so far. One whose widths adapt to any file is no news where a
-    model of fixed widths fits as well."""
-    found = [row for row, filled in fits.items() if counts(row, filled)]
-    fixed = [row for row in found if row.widths == "fixed"]
-    return tuple(row.name for row in fixed or found)
+    """The models whose filled roles count.
+
+    A model whose widths adapt to the file is left out if a model of fixed widths fits too.
+    """
+    rows = [row for row, filled in fits.items() if counts(row, filled)]
+    fixed = [row for row in rows if row.widths == "fixed"]
+    return tuple(row.name for row in fixed or rows)
 
 
-def _filled(row: ModelRow, shapes: Shapes) -> set[Role]:
-    """The graphs that the file fills as `load` would: nothing missing, nothing left over."""
-    wanted = _wanted(row, shapes)
-    known = {name: shape for names in wanted.values() for name, shape in names.items()}
+def _roles_filled(row: ModelRow, shapes: Shapes) -> set[Role]:
+    """The graphs that the file fills as `load` requires: no tensor missing, none left over."""
+    expected = _expected(row, shapes)
+    known = {name: shape for names in expected.values() for name, shape in names.items()}
     given = {
         aligned_name(name, known): shape
         for name, shape in shapes.items()
         if not name.startswith(row.unused_keys)
     }
-    strangers = given.keys() - known.keys()
+    unexpected = given.keys() - known.keys()
     filled = {
         role
-        for role, names in wanted.items()
+        for role, names in expected.items()
         if names.items() <= given.items()
-        and not set(map(part_of, strangers)) & set(map(part_of, names))
+        and not set(map(part_of, unexpected)) & set(map(part_of, names))
     }
-    return set() if filled == set(row.graph.roles) and strangers else filled
+    return set() if filled == set(row.graph.roles) and unexpected else filled
 
 
-def _wanted(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
-    """Names and shapes of each graph; none where a model of adapting widths finds none."""
+def _expected(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
+    """Each graph's names and shapes; empty if a model cannot read its widths from the file."""
+    fixed = row.widths == "fixed"
     try:
-        modules = _fixed(row.builder) if row.widths == "fixed" else _unfilled(row, shapes)
+        modules = _fixed_modules(row.builder, row.size) if fixed else _meta_modules(row, shapes)
     except CheckpointMismatch:
         return {}
     return {
@@ -106,13 +108,14 @@ def _wanted(row: ModelRow, shapes: Shapes) -> dict[Role, Shapes]:
 
 
 @cache
-def _fixed(builder: str) -> tuple[nn.Module, nn.Module | None]:
-    """Rows that share a builder (MobileSAM, TinySAM) share its modules."""
-    return _unfilled(next(row for row in registry.models() if row.builder == builder), {})
+def _fixed_modules(builder: str, size: str | None) -> tuple[nn.Module, nn.Module | None]:
+    """Rows that share a builder and a size (MobileSAM, TinySAM) share the modules."""
+    same = (row for row in registry.models() if (row.builder, row.size) == (builder, size))
+    return _meta_modules(next(same), {})
 
 
-def _unfilled(row: ModelRow, shapes: Shapes) -> tuple[nn.Module, nn.Module | None]:
-    """The modules without memory for their weights."""
+def _meta_modules(row: ModelRow, shapes: Shapes) -> tuple[nn.Module, nn.Module | None]:
+    """The modules on the meta device, without memory for their weights."""
     import torch
 
     with torch.device("meta"):

@@ -1,9 +1,9 @@
-"""Tensors of a file to a model, or a refusal that lists what does not fit."""
+"""Loads the tensors of checkpoint files into a model, or lists what does not fit."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _ENCODER = "image_encoder."
-_LISTED = 6  # keys of each kind that a message names
+_LISTED = 6  # the most keys of each kind that a message names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A model as its graphs, with the weights it was given; eval mode, float32, CPU."""
+    """A model with its weights, split into its graphs: in eval mode, float32, on the CPU."""
 
     row: ModelRow
     source: WeightsSource
@@ -33,33 +33,37 @@ class Split:
 
     @property
     def modules(self) -> dict[Role, nn.Module]:
-        """Those that there are."""
+        """The modules by role, without a decoder if the model has none."""
         decoder = {Role.DECODER: self.decoder} if self.decoder else {}
         return {Role.ENCODER: self.encoder} | decoder
 
 
 Shapes = Mapping[str, tuple[int, ...]]
+"""Tensors' shapes by upstream's names."""
+
+Builder = Callable[..., "tuple[nn.Module, nn.Module | None]"]
+"""Takes the row's size if it has one, then the shapes if the widths come from a checkpoint."""
 
 
 def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Module | None]:
-    """Encoder and decoder (None where the model has none) with PyTorch's own initialisation.
+    """The encoder and the decoder (None if the model has none), as PyTorch initialises them.
 
     Args:
         row: the model.
-        shapes: of the checkpoint's tensors by upstream's names, for the rows whose widths are read
-            off the file; None leaves those to the builder.
+        shapes: of the checkpoint's tensors. Rows whose widths come from the checkpoint need them;
+            with None their builder takes default widths.
     """
     module, _, function = row.builder.partition(":")
-    builder = getattr(importlib.import_module(module), function)
-    encoder, decoder = builder(shapes) if row.widths == "from_checkpoint" else builder()
-    return encoder, decoder
+    builder: Builder = getattr(importlib.import_module(module), function)
+    size = (row.size,) if row.size else ()
+    return builder(*size, shapes) if row.widths == "from_checkpoint" else builder(*size)
 
 
 def load(row: ModelRow, source: WeightsSource) -> Split:
-    """Build the model and fill it.
+    """Build the model and load its weights.
 
     Raises:
-        CheckpointMismatch: missing, unexpected, mis-shaped or non-finite tensors.
+        CheckpointMismatch: tensors are missing, unexpected, mis-shaped or not finite.
     """
     if source.kind == "seeded":
         encoder, decoder = build(row)
@@ -67,7 +71,7 @@ def load(row: ModelRow, source: WeightsSource) -> Split:
         if decoder:
             _fill_seeded(decoder, "", source.seed or 0)
         return Split(row=row, source=source, encoder=encoder, decoder=decoder)
-    files = [_upstream(read_tensors(Path(file.path)), row) for file in source.files]
+    files = [_rename(read_tensors(Path(file.path)), row) for file in source.files]
     shapes = {name: tuple(t.shape) for tensors in files for name, t in tensors.items()}
     encoder, decoder = build(row, shapes)
     names = " + ".join(Path(file.path).name for file in source.files)
@@ -76,7 +80,7 @@ def load(row: ModelRow, source: WeightsSource) -> Split:
 
 
 def _fill_seeded(module: nn.Module, prefix: str, seed: int) -> None:
-    """One tensor at a time: all of ViT-H's at once would take another 2.5 GB."""
+    """Fill one tensor at a time: all of ViT-H's at once would take another 2.5 GB."""
     import torch
 
     for name, tensor in module.state_dict().items():
@@ -87,8 +91,8 @@ def _fill_seeded(module: nn.Module, prefix: str, seed: int) -> None:
             tensor.fill_(1)
 
 
-def _upstream(tensors: dict[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
-    """Under upstream's names, without what the definition has no place for."""
+def _rename(tensors: dict[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
+    """The tensors under upstream's names, without those that no graph needs."""
     names = upstream_names(tensors)
     return {
         names[name]: tensor
@@ -108,76 +112,76 @@ def _fill(
         {row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()},
         decoder.state_dict() if decoder else {},
     ]
-    wanted = own[0] | own[1]
-    read = files
-    files = [_aligned(tensors, wanted) for tensors in files]
-    parts = [_choose(files, set(names_of_part)) for names_of_part in own]
-    found = {name: t for part in parts for name, t in part.items() if name in wanted}
-    problems = _problems(found, wanted, strangers=_strangers(files, parts, wanted))
+    expected = own[0] | own[1]
+    aligned = [_align(tensors, expected) for tensors in files]
+    parts = [_choose_file(aligned, set(names_of_part)) for names_of_part in own]
+    given = {name: t for part in parts for name, t in part.items() if name in expected}
+    problems = _problems(given, expected, unexpected=_unexpected(aligned, parts, expected))
     if any(problems.values()):
-        keys = [name for tensors in read for name in tensors]
+        keys = [name for tensors in files for name in tensors]
         raise _mismatch(row, names, problems, family_of(keys))
-    _refuse_non_finite(found, names)
-    for name, tensor in wanted.items():
-        tensor.copy_(found[name])
+    _require_finite(given, names)
+    for name, tensor in expected.items():
+        tensor.copy_(given[name])
 
 
-def _aligned(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Files of an encoder alone differ in whether they say so before every name."""
-    return {aligned_name(name, wanted): tensor for name, tensor in tensors.items()}
+def _align(tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename tensors: files of an encoder alone may or may not prefix every name."""
+    return {aligned_name(name, expected): tensor for name, tensor in tensors.items()}
 
 
-def aligned_name(name: str, wanted: Mapping[str, object]) -> str:
-    """A file's name as the model spells it: with, without or despite the encoder's prefix."""
+def aligned_name(name: str, expected: Mapping[str, object]) -> str:
+    """A file's name as the model spells it, with the encoder's prefix added or removed."""
     spellings = (name, _ENCODER + name, name.removeprefix(_ENCODER))
-    return next((spelling for spelling in spellings if spelling in wanted), name)
+    return next((spelling for spelling in spellings if spelling in expected), name)
 
 
-def _choose(files: list[dict[str, Tensor]], wanted: set[str]) -> dict[str, Tensor]:
-    """The file that holds this module whole, or everything, to be reported as it is.
+def _choose_file(files: list[dict[str, Tensor]], expected: set[str]) -> dict[str, Tensor]:
+    """The tensors of one module, from the smallest file that holds it whole, or from all files.
 
-    NanoSAM needs this: its decoder comes in MobileSAM's file, beside another encoder. Of several
-    the one with the fewest tensors is meant: MobileSAMv2 has a file for its decoder alone, and
-    takes its encoder from MobileSAM's, which has a decoder too.
+    NanoSAM takes its decoder from MobileSAM's file, which holds another encoder too. MobileSAMv2
+    has a file for the decoder alone and takes its encoder from MobileSAM's, which holds a decoder
+    too; so the file with the fewest tensors is the right one. If no file is whole, all tensors are
+    returned, so that the error can list them.
     """
     merged = {name: tensor for tensors in files for name, tensor in tensors.items()}
-    whole = min((t for t in files if wanted <= t.keys()), key=len, default=merged)
-    own = set(map(part_of, wanted))
+    whole = min((t for t in files if expected <= t.keys()), key=len, default=merged)
+    own = set(map(part_of, expected))
     return {name: tensor for name, tensor in whole.items() if part_of(name) in own}
 
 
 def part_of(name: str) -> str:
-    """`mask_decoder` of `mask_decoder.iou_token.weight`."""
+    """The first part of a name: `mask_decoder` for `mask_decoder.iou_token.weight`."""
     return name.partition(".")[0]
 
 
-def _strangers(
-    files: list[dict[str, Tensor]], parts: list[dict[str, Tensor]], wanted: Mapping[str, Tensor]
+def _unexpected(
+    files: list[dict[str, Tensor]], parts: list[dict[str, Tensor]], expected: Mapping[str, Tensor]
 ) -> set[str]:
-    """Names without a place: in a single file all of them, else those of the parts taken."""
-    seen = files if len(files) == 1 else parts
-    return {name for tensors in seen for name in tensors} - wanted.keys()
+    """The names that the model lacks: of a single file, or of the parts taken from several."""
+    used = files if len(files) == 1 else parts
+    return {name for tensors in used for name in tensors} - expected.keys()
 
 
 def _problems(
-    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, strangers: set[str]
+    given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, unexpected: set[str]
 ) -> dict[str, list[str]]:
     return {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "unexpected": sorted(strangers),
+        "missing": sorted(expected.keys() - given.keys()),
+        "unexpected": sorted(unexpected),
         "mis-shaped": sorted(
-            f"{name} {list(found[name].shape)} instead of {list(tensor.shape)}"
-            for name, tensor in wanted.items()
-            if name in found and found[name].shape != tensor.shape
+            f"{name} {list(given[name].shape)} instead of {list(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in given and given[name].shape != tensor.shape
         ),
     }
 
 
-def _refuse_non_finite(tensors: dict[str, Tensor], names: str) -> None:
+def _require_finite(tensors: dict[str, Tensor], names: str) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise CheckpointMismatch(
-                f"{names}: {name} holds NaN or infinity.", expected="a whole, trained checkpoint"
+                f"{names}: {name} holds NaN or infinity.", expected="a complete, trained checkpoint"
             )
 
 
@@ -189,7 +193,7 @@ def _mismatch(
         if keys:
             more = f", and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
             lines.append(f"  {len(keys)} {kind}: {', '.join(keys[:_LISTED])}{more}")
-    if family and _plain(row.family) not in _plain(family):
+    if family and _normalised(row.family) not in _normalised(family):
         lines.append(f"  Its keys look like {family}.")
     return CheckpointMismatch(
         "\n".join(lines),
@@ -197,6 +201,6 @@ def _mismatch(
     )
 
 
-def _plain(name: str) -> str:
-    """A family's name without what its spellings differ in."""
+def _normalised(name: str) -> str:
+    """A family's name in lower case, without hyphens and spaces."""
     return name.lower().replace("-", "").replace(" ", "")

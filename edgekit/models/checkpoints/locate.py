@@ -1,7 +1,8 @@
-"""Settle where a model's weights come from, before torch is imported.
+"""Decides where a model's weights come from, before torch is imported.
 
-The order of the default: the official files, from the cache or the network; failing that the
-checkpoint that edgekit ships for the same architecture, with a warning; failing that an error.
+By default these are the official files, from the cache or the network. If they cannot be had, it is
+the checkpoint that edgekit ships for the same architecture, with a warning. If there is none
+either, it is an error.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ BUNDLED_LICENCE = "Apache-2.0"
 def locate(
     row: ModelRow, weights: tuple[str, ...] = (), *, progress: store.Progress | None = None
 ) -> WeightsSource:
-    """The source that `--weights` asks for; empty means the default order.
+    """The source that `--weights` asks for.
 
     Args:
         row: the model.
-        weights: paths (several files are merged by part), or one of `official`, `bundled`,
-            `seeded`, `seeded:N`.
+        weights: paths, each of which may supply a part of the model; or one of `official`,
+            `bundled`, `seeded`, `seeded:N`; or nothing, for the default.
         progress: called with (bytes done, bytes in all) while a file is downloaded.
 
     Raises:
-        WeightsUnavailable: nothing to be had; names the file, the folder and the way out.
-        BadInput: a path that is not a file, or a keyword mixed with paths.
+        WeightsUnavailable: the files cannot be had; the message names the file, the folder to put
+            it into and the next step.
+        BadInput: a path is not a file, or a keyword is mixed with paths.
     """
     if not weights:
         return _default(row, progress)
@@ -46,7 +48,7 @@ def locate(
 
 
 def bundled_path(row: ModelRow) -> Path | None:
-    """The checkpoint shipped in the package for this model, if there is one."""
+    """The checkpoint that the package ships for this model, or None."""
     path = Path(__file__).parents[1] / "bundled" / f"{row.name}.safetensors"
     return path if path.is_file() else None
 
@@ -60,9 +62,9 @@ def _default(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
         return _bundled(
             row,
             warning=(
-                f"The official {row.title} weights are not at hand, so the demonstration "
-                "checkpoint that edgekit ships was taken instead. It is NOT the official model: "
-                f"its masks are weaker. Reason: {unavailable.what}. For the official model take "
+                f"The official weights of {row.title} are not available, so the demonstration "
+                "checkpoint that edgekit ships is used. It is NOT the official model: its masks "
+                f"are worse. Reason: {unavailable.what}. For the official model take "
                 f"{unavailable.expected} and {unavailable.next_step}."
             ),
         )
@@ -71,7 +73,7 @@ def _default(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
 def _official(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
     if not row.checkpoints:
         raise WeightsUnavailable(
-            f"Nobody has published weights of {row.title}.",
+            f"No weights of {row.title} have been published.",
             expected="a checkpoint of your own under SAM's names",
             next_step="--weights PATH, or --weights seeded for size and speed work",
         )
@@ -106,7 +108,7 @@ def _seeded(keyword: str) -> WeightsSource:
         kind="seeded",
         licence="none",
         seed=int(seed),
-        warning="Seeded weights are random numbers: for size and speed work; masks mean nothing.",
+        warning="Seeded weights are random, for work on size and speed: masks mean nothing.",
     )
 
 

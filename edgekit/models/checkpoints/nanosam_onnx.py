@@ -1,8 +1,8 @@
-"""NanoSAM's published encoder is an ONNX file: read its weights by topology.
+"""Reads the weights of NanoSAM's published encoder, an ONNX file, by its topology.
 
-The exporter folded batch norm into the convolutions and renamed the initializers, so only the
-order of the graph tells which is which: the trunk is one chain, and a strided 1x1 convolution is
-a block's shortcut. Batch norm comes back as the identity with the folded bias.
+The exporter folded batch norm into the convolutions and renamed the initializers, so only the order
+of the graph tells the convolutions apart: the trunk is one chain, and a strided 1x1 convolution is
+a block's shortcut. Batch norm is restored as the identity with the folded bias.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BATCH_NORM_EPSILON = 1e-5
 
 _BLOCKS = tuple(f"backbone.layer{stage}.{block}" for stage in range(1, 5) for block in range(2))
-# (convolution, its batch norm) along the chain; the head has none.
+# (convolution, its batch norm) along the chain; the head has no batch norm.
 _CHAIN: tuple[tuple[str, str | None], ...] = (
     ("backbone.conv1", "backbone.bn1"),
     *((f"{block}.conv{i}", f"{block}.bn{i}") for block in _BLOCKS for i in (1, 2)),
@@ -31,7 +31,7 @@ _SHORTCUTS = tuple(f"backbone.layer{stage}.0.downsample" for stage in range(2, 5
 
 
 class Convolution(NamedTuple):
-    """A convolution of the file with everything that is folded into or follows it."""
+    """A convolution of the file, with the batch norm that follows it if it was not folded."""
 
     weight: np.ndarray
     bias: np.ndarray | None
@@ -40,7 +40,7 @@ class Convolution(NamedTuple):
 
 
 def encoder_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors under the names of NanoSAM's training checkpoint.
+    """The encoder's tensors, under the names of NanoSAM's training checkpoint.
 
     Raises:
         CheckpointMismatch: the graph is not NanoSAM's ResNet18 encoder.
@@ -64,10 +64,10 @@ def encoder_tensors(path: Path) -> dict[str, Tensor]:
         )
     arrays: dict[str, np.ndarray] = {"pos_embedding": positions[0]}
     for (name, norm), convolution in zip(_CHAIN, chain, strict=True):
-        arrays |= _named(name, norm, convolution)
+        arrays |= _named_arrays(name, norm, convolution)
     for name, convolution in zip(_SHORTCUTS, shortcuts, strict=True):
-        arrays |= _named(f"{name}.0", f"{name}.1", convolution)
-    arrays |= _named("up_1.6", None, transposed[0])
+        arrays |= _named_arrays(f"{name}.0", f"{name}.1", convolution)
+    arrays |= _named_arrays("up_1.6", None, transposed[0])
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
@@ -76,7 +76,7 @@ def _read_graph(path: Path) -> onnx.GraphProto:
     from google.protobuf.message import DecodeError
 
     try:
-        # External data could name any file on the machine; NanoSAM's file has none.
+        # Not external data: a hostile file could name any file on the machine. NanoSAM's has none.
         return onnx.load(str(path), load_external_data=False).graph
     except (DecodeError, OSError, ValueError) as error:
         raise CheckpointMismatch(
@@ -87,20 +87,20 @@ def _read_graph(path: Path) -> onnx.GraphProto:
 def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     from onnx import numpy_helper
 
-    found = {t.name: numpy_helper.to_array(t) for t in graph.initializer if not t.external_data}
+    arrays = {t.name: numpy_helper.to_array(t) for t in graph.initializer if not t.external_data}
     for node in graph.node:
         if node.op_type == "Constant":
             for value in (a.t for a in node.attribute if a.name == "value"):
-                found[node.output[0]] = numpy_helper.to_array(value)
-        elif node.op_type == "Identity" and node.input[0] in found:
-            found[node.output[0]] = found[node.input[0]]
-    return found
+                arrays[node.output[0]] = numpy_helper.to_array(value)
+        elif node.op_type == "Identity" and node.input[0] in arrays:
+            arrays[node.output[0]] = arrays[node.input[0]]
+    return arrays
 
 
 def _convolutions(
     graph: onnx.GraphProto, constants: dict[str, np.ndarray], op: str
 ) -> list[Convolution]:
-    """In the order of the graph, which ONNX requires to be topological."""
+    """The convolutions in the order of the graph, which ONNX requires to be topological."""
     norms = {n.input[0]: n.input[1:] for n in graph.node if n.op_type == "BatchNormalization"}
     result = []
     for node in graph.node:
@@ -119,7 +119,7 @@ def _convolutions(
     return result
 
 
-def _named(name: str, norm: str | None, convolution: Convolution) -> dict[str, np.ndarray]:
+def _named_arrays(name: str, norm: str | None, convolution: Convolution) -> dict[str, np.ndarray]:
     arrays = {f"{name}.weight": convolution.weight}
     channels = convolution.weight.shape[0]
     bias = np.zeros(channels, np.float32) if convolution.bias is None else convolution.bias

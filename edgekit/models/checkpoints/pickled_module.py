@@ -1,9 +1,10 @@
-"""Tensors out of a pickled module, without its code.
+"""Extracts the tensors of a pickled module without running its code.
 
 Some projects publish `torch.save(model)`: SlimSAM's globally pruned models, FastSAM, Q-TinySAM.
-Such a file names classes that reading it would import and call. Here every name but the few that
-make a tensor stands for `Inert`, a class that only remembers the state it is given; the tensors are
-then collected from what `nn.Module` keeps in that state. Nothing of the file is imported or run.
+Unpickling such a file imports and calls the classes that it names. Here every name stands for
+`Inert`, except the few that make a tensor. `Inert` only stores the state that it is given. The
+tensors are then collected from that state, in which `nn.Module` keeps them. Nothing that the file
+names is imported or run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-# What torch.save writes for a tensor or a Parameter. Storages are torch.load's own affair.
+# The functions that torch.save writes for a tensor or a Parameter. torch.load makes the storages.
 _TENSOR_MAKERS = {
     ("torch._utils", "_rebuild_tensor"),
     ("torch._utils", "_rebuild_tensor_v2"),
@@ -28,45 +29,45 @@ _TENSOR_MAKERS = {
 
 
 class Inert:
-    """Stands for any object of the file: takes what pickle gives it, and does nothing."""
+    """Stands for any object of the file: accepts whatever pickle passes, and does nothing."""
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
         self.state: Mapping[str, object] = {}
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Inert:
-        """Whatever arguments the file has for its own class."""
-        made = super().__new__(cls)
-        made.state = {}
-        return made
+        """Accept the arguments that the file has for its own class."""
+        inert = super().__new__(cls)
+        inert.state = {}
+        return inert
 
     def __setstate__(self, state: object) -> None:
-        """Keep the attributes; (dict, slots) is how objects with slots are pickled."""
+        """Keep the attributes; objects with slots are pickled as (dict, slots)."""
         if isinstance(state, tuple) and state:
             state = state[0]
         self.state = state if isinstance(state, Mapping) else {}
 
     def __call__(self, *_args: object, **_kwargs: object) -> Inert:
-        """An object that the file calls, such as a partial function."""
+        """Stand for the result of a call, such as that of a partial function."""
         return Inert()
 
     def __setitem__(self, _key: object, _value: object) -> None:
-        """A dict of a class of its own."""
+        """Ignore the items of a subclass of dict."""
 
     def append(self, _value: object) -> None:
-        """A list of a class of its own."""
+        """Ignore the items of a subclass of list."""
 
     def extend(self, _values: object) -> None:
-        """A list of a class of its own."""
+        """Ignore the items of a subclass of list."""
 
     def add(self, _value: object) -> None:
-        """A set of a class of its own."""
+        """Ignore the items of a subclass of set."""
 
 
 class TensorUnpickler(pickle.Unpickler):
-    """An unpickler for which the world consists of tensors and `Inert`."""
+    """An unpickler that makes only tensors and `Inert` objects."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name of the file stands for."""
+        """The object that a name in the file stands for."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) in _TENSOR_MAKERS:
@@ -77,14 +78,14 @@ class TensorUnpickler(pickle.Unpickler):
 
 
 def read_pickled(path: Path) -> object:
-    """The content of a file, with `Inert` in the place of every object that is no tensor.
+    """The content of a file, with `Inert` in place of every object that is not a tensor.
 
-    Only the zip format of torch 1.6 and later is read: for the older ones, and for TorchScript
-    archives, torch.load has code paths that know nothing of a restricted unpickler.
+    Only the zip format of torch 1.6 and later is read. For older formats and for TorchScript
+    archives, torch.load has code paths that bypass a restricted unpickler.
 
     Raises:
-        pickle.UnpicklingError: the format is another one.
-        Exception: of many kinds, if the file is damaged.
+        pickle.UnpicklingError: the file has another format.
+        Exception: the file is damaged; the type depends on where reading fails.
     """
     import torch
 
@@ -100,7 +101,7 @@ def read_pickled(path: Path) -> object:
 
 
 def tensors_of(content: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """(dotted name, tensor) of a module, or of a dict that holds one among other things."""
+    """(dotted name, tensor) for all tensors of a module, or of a dict that contains modules."""
     import torch
 
     if isinstance(content, torch.Tensor):
@@ -114,7 +115,7 @@ def tensors_of(content: object, prefix: str = "") -> Iterator[tuple[str, Tensor]
 
 
 def _restricted_pickle() -> ModuleType:
-    """What torch.load takes for the `pickle` module."""
+    """A module for torch.load to use in place of `pickle`."""
     restricted = ModuleType("edgekit_restricted_pickle")
     restricted.Unpickler = TensorUnpickler  # type: ignore[attr-defined]
     return restricted

@@ -1,4 +1,4 @@
-"""Checkpoint files to plain tensors. No code in a file is ever run."""
+"""Reads the tensors of checkpoint files, and never runs code from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgekit.errors import CheckpointMismatch, RuntimeMissing
 if TYPE_CHECKING:
     from torch import Tensor
 
-# How upstream projects nest the state dict in their files.
+# The keys under which upstream projects nest the state dict in their files.
 _NESTS = ("model", "state_dict", "model_state_dict")
 
 
@@ -21,7 +21,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a `.safetensors`, `.onnx` or PyTorch file, under the file's own names.
 
     Raises:
-        CheckpointMismatch: the file is no checkpoint, is damaged, or needs code to be run.
+        CheckpointMismatch: the file is not a checkpoint, is damaged, or cannot be read without
+            running code from it.
         RuntimeMissing: torch is not installed.
     """
     try:
@@ -55,7 +56,7 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        # Mapped, not read: a ViT-H is 2.5 GB, and the model that it fills as many.
+        # Mapped, not read: the file of a ViT-H is 2.5 GB, and its model takes the same again.
         content = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
@@ -67,24 +68,24 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickled_module(path: Path, refusal: pickle.UnpicklingError) -> dict[str, Tensor]:
-    """For what torch's own safe loader refuses: whole modules, read without their code."""
+    """Read a file that torch's safe loader refuses: a whole module, without its code."""
     from edgekit.models.checkpoints.pickled_module import read_pickled, tensors_of
 
     try:
-        tensors = dict(tensors_of(_unwrapped(read_pickled(path))))
-    except Exception as error:  # whatever a damaged or hostile pickle can provoke
+        tensors = dict(tensors_of(_unwrap(read_pickled(path))))
+    except Exception as error:  # a damaged or hostile pickle can raise anything
         raise _damaged(path) from error
     if not tensors:
         raise CheckpointMismatch(
             f"{path.name} holds more than tensors: reading it would run code from the file.",
             expected="a state dict (tensors and names only), or a pickled module with its tensors",
-            next_step="save it with torch.save(model.state_dict(), ...) where you trust the file",
+            next_step="if you trust the file, load it and torch.save(model.state_dict(), ...)",
         ) from refusal
     return tensors
 
 
-def _unwrapped(content: object) -> object:
-    """Without the nests that upstream projects put around the model, such as `{"model": ...}`."""
+def _unwrap(content: object) -> object:
+    """The content inside the nesting that upstream projects use, such as `{"model": ...}`."""
     for nest in _NESTS:
         if isinstance(content, Mapping) and content.get(nest) is not None:
             content = content[nest]
@@ -92,23 +93,28 @@ def _unwrapped(content: object) -> object:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors; those of a file that has several parts are joined."""
-    content = _unwrapped(content)
-    tensors = dict(_named(content)) if isinstance(content, Mapping) else {}
+    """The tensors of a file; a file in several parts gives those of all parts."""
+    content = _unwrap(content)
+    tensors = dict(_named_tensors(content)) if isinstance(content, Mapping) else {}
     if not tensors:
         raise _damaged(path)
     return tensors
 
 
-def _named(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """MobileSAMv2's decoder is `{"PromtEncoder": {...}, "MaskDecoder": {...}}`."""
+def _named_tensors(
+    content: Mapping[object, object], prefix: str = ""
+) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of a file that may have parts.
+
+    MobileSAMv2's decoder is `{"PromtEncoder": {...}, "MaskDecoder": {...}}`.
+    """
     import torch
 
     for name, value in content.items():
         if isinstance(value, torch.Tensor):
             yield f"{prefix}{name}", value
         elif isinstance(value, Mapping) and not prefix:
-            yield from _named(value, f"{name}.")
+            yield from _named_tensors(value, f"{name}.")
 
 
 def _damaged(path: Path) -> CheckpointMismatch:

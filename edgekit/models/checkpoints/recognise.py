@@ -1,13 +1,11 @@
-"""Whose checkpoint is this? Told by its keys, to name the family in an error.
-
-Ordered from the special to the general: the first row whose every mark is found wins.
-"""
+"""Recognises the family of a checkpoint by its keys, so that an error can name it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# (family, marks); a mark is the beginning of a key.
+# (family, marks), from the special to the general: the first row whose marks all occur wins.
+# A mark is the beginning of a key.
 _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("HQ-SAM 2", ("sam_mask_decoder.hf_token",)),
     ("EdgeTAM", ("spatial_perceiver.", "image_encoder.trunk.")),
@@ -33,9 +31,9 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def family_of(keys: Iterable[str]) -> str | None:
-    """The family whose marks are all among the keys, or None."""
-    known = tuple(keys)
+    """The family whose marks all occur among the keys, or None."""
+    listed = tuple(keys)
     for family, marks in _MARKS:
-        if all(any(key.startswith(mark) for key in known) for mark in marks):
+        if all(any(key.startswith(mark) for key in listed) for mark in marks):
             return family
     return None

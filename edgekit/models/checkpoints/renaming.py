@@ -1,7 +1,8 @@
-"""Names of other publishers to upstream's, which are the ones our definitions have.
+"""Renames tensors to upstream's names, which the definitions here use.
 
-Two exist beside upstream's own: transformers (SlimSAM-uniform is published so, and SAM's
-re-uploads) and MobileSAMv2's decoder file with its own spelling of the two parts.
+Three kinds of files differ: those of Hugging Face transformers (SlimSAM-uniform, and re-uploads of
+SAM), MobileSAMv2's decoder, which spells its two parts differently, and SlimSAM's pickled modules,
+which were saved under DataParallel.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
 _SPELLINGS = _rules(
     (r"^PromtEncoder\.", "prompt_encoder."),  # MobileSAMv2's decoder file
     (r"^MaskDecoder\.", "mask_decoder."),
-    (r"^image_encoder\.module\.", "image_encoder."),  # SlimSAM's, saved under DataParallel
+    (r"^image_encoder\.module\.", "image_encoder."),  # SlimSAM saved its encoder under DataParallel
 )
 
-# Every rule is tried in this order; names are those of transformers 5 (`SamModel`).
+# All rules are applied in this order. The names are those of transformers 5 (`SamModel`).
 _TRANSFORMERS = _rules(
     (r"^vision_encoder\.layers\.", "image_encoder.blocks."),
     (r"^vision_encoder\.", "image_encoder."),
@@ -33,7 +34,7 @@ _TRANSFORMERS = _rules(
     (r"\.neck\.layer_norm1\.", ".neck.1."),
     (r"\.neck\.conv2\.", ".neck.2."),
     (r"\.neck\.layer_norm2\.", ".neck.3."),
-    # The matrix of the Fourier features is shared; a file holds it under either name, or both.
+    # Both modules share the matrix of the Fourier features; a file has one of the names, or both.
     (
         r"^(shared_image_embedding|prompt_encoder\.shared_embedding)\.positional_embedding$",
         "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
@@ -56,14 +57,14 @@ _TRANSFORMERS = _rules(
 
 
 def upstream_names(names: Iterable[str]) -> dict[str, str]:
-    """The file's names to upstream's; most files hold upstream's already."""
+    """Maps the file's names to upstream's; most files have those already."""
     listed = tuple(names)
     transformers = any(name.startswith(_TRANSFORMERS_MARK) for name in listed)
     rules = _TRANSFORMERS if transformers else _SPELLINGS
-    return {name: _renamed(name, rules) for name in listed}
+    return {name: _rename(name, rules) for name in listed}
 
 
-def _renamed(name: str, rules: Rules) -> str:
+def _rename(name: str, rules: Rules) -> str:
     for pattern, replacement in rules:
         name = pattern.sub(replacement, name)
     return name

@@ -1,0 +1,1 @@
+"""Image encoders, one architecture per module, under upstream's tensor names."""

@@ -1,8 +1,8 @@
-"""Bicubic resizing of maps whose size is known, as two products with constant matrices.
+"""Bicubic resizing of maps of a fixed size, as two products with a constant matrix.
 
-The cubic Resize of ONNX is missing from or slow in several runtimes (Core ML before
-apple/coremltools#2818, TensorRT before 10). Resizing is linear and separable, so that for a fixed
-size it is a product from either side, which everything runs.
+Several runtimes lack ONNX's cubic Resize or run it slowly (Core ML before apple/coremltools#2818,
+TensorRT before 10). Resizing is linear and separable, so at a fixed size it is one matrix product
+over the rows and one over the columns, which every runtime has.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ class BicubicResize(nn.Module):
         self.register_buffer("matrix", bicubic_matrix(source, target), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows, then columns."""
+        """Resize columns, then rows."""
         return self.matrix @ (x @ self.matrix.t())

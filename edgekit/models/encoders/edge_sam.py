@@ -1,6 +1,6 @@
-"""EdgeSAM's image encoder: RepViT-M1 whose last two stages are added at stride 16.
+"""EdgeSAM's image encoder: RepViT-M1, whose last two stages are summed at stride 16.
 
-Zhou et al., arXiv 2312.06660. Names are those of chongzhou96/EdgeSAM.
+Sources: Zhou et al., arXiv 2312.06660; chongzhou96/EdgeSAM, whose tensor names are kept.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgekit.models.encoders.bicubic import BicubicResize
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import sam_neck
 from edgekit.models.encoders.repvit import EDGE_SAM_M1, RepVitSize, repvit_features
 
 
 class ProjectAndDouble(nn.Module):
-    """A 1x1 convolution and bicubic upsampling, under upstream's name `op_list`."""
+    """A 1x1 convolution, then bicubic upsampling by 2, under upstream's name `op_list`."""
 
     def __init__(self, in_channels: int, channels: int, *, grid: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class EdgeSamEncoder(nn.Module):
         self.neck = sam_neck(256)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised, padded photo to embeddings."""
+        """Embed a normalised, padded photo."""
         stage2 = self.features[: self.stride_16](image)
         stage3 = self.features[self.stride_16 :](stage2)
         fused = self.fuse_stage2(stage2) + self.fuse_stage3(stage3)

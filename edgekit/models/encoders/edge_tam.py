@@ -1,7 +1,8 @@
-"""EdgeTAM's trunk: RepViT-M1 with the maps of all four stages, under timm's names.
+"""EdgeTAM's trunk: RepViT-M1, which returns the maps of all four stages.
 
-EdgeTAM: Zhou et al., arXiv 2501.07256; RepViT: Wang et al., arXiv 2307.09283. The blocks are those
-of `repvit.py`; timm names the parts of a downsampling where upstream's RepViT counts them.
+Sources: Zhou et al., arXiv 2501.07256 (EdgeTAM); Wang et al., arXiv 2307.09283 (RepViT);
+facebookresearch/EdgeTAM, which uses timm's RepViT and its tensor names. The blocks are those of
+`repvit.py`. timm names the parts of a downsampling block; THU-MIG/RepViT numbers them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.conv_bn import ConvBn
+from edgekit.models.encoders.layers import ConvBn
 from edgekit.models.encoders.repvit import RepVggDw, SqueezeExcite
 
 WIDTHS = (48, 96, 192, 384)
@@ -45,7 +46,7 @@ class ChannelMixer(nn.Module):
 
 
 class Block(nn.Module):
-    """Depthwise convolution, perhaps a gate, and a channel mixer with a residual."""
+    """Depthwise convolution, a gate if `gated`, and a channel mixer with a residual."""
 
     def __init__(self, channels: int, *, gated: bool) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class Block(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A block, a strided depthwise 3x3, a 1x1 to the new width, a channel mixer."""
+    """A block, a strided depthwise 3x3, a 1x1 to the new width, and a channel mixer."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class Downsample(nn.Module):
 
 
 class Stage(nn.Module):
-    """All blocks of one width, every other one gated."""
+    """All blocks of one width; every other block is gated."""
 
     def __init__(self, index: int) -> None:
         super().__init__()
@@ -87,12 +88,12 @@ class Stage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in, H, W] -> [B, C, H / 2, W / 2]; the first stage keeps the size."""
+        """[B, in, H, W] -> [B, C, H / 2, W / 2]; the first stage keeps the resolution."""
         return self.blocks(self.downsample(x))  # type: ignore[no-any-return]
 
 
 class Body(nn.Module):
-    """The stem and four stages, as timm's `features_only` names them."""
+    """The stem and four stages, under the names of timm's `features_only`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class Body(nn.Module):
             self.add_module(f"stages_{index}", Stage(index))
 
     def maps(self, image: Tensor) -> Iterator[Tensor]:
-        """From fine to coarse."""
+        """The output of each stage, from fine to coarse."""
         x = self.stem(image)
         for index in range(len(WIDTHS)):
             x = self.get_submodule(f"stages_{index}")(x)

@@ -1,10 +1,12 @@
-"""EfficientTAM's image encoder: a plain ViT, most of whose blocks see windows, and SAM's neck.
+"""EfficientTAM's image encoder: a plain ViT with mostly windowed attention, and SAM's neck.
 
-EfficientTAM: Xiong et al., arXiv 2411.18933; windows after Li et al., arXiv 2203.16527. Names are
-those of yformer/EfficientTAM's whole model. Maps are [B, H, W, C] inside the trunk.
+Sources: Xiong et al., arXiv 2411.18933; Li et al., arXiv 2203.16527 (windows);
+yformer/EfficientTAM, whose tensor names are kept. Maps are [B, H, W, C] inside the trunk.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +18,25 @@ from edgekit.models.sam.layers import LayerNorm2d
 
 DEPTH = 12
 WINDOW = 14
-WHOLE_MAP = (2, 5, 8, 11)  # blocks without windows
-TABLE = 14  # side of the stored position table, of 224-pixel photos
+GLOBAL_BLOCKS = (2, 5, 8, 11)  # attend over the whole map
+TABLE = 14  # side of the stored position table, made for photos of 224 pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EfficientTamSize:
+    """Channels, attention heads, and the side of the photo in pixels."""
+
+    width: int
+    heads: int
+    frame: int
+
+
+SIZES = {
+    "ti": EfficientTamSize(width=192, heads=3, frame=1024),
+    "ti_512": EfficientTamSize(width=192, heads=3, frame=512),
+    "s": EfficientTamSize(width=384, heads=6, frame=1024),
+    "s_512": EfficientTamSize(width=384, heads=6, frame=512),
+}
 
 
 class PatchEmbed(nn.Module):
@@ -33,21 +52,24 @@ class PatchEmbed(nn.Module):
 
 
 class WindowedVit(nn.Module):
-    """`image` [B, 3, S, S] -> [B, C, S / 16, S / 16]. Upstream has no norm after the blocks."""
+    """`image` [B, 3, S, S] -> [B, C, S / 16, S / 16], without a norm after the blocks."""
 
-    def __init__(self, width: int, *, heads: int, frame: int) -> None:
+    def __init__(self, size: EfficientTamSize) -> None:
         super().__init__()
-        self.grid = frame // 16
+        width = size.width
+        self.grid = size.frame // 16
         self.patch_embed = PatchEmbed(width)
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TABLE * TABLE, width))
         self.blocks = nn.ModuleList(
-            HieraBlock(width, width, heads=heads, window=None if i in WHOLE_MAP else WINDOW)
+            HieraBlock(
+                width, width, heads=size.heads, window=None if i in GLOBAL_BLOCKS else WINDOW
+            )
             for i in range(DEPTH)
         )
         self._positions: Tensor | None = None
 
     def positions(self) -> Tensor:
-        """[1, grid, grid, C]: the stored table, less its class token, stretched over the frame."""
+        """[1, grid, grid, C]: the stored table without its class token, resized to the grid."""
         if self._positions is not None:
             return self._positions
         table = torch.unflatten(self.pos_embed[:, 1:], 1, (TABLE, TABLE)).permute(0, 3, 1, 2)
@@ -55,13 +77,13 @@ class WindowedVit(nn.Module):
         return F.interpolate(table, size=size, mode="bicubic").permute(0, 2, 3, 1)
 
     def bake(self) -> None:
-        """Keep the positions as a constant: call on a copy, before capture."""
+        """Turn the positions into a constant. Call it on a copy, before capture."""
         positions = self.positions().detach().contiguous()
         del self._positions
         self.register_buffer("_positions", positions, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Embed and mix."""
+        """Embed the patches and run all blocks."""
         x = self.patch_embed(image) + self.positions()
         for block in self.blocks:
             x = block(x)
@@ -84,7 +106,7 @@ class Level(nn.Module):
 
 
 class Neck(nn.Module):
-    """The one level that there is."""
+    """A neck with a single level."""
 
     def __init__(self, in_channels: int, channels: int = 256) -> None:
         super().__init__()
@@ -98,15 +120,14 @@ class Neck(nn.Module):
 class EfficientTamEncoder(nn.Module):
     """`image` [B, 3, S, S] -> `image_embeddings` [B, 256, S / 16, S / 16].
 
-    As in SAM 2 the no-memory embedding is added here: a single photo has no earlier frames.
+    As in SAM 2, a single photo has no earlier frames, so the no-memory embedding is added here.
     """
 
-    def __init__(self, width: int, *, heads: int, frame: int = 1024) -> None:
+    def __init__(self, size: EfficientTamSize) -> None:
         super().__init__()
-        trunk = WindowedVit(width, heads=heads, frame=frame)
-        self.image_encoder = ImageEncoder(trunk, Neck(width))
+        self.image_encoder = ImageEncoder(WindowedVit(size), Neck(size.width))
         self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, 256))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised, squashed photo to embeddings."""
+        """Embed a normalised photo that was resized to the frame."""
         return self.image_encoder(image) + self.no_mem_embed.reshape(1, -1, 1, 1)  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
-"""EfficientViT-SAM's image encoders: convolutions, then ReLU linear attention, then a wide neck.
+"""EfficientViT-SAM's image encoders: convolutions, then ReLU linear attention, then a neck.
 
-EfficientViT: Cai et al., arXiv 2205.14756; EfficientViT-SAM: Zhang et al., arXiv 2402.05008. Names
-are those of mit-han-lab/efficientvit, whose SAM models set the epsilon of every norm to 1e-6 and
-take the tanh form of GELU. Maps are [B, C, H, W].
+Sources: Cai et al., arXiv 2205.14756 (EfficientViT); Zhang et al., arXiv 2402.05008
+(EfficientViT-SAM); mit-han-lab/efficientvit, whose tensor names are kept and whose SAM models set
+the epsilon of every norm to 1e-6 and use GELU's tanh form. Maps are [B, C, H, W].
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Kind = Literal["fused", "inverted", "attention"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EfficientVitSize:
-    """What tells the variants apart.
+    """The numbers in which the variants differ.
 
-    The first entries of `widths` and `depths` are the stem's; each later stage has one block that
-    halves the map and `depths[i]` more, of its kind. `kernel` is that of the attention's second
-    scale, `frame` the side of the photo in pixels.
+    `frame` is the side of the photo in pixels. The first entries of `widths` and `depths` belong to
+    the stem. Each later stage has one block that halves the map, then `depths[i]` blocks of its
+    kind. `kernel` is the kernel size of the attention's second scale.
     """
 
     frame: int
@@ -65,15 +65,17 @@ def _extra_large(*, depths: tuple[int, ...], neck_depth: int) -> EfficientVitSiz
     )
 
 
-L0 = _large(depths=(1, 1, 1, 4, 4), neck_depth=4)
-L1 = _large(depths=(1, 1, 1, 6, 6), neck_depth=8)
-L2 = _large(depths=(1, 2, 2, 8, 8), neck_depth=12)
-XL0 = _extra_large(depths=(0, 1, 1, 2, 3, 3), neck_depth=6)
-XL1 = _extra_large(depths=(1, 2, 2, 4, 6, 6), neck_depth=12)
+SIZES = {
+    "l0": _large(depths=(1, 1, 1, 4, 4), neck_depth=4),
+    "l1": _large(depths=(1, 1, 1, 6, 6), neck_depth=8),
+    "l2": _large(depths=(1, 2, 2, 8, 8), neck_depth=12),
+    "xl0": _extra_large(depths=(0, 1, 1, 2, 3, 3), neck_depth=6),
+    "xl1": _extra_large(depths=(1, 2, 2, 4, 6, 6), neck_depth=12),
+}
 
 
 class ConvLayer(nn.Module):
-    """Convolution, then batch norm, a bias or neither, then tanh-GELU if asked for."""
+    """Convolution, then batch norm, a bias or neither, then tanh-GELU if `activate`."""
 
     def __init__(
         self,
@@ -145,10 +147,10 @@ class MbConv(nn.Module):
 
 
 class LinearAttention(nn.Module):
-    """ReLU linear attention at two scales, the second from aggregated queries, keys and values.
+    """ReLU linear attention at two scales; the second aggregates queries, keys and values.
 
-    The sums over all positions need float32: in float16 they overflow
-    (mit-han-lab/efficientvit#184).
+    The sums over all positions overflow in float16 (mit-han-lab/efficientvit#184), so they need
+    float32.
     """
 
     def __init__(self, channels: int, *, kernel: int) -> None:
@@ -166,11 +168,11 @@ class LinearAttention(nn.Module):
         self.proj = ConvLayer((2 * channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]; at most rank 4 inside."""
+        """[B, C, H, W] -> [B, C, H, W]; no tensor inside has a rank above 4."""
         height, width = x.shape[-2:]
         qkv = self.qkv(x)
         scales = torch.cat([qkv, *(aggregate(qkv) for aggregate in self.aggreg)], dim=1)
-        # Each head's q, k and v lie side by side.
+        # The channels hold q, k and v of the first head, then of the second, and so on.
         heads = scales.reshape(x.shape[0], -1, 3 * HEAD_DIM, height * width)
         q, k, v = heads.split(HEAD_DIM, dim=2)  # type: ignore[no-untyped-call]
         q, k = F.relu(q), F.relu(k)
@@ -181,7 +183,7 @@ class LinearAttention(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """A residual around `main`, or none."""
+    """A residual around `main`, unless `add` is false."""
 
     def __init__(self, main: nn.Module, *, add: bool = True) -> None:
         super().__init__()
@@ -230,7 +232,7 @@ def _stage(size: EfficientVitSize, index: int) -> OpList:
 
 
 def _blocks(size: EfficientVitSize, index: int) -> Iterator[nn.Module]:
-    """The block that halves the map, four times as wide inside as the others, and the others."""
+    """The block that halves the map, inside four times as wide as the others; then the others."""
     in_width, width, kind = size.widths[index - 1], size.widths[index], size.kinds[index - 1]
     expansion = 6 if index + 1 == len(size.widths) else 4
     block = FusedMbConv if kind == "fused" else MbConv
@@ -260,15 +262,15 @@ class Backbone(nn.Module):
 
 
 class Neck(nn.Module):
-    """Three maps to 256 channels, bicubic to one size, summed; fused inverted residuals."""
+    """Three maps, projected to 256 channels, resized and summed; then fused inverted residuals."""
 
     def __init__(self, size: EfficientVitSize, channels: int = 256) -> None:
         super().__init__()
         last = len(size.widths) - 1
         grids = [size.frame // 2 ** (last + 1 - i) for i in range(3)]
-        # Upstream counts from the coarsest.
+        # Upstream numbers the maps from the coarsest.
         self.input_ops = nn.ModuleList(
-            OpList(ConvLayer((width, channels, 1)), _resized(grid, grids[-1]))
+            OpList(ConvLayer((width, channels, 1)), _resize(grid, grids[-1]))
             for width, grid in zip(size.widths[:-4:-1], grids, strict=True)
         )
         self.middle = OpList(
@@ -280,14 +282,14 @@ class Neck(nn.Module):
         self.output_ops = nn.ModuleList([OpList(ConvLayer((channels, channels, 1), then="bias"))])
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps from fine to coarse -> [B, 256, grid, grid] at the finest one's size."""
+        """Maps from fine to coarse -> [B, 256, grid, grid] at the size of the finest."""
         coarse, middle, fine = (
             project(x) for project, x in zip(self.input_ops, reversed(maps), strict=True)
         )
         return self.output_ops[0](self.middle(coarse + middle + fine))  # type: ignore[no-any-return]
 
 
-def _resized(source: int, target: int) -> nn.Module:
+def _resize(source: int, target: int) -> nn.Module:
     return nn.Identity() if source == target else BicubicResize(source, target)
 
 
@@ -303,3 +305,15 @@ class EfficientVitEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Normalised, padded photo to embeddings."""
         return self.norm(self.neck(self.backbone(image)))  # type: ignore[no-any-return]
+
+
+class HalvingEfficientVitEncoder(EfficientVitEncoder):
+    """MobileSAMv2's EfficientViT: `image` [B, 3, 2 * frame, 2 * frame] -> [B, 256, 64, 64].
+
+    Source: ChaoningZhang/MobileSAM, folder MobileSAMv2. Upstream resizes the photo bilinearly to
+    half the side, which is the mean of 2 x 2 pixels.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised, padded photo to embeddings."""
+        return super().forward(F.avg_pool2d(image, 2))

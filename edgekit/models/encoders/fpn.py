@@ -1,7 +1,7 @@
-"""SAM 2's neck: every stage to 256 channels, the coarsest map added to the one above it.
+"""SAM 2's neck: projects every stage to 256 channels and adds the coarsest map to the next finer.
 
-Facts: facebookresearch/sam2, `FpnNeck` with `fpn_top_down_levels` 2 and 3, nearest and sum. After
-Lin et al., "Feature Pyramid Networks", arXiv 1612.03144. EdgeTAM has the same.
+Sources: facebookresearch/sam2, `FpnNeck` with `fpn_top_down_levels` 2 and 3, nearest and sum; Lin
+et al., arXiv 1612.03144 (Feature Pyramid Networks). EdgeTAM has the same neck.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Lateral(nn.Module):
 
 
 class FpnNeck(nn.Module):
-    """Four maps, strides 4 to 32, to three of one width; the coarsest lives on in the third."""
+    """Four maps at strides 4 to 32 -> three maps of one width; the third includes the coarsest."""
 
     def __init__(self, widths: Sequence[int], channels: int = 256) -> None:
         super().__init__()
-        # Upstream counts from the coarsest.
+        # Upstream numbers the maps from the coarsest.
         self.convs = nn.ModuleList(Lateral(width, channels) for width in reversed(widths))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

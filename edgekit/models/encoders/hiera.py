@@ -1,8 +1,8 @@
-"""SAM 2's trunk: Hiera, a hierarchy of window attention with pooled queries between its stages.
+"""SAM 2's trunk: Hiera, four stages of window attention with pooled queries between stages.
 
-Hiera: Ryali et al., arXiv 2306.00989; as in SAM 2: Ravi et al., arXiv 2408.00714, appendix, and
-arXiv 2311.05613 for the position table (a small one for the frame, a tiled one for the window).
-Names are those of facebookresearch/sam2. Maps are [B, H, W, C] throughout.
+Sources: Ryali et al., arXiv 2306.00989 (Hiera); Ravi et al., arXiv 2408.00714, appendix (as used in
+SAM 2); arXiv 2311.05613 (positions: a small table for the frame plus a tiled one for the window);
+facebookresearch/sam2, whose tensor names are kept. Maps are [B, H, W, C] throughout.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from edgekit.models.encoders.windows import from_windows, to_windows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HieraSize:
-    """What tells the variants apart.
+    """The numbers in which the variants differ.
 
-    `width` and `heads` double with each stage. `windows` are sides in tokens per stage; blocks in
-    `global_blocks` (counted over all stages) see the whole map. `background` is the side of the
-    position table that is stretched over the frame.
+    `width` and `heads` double with each stage. `windows` holds each stage's window side in tokens;
+    the blocks in `global_blocks` (counted over all stages) see the whole map. `background` is the
+    side of the position table that is resized to the frame.
     """
 
     width: int
@@ -34,19 +34,21 @@ class HieraSize:
     background: int = 7
 
 
-# facebookresearch/sam2, configs sam2_hiera_{t,s,b+,l}.yaml; the same in 2.1.
-TINY = HieraSize(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9))
-SMALL = HieraSize(width=96, heads=1, depths=(1, 2, 11, 2), global_blocks=(7, 10, 13))
-BASE_PLUS = HieraSize(
-    width=112, heads=2, depths=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14
-)
-LARGE = HieraSize(
-    width=144,
-    heads=2,
-    depths=(2, 6, 36, 4),
-    global_blocks=(23, 33, 43),
-    windows=(8, 4, 16, 8),
-)
+# Source: facebookresearch/sam2, configs sam2_hiera_{t,s,b+,l}.yaml; SAM 2.1 has the same sizes.
+SIZES = {
+    "t": HieraSize(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),
+    "s": HieraSize(width=96, heads=1, depths=(1, 2, 11, 2), global_blocks=(7, 10, 13)),
+    "bplus": HieraSize(
+        width=112, heads=2, depths=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14
+    ),
+    "l": HieraSize(
+        width=144,
+        heads=2,
+        depths=(2, 6, 36, 4),
+        global_blocks=(23, 33, 43),
+        windows=(8, 4, 16, 8),
+    ),
+}
 
 
 class PatchEmbed(nn.Module):
@@ -74,14 +76,14 @@ class GeluMlp(nn.Module):
         return narrow(F.gelu(widen(x)))  # type: ignore[no-any-return]
 
 
-def halved(x: Tensor) -> Tensor:
-    """2x2 max pooling: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
-    # coremltools 9.0 asks for the stride, which is the kernel's side by default.
+def max_pool_2x2(x: Tensor) -> Tensor:
+    """[B, H, W, C] -> [B, H / 2, W / 2, C]."""
+    # coremltools 9.0 fails without an explicit stride; torch's default is the kernel's side.
     return F.max_pool2d(x.permute(0, 3, 1, 2), 2, 2).permute(0, 2, 3, 1)
 
 
 class PooledAttention(nn.Module):
-    """Self-attention of the tokens of one window, or of the map; queries may be pooled 2x2."""
+    """Self-attention within a window or the whole map; pools queries 2x2 if `pool`."""
 
     def __init__(self, in_dim: int, dim: int, *, heads: int, pool: bool) -> None:
         super().__init__()
@@ -97,14 +99,14 @@ class PooledAttention(nn.Module):
         """[windows, side^2, in] -> [windows, side^2 or side^2 / 4, dim]."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         if self.pool:
-            q = halved(torch.unflatten(q, 1, (side, side))).flatten(1, 2)
+            q = max_pool_2x2(torch.unflatten(q, 1, (side, side))).flatten(1, 2)
         q, k, v = self._split(q) * (1 / math.sqrt(self.head_dim)), self._split(k), self._split(v)
         mixed = torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class HieraBlock(nn.Module):
-    """Attention and MLP, pre-norm. The first block of a later stage widens and halves the map."""
+    """Pre-norm attention and MLP. The first block of a later stage widens and halves the map."""
 
     def __init__(self, in_dim: int, dim: int, *, heads: int, window: int | None) -> None:
         super().__init__()
@@ -116,9 +118,9 @@ class HieraBlock(nn.Module):
         self.proj: nn.Linear | None = nn.Linear(in_dim, dim) if in_dim != dim else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, in] -> [B, H, W, dim], or half the sides where queries are pooled."""
+        """[B, H, W, in] -> [B, H, W, dim], at half the resolution if queries are pooled."""
         normed = self.norm1(x)
-        shortcut = x if self.proj is None else halved(self.proj(normed))
+        shortcut = x if self.proj is None else max_pool_2x2(self.proj(normed))
         x = shortcut + self._attend(normed, (shortcut.shape[1], shortcut.shape[2]))
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
@@ -145,7 +147,7 @@ class Hiera(nn.Module):
         self._positions: Tensor | None = None
 
     def positions(self) -> Tensor:
-        """[1, grid, grid, C]: the small table stretched over the frame, the window's tiled."""
+        """[1, grid, grid, C]: the small table resized to the grid, plus the tiled window table."""
         if self._positions is not None:
             return self._positions
         frame = F.interpolate(self.pos_embed, size=(self.grid, self.grid), mode="bicubic")
@@ -153,7 +155,7 @@ class Hiera(nn.Module):
         return (frame + self.pos_embed_window.tile(1, 1, times, times)).permute(0, 2, 3, 1)
 
     def bake(self) -> None:
-        """Keep the positions as a constant: call on a copy, before capture."""
+        """Turn the positions into a constant. Call it on a copy, before capture."""
         positions = self.positions().detach().contiguous()
         del self._positions
         self.register_buffer("_positions", positions, persistent=False)
@@ -170,7 +172,7 @@ class Hiera(nn.Module):
 
 
 def _blocks(size: HieraSize) -> list[HieraBlock]:
-    """All blocks in order. The first of a stage still has the windows of the stage before."""
+    """All blocks in order. A stage's first block has the window of the stage before."""
     blocks: list[HieraBlock] = []
     for stage, depth in enumerate(size.depths):
         dim, heads = size.width * 2**stage, size.heads * 2**stage

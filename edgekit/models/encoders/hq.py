@@ -1,8 +1,8 @@
-"""SAM-HQ's encoder graph: an image encoder, and what the fine mask needs of the photo.
+"""SAM-HQ's encoder graph: an image encoder and the photo's features for the fine mask.
 
-Facts: SysCV/sam-hq (arXiv 2306.01567). Upstream's mask decoder compresses an early map of the
-encoder and the embeddings for each prompt again; both depend on the photo alone, so that they are
-done here, once. Names are those of upstream's whole model.
+Sources: Ke et al., arXiv 2306.01567; SysCV/sam-hq, whose tensor names are kept. Upstream's mask
+decoder compresses an early map of the encoder and the embeddings again for every prompt. Both
+depend on the photo only, so this graph does it once.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from edgekit.models.sam.layers import LayerNorm2d
 
 
 class EarlyEncoder(Protocol):
-    """An image encoder that also tells what it knew early on."""
+    """An image encoder that also returns an early map."""
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings [B, 256, H, W] and an early map [B, C, H, W]."""
         ...
 
 
 class PhotoFeatures(nn.Module):
-    """The mask decoder's layers that see nothing but the photo, under upstream's names."""
+    """The mask decoder's layers that depend on the photo only, under upstream's names."""
 
     def __init__(self, early_width: int, dim: int = 256) -> None:
         super().__init__()
-        self.compress_vit_feat = _quadrupled(early_width, dim, dim // 8)
-        self.embedding_encoder = _quadrupled(dim, dim // 4, dim // 8)
+        self.compress_vit_feat = _upsample_4x(early_width, dim, dim // 8)
+        self.embedding_encoder = _upsample_4x(dim, dim // 4, dim // 8)
 
     def forward(self, embeddings: Tensor, early: Tensor) -> Tensor:
         """[B, dim, H, W] and [B, C, H, W] -> [B, dim / 8, 4H, 4W]."""
@@ -36,7 +36,7 @@ class PhotoFeatures(nn.Module):
         return self.embedding_encoder(embeddings) + compressed  # type: ignore[no-any-return]
 
 
-def _quadrupled(in_channels: int, hidden: int, channels: int) -> nn.Sequential:
+def _upsample_4x(in_channels: int, hidden: int, channels: int) -> nn.Sequential:
     """[B, in, H, W] -> [B, channels, 4H, 4W]."""
     return nn.Sequential(
         nn.ConvTranspose2d(in_channels, hidden, 2, stride=2),
@@ -55,6 +55,6 @@ class HqEncoder(nn.Module):
         self.mask_decoder = PhotoFeatures(early_width)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised, padded photo to both."""
-        embeddings, early = self.image_encoder.with_early(image)
+        """Embed a normalised, padded photo."""
+        embeddings, early = self.image_encoder.embed_with_early_map(image)
         return embeddings, self.mask_decoder(embeddings, early)

@@ -1,7 +1,7 @@
-"""EfficientSAM's image encoder: a plain ViT that sees the whole map in every block, SAM's neck.
+"""EfficientSAM's image encoder: a plain ViT with global attention in every block, and SAM's neck.
 
-ViT: Dosovitskiy et al., arXiv 2010.11929; EfficientSAM: Xiong et al., arXiv 2312.00863. Names are
-those of yformer/EfficientSAM. Tokens are [B, H * W, C].
+Sources: Dosovitskiy et al., arXiv 2010.11929 (ViT); Xiong et al., arXiv 2312.00863 (EfficientSAM);
+yformer/EfficientSAM, whose tensor names are kept. Tokens are [B, H * W, C].
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import sam_neck
 
 DEPTH = 12
 PATCH = 16
-TABLE = 14  # side of the stored position table, of 224-pixel photos
+TABLE = 14  # side of the stored position table, made for photos of 224 pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VitSize:
-    """What tells the variants apart."""
+class PlainVitSize:
+    """Channels and attention heads, the same in all twelve blocks."""
 
     width: int
     heads: int
 
 
-TINY = VitSize(width=192, heads=3)
-SMALL = VitSize(width=384, heads=6)
+SIZES = {"ti": PlainVitSize(width=192, heads=3), "s": PlainVitSize(width=384, heads=6)}
 
 
 class PatchEmbed(nn.Module):
@@ -45,7 +44,7 @@ class PatchEmbed(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Of all tokens; rank 4, written as two MatMuls around a Softmax."""
+    """Self-attention over all tokens at rank 4: two MatMuls around a Softmax."""
 
     def __init__(self, dim: int, *, heads: int) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class SelfAttention(nn.Module):
 
 
 class GeluMlp(nn.Module):
-    """Expansion 4 and GELU."""
+    """Two linear layers with expansion 4 and GELU."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -79,7 +78,7 @@ class GeluMlp(nn.Module):
 
 
 class VitBlock(nn.Module):
-    """Attention and MLP, pre-norm."""
+    """Pre-norm attention and MLP."""
 
     def __init__(self, dim: int, *, heads: int) -> None:
         super().__init__()
@@ -97,10 +96,10 @@ class VitBlock(nn.Module):
 class PlainVitEncoder(nn.Module):
     """`image` [B, 3, frame, frame] -> `image_embeddings` [B, 256, frame / 16, frame / 16].
 
-    Upstream has no norm after the blocks.
+    As upstream, it has no norm after the blocks.
     """
 
-    def __init__(self, size: VitSize, *, frame: int = 1024) -> None:
+    def __init__(self, size: PlainVitSize, *, frame: int = 1024) -> None:
         super().__init__()
         self.grid = frame // PATCH
         self.patch_embed = PatchEmbed(size.width)
@@ -110,21 +109,21 @@ class PlainVitEncoder(nn.Module):
         self._positions: Tensor | None = None
 
     def positions(self) -> Tensor:
-        """[1, grid^2, C]: the stored table, less its class token, stretched over the frame."""
+        """[1, grid^2, C]: the stored table without its class token, resized to the grid."""
         if self._positions is not None:
             return self._positions
         table = torch.unflatten(self.pos_embed[:, 1:], 1, (TABLE, TABLE)).permute(0, 3, 1, 2)
-        stretched = F.interpolate(table, size=(self.grid, self.grid), mode="bicubic")
-        return stretched.flatten(2).transpose(1, 2)
+        resized = F.interpolate(table, size=(self.grid, self.grid), mode="bicubic")
+        return resized.flatten(2).transpose(1, 2)
 
     def bake(self) -> None:
-        """Keep the positions as a constant: call on a copy, before capture."""
+        """Turn the positions into a constant. Call it on a copy, before capture."""
         positions = self.positions().detach().contiguous()
         del self._positions, self.pos_embed
         self.register_buffer("_positions", positions, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised photo to embeddings."""
+        """Embed a normalised photo."""
         tokens = self.blocks(self.patch_embed(image) + self.positions())
         maps = torch.unflatten(tokens.transpose(1, 2), 2, (self.grid, self.grid))
         return self.neck(maps)  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
-"""RepViT and, with it, RepViT-SAM's image encoder.
+"""RepViT, and RepViT-SAM's image encoder.
 
-RepViT: Wang et al., arXiv 2307.09283; RepViT-SAM: arXiv 2312.05760. Names are those of
-THU-MIG/RepViT and chongzhou96/EdgeSAM, whose re-parameterisable branches differ. Maps are
-[B, C, H, W].
+Sources: Wang et al., arXiv 2307.09283 (RepViT) and arXiv 2312.05760 (RepViT-SAM); THU-MIG/RepViT
+and chongzhou96/EdgeSAM, whose tensor names are kept. The two differ in the branches that are merged
+for inference. Maps are [B, C, H, W].
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edgekit.models.encoders.conv_bn import ConvBn
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import ConvBn, sam_neck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepVitSize:
-    """What tells the variants apart.
+    """The numbers in which the variants differ.
 
-    `depths` do not count the downsampling blocks between the stages. `last_stride` is that of the
-    last of them. `outer_norm` tells RepVGGDW's form: the sum of the branches is normalised
-    (RepViT since its release of M0.9 to M2.3), or each branch is (before, as in EdgeSAM).
+    `depths` leaves out the downsampling blocks between the stages; `last_stride` is the stride of
+    the last of those. `outer_norm` chooses RepVGGDW's form: true normalises the sum of the branches
+    (RepViT since the release of M0.9 to M2.3), false each branch (before it, as in EdgeSAM).
     """
 
     widths: tuple[int, int, int, int]
@@ -34,7 +33,7 @@ class RepVitSize:
     last_stride: int
 
     def blocks_to(self, stage: int) -> int:
-        """How many entries of `features` there are up to the end of a stage, with the stem."""
+        """The number of entries of `features` up to the end of a stage, the stem included."""
         return 1 + sum(self.depths[: stage + 1]) + stage
 
 
@@ -47,7 +46,7 @@ SAM_M2_3 = RepVitSize(
 
 
 class RepVggDw(nn.Module):
-    """A depthwise 3x3 convolution, a 1x1 and the identity, summed; one convolution once baked."""
+    """The sum of a depthwise 3x3, a 1x1 and the identity; `bake` merges them into one 3x3."""
 
     def __init__(self, channels: int, *, outer_norm: bool) -> None:
         super().__init__()
@@ -70,8 +69,8 @@ class RepVggDw(nn.Module):
         return summed if self.bn is None else self.bn(summed)  # type: ignore[no-any-return]
 
     def bake(self) -> None:
-        """Merge the branches: call on a copy in eval mode, before capture."""
-        merged, pointwise = _folded(self.conv), _folded(self.conv1)
+        """Merge the branches. Call it on a copy in eval mode, before capture."""
+        merged, pointwise = _fold(self.conv), _fold(self.conv1)
         assert merged.bias is not None
         assert pointwise.bias is not None
         weight = merged.weight + F.pad(pointwise.weight, (1, 1, 1, 1))
@@ -82,7 +81,7 @@ class RepVggDw(nn.Module):
         del self.conv, self.conv1, self.bn
 
 
-def _folded(branch: nn.Module) -> nn.Conv2d:
+def _fold(branch: nn.Module) -> nn.Conv2d:
     if isinstance(branch, ConvBn):
         return fuse_conv_bn_eval(branch.c, branch.bn)
     assert isinstance(branch, nn.Conv2d)
@@ -90,11 +89,11 @@ def _folded(branch: nn.Module) -> nn.Conv2d:
 
 
 class SqueezeExcite(nn.Module):
-    """Channels gated by what the whole map says of them: Hu et al., arXiv 1709.01507."""
+    """Gates every channel by a function of all channels' means (Hu et al., arXiv 1709.01507)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = _to_eights(channels / 4)
+        hidden = _multiple_of_8(channels / 4)
         self.fc1 = nn.Conv2d(channels, hidden, 1)
         self.fc2 = nn.Conv2d(hidden, channels, 1)
 
@@ -104,14 +103,14 @@ class SqueezeExcite(nn.Module):
         return x * torch.sigmoid(self.fc2(F.relu(self.fc1(mean))))
 
 
-def _to_eights(channels: float) -> int:
-    """The nearest multiple of 8 that is not below 90 % of it (timm's `make_divisible`)."""
+def _multiple_of_8(channels: float) -> int:
+    """The nearest multiple of 8 that is at least 90 % of `channels` (timm's `make_divisible`)."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 class ChannelMixer(nn.Module):
-    """Two 1x1 convolutions with expansion 2 and GELU, and a residual; under upstream's name `m`."""
+    """Two 1x1 convolutions with expansion 2, GELU and a residual, under upstream's name `m`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -125,7 +124,7 @@ class ChannelMixer(nn.Module):
 
 
 class RepVitBlock(nn.Module):
-    """A token mixer (depthwise, perhaps gated), then a channel mixer."""
+    """A token mixer (a depthwise convolution, with or without a gate), then a channel mixer."""
 
     def __init__(self, token_mixer: nn.Sequential, channels: int) -> None:
         super().__init__()
@@ -137,12 +136,12 @@ class RepVitBlock(nn.Module):
         return self.channel_mixer(self.token_mixer(x))  # type: ignore[no-any-return]
 
 
-def _plain(channels: int, *, outer_norm: bool, gated: bool) -> RepVitBlock:
+def _block(channels: int, *, outer_norm: bool, gated: bool) -> RepVitBlock:
     gate = SqueezeExcite(channels) if gated else nn.Identity()
     return RepVitBlock(nn.Sequential(RepVggDw(channels, outer_norm=outer_norm), gate), channels)
 
 
-def _downsampling(in_channels: int, channels: int, *, stride: int) -> RepVitBlock:
+def _downsampling_block(in_channels: int, channels: int, *, stride: int) -> RepVitBlock:
     mixer = nn.Sequential(
         ConvBn(in_channels, in_channels, 3, stride=stride, groups=in_channels),
         nn.Identity(),
@@ -164,11 +163,11 @@ def _features(size: RepVitSize) -> Iterator[nn.Module]:
     strides = (2, 2, size.last_stride)
     for stage, (width, depth) in enumerate(zip(size.widths, size.depths, strict=True)):
         if stage:
-            yield _downsampling(size.widths[stage - 1], width, stride=strides[stage - 1])
+            yield _downsampling_block(size.widths[stage - 1], width, stride=strides[stage - 1])
         for index in range(depth):
-            # Every other block is gated, the last of a stage never.
+            # Every other block is gated; the last block of a stage never is.
             gated = index % 2 == 0 and index + 1 < depth
-            yield _plain(width, outer_norm=size.outer_norm, gated=gated)
+            yield _block(width, outer_norm=size.outer_norm, gated=gated)
 
 
 class RepVitEncoder(nn.Module):
@@ -180,5 +179,5 @@ class RepVitEncoder(nn.Module):
         self.neck = sam_neck(size.widths[-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised, padded photo to embeddings."""
+        """Embed a normalised, padded photo."""
         return self.neck(self.features(image))  # type: ignore[no-any-return]

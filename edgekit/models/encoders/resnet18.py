@@ -1,7 +1,7 @@
-"""NanoSAM's image encoder: ResNet18, one upsampling stage, a projection, learned positions.
+"""NanoSAM's image encoder: ResNet18, one upsampling stage, a projection and learned positions.
 
-Names are those of NVIDIA-AI-IOT/nanosam's training checkpoint (timm's ResNet under `backbone`).
-ResNet: He et al., arXiv 1512.03385.
+Sources: He et al., arXiv 1512.03385 (ResNet); NVIDIA-AI-IOT/nanosam. The tensor names are those of
+its training checkpoint, with timm's ResNet under `backbone`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a residual; `stride` sits on the first."""
+    """Two 3x3 convolutions with a residual; the first has the stride."""
 
     def __init__(self, in_channels: int, channels: int, *, stride: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """The trunk, without pooling and classifier: [B, 3, H, W] -> [B, 512, H / 32, W / 32]."""
+    """The trunk without pooling and classifier: [B, 3, H, W] -> [B, 512, H / 32, W / 32]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class ResNet18(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Stride-32 features."""
+        """Features at stride 32."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
 
@@ -80,9 +80,13 @@ class ResNet18Encoder(nn.Module):
         self.pos_embedding = nn.Parameter(torch.zeros(1, 256, grid, grid))
 
     def features(self, image: Tensor) -> Tensor:
-        """Embeddings before the learned positions, at any size that 32 divides."""
+        """Embeddings before the learned positions, for any H and W that are multiples of 32."""
         return self.proj(self.up_1(self.backbone(image)))  # type: ignore[no-any-return]
 
+    def positions(self) -> Tensor:
+        """The learned positions [1, 256, grid, grid], which `forward` adds to the features."""
+        return self.pos_embedding
+
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised, padded photo to embeddings."""
+        """Embed a normalised, padded photo."""
         return self.features(image) + self.pos_embedding

@@ -1,8 +1,9 @@
-"""The encoder graph of the SAM 2 line: trunk, neck, and what can be settled once per photo.
+"""The encoder graph of the SAM 2 line: trunk, neck, and the decoder's work on the photo alone.
 
-Two things that upstream does elsewhere depend on the photo alone and are done here: adding the
-no-memory embedding (a single photo has no earlier frames) and the decoder's 1x1 convolutions of
-the high-resolution maps. Names are those of facebookresearch/sam2's whole model.
+Sources: Ravi et al., arXiv 2408.00714; facebookresearch/sam2, whose tensor names are kept. Two
+steps that upstream does elsewhere depend on the photo only, so this graph does them once: adding
+the no-memory embedding (a single photo has no earlier frames), and the decoder's 1x1 convolutions
+of the high-resolution maps.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class ImageEncoder(nn.Module):
         self.neck = neck
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """`image` [B, 3, S, S] -> what the neck makes: one map, or several from fine to coarse."""
+        """`image` [B, 3, S, S] -> the neck's output: one map, or several from fine to coarse."""
         return self.neck(self.trunk(image))  # type: ignore[no-any-return]
 
 

@@ -1,8 +1,8 @@
-"""SAM's image encoder: a plain ViT with windowed and a few global blocks, and its pruned kin.
+"""SAM's image encoder: a ViT with windowed blocks and a few global ones; also its pruned variants.
 
-Kirillov et al., arXiv 2304.02643, appendix A; windows and decomposed relative positions after Li et
-al., arXiv 2203.16527 (ViTDet). Names are those of facebookresearch/segment-anything. Maps are
-[B, H, W, C] throughout; nothing has a rank above 4.
+Sources: Kirillov et al., arXiv 2304.02643, appendix A; Li et al., arXiv 2203.16527 (ViTDet: windows
+and decomposed relative positions); facebookresearch/segment-anything, whose tensor names are kept.
+Maps are [B, H, W, C] throughout; no tensor has a rank above 4.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import sam_neck
 from edgekit.models.encoders.windows import from_windows, to_windows
 
 WINDOW = 14
 PATCH = 16
 MAX_ROWS = 16
-"""Rows of a square whose queries attend at once: no less than a window has."""
+"""The number of rows of a square whose queries attend at once; at least a window's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitBlockSize:
-    """One block: heads, channels of a head in q and k and in v, hidden channels of the MLP.
+    """One block: heads, channels per head in q and k (`head_dim`) and in v, and the MLP's width.
 
-    `split`: q, k and v are three layers, as pruning leaves them that treats each on its own.
+    `split` makes q, k and v three layers, as in models that were pruned layer by layer.
     """
 
     heads: int
@@ -40,7 +40,10 @@ class VitBlockSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitSize:
-    """What tells the variants apart; `global_blocks` see the whole map, the others windows."""
+    """The numbers in which the variants differ.
+
+    The blocks in `global_blocks` see the whole map, the others a window.
+    """
 
     width: int
     blocks: tuple[VitBlockSize, ...]
@@ -51,20 +54,22 @@ class VitSize:
 def uniform(
     *, width: int, depth: int, heads: int, global_blocks: tuple[int, ...], hidden: int | None = None
 ) -> VitSize:
-    """A size whose blocks are all alike; the MLP is four times as wide unless told."""
+    """A size whose blocks are all alike; the MLP's hidden width is 4 * `width` by default."""
     dim = width // heads
     block = VitBlockSize(heads=heads, head_dim=dim, value_dim=dim, hidden=hidden or 4 * width)
     return VitSize(width=width, blocks=(block,) * depth, global_blocks=global_blocks)
 
 
 def split(size: VitSize) -> VitSize:
-    """The same size with q, k and v as three layers."""
+    """The same size, with q, k and v as three layers."""
     return replace(size, blocks=tuple(replace(block, split=True) for block in size.blocks))
 
 
-BASE = uniform(width=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11))
-LARGE = uniform(width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23))
-HUGE = uniform(width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31))
+SIZES = {
+    "b": uniform(width=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11)),
+    "l": uniform(width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23)),
+    "h": uniform(width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31)),
+}
 
 
 class PatchEmbed(nn.Module):
@@ -82,10 +87,11 @@ class PatchEmbed(nn.Module):
 class RelativeAttention(nn.Module):
     """Self-attention within a square, with a learned bias per row offset and column offset.
 
-    The bias of a pair of tokens is q . row_table[dy] + q . column_table[dx]: two products of q with
-    gathered tables, per row and per column of the square, instead of upstream's einsums. Queries
-    are taken `MAX_ROWS` rows at a time, which changes nothing but memory: the scores of all at once
-    are 805 MB in a global block of ViT-B, several times over.
+    The bias of a pair of tokens is q . row_table[dy] + q . column_table[dx]. It is computed as two
+    products of q with gathered tables, per row and per column of the square, instead of upstream's
+    einsums. Queries attend `MAX_ROWS` rows at a time, which saves memory and changes no result: in
+    a global block of ViT-B, the scores of all queries take 805 MB, and several copies exist at
+    once.
     """
 
     def __init__(self, dim: int, size: VitBlockSize, *, side: int) -> None:
@@ -103,7 +109,7 @@ class RelativeAttention(nn.Module):
         self._tables: Tensor | None = None
 
     def tables(self) -> Tensor:
-        """[2, side, head_dim, side]: for rows and columns, by place of the query, key last."""
+        """[2, side, head_dim, side]: the row and column tables, for each query and key place."""
         if self._tables is not None:
             return self._tables
         places = torch.arange(self.side, device=self.rel_pos_h.device)
@@ -112,32 +118,32 @@ class RelativeAttention(nn.Module):
         return both.transpose(-2, -1)
 
     def bake(self) -> None:
-        """Keep the gathered tables as a constant: call on a copy, before capture."""
+        """Turn the gathered tables into a constant. Call it on a copy, before capture."""
         tables = self.tables().detach().contiguous()
         del self._tables
         self.register_buffer("_tables", tables, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[squares, side^2, C] -> the same shape."""
-        q, k, v = (self._heads(part) for part in self._projected(x))
+        q, k, v = (self._split_heads(part) for part in self._project(x))
         rows, columns = self.tables()
         parts = [
-            self._attended(queries, k, v, places, columns)
-            for queries, places in self._in_steps(q, rows)
+            self._attend(queries, k, v, places, columns)
+            for queries, places in self._query_steps(q, rows)
         ]
         mixed = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         mixed = mixed.reshape(-1, self.size.heads, self.side**2, self.size.value_dim)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
-    def _in_steps(self, q: Tensor, rows: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
-        """Queries and their rows' table, `MAX_ROWS` rows of the square at a time."""
+    def _query_steps(self, q: Tensor, rows: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        """Queries and their part of the row table, `MAX_ROWS` rows of the square at a time."""
         if self.side <= MAX_ROWS:
-            return [(q, rows)]  # litert-torch 0.10 fails on a split into one part
+            return [(q, rows)]  # litert-torch 0.10 cannot convert a split into a single part
         step = MAX_ROWS * self.side
         return zip(torch.split(q, step, dim=1), torch.split(rows, MAX_ROWS), strict=True)
 
-    def _attended(self, q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Queries of some rows of the square, [n, rows * side, channels], to mixed values."""
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Attention of the queries [n, rows * side, channels] of some rows to the whole square."""
         side, tokens = self.side, q.shape[1]
         grid = q.reshape(-1, len(rows), side, self.size.head_dim)
         by_row = (grid @ rows).reshape(-1, tokens, side, 1)
@@ -146,20 +152,20 @@ class RelativeAttention(nn.Module):
         scores = scores.reshape(-1, tokens, side, side) + by_row + by_column
         return torch.softmax(scores.reshape(-1, tokens, side**2), dim=-1) @ v
 
-    def _projected(self, x: Tensor) -> Sequence[Tensor]:
+    def _project(self, x: Tensor) -> Sequence[Tensor]:
         """q, k and v, [squares, side^2, heads * channels]."""
         if self.size.split:
             return self.q(x), self.k(x), self.v(x)
         return self.qkv(x).chunk(3, dim=-1)  # type: ignore[no-any-return]
 
-    def _heads(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         """[squares, side^2, heads * channels] -> [squares * heads, side^2, channels]."""
         heads: Tensor = torch.unflatten(x, -1, (self.size.heads, -1))
         return heads.transpose(1, 2).flatten(0, 1)
 
 
 class Mlp(nn.Module):
-    """Two linear layers around GELU, under SAM's names."""
+    """Two linear layers with GELU between them, under SAM's names."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -172,7 +178,7 @@ class Mlp(nn.Module):
 
 
 class VitBlock(nn.Module):
-    """Pre-norm attention and MLP; `window` None means the whole map of `grid` x `grid` tokens."""
+    """Pre-norm attention and MLP; without a `window`, over the whole map of `grid` x `grid`."""
 
     def __init__(self, dim: int, size: VitBlockSize, *, window: int | None, grid: int) -> None:
         super().__init__()
@@ -215,11 +221,11 @@ class SamVitEncoder(nn.Module):
         self.neck = sam_neck(size.width)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised, padded photo to embeddings."""
-        return self.with_early(image)[0]
+        """Embed a normalised, padded photo."""
+        return self.embed_with_early_map(image)[0]
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The embeddings, and the first global block's output [B, C, grid, grid] for SAM-HQ."""
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The embeddings, and for SAM-HQ the first global block's output [B, C, grid, grid]."""
         x = self.patch_embed(image) + self.pos_embed
         early = x
         for index, block in enumerate(self.blocks):

@@ -1,4 +1,4 @@
-"""The size of a pruned SAM ViT, read off the shapes of its tensors."""
+"""Reads the size of a pruned SAM ViT from the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _BLOCK = re.compile(r"^image_encoder\.blocks\.(\d+)\.")
 
 
 def size_from_shapes(shapes: Shapes) -> VitSize:
-    """Width, depth, heads and which blocks are global, of tensors under SAM's names.
+    """The size of the SAM ViT among these tensors, which have SAM's names.
 
-    A block's table of relative positions tells the channels of a head and, by its length, whether
-    the block sees a window (2 * 14 - 1 rows) or the whole map.
+    The width of a block's table of relative positions is the number of channels per head. The
+    table's length tells whether the block sees a window (2 * 14 - 1 rows) or the whole map.
 
     Raises:
-        CheckpointMismatch: there is no such encoder among the tensors, or it is not whole.
+        CheckpointMismatch: the tensors hold no such encoder, or only a part of one.
     """
-    depth = len({found[1] for found in map(_BLOCK.match, shapes) if found})
+    depth = len({match[1] for match in map(_BLOCK.match, shapes) if match})
     try:
         _, grid, _, width = shapes[f"{_PREFIX}pos_embed"]
         return VitSize(
@@ -34,9 +34,9 @@ def size_from_shapes(shapes: Shapes) -> VitSize:
         )
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise CheckpointMismatch(
-            f"The widths of a SAM ViT cannot be read off these tensors ({error}).",
+            f"The widths of a SAM ViT cannot be read from these tensors ({error}).",
             expected="image_encoder.pos_embed and image_encoder.blocks.0, 1, ... under SAM's names",
-            next_step="edgekit detect FILE says what the file holds",
+            next_step="edgekit detect FILE shows what the file holds",
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""MobileSAM's image encoder: TinyViT-5M whose last merge keeps the resolution, and SAM's neck.
+"""MobileSAM's image encoder: TinyViT-5M, whose last merge keeps the resolution, and SAM's neck.
 
-TinyViT: Wu et al., arXiv 2207.10666; MobileSAM: Zhang et al., arXiv 2306.14289. Names are those of
-ChaoningZhang/MobileSAM. Maps stay [B, C, H, W] between blocks and become windows of tokens inside.
+Sources: Wu et al., arXiv 2207.10666 (TinyViT); Zhang et al., arXiv 2306.14289 (MobileSAM);
+ChaoningZhang/MobileSAM, whose tensor names are kept. Maps are [B, C, H, W] between stages.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.encoders.conv_bn import ConvBn
-from edgekit.models.encoders.neck import sam_neck
+from edgekit.models.encoders.layers import ConvBn, sam_neck
 from edgekit.models.encoders.windows import from_windows, to_windows
 
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
-STRIDES = (2, 2, 1)  # of the merge after stage 0, 1 and 2
+STRIDES = (2, 2, 1)  # of the merges after stages 0, 1 and 2
 
 
 class PatchEmbed(nn.Module):
@@ -41,7 +40,7 @@ class PatchEmbed(nn.Module):
 
 
 class MbConv(nn.Module):
-    """Inverted residual with expansion 4 and GELU, also after the sum."""
+    """Inverted residual with expansion 4; GELU follows every convolution and the sum."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -57,7 +56,7 @@ class MbConv(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """1x1, strided depthwise 3x3, 1x1."""
+    """A 1x1, a strided depthwise 3x3 and a 1x1 convolution."""
 
     def __init__(self, in_channels: int, channels: int, *, stride: int) -> None:
         super().__init__()
@@ -71,7 +70,7 @@ class PatchMerging(nn.Module):
 
 
 def bias_index(window: int) -> Tensor:
-    """Row of `attention_biases` for each pair of tokens, [window^2, window^2] int64.
+    """The column of `attention_biases` for each pair of tokens, [window^2, window^2] int64.
 
     The table holds one bias per absolute offset (|dy|, |dx|), row by row.
     """
@@ -81,10 +80,10 @@ def bias_index(window: int) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Attention within windows, with a learned bias per offset; layer norm inside.
+    """Attention within windows, with a learned bias per offset; the layer norm is inside.
 
-    Upstream caches the gathered bias when `eval()` is called, which goes stale if weights are
-    loaded later. Here it is gathered in each call, or once by `bake`.
+    Upstream gathers the bias when `eval()` is called, and the cached bias goes stale if weights are
+    loaded later. Here every call gathers it, or `bake` does once.
     """
 
     index: Tensor
@@ -104,14 +103,14 @@ class WindowAttention(nn.Module):
         return self._bias if self._bias is not None else self.attention_biases[:, self.index]
 
     def bake(self) -> None:
-        """Keep the gathered bias as a constant: call on a copy, before capture."""
+        """Turn the gathered bias into a constant. Call it on a copy, before capture."""
         gathered = self.bias().detach()
         del self._bias
         self.register_buffer("_bias", gathered, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[windows, window^2, dim] -> the same shape."""
-        # Each head's q, k and v lie side by side in the output of `qkv`.
+        # The output of `qkv` holds q, k and v of the first head, then of the second, and so on.
         qkv = self.qkv(self.norm(x)).unflatten(-1, (self.heads, 3 * self.head_dim)).transpose(1, 2)
         q, k, v = qkv.split(self.head_dim, dim=-1)
         scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1) + self.bias()
@@ -120,7 +119,7 @@ class WindowAttention(nn.Module):
 
 
 class TokenMlp(nn.Module):
-    """Layer norm, expansion 4, GELU."""
+    """Layer norm, then two linear layers with expansion 4 and GELU."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -134,7 +133,7 @@ class TokenMlp(nn.Module):
 
 
 class TinyVitBlock(nn.Module):
-    """Window attention, a depthwise 3x3 convolution, an MLP; on [B, H, W, C] maps."""
+    """Window attention, a depthwise 3x3 convolution and an MLP, on [B, H, W, C] maps."""
 
     def __init__(self, dim: int, *, heads: int, window: int) -> None:
         super().__init__()
@@ -144,7 +143,7 @@ class TinyVitBlock(nn.Module):
         self.local_conv = ConvBn(dim, dim, 3, groups=dim)
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Pad to whole windows (padding takes part as keys, as upstream), attend, crop."""
+        """Pad to whole windows, attend and crop. As upstream, the padding takes part as keys."""
         mixed = self.attn(to_windows(x, self.window))
         return from_windows(mixed, self.window, (x.shape[1], x.shape[2]))
 
@@ -156,7 +155,7 @@ class TinyVitBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width, then the merge to the next: [B, C, H, W] in and out."""
+    """Blocks of one width, then the merge to the next width: [B, C, H, W] in and out."""
 
     def __init__(self, index: int) -> None:
         super().__init__()
@@ -184,7 +183,8 @@ class Stage(nn.Module):
 class TinyVitEncoder(nn.Module):
     """`image` [B, 3, 1024, 1024] -> `image_embeddings` [B, 256, 64, 64].
 
-    Upstream's file also holds an unused ImageNet head (`norm_head`, `head`), which is not here.
+    Upstream's files also hold an unused ImageNet head (`norm_head`, `head`), which is left out
+    here.
     """
 
     def __init__(self) -> None:
@@ -194,10 +194,10 @@ class TinyVitEncoder(nn.Module):
         self.neck = sam_neck(WIDTHS[-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised, padded photo to embeddings."""
-        return self.with_early(image)[0]
+        """Embed a normalised, padded photo."""
+        return self.embed_with_early_map(image)[0]
 
-    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The embeddings, and the second stage's output [B, 160, 64, 64] for Light HQ-SAM."""
+    def embed_with_early_map(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The embeddings, and for Light HQ-SAM the second stage's output [B, 160, 64, 64]."""
         early = self.layers[:2](self.patch_embed(image))
         return self.neck(self.layers[2:](early)), early

@@ -1,7 +1,7 @@
-"""Maps to windows of tokens and back, for window attention.
+"""Splits maps into windows of tokens and joins them again, for window attention.
 
-Both permutes have rank 4: the textbook form has rank 6, Core ML takes at most 5 and LiteRT's GPU
-delegate 4.
+Both permutes have rank 4. The textbook's has rank 6, but Core ML takes at most 5 and LiteRT's GPU
+delegate at most 4.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 def to_windows(x: Tensor, side: int) -> Tensor:
-    """[B, H, W, C] -> [B * windows, side^2, C], padded with zeros below and at the right.
+    """[B, H, W, C] -> [B * windows, side^2, C], with zeros added at the bottom and the right.
 
-    Padding takes part in attention as keys, as in every upstream that partitions so.
+    The padding takes part in attention as keys, as in every upstream that pads to windows.
     """
     batch, height, width, dim = x.shape
     down, right = -height % side, -width % side
@@ -25,7 +25,7 @@ def to_windows(x: Tensor, side: int) -> Tensor:
 
 
 def from_windows(x: Tensor, side: int, size: tuple[int, int]) -> Tensor:
-    """[B * windows, side^2, C] -> [B, H, W, C] with `size` = (H, W): padding is cropped."""
+    """[B * windows, side^2, C] -> [B, H, W, C] with `size` = (H, W); the padding is cropped."""
     (height, width), dim = size, x.shape[-1]
     rows, columns = -(-height // side), -(-width // side)
     x = x.reshape(-1, columns, side, side * dim).transpose(1, 2)

@@ -1,10 +1,10 @@
-"""FastSAM's network: YOLOv8-seg with one class. FastSAM: Zhao et al., arXiv 2306.12156.
+"""FastSAM's network: YOLOv8-seg with one class.
 
-Written from its tensor names and shapes, and from what the parts are known to compute: C2f and SPPF
-of YOLOv8, distribution focal loss (arXiv 2006.04388) for boxes, prototypes and coefficients for
-masks (YOLACT, arXiv 1904.02689). Names are those of the published files (`model.N`). Boxes, scores,
-coefficients and prototypes stay apart: their ranges differ by orders of magnitude, which INT8 would
-not survive in one tensor (ultralytics#25306).
+Sources: Zhao et al., arXiv 2306.12156 (FastSAM); the published files, whose tensor names
+(`model.N`) and shapes define the layers; arXiv 2006.04388 (distribution focal loss, for boxes);
+arXiv 1904.02689 (YOLACT: prototypes and coefficients, for masks). Boxes, scores, coefficients and
+prototypes are separate outputs. Their ranges differ by orders of magnitude, so a joint tensor would
+lose them in INT8 (ultralytics/ultralytics#25306).
 """
 
 from __future__ import annotations
@@ -23,18 +23,22 @@ EPSILON = 1e-3  # of every batch norm; ultralytics sets it after building
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YoloSize:
-    """`widths` per stage, `depths` of the backbone's C2f; the neck's have the first depth.
+    """Widths per stage and depths of the backbone's C2f blocks; the neck's have the first depth.
 
-    `bins` is how many the distance to a box side is spread over (`reg_max`).
+    The distance to a box side is a distribution over `bins` bins (upstream's `reg_max`).
     """
 
     widths: tuple[int, int, int, int, int]
     depths: tuple[int, int, int, int]
-    bins: int = 16
+    bins: int
 
 
-SMALL = YoloSize(widths=(32, 64, 128, 256, 512), depths=(1, 2, 2, 1))
-EXTRA = YoloSize(widths=(80, 160, 320, 640, 640), depths=(3, 6, 6, 3))
+# Judged by their sizes, the published small file has 16 bins and the large one 26 (upstream's
+# configuration says 16).
+SIZES = {
+    "s": YoloSize(widths=(32, 64, 128, 256, 512), depths=(1, 2, 2, 1), bins=16),
+    "x": YoloSize(widths=(80, 160, 320, 640, 640), depths=(3, 6, 6, 3), bins=26),
+}
 
 
 class Conv(nn.Module):
@@ -51,7 +55,7 @@ class Conv(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Two 3x3 convolutions, in the backbone with a residual."""
+    """Two 3x3 convolutions; the backbone's have a residual."""
 
     def __init__(self, channels: int, *, residual: bool) -> None:
         super().__init__()
@@ -66,7 +70,7 @@ class Bottleneck(nn.Module):
 
 
 class C2f(nn.Module):
-    """Half of the channels go through bottlenecks in a row; all that is made on the way counts."""
+    """Half of the channels pass through bottlenecks in a row; all outputs are concatenated."""
 
     def __init__(self, in_channels: int, channels: int, *, depth: int, residual: bool) -> None:
         super().__init__()
@@ -77,14 +81,14 @@ class C2f(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in, H, W] -> [B, channels, H, W]."""
-        made = list(self.cv1(x).chunk(2, dim=1))
+        parts = list(self.cv1(x).chunk(2, dim=1))
         for bottleneck in self.m:
-            made.append(bottleneck(made[-1]))
-        return self.cv2(torch.cat(made, dim=1))  # type: ignore[no-any-return]
+            parts.append(bottleneck(parts[-1]))
+        return self.cv2(torch.cat(parts, dim=1))  # type: ignore[no-any-return]
 
 
 class Sppf(nn.Module):
-    """Maxima over 5, 9 and 13 pixels beside the map itself."""
+    """The map and its maxima over 5, 9 and 13 pixels, concatenated."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -93,14 +97,14 @@ class Sppf(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""
-        made = [self.cv1(x)]
+        maps = [self.cv1(x)]
         for _ in range(3):
-            made.append(F.max_pool2d(made[-1], 5, 1, 2))
-        return self.cv2(torch.cat(made, dim=1))  # type: ignore[no-any-return]
+            maps.append(F.max_pool2d(maps[-1], 5, 1, 2))
+        return self.cv2(torch.cat(maps, dim=1))  # type: ignore[no-any-return]
 
 
 class Bins(nn.Module):
-    """Expected bin of a distribution; the weight holds the bins' numbers."""
+    """The expected bin of a distribution; the weight holds the bins' numbers."""
 
     def __init__(self, bins: int) -> None:
         super().__init__()
@@ -113,7 +117,7 @@ class Bins(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """The finest map to 32 masks at twice its size."""
+    """32 mask prototypes from the finest map, at twice its resolution."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -149,32 +153,32 @@ class Head(nn.Module):
     def forward(
         self, maps: Sequence[Tensor], cells: Tensor, strides: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Raw detections; N counts the cells of all maps.
+        """Boxes, scores, coefficients and prototypes, as in `YoloV8Seg`.
 
         Args:
             maps: strides 8, 16 and 32.
-            cells: [2, N] centres of the cells, x and y in units of their stride.
-            strides: [1, N].
+            cells: [2, N], centres of the cells of all maps, x and y in units of their stride.
+            strides: [1, N], in pixels.
         """
-        sides = self.dfl(_joined(self.cv2, maps))
+        sides = self.dfl(_concatenate(self.cv2, maps))
         corners = cells - sides[:, :2], cells + sides[:, 2:]
         centre, size = (corners[0] + corners[1]) / 2, corners[1] - corners[0]
         boxes = torch.cat([centre, size], dim=1) * strides
-        scores = torch.sigmoid(_joined(self.cv3, maps))
-        return boxes, scores, _joined(self.cv4, maps), self.proto(maps[0])
+        scores = torch.sigmoid(_concatenate(self.cv3, maps))
+        return boxes, scores, _concatenate(self.cv4, maps), self.proto(maps[0])
 
 
-def _joined(branches: nn.ModuleList, maps: Sequence[Tensor]) -> Tensor:
-    """[B, channels, N] of all maps, from fine to coarse."""
-    made = [branch(x).flatten(2) for branch, x in zip(branches, maps, strict=True)]
-    return torch.cat(made, dim=2)
+def _concatenate(branches: nn.ModuleList, maps: Sequence[Tensor]) -> Tensor:
+    """The branches' outputs [B, channels, N] over the cells of all maps, from fine to coarse."""
+    outputs = [branch(x).flatten(2) for branch, x in zip(branches, maps, strict=True)]
+    return torch.cat(outputs, dim=2)
 
 
 class YoloV8Seg(nn.Module):
-    """`image` [B, 3, H, W] in 0-1, sides divisible by 32, to raw detections and prototypes.
+    """`image` [B, 3, H, W] in 0-1, with sides divisible by 32 -> raw detections and prototypes.
 
-    boxes [B, 4, N] as centre x, y, width, height in pixels, scores [B, 1, N] in 0-1, coefficients
-    [B, 32, N], prototypes [B, 32, H / 4, W / 4].
+    The results are boxes [B, 4, N] (centre x and y, width, height, in pixels), scores [B, 1, N] in
+    0-1, coefficients [B, 32, N] and prototypes [B, 32, H / 4, W / 4].
     """
 
     def __init__(self, size: YoloSize, *, frame: int = 1024) -> None:
@@ -194,7 +198,7 @@ class YoloV8Seg(nn.Module):
                 Conv(w3, w4, 3, 2),
                 C2f(w4, w4, depth=n3, residual=True),
                 Sppf(w4),
-                nn.Identity(),  # upstream counts enlargements and joints as layers
+                nn.Identity(),  # upstream numbers upsampling and concatenation as layers too
                 nn.Identity(),
                 C2f(w4 + w3, w3, depth=n0, residual=False),
                 nn.Identity(),
@@ -212,13 +216,13 @@ class YoloV8Seg(nn.Module):
         self._cells: Tensor | None = None
 
     def bake(self) -> None:
-        """Keep the cells of a square frame as a constant: call on a copy, before capture."""
+        """Turn the cells of a square frame into a constant. Call it on a copy, before capture."""
         cells = self.cells(self.frame, self.frame)
         del self._cells
         self.register_buffer("_cells", cells, persistent=False)
 
     def cells(self, height: int, width: int) -> Tensor:
-        """[3, N]: x and y of every cell's centre in units of its stride, and the stride."""
+        """[3, N]: x and y of a cell's centre in units of its stride, and the stride in pixels."""
         if self._cells is not None:
             return self._cells
         tables = []
@@ -232,23 +236,23 @@ class YoloV8Seg(nn.Module):
         return torch.cat(tables, dim=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Detect."""
+        """Detect all objects."""
         cells = self.cells(image.shape[2], image.shape[3]).to(image.device)
         return self.model[22](self._maps(image), cells[:2], cells[2:])  # type: ignore[no-any-return]
 
     def _maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The neck's maps at strides 8, 16 and 32."""
-        made = []
+        outputs = []
         for layer in self.model[:10]:
             x = layer(x)
-            made.append(x)
-        fine, middle, coarse = made[4], made[6], made[9]
-        middle = self.model[12](torch.cat([_doubled(coarse), middle], dim=1))
-        fine = self.model[15](torch.cat([_doubled(middle), fine], dim=1))
+            outputs.append(x)
+        fine, middle, coarse = outputs[4], outputs[6], outputs[9]
+        middle = self.model[12](torch.cat([_upsample_2x(coarse), middle], dim=1))
+        fine = self.model[15](torch.cat([_upsample_2x(middle), fine], dim=1))
         middle = self.model[18](torch.cat([self.model[16](fine), middle], dim=1))
         coarse = self.model[21](torch.cat([self.model[19](middle), coarse], dim=1))
         return fine, middle, coarse
 
 
-def _doubled(x: Tensor) -> Tensor:
+def _upsample_2x(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

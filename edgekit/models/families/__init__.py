@@ -1,0 +1,1 @@
+"""Model families, one per module: the rows of the registry and the builder of the network."""

@@ -1,7 +1,7 @@
-"""EdgeSAM: RepViT-M1 under SAM's own decoder and predictor. arXiv 2312.06660.
+"""EdgeSAM: RepViT-M1 under SAM's decoder, with SAM's predictor.
 
-Facts: chongzhou96/EdgeSAM. Its IoU head was not distilled; upstream scores masks by their stability
-on request, here the set of masks named "stability".
+Sources: Zhou et al., arXiv 2312.06660; chongzhou96/EdgeSAM. The IoU head was not distilled, so
+upstream can score masks by their stability instead, as the mask choice named "stability" does here.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def _row(*, name: str, variant: str, title: str, filename: str, sha256: str) -> 
         ),
         client=CLIENT,
         warning=(
-            "EdgeSAM's weights are under the S-Lab License 1.0: non-commercial use only. Whoever "
-            "uses or passes on a bundle made from them is bound by it."
+            "EdgeSAM's weights are under the S-Lab License 1.0, which allows non-commercial use "
+            "only. It also binds everyone who uses or passes on a bundle made from them."
         ),
     )
 

@@ -1,6 +1,7 @@
-"""EdgeTAM, the image path: RepViT-M1 under SAM 2's neck, decoder and predictor. arXiv 2501.07256.
+"""EdgeTAM's image path: RepViT-M1 under SAM 2's neck and decoder, with SAM 2's predictor.
 
-Facts: facebookresearch/EdgeTAM. What is for video (the perceiver over memories) is not exported.
+Sources: Zhou et al., arXiv 2501.07256; facebookresearch/EdgeTAM. The video path (a perceiver over
+memories) is not exported.
 """
 
 from __future__ import annotations

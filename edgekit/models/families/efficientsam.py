@@ -1,8 +1,8 @@
-"""EfficientSAM: plain ViTs under a decoder of its own. arXiv 2312.00863.
+"""EfficientSAM: plain ViTs under a decoder of the family's own.
 
-Facts: yformer/EfficientSAM. Prompts are foreground points and a box, at most six tokens; fewer are
-filled up with padding points. Upstream's examples ask for three masks and take the best: its single
-mask is poor (yformer/EfficientSAM#36).
+Sources: Xiong et al., arXiv 2312.00863; yformer/EfficientSAM. A prompt is foreground points and a
+box, at most six tokens; padding points fill the rest. Upstream's examples ask for three masks and
+take the best, because the single mask is poor (yformer/EfficientSAM#36).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.efficientsam:build_{variant}",
+        builder="edgekit.models.families.efficientsam:build",
+        size=variant,
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(file,),
@@ -88,8 +89,8 @@ ROWS = (
         title="EfficientSAM-S (ViT-S)",
         parameters=26_413_028,
         encoder_gmacs=245.6,
-        # Upstream ships a .zip; the digest known is that of the file inside, so that nothing is
-        # downloaded: unpack it and give the file.
+        # Upstream ships a .zip, and only the digest of the file inside is known. So edgekit does
+        # not download it: the user unpacks it and passes the file with --weights.
         file=CheckpointFile(
             filename="efficient_sam_vits.pt",
             url="https://github.com/yformer/EfficientSAM/raw/main/weights/efficient_sam_vits.pt.zip",
@@ -101,17 +102,9 @@ ROWS = (
 )
 
 
-def build_ti() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.plain_vit import TINY, PlainVitEncoder
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is "ti" or "s"."""
+    from edgekit.models.encoders.plain_vit import SIZES, PlainVitEncoder
     from edgekit.models.sam.efficient_sam_decoder import EfficientSamDecoder
 
-    return PlainVitEncoder(TINY).eval(), EfficientSamDecoder().eval()
-
-
-def build_s() -> tuple[nn.Module, nn.Module]:
-    """As `build_ti`."""
-    from edgekit.models.encoders.plain_vit import SMALL, PlainVitEncoder
-    from edgekit.models.sam.efficient_sam_decoder import EfficientSamDecoder
-
-    return PlainVitEncoder(SMALL).eval(), EfficientSamDecoder().eval()
+    return PlainVitEncoder(SIZES[size]).eval(), EfficientSamDecoder().eval()

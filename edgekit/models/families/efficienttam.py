@@ -1,7 +1,8 @@
-"""EfficientTAM, the image path: a plain ViT under SAM 2's predictor. arXiv 2411.18933.
+"""EfficientTAM's image path: a plain ViT under SAM's decoder, with SAM 2's predictor.
 
-Facts: yformer/EfficientTAM. One map, no high-resolution features. Variants `_1` and `_2` differ in
-how the memory of a video is attended to, which is not exported: here they are other weights.
+Sources: Xiong et al., arXiv 2411.18933; yformer/EfficientTAM. The encoder gives one map and no
+high-resolution features. Variants `_1` and `_2` attend to the memory of a video in other ways. The
+video path is not exported, so here they differ in weights only.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def _row(variant: str, *, sha256: str | None, count: int | None = None) -> Model
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=small_gmacs if small else large_gmacs,
-        builder=f"edgekit.models.families.efficienttam:build_{size}{'_512' if small else ''}",
+        builder="edgekit.models.families.efficienttam:build",
+        size=f"{size}_512" if small else size,
         encoder_prefix="",
         unused_keys=VIDEO_KEYS,
         checkpoints=(
@@ -75,29 +77,10 @@ ROWS = (
 )
 
 
-def build_s() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    return _build(384, heads=6, frame=1024)
-
-
-def build_s_512() -> tuple[nn.Module, nn.Module]:
-    """As `build_s`."""
-    return _build(384, heads=6, frame=512)
-
-
-def build_ti() -> tuple[nn.Module, nn.Module]:
-    """As `build_s`."""
-    return _build(192, heads=3, frame=1024)
-
-
-def build_ti_512() -> tuple[nn.Module, nn.Module]:
-    """As `build_s`."""
-    return _build(192, heads=3, frame=512)
-
-
-def _build(width: int, *, heads: int, frame: int) -> tuple[nn.Module, nn.Module]:
-    from edgekit.models.encoders.efficient_tam import EfficientTamEncoder
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` names backbone and frame."""
+    from edgekit.models.encoders.efficient_tam import SIZES, EfficientTamEncoder
     from edgekit.models.sam.sam2_decoder import ObjectDecoder
 
-    encoder = EfficientTamEncoder(width, heads=heads, frame=frame)
-    return encoder.eval(), ObjectDecoder(frame=frame).eval()
+    encoder = EfficientTamEncoder(SIZES[size])
+    return encoder.eval(), ObjectDecoder(frame=SIZES[size].frame).eval()

@@ -1,7 +1,8 @@
-"""EfficientViT-SAM: five EfficientViT encoders under SAM's decoder. arXiv 2402.05008.
+"""EfficientViT-SAM: five EfficientViT encoders under SAM's decoder.
 
-Facts: mit-han-lab/efficientvit. The L variants see photos of 512 pixels, but their prompts and
-masks live in SAM's frame of 1024. Epsilon of every norm is 1e-6, the decoder's included.
+Sources: Zhang et al., arXiv 2402.05008; mit-han-lab/efficientvit. The L variants take photos of 512
+pixels, but their prompts and masks refer to SAM's frame of 1024. The epsilon of every norm is 1e-6,
+also in the decoder.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from edgekit.records import CheckpointFile, ClientContract, ModelRow
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from edgekit.models.encoders.efficientvit import EfficientVitSize
 
 CLIENT_512 = replace(
     SAM_CLIENT,
@@ -37,7 +36,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.efficientvit_sam:build_{variant}",
+        builder="edgekit.models.families.efficientvit_sam:build",
+        size=variant,
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(
@@ -92,49 +92,15 @@ ROWS = (
 )
 
 
-def build_l0() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.efficientvit import L0
-
-    return _build(L0)
-
-
-def build_l1() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import L1
-
-    return _build(L1)
-
-
-def build_l2() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import L2
-
-    return _build(L2)
-
-
-def build_xl0() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import XL0
-
-    return _build(XL0)
-
-
-def build_xl1() -> tuple[nn.Module, nn.Module]:
-    """As `build_l0`."""
-    from edgekit.models.encoders.efficientvit import XL1
-
-    return _build(XL1)
-
-
-def _build(size: EfficientVitSize) -> tuple[nn.Module, nn.Module]:
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is the variant's name."""
     from torch import nn
 
-    from edgekit.models.encoders.efficientvit import EPSILON, EfficientVitEncoder
+    from edgekit.models.encoders.efficientvit import EPSILON, SIZES, EfficientVitEncoder
     from edgekit.models.sam import SamDecoder
 
     decoder = SamDecoder()
     for module in decoder.modules():
         if isinstance(module, nn.LayerNorm):
             module.eps = EPSILON
-    return EfficientVitEncoder(size).eval(), decoder.eval()
+    return EfficientVitEncoder(SIZES[size]).eval(), decoder.eval()

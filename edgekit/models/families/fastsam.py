@@ -1,18 +1,20 @@
-"""FastSAM: YOLOv8-seg finds every object, prompts choose among them. arXiv 2306.12156.
+"""FastSAM: YOLOv8-seg detects every object, and prompts choose among the detections.
 
-Facts: CASIA-IVA-Lab/FastSAM. One graph and no decoder, so that the rules of choosing are the
-client's. Upstream pads a photo's short side to the next multiple of 32; a graph of fixed sizes
-needs the whole square. Its text prompts need CLIP, a second model, which edgekit does not have.
+Sources: Zhao et al., arXiv 2306.12156; CASIA-IVA-Lab/FastSAM. The model is one graph without a
+decoder, so the client applies the rules of choosing. Upstream pads a photo's short side to the next
+multiple of 32; a graph of fixed sizes needs the whole square. Text prompts need a second model,
+CLIP, which edgekit does not have.
 
-Over how many bins a distance is spread (`reg_max`) is read off the file: of the published files'
-sizes, that of the small one fits 16, that of the other 26 (upstream's configuration says 16).
-Files are pickled ultralytics modules in float16. Upstream shares them on Google Drive; digests are
-those of the copies that ultralytics publishes.
+The number of bins that a distance to a box side is spread over (`reg_max`) is read from the
+checkpoint. Judged by their sizes, the published small file has 16 and the large one 26 (upstream's
+configuration says 16). The files are pickled ultralytics modules in float16. Upstream shares them
+on Google Drive; the digests here are those of ultralytics' copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.records import (
@@ -26,8 +28,6 @@ from edgekit.records import (
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from edgekit.models.encoders.yolov8_seg import YoloSize
 
 LICENCE = "AGPL-3.0"
 
@@ -67,7 +67,8 @@ def _row(
         licence=LICENCE,
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.fastsam:build_{variant}",
+        builder="edgekit.models.families.fastsam:build",
+        size=variant,
         encoder_prefix="",
         unused_keys=(),
         checkpoints=(
@@ -89,8 +90,8 @@ def _row(
         widths="from_checkpoint",
         forms=("pickled module", "state dict", "safetensors"),
         warning=(
-            "FastSAM's weights are under the AGPL-3.0: whoever passes on a bundle made from them, "
-            "or lets others use it over a network, has to offer the source of the whole program "
+            "FastSAM's weights are under the AGPL-3.0. If you pass on a bundle made from them, or "
+            "let others use it over a network, you must offer the source of the whole program "
             "under the same licence."
         ),
     )
@@ -116,34 +117,22 @@ ROWS = (
 )
 
 
-def build_s(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
+def build(size: str, shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
     """The network with random weights, in eval mode, and no decoder.
 
+    Args:
+        size: "s" or "x".
+        shapes: of the checkpoint's tensors, which give the number of bins; None takes the size's.
+
     Raises:
-        CheckpointMismatch: the tensors are not those of such a network.
+        CheckpointMismatch: no tensor gives the number of bins.
     """
-    from edgekit.models.encoders.yolov8_seg import SMALL
+    from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
 
-    return _built(SMALL, shapes, bins=16)
-
-
-def build_x(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, None]:
-    """As `build_s`."""
-    from edgekit.models.encoders.yolov8_seg import EXTRA
-
-    return _built(EXTRA, shapes, bins=26)
-
-
-def _built(
-    size: YoloSize, shapes: Mapping[str, tuple[int, ...]] | None, *, bins: int
-) -> tuple[nn.Module, None]:
-    from dataclasses import replace
-
-    from edgekit.models.encoders.yolov8_seg import YoloV8Seg
-
-    found = _bins_in(shapes) if shapes else bins
-    network = YoloV8Seg(replace(size, bins=found), frame=CLIENT.preprocessing.frame)
-    return network.eval(), None
+    yolo = SIZES[size]
+    if shapes:
+        yolo = replace(yolo, bins=_bins_in(shapes))
+    return YoloV8Seg(yolo, frame=CLIENT.preprocessing.frame).eval(), None
 
 
 def _bins_in(shapes: Mapping[str, tuple[int, ...]]) -> int:
@@ -151,8 +140,8 @@ def _bins_in(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
     if len(shapes.get(_BINS, ())) != 4:
         raise CheckpointMismatch(
-            f"There is no tensor {_BINS}, whose length says how boxes are coded.",
+            f"The checkpoint has no tensor {_BINS}, whose length says how boxes are coded.",
             expected="a YOLOv8 segmentation model with one class, under ultralytics' names",
-            next_step="edgekit detect FILE says what the file holds",
+            next_step="edgekit detect FILE shows what the file holds",
         )
     return shapes[_BINS][1]

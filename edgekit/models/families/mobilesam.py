@@ -1,4 +1,7 @@
-"""MobileSAM: TinyViT-5M under SAM's own decoder and predictor. arXiv 2306.14289."""
+"""MobileSAM: TinyViT-5M under SAM's decoder, with SAM's predictor.
+
+Sources: Zhang et al., arXiv 2306.14289; ChaoningZhang/MobileSAM.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from edgekit.records import (
 if TYPE_CHECKING:
     from torch import nn
 
-# SAM's predictor: facebookresearch/segment-anything, predictor.py and utils/transforms.py.
+# Source: facebookresearch/segment-anything, predictor.py and utils/transforms.py.
 SAM_CLIENT = ClientContract(
     preprocessing=Preprocessing(
         frame=1024,

@@ -1,9 +1,9 @@
-"""MobileSAMv2: three encoders under a decoder distilled for boxes. arXiv 2312.09579.
+"""MobileSAMv2: three encoders under a decoder that was distilled for box prompts.
 
-Facts: ChaoningZhang/MobileSAM, folder MobileSAMv2. The decoder's architecture and predictor are
-SAM's; its file has two parts with names of their own. The EfficientViT encoder is that of
-EfficientViT-SAM-L2, fed with the 1024 frame and halving it itself. The object detector that
-upstream takes its boxes from is not part of the model: any boxes do.
+Sources: Zhang et al., arXiv 2312.09579; ChaoningZhang/MobileSAM, folder MobileSAMv2. The decoder's
+architecture and the predictor are SAM's; the decoder's file names its two parts differently. The
+EfficientViT encoder is that of EfficientViT-SAM-L2, which here takes the frame of 1024 and halves
+it. Upstream's object detector is not part of the model: boxes may come from anywhere.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ DECODER_FILE = CheckpointFile(
     sha256=None,
     bytes=None,
     licence="Apache-2.0",
-    supplies=("prompt_encoder.", "mask_decoder."),
 )
 
 
-def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
+def _row(variant: str, encoder: ModelRow, *, builder: str, title: str) -> ModelRow:
     return ModelRow(
         name=f"mobilesamv2_{variant}",
         family="mobilesamv2",
@@ -39,7 +38,8 @@ def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
         licence="Apache-2.0",
         parameters=encoder.parameters,
         encoder_gmacs=encoder.encoder_gmacs,
-        builder=f"edgekit.models.families.mobilesamv2:build_{variant}",
+        builder=builder,
+        size=encoder.size,
         encoder_prefix="image_encoder.",
         unused_keys=mobilesam.ROWS[0].unused_keys,
         checkpoints=(DECODER_FILE, *encoder.checkpoints),
@@ -48,26 +48,20 @@ def _row(variant: str, encoder: ModelRow, *, title: str) -> ModelRow:
 
 
 ROWS = (
-    _row("vit_t", mobilesam.ROWS[0], title="TinyViT-5M"),
-    _row("efficientvit_l2", efficientvit_sam.ROWS[2], title="EfficientViT-L2"),
-    _row("vit_h", sam.VIT_H, title="ViT-H"),
+    _row("vit_t", mobilesam.ROWS[0], builder=mobilesam.ROWS[0].builder, title="TinyViT-5M"),
+    _row(
+        "efficientvit_l2",
+        efficientvit_sam.ROWS[2],
+        builder="edgekit.models.families.mobilesamv2:build",
+        title="EfficientViT-L2",
+    ),
+    _row("vit_h", sam.VIT_H, builder=sam.VIT_H.builder, title="ViT-H"),
 )
 
 
-def build_vit_t() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    return mobilesam.build()
-
-
-def build_efficientvit_l2() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_t`."""
-    from edgekit.models.encoders.efficientvit import L2
-    from edgekit.models.encoders.efficientvit_halving import HalvingEfficientVitEncoder
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """EfficientViT of this size and SAM's decoder with random weights, in eval mode."""
+    from edgekit.models.encoders.efficientvit import SIZES, HalvingEfficientVitEncoder
     from edgekit.models.sam import SamDecoder
 
-    return HalvingEfficientVitEncoder(L2).eval(), SamDecoder().eval()
-
-
-def build_vit_h() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_t`."""
-    return sam.build_h()
+    return HalvingEfficientVitEncoder(SIZES[size]).eval(), SamDecoder().eval()

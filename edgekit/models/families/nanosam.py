@@ -1,7 +1,8 @@
-"""NanoSAM: ResNet18 distilled from MobileSAM's encoder, MobileSAM's decoder.
+"""NanoSAM: ResNet18, distilled from MobileSAM's encoder, under MobileSAM's decoder.
 
-Facts: NVIDIA-AI-IOT/nanosam (preprocessing with PIL's default bicubic filter and truncated sizes,
-one coordinate factor, never a padding point, masks cropped at 256 and upscaled in one step).
+Source: NVIDIA-AI-IOT/nanosam, which has no paper. Its predictor resizes with PIL's default bicubic
+filter, truncates sizes, scales both coordinates by one factor, never adds a padding point, and
+crops masks at 256 pixels before it upscales them in one step.
 """
 
 from __future__ import annotations
@@ -52,7 +53,6 @@ ROWS = (
                 sha256=None,
                 bytes=None,
                 licence="Apache-2.0",
-                supplies=("image_encoder.",),
             ),
             MOBILE_SAM_FILE,
         ),

@@ -1,4 +1,7 @@
-"""RepViT-SAM: RepViT-M2.3 under SAM's own decoder and predictor. arXiv 2312.05760."""
+"""RepViT-SAM: RepViT-M2.3 under SAM's decoder, with SAM's predictor.
+
+Sources: Wang et al., arXiv 2312.05760; THU-MIG/RepViT, folder sam.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""SAM: ViT-B, L and H. arXiv 2304.02643.
+"""SAM: ViT-B, ViT-L and ViT-H.
 
-SAMfast (pytorch-labs/segment-anything-fast) runs the same weights through the same network with
-other kernels, which a compiled graph has anyway: its row is SAM's under another name.
+Sources: Kirillov et al., arXiv 2304.02643; facebookresearch/segment-anything. SAMfast
+(pytorch-labs/segment-anything-fast) runs the same weights through the same network with faster
+kernels. An exported graph has kernels of its own, so SAMfast's row is SAM's under another name.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.sam:build_{letter}",
+        builder="edgekit.models.families.sam:build",
+        size=letter,
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(
@@ -89,29 +91,15 @@ ROWS = (
 )
 
 
-def build_b() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.sam_vit import BASE
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is "b", "l" or "h"."""
+    from edgekit.models.encoders.sam_vit import SIZES
 
-    return built(BASE)
-
-
-def build_l() -> tuple[nn.Module, nn.Module]:
-    """As `build_b`."""
-    from edgekit.models.encoders.sam_vit import LARGE
-
-    return built(LARGE)
+    return build_vit(SIZES[size])
 
 
-def build_h() -> tuple[nn.Module, nn.Module]:
-    """As `build_b`."""
-    from edgekit.models.encoders.sam_vit import HUGE
-
-    return built(HUGE)
-
-
-def built(size: VitSize) -> tuple[nn.Module, nn.Module]:
-    """A ViT of this size under SAM's decoder."""
+def build_vit(size: VitSize) -> tuple[nn.Module, nn.Module]:
+    """A ViT of any size under SAM's decoder, with random weights, in eval mode."""
     from edgekit.models.encoders.sam_vit import SamVitEncoder
     from edgekit.models.sam import SamDecoder
 

@@ -1,7 +1,8 @@
-"""SAM 2 and 2.1, the image path: Hiera under SAM's decoder with an object score. arXiv 2408.00714.
+"""SAM 2 and SAM 2.1, the image path: Hiera under SAM's decoder with an object score.
 
-Facts: facebookresearch/sam2, `SAM2ImagePredictor`. Both versions have the same image path; they
-differ in weights, and 2.1 has three more tensors for video. What is for video is not exported.
+Sources: Ravi et al., arXiv 2408.00714; facebookresearch/sam2, `SAM2ImagePredictor`. Both versions
+have the same image path. They differ in weights, and 2.1 has three more tensors for video. The
+video path is not exported.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from edgekit.records import (
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from edgekit.models.encoders.hiera import HieraSize
 
 CLIENT = ClientContract(
     preprocessing=Preprocessing(
@@ -86,7 +85,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.sam2:build_{size}",
+        builder="edgekit.models.families.sam2:build",
+        size=size,
         encoder_prefix="",
         unused_keys=VIDEO_KEYS,
         checkpoints=(
@@ -203,39 +203,13 @@ ROWS = (
 )
 
 
-def build_t() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.encoders.hiera import TINY
-
-    return _build(TINY)
-
-
-def build_s() -> tuple[nn.Module, nn.Module]:
-    """As `build_t`."""
-    from edgekit.models.encoders.hiera import SMALL
-
-    return _build(SMALL)
-
-
-def build_bplus() -> tuple[nn.Module, nn.Module]:
-    """As `build_t`."""
-    from edgekit.models.encoders.hiera import BASE_PLUS
-
-    return _build(BASE_PLUS)
-
-
-def build_l() -> tuple[nn.Module, nn.Module]:
-    """As `build_t`."""
-    from edgekit.models.encoders.hiera import LARGE
-
-    return _build(LARGE)
-
-
-def _build(size: HieraSize) -> tuple[nn.Module, nn.Module]:
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` names the Hiera."""
     from edgekit.models.encoders.fpn import FpnNeck
-    from edgekit.models.encoders.hiera import Hiera
+    from edgekit.models.encoders.hiera import SIZES, Hiera
     from edgekit.models.encoders.sam2 import Sam2Encoder
     from edgekit.models.sam.sam2_decoder import Sam2Decoder
 
-    neck = FpnNeck([size.width * 2**stage for stage in range(len(size.depths))])
-    return Sam2Encoder(Hiera(size), neck).eval(), Sam2Decoder().eval()
+    hiera = SIZES[size]
+    neck = FpnNeck([hiera.width * 2**stage for stage in range(len(hiera.depths))])
+    return Sam2Encoder(Hiera(hiera), neck).eval(), Sam2Decoder().eval()

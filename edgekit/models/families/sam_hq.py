@@ -1,7 +1,8 @@
-"""SAM-HQ and Light HQ-SAM: SAM and MobileSAM with a finer mask. arXiv 2306.01567.
+"""SAM-HQ and Light HQ-SAM: SAM and MobileSAM with one more, finer mask.
 
-Facts: SysCV/sam-hq. One mask is returned in any case: SAM's first, or the best of the other three,
-with the fine mask added; the set of masks named "hq_only" is the fine mask alone.
+Sources: Ke et al., arXiv 2306.01567; SysCV/sam-hq. The predictor always returns one mask: SAM's
+first, or the best of the other three, with the fine mask added. The mask choice named "hq_only"
+returns the fine mask alone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from edgekit.records import CheckpointFile, GraphContract, MaskChoice, ModelRow
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from edgekit.models.encoders.sam_vit import VitSize
 
 CLIENT = replace(
     SAM_CLIENT,
@@ -40,7 +39,8 @@ def _row(
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.sam_hq:build_{variant}",
+        builder="edgekit.models.families.sam_hq:build",
+        size=variant.removeprefix("vit_"),
         encoder_prefix="",
         unused_keys=("image_encoder.norm_head.", "image_encoder.head."),
         checkpoints=(
@@ -93,39 +93,18 @@ ROWS = (
 )
 
 
-def build_vit_tiny() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
+def build(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode.
+
+    `size` is "b", "l" or "h" for SAM's ViT, "tiny" for TinyViT.
+    """
     from edgekit.models.encoders.hq import HqEncoder
+    from edgekit.models.encoders.sam_vit import SIZES, SamVitEncoder
     from edgekit.models.encoders.tiny_vit import WIDTHS, TinyVitEncoder
     from edgekit.models.sam.hq_decoder import HqDecoder
 
-    return HqEncoder(TinyVitEncoder(), early_width=WIDTHS[2]).eval(), HqDecoder().eval()
-
-
-def build_vit_b() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_tiny`."""
-    from edgekit.models.encoders.sam_vit import BASE
-
-    return _build(BASE)
-
-
-def build_vit_l() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_tiny`."""
-    from edgekit.models.encoders.sam_vit import LARGE
-
-    return _build(LARGE)
-
-
-def build_vit_h() -> tuple[nn.Module, nn.Module]:
-    """As `build_vit_tiny`."""
-    from edgekit.models.encoders.sam_vit import HUGE
-
-    return _build(HUGE)
-
-
-def _build(size: VitSize) -> tuple[nn.Module, nn.Module]:
-    from edgekit.models.encoders.hq import HqEncoder
-    from edgekit.models.encoders.sam_vit import SamVitEncoder
-    from edgekit.models.sam.hq_decoder import HqDecoder
-
-    return HqEncoder(SamVitEncoder(size), early_width=size.width).eval(), HqDecoder().eval()
+    if size == "tiny":
+        encoder = HqEncoder(TinyVitEncoder(), early_width=WIDTHS[2])
+    else:
+        encoder = HqEncoder(SamVitEncoder(SIZES[size]), early_width=SIZES[size].width)
+    return encoder.eval(), HqDecoder().eval()

@@ -1,9 +1,9 @@
-"""SlimSAM: SAM ViT-B, pruned. arXiv 2312.05284.
+"""SlimSAM: SAM ViT-B, pruned.
 
-Facts: czg1225/SlimSAM. "Uniform" prunes every layer alike and is published with SAM's names and
-with those of transformers. "Global" leaves each layer a width of its own and is published as a
-pickled module whose q, k and v are three layers: its widths are read off the file. Seeded weights
-of the global models take the uniform widths, since nobody lists theirs.
+Sources: Chen et al., arXiv 2312.05284; czg1225/SlimSAM. "Uniform" prunes every layer alike; the
+files have SAM's names or those of Hugging Face transformers. "Global" leaves each layer a width of
+its own; the file is a pickled module in which q, k and v are three layers, and the widths are read
+from it. The global widths are not published, so seeded weights take the uniform ones.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.models.families.sam import build_vit
 from edgekit.records import CheckpointFile, ModelRow
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def _row(percent: int, *, parameters: int, encoder_gmacs: float, uniform: bool) 
         licence="Apache-2.0",
         parameters=parameters,
         encoder_gmacs=encoder_gmacs,
-        builder=f"edgekit.models.families.slimsam:build_{'' if uniform else 'global_'}{percent}",
+        builder=f"edgekit.models.families.slimsam:build_{kind}",
+        size=str(percent),
         encoder_prefix="image_encoder.",
         unused_keys=(),
         checkpoints=(_uniform_file(percent) if uniform else _global_file(percent),),
@@ -44,7 +46,7 @@ def _row(percent: int, *, parameters: int, encoder_gmacs: float, uniform: bool) 
 
 
 def _uniform_file(percent: int) -> CheckpointFile:
-    """No digest is known: the file is asked for, not fetched."""
+    """The file of a uniform model. Its digest is unknown, so edgekit never downloads it."""
     return CheckpointFile(
         filename="model.safetensors",
         url=f"{_HUB}/SlimSAM-uniform-{percent}/resolve/main/model.safetensors",
@@ -57,7 +59,7 @@ def _uniform_file(percent: int) -> CheckpointFile:
 def _global_file(percent: int) -> CheckpointFile:
     return CheckpointFile(
         filename=f"SlimSAM-{percent}.pth",
-        url="https://github.com/czg1225/SlimSAM",  # which links to a shared drive
+        url="https://github.com/czg1225/SlimSAM",  # the page links to a shared drive
         sha256=None,
         bytes=None,
         licence="Apache-2.0",
@@ -72,42 +74,23 @@ ROWS = (
 )
 
 
-def build_50() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with random weights, in eval mode."""
-    from edgekit.models.families.sam import built
-
-    return built(_size(50))
+def build_uniform(size: str) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder with random weights, in eval mode; `size` is the pruned share in %."""
+    return build_vit(_uniform_size(size))
 
 
-def build_77() -> tuple[nn.Module, nn.Module]:
-    """As `build_50`."""
-    from edgekit.models.families.sam import built
-
-    return built(_size(77))
-
-
-def build_global_50(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
-    """As `build_50`, every width read off the checkpoint's tensors where there are any."""
-    return _built_global(shapes, 50)
-
-
-def build_global_77(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.Module]:
-    """As `build_global_50`."""
-    return _built_global(shapes, 77)
-
-
-def _size(percent: int) -> VitSize:
-    from edgekit.models.encoders.sam_vit import uniform
-
-    width, hidden = {50: (384, 1536), 77: (168, 696)}[percent]
-    return uniform(width=width, depth=12, heads=12, hidden=hidden, global_blocks=(2, 5, 8, 11))
-
-
-def _built_global(
-    shapes: Mapping[str, tuple[int, ...]] | None, percent: int
+def build_global(
+    size: str, shapes: Mapping[str, tuple[int, ...]] | None
 ) -> tuple[nn.Module, nn.Module]:
+    """As `build_uniform`; every width is read from the checkpoint's tensors, if given."""
     from edgekit.models.encoders.sam_vit import split
     from edgekit.models.encoders.sam_vit_widths import size_from_shapes
-    from edgekit.models.families.sam import built
 
-    return built(size_from_shapes(shapes) if shapes else split(_size(percent)))
+    return build_vit(size_from_shapes(shapes) if shapes else split(_uniform_size(size)))
+
+
+def _uniform_size(size: str) -> VitSize:
+    from edgekit.models.encoders.sam_vit import uniform
+
+    width, hidden = {"50": (384, 1536), "77": (168, 696)}[size]
+    return uniform(width=width, depth=12, heads=12, hidden=hidden, global_blocks=(2, 5, 8, 11))

@@ -1,8 +1,9 @@
-"""SuperSAM: subnetworks of SAM ViT-B with fewer layers and narrower MLPs. arXiv 2501.08504.
+"""SuperSAM: subnetworks of SAM ViT-B with fewer layers and narrower MLPs.
 
-Neither code nor weights are public. Known is the search space (layers dropped, MLPs sliced), which
-is SAM's ViT with a width per layer: a checkpoint with SAM's names loads, its widths are read off
-its tensors. Seeded weights take eight layers with half the MLP, to measure with.
+Source: arXiv 2501.08504; neither code nor weights are public. The paper gives the search space:
+layers are dropped and MLPs sliced. The result is SAM's ViT with a width per layer, so a checkpoint
+under SAM's names loads, and its widths are read from its tensors. Seeded weights take eight layers
+with half the MLP, which is enough to measure size and speed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.models.families.sam import build_vit
 from edgekit.records import ModelRow
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ def build(shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[nn.Module, nn.M
     """Encoder and decoder with random weights, in eval mode."""
     from edgekit.models.encoders.sam_vit import uniform
     from edgekit.models.encoders.sam_vit_widths import size_from_shapes
-    from edgekit.models.families.sam import built
 
     sliced = uniform(width=768, depth=8, heads=12, hidden=1536, global_blocks=(1, 3, 5, 7))
-    return built(size_from_shapes(shapes) if shapes else sliced)
+    return build_vit(size_from_shapes(shapes) if shapes else sliced)

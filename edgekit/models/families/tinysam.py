@@ -1,7 +1,7 @@
-"""TinySAM: MobileSAM's network, distilled in another way. arXiv 2312.13789.
+"""TinySAM: MobileSAM's network, distilled in another way.
 
-Facts: xinghaochen/TinySAM. Its predictor knows no single mask: it always returns the three, and its
-examples take the one scored highest.
+Sources: Shu et al., arXiv 2312.13789; xinghaochen/TinySAM. The predictor has no single mask: it
+always returns three, and upstream's examples take the one with the highest score.
 """
 
 from __future__ import annotations

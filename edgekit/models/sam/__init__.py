@@ -1,8 +1,8 @@
-"""The Segment-Anything core that all families share: prompt encoder and two-way mask decoder.
+"""SAM's prompt encoder and two-way mask decoder, which most families share.
 
-137 tensors under SAM's own names (`prompt_encoder.*`, `mask_decoder.*`), so that the files of
-MobileSAM, TinySAM, EdgeSAM, RepViT-SAM, EfficientViT-SAM and SlimSAM load unmodified.
-Architecture: Kirillov et al., "Segment Anything", arXiv 2304.02643, appendix A.
+Sources: Kirillov et al., arXiv 2304.02643, appendix A; facebookresearch/segment-anything. The 137
+tensors keep SAM's names (`prompt_encoder.*`, `mask_decoder.*`), so the files of MobileSAM, TinySAM,
+EdgeSAM, RepViT-SAM, EfficientViT-SAM and SlimSAM load unchanged.
 """
 
 from edgekit.models.sam.decoder import SamDecoder

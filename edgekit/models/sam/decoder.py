@@ -1,4 +1,7 @@
-"""The decoder graph: what is captured, exported and called by clients."""
+"""SAM's decoder graph, as it is captured, exported and called by clients.
+
+Source: `Sam` and `SamPredictor` of facebookresearch/segment-anything.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ def decode(
     prompts: Prompts,
     details: Details | None = None,
 ) -> tuple[Tensor, ...]:
-    """Masks [B, 4, 4 * grid, 4 * grid] and `MaskDecoder.scores` for B prompts.
+    """Masks [B, 4, 4 * grid, 4 * grid] and `MaskDecoder.scores` for B prompts on one photo.
 
     Args:
         prompt_encoder: embeds points and masks.
         mask_decoder: mixes them with the image.
-        image: [1, 256, grid, grid], of one photo.
-        prompts: B of them.
+        image: [1, 256, grid, grid], the photo's embedding.
+        prompts: B prompts.
         details: high-resolution features of the photo, in families that have them.
     """
     sparse = prompt_encoder.points(prompts.coords, prompts.labels)
@@ -32,7 +35,7 @@ def decode(
 
 
 class SamDecoder(nn.Module):
-    """Prompt encoder and mask decoder in one module, batched over prompts of one photo."""
+    """Prompt encoder and mask decoder in one module, for a batch of prompts on one photo."""
 
     def __init__(self, *, frame: int = 1024, grid: int = 64) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ class SamDecoder(nn.Module):
         Args:
             image_embeddings: [1, 256, 64, 64], of one photo.
             point_coords: [B, N, 2], x and y in the 1024 frame.
-            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence at all.
+            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence.
             mask_input: [B, 1, 256, 256] logits.
             has_mask_input: [B], 1 or 0.
 
@@ -63,9 +66,9 @@ class SamDecoder(nn.Module):
         return decode(self.prompt_encoder, self.mask_decoder, image_embeddings, prompts)
 
     def exported_form(self) -> nn.Module:
-        """The same function with image-side work done once per call; what `graph` captures.
+        """The form that is exported: the same function, with image-side work done once per call.
 
-        Subclasses are exported as they are: what they override would be lost.
+        A subclass is exported as it is, because the other form would lose what it overrides.
         """
         if type(self) is not SamDecoder:
             return self

@@ -1,9 +1,10 @@
-"""EfficientSAM's decoder: SAM's design with other details and other names.
+"""EfficientSAM's decoder: SAM's design with other details.
 
-Facts: yformer/EfficientSAM (arXiv 2312.00863). A padding point keeps the positional encoding of its
-coordinate, and there is neither an embedding for background points nor one for mask prompts; GELU
-everywhere; positions enter the tokens themselves in self-attention; the upscaled map is normalised
-as a whole. Names are upstream's.
+Sources: Xiong et al., arXiv 2312.00863; yformer/EfficientSAM, whose tensor names are kept. It
+differs from SAM's decoder in that a padding point keeps the positional encoding of its coordinate;
+there are no embeddings for background points and mask prompts; every activation is GELU;
+self-attention adds the positions to the tokens for good; and the upscaled map is normalised as a
+whole.
 """
 
 from __future__ import annotations
@@ -35,17 +36,20 @@ class GeluMlp(nn.Module):
         return self.fc(self.layers(x))  # type: ignore[no-any-return]
 
 
-class PlacedBlock(TwoWayBlock):
-    """A round whose self-attention sees and keeps positions in the tokens, but in the first one."""
+class PositionalBlock(TwoWayBlock):
+    """A block whose self-attention adds the positions to the tokens and keeps them there.
 
-    def among_tokens(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
-        """Self-attention of the tokens, with a residual in every round."""
-        placed = tokens if self.first else tokens + token_pe
-        return placed + self.self_attn(placed, placed, placed, key_bias)  # type: ignore[no-any-return]
+    The first block adds none, because its tokens are their own positions.
+    """
+
+    def self_attend(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
+        """Self-attention of the tokens, with a residual in every block."""
+        x = tokens if self.first else tokens + token_pe
+        return x + self.self_attn(x, x, x, key_bias)  # type: ignore[no-any-return]
 
 
 class EfficientSamPromptEncoder(Positions):
-    """Points and box corners to tokens; labels are compared, as in `PromptEncoder`."""
+    """Embeds points and box corners as tokens; labels are compared, as in `PromptEncoder`."""
 
     def __init__(self, *, dim: int = 256, grid: int = 64, frame: int = 1024) -> None:
         super().__init__(dim=dim, grid=grid, frame=frame)
@@ -55,8 +59,8 @@ class EfficientSamPromptEncoder(Positions):
         self.bbox_bottom_right_embeddings = nn.Embedding(1, dim)
 
     def points(self, coords: Tensor, labels: Tensor) -> Tensor:
-        """Sparse tokens, as `PromptEncoder.points`."""
-        tokens, label = self.placed(coords), labels.unsqueeze(-1)
+        """The prompts' tokens, as in `PromptEncoder.points`."""
+        tokens, label = self.encode_coords(coords), labels.unsqueeze(-1)
         for code, embedding in (
             (Label.PADDING, self.invalid_points),
             (Label.FOREGROUND, self.point_embeddings),
@@ -68,12 +72,12 @@ class EfficientSamPromptEncoder(Positions):
 
 
 class EfficientSamMaskDecoder(nn.Module):
-    """Tokens and image embedding to four masks, of which the first answers for a single one."""
+    """Four masks from tokens and image embedding; the first is the single mask."""
 
     def __init__(self, dim: int = 256) -> None:
         super().__init__()
         self.transformer = TwoWayTransformer(
-            dim, mlp=lambda width, hidden: GeluMlp((width, hidden, width)), block=PlacedBlock
+            dim, mlp=lambda width, hidden: GeluMlp((width, hidden, width)), block=PositionalBlock
         )
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(MASKS, dim)
@@ -93,7 +97,7 @@ class EfficientSamMaskDecoder(nn.Module):
     def forward(
         self, image: Tensor, image_pe: Tensor, prompts: Tensor, empty: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As `MaskDecoder.forward`; the image [1, dim, H, W] is that of all prompts."""
+        """As `MaskDecoder.forward`; all prompts share the image [1, dim, H, W]."""
         batch, (height, width) = prompts.shape[0], image.shape[-2:]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         own = own.unsqueeze(0).expand(batch, -1, -1)
@@ -113,7 +117,7 @@ class EfficientSamMaskDecoder(nn.Module):
 
 
 class EfficientSamDecoder(nn.Module):
-    """The decoder graph, batched over prompts of one photo."""
+    """The decoder graph, for a batch of prompts on one photo."""
 
     def __init__(self, *, frame: int = 1024, grid: int = 64) -> None:
         super().__init__()
@@ -127,8 +131,8 @@ class EfficientSamDecoder(nn.Module):
 
         Args:
             image_embeddings: [1, 256, 64, 64], of one photo.
-            point_coords: [B, N, 2], x and y in the frame; upstream always gives six.
-            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence at all.
+            point_coords: [B, N, 2], x and y in the frame; upstream always passes six.
+            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence.
 
         Returns:
             low_res_masks [B, 4, 256, 256] logits and iou_predictions [B, 4].

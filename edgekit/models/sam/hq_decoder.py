@@ -1,9 +1,10 @@
-"""SAM-HQ's decoder: SAM's, and one more token that draws a finer mask.
+"""SAM-HQ's decoder: SAM's, with one more token for a finer mask.
 
-Facts: SysCV/sam-hq (Ke et al., arXiv 2306.01567). The fine mask is added to SAM's own as logits.
-Upstream adds it to the mask that it returns; here every one of SAM's four has it added, so that the
-client picks as in any family, and the fine mask alone comes fifth. What depends on the photo alone,
-`compress_vit_feat` and `embedding_encoder`, is in the encoder graph (encoders/hq.py).
+Sources: Ke et al., arXiv 2306.01567; SysCV/sam-hq, whose tensor names are kept. Upstream adds the
+fine mask's logits to the one mask that it returns. Here all four of SAM's masks have them added, so
+that the client chooses as in any family, and the fine mask alone comes fifth. The layers that
+depend on the photo only, `compress_vit_feat` and `embedding_encoder`, are in the encoder graph
+(hq.py).
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from edgekit.models.sam.layers import LayerNorm2d, Mlp
 from edgekit.models.sam.mask_decoder import MaskDecoder
 from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
-from edgekit.models.sam.token_side import TokenSide, interleaved
+from edgekit.models.sam.token_side import TokenSide, masks_from_rows
 
 
 class HqMaskDecoder(MaskDecoder):
-    """SAM's with a token, an MLP and two convolutions for the fine mask."""
+    """SAM's mask decoder, with a token, an MLP and two convolutions for the fine mask."""
 
     def __init__(self, dim: int = 256) -> None:
         super().__init__(dim)
@@ -33,20 +34,20 @@ class HqMaskDecoder(MaskDecoder):
             nn.Conv2d(2 * channels, channels, 3, padding=1),
         )
 
-    def own_tokens(self) -> Tensor:
-        """[6, dim]: the IoU's token, then one per mask, then the fine mask's."""
-        return torch.cat([super().own_tokens(), self.hf_token.weight])
+    def output_tokens(self) -> Tensor:
+        """[6, dim]: the IoU token, one token per mask, then the fine mask's."""
+        return torch.cat([super().output_tokens(), self.hf_token.weight])
 
-    def fine_weights(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T, dim] to what the fine mask takes of its features, [B, 1, dim / 8]."""
+    def fine_mask_weights(self, tokens: Tensor) -> Tensor:
+        """The fine mask's weights of its features, [B, 1, dim / 8], from the tokens [B, T, dim]."""
         place = 1 + self.mask_tokens.num_embeddings
         return self.hf_mlp(tokens[:, place]).unsqueeze(1)  # type: ignore[no-any-return]
 
     def answers(self, tokens: Tensor, masks: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks [B, 4, 4H, 4W] and the fine one [B, 1, 4H, 4W] to both results.
+        """Both results, from the masks [B, 4, 4H, 4W] and the fine mask [B, 1, 4H, 4W].
 
-        The fine mask's score is that of the best of masks 1 to 3: upstream returns it in their
-        place, and has no score of its own for it.
+        The fine mask has no score of its own. Upstream returns it in place of the best of masks 1
+        to 3, so it gets that mask's score.
         """
         (iou,) = self.scores(tokens)
         best = iou[:, 1:].amax(dim=1, keepdim=True)
@@ -54,7 +55,7 @@ class HqMaskDecoder(MaskDecoder):
 
 
 class HqDecoder(nn.Module):
-    """`SamDecoder` with a fine mask."""
+    """`SamDecoder` with a fine mask as the fifth."""
 
     def __init__(self, *, frame: int = 1024, grid: int = 64) -> None:
         super().__init__()
@@ -76,39 +77,39 @@ class HqDecoder(nn.Module):
             image_embeddings: [1, 256, 64, 64], of one photo.
             hq_features: [1, 32, 256, 256], of the same photo.
             point_coords: [B, N, 2], x and y in the 1024 frame.
-            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence at all.
+            point_labels: [B, N], codes of `records.Label`; EMPTY slots have no influence.
             mask_input: [B, 1, 256, 256] logits.
             has_mask_input: [B], 1 or 0.
 
         Returns:
-            low_res_masks [B, 5, 256, 256] logits, SAM's four with the fine mask added and the fine
-            mask alone, and iou_predictions [B, 5].
+            low_res_masks [B, 5, 256, 256], logits of SAM's four masks with the fine mask added,
+            then of the fine mask alone; and iou_predictions [B, 5].
         """
         prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
         encoder, decoder = self.prompt_encoder, self.mask_decoder
-        tokens, mixed = decoder.mixed(
+        tokens, mixed = decoder.transform(
             image_embeddings + encoder.dense(prompts.masks, prompts.has_mask),
             encoder.image_positions(),
             encoder.points(prompts.coords, prompts.labels),
             prompts.empty(),
         )
-        upscaled = decoder.upscaled(mixed, None)
+        upscaled = decoder.upscale(mixed, None)
         features = decoder.embedding_maskfeature(upscaled) + hq_features
         size = upscaled.shape[2:]
         masks = torch.unflatten(decoder.mask_weights(tokens) @ upscaled.flatten(2), 2, size)
-        fine = torch.unflatten(decoder.fine_weights(tokens) @ features.flatten(2), 2, size)
+        fine = torch.unflatten(decoder.fine_mask_weights(tokens) @ features.flatten(2), 2, size)
         return decoder.answers(tokens, masks, fine)
 
     def exported_form(self) -> nn.Module:
-        """The same function with image-side work done once per call."""
+        """The form that is exported: the same function, with image-side work done once per call."""
         return HqTokenSide(self.prompt_encoder, self.mask_decoder)
 
 
 class HqTokenSide(TokenSide):
-    """`HqDecoder` in this form.
+    """`HqDecoder` with image-side work done once per call.
 
-    The fine mask takes one number per pixel from what the last 3x3 convolution computes, so that
-    the 32 channels are summed first and the convolution has one output: 1 / 32 of its work.
+    The fine mask is a weighted sum of the last 3x3 convolution's 32 channels. Here the kernels are
+    summed first, so that the convolution has one output channel: 1 / 32 of the work.
     """
 
     mask_decoder: HqMaskDecoder
@@ -125,19 +126,19 @@ class HqTokenSide(TokenSide):
         """As `HqDecoder.forward`."""
         prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
         decoder, grid = self.mask_decoder, self.prompt_encoder.grid
-        tokens, rows = self._upscaled(image_embeddings, prompts)
-        masks = interleaved(rows @ decoder.mask_weights(tokens).transpose(1, 2), grid)
-        weights = decoder.fine_weights(tokens)
+        tokens, rows = self._upscale(image_embeddings, prompts)
+        masks = masks_from_rows(rows @ decoder.mask_weights(tokens).transpose(1, 2), grid)
+        weights = decoder.fine_mask_weights(tokens)
         first, norm, activation, last = decoder.embedding_maskfeature
-        hidden = activation(norm(first(interleaved(rows, grid))))
+        hidden = activation(norm(first(masks_from_rows(rows, grid))))
         own = torch.unflatten(weights @ hq_features.flatten(2), 2, hq_features.shape[2:])
-        return decoder.answers(tokens, masks, own + convolved_sum(last, hidden, weights))
+        return decoder.answers(tokens, masks, own + weighted_convolution(last, hidden, weights))
 
 
-def convolved_sum(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
-    """`weights` [B, 1, out] times conv(x): [B, in, H, W] -> [B, 1, H, W], for a 3x3 convolution.
+def weighted_convolution(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
+    """`weights` [B, 1, out] times a 3x3 convolution of x: [B, in, H, W] -> [B, 1, H, W].
 
-    One product makes nine maps, one per tap; they are shifted and added.
+    One product gives nine maps, one per tap of the kernel, which are shifted and added.
     """
     assert isinstance(conv, nn.Conv2d)
     assert conv.bias is not None
@@ -151,5 +152,5 @@ def convolved_sum(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
         for row in range(3)
         for column in range(3)
     ]
-    level = (weights @ conv.bias.unsqueeze(-1)).unsqueeze(-1)  # coremltools takes no vector here
+    level = (weights @ conv.bias.unsqueeze(-1)).unsqueeze(-1)  # coremltools 9.0 takes no vector
     return torch.stack(shifted).sum(dim=0).unsqueeze(1) + level

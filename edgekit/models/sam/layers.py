@@ -1,4 +1,7 @@
-"""Layers that the prompt encoder, the mask decoder and the encoders' necks have in common."""
+"""Layers that the prompt encoder, the mask decoder and the encoders share.
+
+Source: facebookresearch/segment-anything, modeling/common.py and mask_decoder.py.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from torch import Tensor, nn
 
 
 class LayerNorm2d(nn.Module):
-    """Layer norm over the channels of [B, C, H, W], epsilon 1e-6 (SAM's value for maps).
+    """Layer norm over the channels of [B, C, H, W], with epsilon 1e-6 (SAM's value for maps).
 
-    Written as a permuted `layer_norm`, not as mean and variance by hand: runtimes then see one
+    It is a permuted `layer_norm` rather than a mean and a variance, so that runtimes see one
     LayerNormalization, whose FP16 kernels accumulate in FP32. The decomposed form squares
     activations in FP16 and overflows (mit-han-lab/efficientvit#142).
     """

@@ -1,4 +1,7 @@
-"""Points, boxes and masks to tokens and a dense map."""
+"""SAM's prompt encoder: points and boxes become tokens, a mask becomes a dense map.
+
+Source: facebookresearch/segment-anything, modeling/prompt_encoder.py.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from edgekit.records import Label
 
 
 class Prompts(NamedTuple):
-    """B prompts for one photo, as the graph contract has them; all float32."""
+    """B prompts on one photo, as the decoder's inputs hold them; all float32."""
 
     coords: Tensor
     """[B, N, 2], x and y in frame pixels."""
@@ -22,15 +25,15 @@ class Prompts(NamedTuple):
     masks: Tensor
     """[B, 1, 4 * grid, 4 * grid] logits of earlier predictions."""
     has_mask: Tensor
-    """[B], 1 where the mask counts, else 0."""
+    """[B], 1 for prompts with a mask, 0 for the others."""
 
     def empty(self) -> Tensor:
-        """[B, N], 1 where a slot must have no influence, else 0."""
+        """[B, N], 1 for slots that must have no influence, 0 for the others."""
         return (self.labels == Label.EMPTY).to(self.coords.dtype)
 
 
 class FourierPositions(nn.Module):
-    """Random Fourier features of normalised coordinates (arXiv 2006.10739)."""
+    """Random Fourier features of normalised coordinates (Tancik et al., arXiv 2006.10739)."""
 
     positional_encoding_gaussian_matrix: Tensor
 
@@ -45,11 +48,11 @@ class FourierPositions(nn.Module):
 
 
 class Positions(nn.Module):
-    """Where prompts and image tokens are, in one encoding.
+    """The positional encoding that prompts and image tokens share.
 
     Args:
         dim: channels of tokens and maps.
-        grid: side of the image embedding.
+        grid: side of the image embedding, in tokens.
         frame: side, in pixels, of the frame that coordinates refer to.
     """
 
@@ -59,12 +62,12 @@ class Positions(nn.Module):
         self.pe_layer = FourierPositions(dim // 2)
         self._positions: Tensor | None = None
 
-    def placed(self, coords: Tensor) -> Tensor:
-        """[B, N, 2] in frame pixels -> [B, N, dim]; the half pixel to the centre is added here."""
+    def encode_coords(self, coords: Tensor) -> Tensor:
+        """[B, N, 2] in frame pixels -> [B, N, dim]; adds half a pixel, for the pixel's centre."""
         return self.pe_layer((coords + 0.5) / self.frame)  # type: ignore[no-any-return]
 
     def image_positions(self) -> Tensor:
-        """Positional encoding of every image token, [1, grid * grid, dim], row by row."""
+        """The positional encoding of all image tokens, [1, grid * grid, dim], row by row."""
         if self._positions is not None:
             return self._positions
         device = self.pe_layer.positional_encoding_gaussian_matrix.device
@@ -74,17 +77,17 @@ class Positions(nn.Module):
         return positions
 
     def bake(self) -> None:
-        """Keep the image positions as a constant: call on a copy, before capture."""
+        """Turn the image positions into a constant. Call it on a copy, before capture."""
         positions = self.image_positions().detach()
         del self._positions
         self.register_buffer("_positions", positions, persistent=False)
 
 
 class PromptEncoder(Positions):
-    """SAM's prompt encoder for batches of unlike prompts.
+    """SAM's prompt encoder, for batches of prompts that differ in kind.
 
-    Labels are compared, never used as indices: a Gather or OneHot on them does not build in
-    TensorRT (nanosam#16). Upstream's per-label loop gives the same sums.
+    Labels are compared, never used as indices: TensorRT cannot build a Gather or OneHot on them
+    (NVIDIA-AI-IOT/nanosam#16). The sums are those of upstream's loop over labels.
     """
 
     def __init__(self, *, dim: int = 256, grid: int = 64, frame: int = 1024) -> None:
@@ -103,24 +106,24 @@ class PromptEncoder(Positions):
         self.no_mask_embed = nn.Embedding(1, dim)
 
     def points(self, coords: Tensor, labels: Tensor) -> Tensor:
-        """Sparse tokens.
+        """One token per point slot.
 
         Args:
             coords: [B, N, 2] in frame pixels.
             labels: [B, N], codes of `records.Label`.
 
         Returns:
-            [B, N, dim]. The rows of EMPTY slots are finite and must be masked by the caller.
+            [B, N, dim]. The rows of EMPTY slots are finite; the caller must mask them.
         """
         label = labels.unsqueeze(-1)
-        tokens = self.placed(coords) * (label >= Label.BACKGROUND).to(coords.dtype)
+        tokens = self.encode_coords(coords) * (label >= Label.BACKGROUND).to(coords.dtype)
         tokens = tokens + self.not_a_point_embed.weight * (label == Label.PADDING).to(coords.dtype)
         for code, embedding in enumerate(self.point_embeddings):
             tokens = tokens + embedding.weight * (label == code).to(coords.dtype)  # type: ignore[operator]
         return tokens
 
     def dense(self, mask_input: Tensor, has_mask_input: Tensor) -> Tensor:
-        """Map to add to the image embedding.
+        """The map that is added to the image embedding.
 
         Args:
             mask_input: [B, 1, 4 * grid, 4 * grid] logits of an earlier mask.

@@ -1,7 +1,8 @@
-"""The decoders of the SAM 2 line: SAM's, a token that says whether there is an object, details.
+"""The decoders of the SAM 2 line: SAM's, with an object score and high-resolution features.
 
-Facts: facebookresearch/sam2 (arXiv 2408.00714). Predicted IoU is squashed to 0-1; upstream's
-object token comes first, here last, which attention does not notice. Names are upstream's.
+Sources: Ravi et al., arXiv 2408.00714; facebookresearch/sam2, whose tensor names are kept. A
+sigmoid maps the predicted IoU to 0-1. Upstream puts the object token first; here it is last, which
+does not matter to attention.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ from edgekit.models.sam.token_side import TokenSide, TokenSideDecoder
 
 
 class Sam2MaskDecoder(MaskDecoder):
-    """SAM's with an object score."""
+    """SAM's mask decoder with an object score."""
 
     def __init__(self, dim: int = 256) -> None:
         super().__init__(dim, mlp=lambda width, hidden: Mlp((width, hidden, width)))
         self.obj_score_token = nn.Embedding(1, dim)
         self.pred_obj_score_head = Mlp((dim, dim, dim, 1))
 
-    def own_tokens(self) -> Tensor:
-        """[6, dim]: the IoU's token, then one per mask, then the object's."""
-        return torch.cat([super().own_tokens(), self.obj_score_token.weight])
+    def output_tokens(self) -> Tensor:
+        """[6, dim]: the IoU token, one token per mask, then the object's."""
+        return torch.cat([super().output_tokens(), self.obj_score_token.weight])
 
     def scores(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """Predicted IoU [B, 4] in 0-1 and the object logit [B, 1], above 0 for an object."""
+        """The predicted IoU [B, 4] in 0-1, and the object logit [B, 1], above 0 for an object."""
         (iou,) = super().scores(tokens)
         place = 1 + self.mask_tokens.num_embeddings
         return torch.sigmoid(iou), self.pred_obj_score_head(tokens[:, place])
 
 
 class ObjectDecoder(nn.Module):
-    """`SamDecoder` with an object score: EfficientTAM's, which has no high-resolution features."""
+    """`SamDecoder` with an object score, without high-resolution features: EfficientTAM's."""
 
     def __init__(self, *, frame: int = 1024) -> None:
         super().__init__()
@@ -51,12 +52,12 @@ class ObjectDecoder(nn.Module):
         mask_input: Tensor,
         has_mask_input: Tensor,
     ) -> tuple[Tensor, ...]:
-        """As `SamDecoder.forward`, and object_scores [B, 1], logits."""
+        """As `SamDecoder.forward`, with a third result: object_scores [B, 1], logits."""
         prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
         return decode(self.sam_prompt_encoder, self.sam_mask_decoder, image_embeddings, prompts)
 
     def exported_form(self) -> nn.Module:
-        """The same function with image-side work done once per call."""
+        """The form that is exported: the same function, with image-side work done once per call."""
         return TokenSideDecoder(self.sam_prompt_encoder, self.sam_mask_decoder)
 
 
@@ -101,12 +102,12 @@ class Sam2Decoder(nn.Module):
         )
 
     def exported_form(self) -> nn.Module:
-        """The same function with image-side work done once per call."""
+        """The form that is exported: the same function, with image-side work done once per call."""
         return Sam2TokenSide(self.sam_prompt_encoder, self.sam_mask_decoder)
 
 
 class Sam2TokenSide(TokenSide):
-    """`Sam2Decoder` in this form."""
+    """`Sam2Decoder` with image-side work done once per call."""
 
     def forward(  # noqa: PLR0913, PLR0917 (the graph contract)
         self,

@@ -1,6 +1,7 @@
-"""Attention between a few tokens and many image positions, with all products on the tokens' side.
+"""Attention between a few tokens and many image positions that projects only the tokens.
 
-The same numbers as `Attention.forward` up to rounding; shapes: B prompts, T tokens, K positions.
+The results equal `Attention.forward` up to rounding. In the shapes, B counts prompts, T tokens and
+K image positions. `token_side.py` says why.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from edgekit.models.sam.transformer import Attention
 
 
 class MaskPrompt(NamedTuple):
-    """What mask prompts add to the image: `features @ weight + level`, [B, K, dim]."""
+    """The mask prompts' contribution to the image: `features @ weight + level`, [B, K, dim]."""
 
     features: Tensor
     """[B, K, rank], 0 for prompts without a mask."""
@@ -29,32 +30,34 @@ def tokens_to_image(attention: Attention, tokens: Tensor, keys: Tensor, image: T
     """`attention(tokens, keys, image)`: tokens [B, T, dim], keys and image [B, K, dim]."""
     queries = _queries(attention, tokens)
     folded = (queries @ _by_head(attention, attention.k_proj.weight)).flatten(1, 2)
-    # The keys' bias adds one number to all scores of a query, which softmax does not see.
+    # The keys' bias adds the same number to all scores of a query, so softmax cancels it.
     share = torch.softmax(folded @ keys.transpose(1, 2), dim=-1)
-    seen = (share @ image).reshape(-1, *queries.shape[1:3], image.shape[2])
-    return _merged(attention, seen @ _by_head(attention, attention.v_proj.weight).transpose(1, 2))
+    attended = (share @ image).reshape(-1, *queries.shape[1:3], image.shape[2])
+    values = attended @ _by_head(attention, attention.v_proj.weight).transpose(1, 2)
+    return _merge_heads(attention, values)
 
 
 def tokens_to_shared_image(
     attention: Attention, tokens: Tensor, keys: Tensor, image: Tensor, added: MaskPrompt
 ) -> Tensor:
-    """The same for keys and image [1, K, dim] of all prompts, and what masks add to both.
+    """As `tokens_to_image`, for keys and image [1, K, dim] that all prompts share.
 
-    Keys and values are projected once; `added` goes through its few channels.
+    Keys and values are projected once. `added`, the mask prompts' contribution to both, is computed
+    in its few channels.
     """
     queries = _queries(attention, tokens)
     sizes = queries.shape[1:3]
-    shared = _split(attention, attention.k_proj(keys)).transpose(2, 3)
+    shared = _split_heads(attention, attention.k_proj(keys)).transpose(2, 3)
     scores = (queries @ shared).flatten(1, 2)
     own_keys = _by_head(attention, attention.k_proj.weight @ added.weight.t())
     scores = scores + (queries @ own_keys).flatten(1, 2) @ added.features.transpose(1, 2)
     share = torch.softmax(scores, dim=-1)
     own_values = _by_head(attention, attention.v_proj.weight @ added.weight.t()).transpose(1, 2)
-    values = _split(attention, image @ attention.v_proj.weight.t())
-    seen = share.reshape(-1, *sizes, keys.shape[1]) @ values
+    values = _split_heads(attention, image @ attention.v_proj.weight.t())
+    attended = share.reshape(-1, *sizes, keys.shape[1]) @ values
     through = (share @ added.features).reshape(-1, *sizes, added.features.shape[2])
-    seen = seen + through @ own_values
-    return _merged(attention, seen, level=added.level @ attention.v_proj.weight.t())
+    attended = attended + through @ own_values
+    return _merge_heads(attention, attended, level=added.level @ attention.v_proj.weight.t())
 
 
 def image_to_tokens(
@@ -67,16 +70,16 @@ def image_to_tokens(
 ) -> Tensor:
     """`attention(image, keys, tokens, key_bias)`: image [B or 1, K, dim], tokens [B, T, dim].
 
-    With `added`, the queries are the image and what masks add to it, and the result has the
-    addition in it too: it is what the image becomes, less the part that all prompts share.
+    With `added`, the queries are the image plus the mask prompts' contribution. The result then
+    includes that contribution, so that adding the shared image to it gives the new image.
     """
-    k = _split(attention, attention.k_proj(keys)) / math.sqrt(attention.head_dim)
+    k = _split_heads(attention, attention.k_proj(keys)) / math.sqrt(attention.head_dim)
     sizes = k.shape[1:3]
     folded = (k @ _by_head(attention, attention.q_proj.weight)).flatten(1, 2).transpose(1, 2)
     shift = (k @ attention.q_proj.bias.reshape(attention.heads, -1, 1)).squeeze(-1).unsqueeze(1)
-    # The shares of one head sum to 1, so an equal part of the bias on every value adds up to it.
+    # The shares of a head sum to 1, so adding bias / heads to every value adds the bias in all.
     level = attention.out_proj.bias if added is None else attention.out_proj.bias + added.level
-    values = _split(attention, attention.v_proj(tokens))
+    values = _split_heads(attention, attention.v_proj(tokens))
     values = values @ _by_head(attention, attention.out_proj.weight.t())
     values = (values + (level / attention.heads).unsqueeze(-2)).flatten(1, 2)
     scores = image @ folded
@@ -96,16 +99,16 @@ def _by_head(attention: Attention, weight: Tensor) -> Tensor:
     return weight.reshape(attention.heads, attention.head_dim, -1)
 
 
-def _split(attention: Attention, x: Tensor) -> Tensor:
+def _split_heads(attention: Attention, x: Tensor) -> Tensor:
     """[B, n, heads * head_dim] -> [B, heads, n, head_dim]."""
     return x.reshape(*x.shape[:2], attention.heads, attention.head_dim).transpose(1, 2)
 
 
 def _queries(attention: Attention, tokens: Tensor) -> Tensor:
-    return _split(attention, attention.q_proj(tokens)) / math.sqrt(attention.head_dim)
+    return _split_heads(attention, attention.q_proj(tokens)) / math.sqrt(attention.head_dim)
 
 
-def _merged(attention: Attention, seen: Tensor, *, level: Tensor | float = 0.0) -> Tensor:
-    """[B, heads, T, head_dim] of values without their bias -> [B, T, dim]."""
-    joined = seen.transpose(1, 2).flatten(2) + (attention.v_proj.bias + level)
+def _merge_heads(attention: Attention, values: Tensor, *, level: Tensor | float = 0.0) -> Tensor:
+    """Attended values [B, heads, T, head_dim], without their bias -> [B, T, dim]."""
+    joined = values.transpose(1, 2).flatten(2) + (attention.v_proj.bias + level)
     return attention.out_proj(joined)  # type: ignore[no-any-return]

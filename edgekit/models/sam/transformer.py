@@ -1,4 +1,7 @@
-"""The two-way transformer: tokens attend to the image, the image attends to the tokens."""
+"""SAM's two-way transformer: tokens attend to the image, and the image to the tokens.
+
+Source: facebookresearch/segment-anything, modeling/transformer.py.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head attention whose inner width may be smaller than the model's.
 
-    Rank 4 throughout and written as two MatMuls around a Softmax: the shape of attention that
-    ONNX Runtime, OpenVINO, Core ML and LiteRT all take (LiteRT mis-lowers higher ranks,
-    google-ai-edge/litert-samples#289).
+    It has rank 4 throughout, as two MatMuls around a Softmax. ONNX Runtime, OpenVINO, Core ML and
+    LiteRT all take this form; LiteRT converts higher ranks wrongly
+    (google-ai-edge/litert-samples#289).
     """
 
     def __init__(self, dim: int, *, heads: int, downsample: int = 1) -> None:
@@ -27,7 +30,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(dim, inner)
         self.out_proj = nn.Linear(inner, dim)
 
-    def _split(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         heads: Tensor = torch.unflatten(x, -1, (self.heads, self.head_dim))
         return heads.transpose(1, 2)
 
@@ -38,13 +41,13 @@ class Attention(nn.Module):
             q: [B, Tq, dim].
             k: [B, Tk, dim].
             v: [B, Tk, dim].
-            key_bias: [B, 1, 1, Tk], added to the scores; hides empty slots.
+            key_bias: [B, 1, 1, Tk], added to the scores to hide empty slots.
 
         Returns:
             [B, Tq, dim].
         """
-        q = self._split(self.q_proj(q)) * (1 / math.sqrt(self.head_dim))
-        k, v = self._split(self.k_proj(k)), self._split(self.v_proj(v))
+        q = self._split_heads(self.q_proj(q)) * (1 / math.sqrt(self.head_dim))
+        k, v = self._split_heads(self.k_proj(k)), self._split_heads(self.v_proj(v))
         scores = q @ k.transpose(-2, -1)
         if key_bias is not None:
             scores = scores + key_bias
@@ -53,7 +56,7 @@ class Attention(nn.Module):
 
 
 MlpOf = Callable[[int, int], nn.Module]
-"""Makes an MLP from its width and the width inside; upstreams name its layers differently."""
+"""Builds an MLP from its outer and inner width; the families name the MLP's layers differently."""
 
 
 class TokenMlp(nn.Module):
@@ -70,7 +73,7 @@ class TokenMlp(nn.Module):
 
 
 class TwoWayBlock(nn.Module):
-    """Self-attention of the tokens, tokens to image, MLP, image to tokens; post-norm."""
+    """Self-attention of the tokens, tokens to image, MLP, image to tokens; norms come after."""
 
     def __init__(self, dim: int, *, heads: int, mlp: nn.Module, first: bool) -> None:
         super().__init__()
@@ -87,8 +90,8 @@ class TwoWayBlock(nn.Module):
     def forward(
         self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor, key_bias: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One round; shapes as in `TwoWayTransformer.forward`."""
-        tokens = self.norm1(self.among_tokens(tokens, token_pe, key_bias))
+        """Tokens and image after this block; shapes as in `TwoWayTransformer.forward`."""
+        tokens = self.norm1(self.self_attend(tokens, token_pe, key_bias))
         keys = image + image_pe
         tokens = tokens + self.cross_attn_token_to_image(tokens + token_pe, keys, image)
         tokens = self.norm2(tokens)
@@ -96,16 +99,16 @@ class TwoWayBlock(nn.Module):
         back = self.cross_attn_image_to_token(keys, tokens + token_pe, tokens, key_bias)
         return tokens, self.norm4(image + back)
 
-    def among_tokens(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
+    def self_attend(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
         """Self-attention of the tokens."""
-        if self.first:  # the first layer has neither positions nor a residual here
+        if self.first:  # the first block adds neither positions nor a residual
             return self.self_attn(tokens, tokens, tokens, key_bias)  # type: ignore[no-any-return]
         q = tokens + token_pe
         return tokens + self.self_attn(q, q, tokens, key_bias)  # type: ignore[no-any-return]
 
 
 class TwoWayTransformer(nn.Module):
-    """Two blocks and a last look of the tokens at the image."""
+    """Two blocks, then a final attention of the tokens to the image."""
 
     def __init__(
         self,
@@ -127,16 +130,16 @@ class TwoWayTransformer(nn.Module):
     def forward(
         self, tokens: Tensor, image: Tensor, image_pe: Tensor, key_bias: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Mix.
+        """Let tokens and image attend to each other.
 
         Args:
-            tokens: [B, T, dim]; they are their own positional encoding too.
+            tokens: [B, T, dim], which also serve as their own positional encoding.
             image: [B, grid * grid, dim].
             image_pe: [1, grid * grid, dim].
-            key_bias: [B, 1, 1, T], 0 or a large negative number for empty slots.
+            key_bias: [B, 1, 1, T], a large negative number for empty slots and 0 for the others.
 
         Returns:
-            Tokens and image, same shapes.
+            Tokens and image, in the same shapes.
         """
         token_pe = tokens
         for layer in self.layers:

@@ -1,1 +1,1 @@
-"""Apply a plan to a program: for a lowering, or to run it in PyTorch."""
+"""Apply a plan: casts or integer codes in the program, or a walk that rounds as the plan says."""

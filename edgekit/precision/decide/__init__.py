@@ -1,1 +1,1 @@
-"""Make a precision plan: one module per precision, and the searches by mask IoU."""
+"""Decide in which precision each node computes, and why. The result is a plan."""

@@ -1,1 +1,1 @@
-"""What a precision plan is made from: the range of every node on real photos."""
+"""Measure the range of every node on real photos."""

@@ -1,4 +1,4 @@
-"""Scenes and prompts gathered into tensors. A batch is a function of (seed, step) alone."""
+"""Batches: scenes and prompts as tensors. A batch depends on its random generator alone."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ IMAGENET_DEVIATION = SAM_CLIENT.preprocessing.std
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:
-    """`windows` of `size` pixels with `prompts` each.
+    """The number of `windows`, their side `size` in pixels, and the `prompts` in each.
 
-    `zoom` is the number of frame pixels to one of the window's. Beyond 1 the window is the whole
-    frame at low resolution, which shows large objects and their place in it at little cost.
+    `zoom` is the number of frame pixels per window pixel. Above 1, the window is the whole frame at
+    low resolution, which shows large objects in place at little cost.
     """
 
     size: int
@@ -36,13 +36,13 @@ class BatchSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """K windows with P prompts each; prompt rows are window by window.
+    """K windows with P prompts each, sorted by window.
 
-    rgb: [K, 3, S, S], 0-255. valid: [K, 1, S, S], 1 where a photo is shown.
+    rgb: [K, 3, S, S] in 0-255. valid: [K, 1, S, S], 1 where there is a photo, 0 for padding.
+    corners: [K, 2], left and top of the window in frame pixels.
+    coords: [K * P, N, 2] in frame pixels. labels: [K * P, N].
+    targets: [K * P, S / 4, S / 4], coverage in [0, 1]. single: [K * P], 1 for one-point prompts.
     zoom: frame pixels per pixel of rgb.
-    corners: [K, 2] left and top of the window in the frame, in pixels.
-    coords: [K * P, N, 2] in the frame; labels: [K * P, N].
-    targets: [K * P, S / 4, S / 4] coverage. single: [K * P], 1 for one-point prompts.
     """
 
     rgb: Tensor
@@ -55,7 +55,7 @@ class Batch:
     zoom: int = 1
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
+        """Copy the batch to a device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "zoom"}
         moved = {name: tensor.to(device) for name, tensor in tensors.items()}
         return Batch(**moved, zoom=self.zoom)
@@ -77,7 +77,7 @@ def make_batch(
     ]
     targets, prompts, offsets = [], [], []
     for scene in scenes:
-        for index in _chosen(scene, rng, shape.prompts):
+        for index in _prompted(scene, rng, shape.prompts):
             cover = scene.regions[index]
             targets.append(cover)
             prompts.append(sample_prompt(cover, rng, mix=mix))
@@ -105,16 +105,16 @@ def _one_point(prompt: SampledPrompt) -> bool:
     return prompt.kind == "point"
 
 
-def _chosen(scene: Scene, rng: np.random.Generator, count: int) -> list[int]:
-    """Which regions are prompted: all of them in random order, again and again until enough."""
+def _prompted(scene: Scene, rng: np.random.Generator, count: int) -> list[int]:
+    """Indices of the regions to prompt: all in random order, repeated until there are `count`."""
     order: list[int] = []
     while len(order) < count:
         order.extend(int(i) for i in rng.permutation(len(scene.regions)))
     return order[:count]
 
 
-def normalised(batch: Batch) -> Tensor:
-    """The encoder's input: mean and deviation removed, padding exactly zero."""
+def normalise(batch: Batch) -> Tensor:
+    """The encoder's input [K, 3, S, S]: normalised by mean and deviation, padding exactly 0."""
     mean = torch.tensor(IMAGENET_MEAN, device=batch.rgb.device).view(3, 1, 1)
     deviation = torch.tensor(IMAGENET_DEVIATION, device=batch.rgb.device).view(3, 1, 1)
     return ((batch.rgb - mean) / deviation * batch.valid).contiguous(

@@ -1,4 +1,4 @@
-"""The second round: a point on the first round's mistake, and its logits as mask prompt."""
+"""The second round of a prompt: another point, placed on an error of the first round."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from edgekit.train.data.scenes import REDUCTION
 
 
 @torch.no_grad()
-def corrected(batch: Batch, logits: Tensor, generator: torch.Generator) -> Batch:
-    """The batch with one more point per prompt, drawn from the error of `logits` [B, h, w].
+def add_correction(batch: Batch, logits: Tensor, generator: torch.Generator) -> Batch:
+    """Add a point to each prompt, drawn from the pixels where `logits` [B, h, w] are wrong.
 
-    It is a foreground point where the region was missed and a background point where the mask
-    spilled. A prompt without an error keeps its points.
+    It is a foreground point where the mask misses the region, and a background point where it
+    extends beyond the region. A prompt without an error keeps its points.
     """
     wanted = batch.targets > 0.5
     error = ((logits > 0) != wanted).flatten(1).float()
     width = batch.targets.shape[-1]
-    # drawn on the CPU, where `generator` lives, so that a GPU draws the same
+    # Drawn on the CPU, where `generator` is, so that a GPU gets the same points.
     cell = torch.multinomial(error.cpu() + 1e-9, 1, generator=generator).squeeze(1).to(error.device)
     row, column = cell // width, cell % width
     per_window = batch.coords.shape[0] // batch.corners.shape[0]

@@ -1,4 +1,4 @@
-"""Prompts sampled from a region's coverage map, in pixels of the 1024 frame."""
+"""Random prompts for a region, drawn from its coverage map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgekit.records import BoolArray, FloatArray, Label
 from edgekit.train.data.scenes import REDUCTION
 
 SLOTS = 5
-"""Points per training prompt: up to four, and one for a correction; unused ones are EMPTY."""
+"""Points per training prompt: up to four, and one for a correction. Unused slots are EMPTY."""
 
 KINDS = ("box", "point", "points", "box_point")
 _Placed = tuple[float, float, int]
@@ -19,7 +19,7 @@ _Placed = tuple[float, float, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledPrompt:
-    """`coords` [SLOTS, 2] in frame pixels, `labels` [SLOTS] codes of `records.Label`."""
+    """`coords` [SLOTS, 2] in window pixels, `labels` [SLOTS] codes of `records.Label`."""
 
     kind: str
     coords: FloatArray
@@ -29,10 +29,10 @@ class SampledPrompt:
 def sample_prompt(
     cover: FloatArray, rng: np.random.Generator, *, mix: Sequence[float]
 ) -> SampledPrompt:
-    """A prompt for the region in window pixels; `mix` are the chances of `KINDS`.
+    """Draw a prompt for the region with coverage `cover` [S / 4, S / 4].
 
-    The box is the region's with jitter in half of the cases; "points" are two or three, the last
-    one on the background in half of the cases.
+    `mix` are the probabilities of `KINDS`. Half of the boxes are jittered. "points" are two or
+    three points, the last one on the background in half of the cases.
     """
     kind = KINDS[rng.choice(len(KINDS), p=mix)]
     placed: list[_Placed] = []
@@ -45,10 +45,10 @@ def sample_prompt(
         placed.append(last or _inside(cover, rng, central=False))
     if kind.startswith("box"):
         placed.extend(_box(cover, rng))
-    return _filled(kind, placed)
+    return _padded(kind, placed)
 
 
-def _filled(kind: str, placed: list[_Placed]) -> SampledPrompt:
+def _padded(kind: str, placed: list[_Placed]) -> SampledPrompt:
     coords = np.zeros((SLOTS, 2), np.float32)
     labels = np.full(SLOTS, Label.EMPTY, np.float32)
     for slot, (x, y, label) in enumerate(placed):
@@ -61,7 +61,7 @@ def _inside(cover: FloatArray, rng: np.random.Generator, *, central: bool) -> _P
 
 
 def _outside(cover: FloatArray, rng: np.random.Generator) -> _Placed | None:
-    """A background point in the region's box enlarged by half, or None if it is filled."""
+    """A background point near the region: in its box enlarged by half. None if that is filled."""
     rows, columns = np.nonzero(cover > 0.5)
     spread = 4 + max(np.ptp(rows), np.ptp(columns)) // 4
     near = np.zeros(cover.shape, bool)
@@ -81,16 +81,16 @@ def _somewhere(
     label: int,
 ) -> _Placed:
     rows, columns = np.nonzero(candidates)
-    pick = int(rng.integers(len(rows)))
+    index = int(rng.integers(len(rows)))
     if central:
-        pick = int(np.argmax(_depth(candidates)[rows, columns]))
-    x = (columns[pick] + rng.random()) * REDUCTION
-    y = (rows[pick] + rng.random()) * REDUCTION
+        index = int(np.argmax(_depth(candidates)[rows, columns]))
+    x = (columns[index] + rng.random()) * REDUCTION
+    y = (rows[index] + rng.random()) * REDUCTION
     return float(x), float(y), label
 
 
 def _depth(inside: BoolArray) -> FloatArray:
-    """How far each pixel is from the edge, roughly: the mean of three box blurs."""
+    """Approximate distance of each pixel from the edge: the mean of three box blurs."""
     from PIL import Image, ImageFilter
 
     image = Image.fromarray(inside.astype(np.uint8) * np.uint8(255))

@@ -1,4 +1,4 @@
-"""The photos of a run, and which of them are held out."""
+"""The photos of a run, split into those to train on and those held out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edgekit.catalog import photos_from
+from edgekit.catalog import PhotoSet, photos_from, photos_from_coco
 from edgekit.errors import BadInput
-from edgekit.train.data.annotations import AnnotatedPhoto, read_annotations
+from edgekit.train.data.annotations import AnnotatedPhoto, load_annotated
 
 T = TypeVar("T")
 
@@ -17,47 +17,73 @@ _HELD_OUT_EVERY = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Annotated photos, and the files of all photos, to train on and `held` out."""
+    """What a run learns from and what it is measured on.
 
+    `train` and `held_out` are the annotated photos, `train_files` and `held_out_files` the files of
+    all photos. `coco` is the annotation file as read, None without one.
+    """
+
+    coco: PhotoSet | None
     train: tuple[AnnotatedPhoto, ...]
-    held: tuple[AnnotatedPhoto, ...]
+    held_out: tuple[AnnotatedPhoto, ...]
     train_files: tuple[Path, ...]
-    held_files: tuple[Path, ...]
+    held_out_files: tuple[Path, ...]
 
 
 def read_data(annotations: Path | None, photos: Path | None) -> Data:
     """Read what a run learns from.
 
     Args:
-        annotations: a COCO file; its photos lie in `photos`, beside it or in images/ there.
+        annotations: a COCO file; its photos are in `photos`, beside it or in images/ beside it.
         photos: a folder of photos, annotated or not.
 
     Raises:
         BadInput: neither is given, or they cannot be used.
     """
-    annotated = read_annotations(annotations, images=photos) if annotations else ()
-    train, held = split(tuple(photo for photo in annotated if photo.regions))
-    where = photos or annotations
-    if where is None:
+    if annotations:
+        return _annotated_data(_coco(annotations, photos), photos)
+    if photos is None:
         raise BadInput(
             "There are no photos to learn from.", expected="--annotations COCO.json or --photos DIR"
         )
-    files = tuple(photo.path for photo in photos_from(where).photos)
-    if not annotated:
-        train_files, held_files = split(files)
-        return Data(train=(), held=(), train_files=train_files, held_files=held_files)
-    kept_out = {Path(photo.name).name for photo in held}
+    train_files, held_out_files = split(_files(photos_from(photos)))
     return Data(
-        train=train,
-        held=held,
-        train_files=tuple(file for file in files if file.name not in kept_out),
-        held_files=tuple(file for file in files if file.name in kept_out),
+        coco=None, train=(), held_out=(), train_files=train_files, held_out_files=held_out_files
     )
 
 
+def _coco(annotations: Path, photos: Path | None) -> PhotoSet:
+    try:
+        return photos_from_coco(annotations, photo_dir=photos)
+    except BadInput as error:
+        raise BadInput(
+            error.what,
+            expected=error.expected,
+            next_step="check the file; if its photos are elsewhere, add --photos FOLDER",
+        ) from error
+
+
+def _annotated_data(coco: PhotoSet, photos: Path | None) -> Data:
+    annotated = load_annotated(coco.photos)
+    train, held_out = split(tuple(photo for photo in annotated if photo.regions))
+    held_names = {Path(photo.name).name for photo in held_out}
+    files = _files(photos_from(photos) if photos else coco)
+    return Data(
+        coco=coco,
+        train=train,
+        held_out=held_out,
+        train_files=tuple(file for file in files if file.name not in held_names),
+        held_out_files=tuple(file for file in files if file.name in held_names),
+    )
+
+
+def _files(photos: PhotoSet) -> tuple[Path, ...]:
+    return tuple(photo.path for photo in photos.photos)
+
+
 def split(photos: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
-    """What to train on and what is held out: one in fourteen, none of a single photo."""
+    """Split into photos to train on and photos held out: one in fourteen, none of a single one."""
     if len(photos) < 2:
         return photos, ()
-    kept = tuple(photo for i, photo in enumerate(photos) if i % _HELD_OUT_EVERY)
-    return kept, photos[::_HELD_OUT_EVERY]
+    train = tuple(photo for i, photo in enumerate(photos) if i % _HELD_OUT_EVERY)
+    return train, photos[::_HELD_OUT_EVERY]

@@ -1,4 +1,4 @@
-"""A training scene: one window, what is pasted into it, and the regions that may be prompted."""
+"""Training scenes: a window of a photo, objects pasted into it, and the regions to prompt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgekit.train.data.annotations import AnnotatedPhoto, ByteMask, Region
 from edgekit.train.data.windows import (
     Window,
     random_window,
-    recoloured,
+    recolour,
     region_in_window,
     resample,
     valid_area,
@@ -24,16 +24,16 @@ REDUCTION = 4
 """Mask logits have a quarter of the window's resolution."""
 _TRIES = 1000
 _SMALLEST = 24
-"""Regions with fewer low-resolution pixels than this are not prompted."""
+"""Regions with fewer low-resolution pixels are not prompted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneStyle:
-    """What scenes of a phase look like.
+    """How scenes of a phase are composed.
 
-    `scale` is the range of the photo's long side in frame pixels; `pasted` and `shapes` are the
-    expected numbers of instances cut from other photos and of synthetic shapes; `stuff` the chance
-    that a background region is prompted.
+    scale: the range of the photo's long side, in frame pixels. pasted, shapes: the expected number
+    of instances from other photos, and of synthetic shapes. stuff: the probability that background
+    regions (sky, grass) are prompted.
     """
 
     scale: tuple[float, float] = (640.0, 1280.0)
@@ -44,7 +44,7 @@ class SceneStyle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """`pixels` [S, S, 3], `valid` [S, S] (false = padding), `regions` [R, S/4, S/4] coverage."""
+    """`pixels` [S, S, 3], `valid` [S, S] (false: padding), `regions` [R, S/4, S/4] coverage."""
 
     window: Window
     pixels: Rgb
@@ -60,12 +60,13 @@ def compose(
     style: SceneStyle,
     whole: bool = False,
 ) -> Scene:
-    """A random scene; tries other photos until there is something to prompt.
+    """Compose a random scene from a photo that has a region to prompt.
 
-    `whole` shows the photo as inference does: from the frame's corner, its long side filling it.
+    `whole` places the photo as inference does: in the frame's top left corner, its long side as
+    long as the frame.
 
     Raises:
-        BadInput: that is hardly ever so.
+        BadInput: 1000 random photos had no region that is large enough.
     """
     for _ in range(_TRIES):
         photo = photos[int(rng.integers(len(photos)))]
@@ -84,16 +85,17 @@ def compose(
                 source = photos[int(rng.integers(len(photos)))]
                 pixels, covers = _paste(pixels, covers, source, rng, shape=kind == "shape")
         valid = valid_area(photo.pixels.shape[:2], window, size=size)
-        seen = valid[::REDUCTION, ::REDUCTION]
-        shown = [c for c in (cover * seen for cover in covers) if _promptable(c)]
-        if not shown:
+        visible = valid[::REDUCTION, ::REDUCTION]
+        regions = [c for c in (cover * visible for cover in covers) if _promptable(c)]
+        if not regions:
             continue
         if rng.random() < 0.8:
-            pixels = recoloured(pixels, rng)
-        return Scene(window=window, pixels=pixels, valid=valid, regions=np.stack(shown))
+            pixels = recolour(pixels, rng)
+        return Scene(window=window, pixels=pixels, valid=valid, regions=np.stack(regions))
     raise BadInput(
-        "The annotated photos show next to nothing that can be prompted.",
-        expected="instances of at least 20 x 20 pixels once the photo's long side is 1024",
+        "The annotated photos have almost no region that is large enough to prompt.",
+        expected="instances of at least 20 x 20 pixels when the photo's long side is 1024 pixels",
+        next_step="give an instances JSON with larger objects with --annotations",
     )
 
 
@@ -102,22 +104,23 @@ def _promptable(cover: FloatArray) -> bool:
 
 
 def _anchor(photo: AnnotatedPhoto, rng: np.random.Generator, style: SceneStyle) -> Region | None:
-    wanted = rng.random() >= style.stuff
-    regions = [r for r in photo.regions if r.thing == wanted and r.area >= 100]
+    """The region that the window shows: a thing, or stuff with the style's probability."""
+    thing = rng.random() >= style.stuff
+    regions = [r for r in photo.regions if r.thing == thing and r.area >= 100]
     if not regions:
         return None
-    # larger regions somewhat more often: small ones are the majority in COCO and, in this frame,
-    # mostly below the size that is scored
+    # Larger regions are drawn more often: most of COCO's regions are small, and in this frame
+    # most of those are below the size that is scored.
     weights = np.sqrt([r.area for r in regions])
     return regions[rng.choice(len(regions), p=weights / weights.sum())]
 
 
 def _whole_frame(photo: AnnotatedPhoto, rng: np.random.Generator, *, size: int) -> Window:
-    """The photo in the frame's top left corner, mirrored or not."""
+    """The window of a whole photo in the frame's top left corner, mirrored in half of the cases."""
     height, width = photo.pixels.shape[:2]
     scale = size / max(height, width)
     flip = bool(rng.random() < 0.5)
-    # Mirroring turns the padding over too: put it on the left first.
+    # Mirroring moves the padding to the other side: start with it on the left.
     start = width - size / scale if flip else 0.0
     return Window(left=0, top=0, size=size, photo_x=start, photo_y=0.0, scale=scale, flip=flip)
 
@@ -135,9 +138,9 @@ def _window_on(
     shape = photo.pixels.shape[:2]
     height, width = anchor.mask.shape
     fitting = size / max(height, width) * max(shape)
-    if long_side > 0.9 * fitting:  # show it whole, smaller than at inference
+    if long_side > 0.9 * fitting:  # shrink the region until it fits the window
         long_side = fitting * float(rng.uniform(0.5, 0.9))
-    long_side = max(long_side, 0.8 * size)  # rather cut a large region than train on padding
+    long_side = max(long_side, 0.8 * size)  # but cut it rather than train on padding
     around = (anchor.left, anchor.top, anchor.left + width, anchor.top + height)
     return random_window((shape[0], shape[1]), rng, size=size, long_side=long_side, around=around)
 
@@ -149,21 +152,21 @@ def _covers(
     rng: np.random.Generator,
     style: SceneStyle,
 ) -> list[FloatArray]:
-    """Coverage maps of the anchor and of the other things (and perhaps stuff) in the window."""
+    """Coverage maps of the anchor and the other things in the window, and perhaps its stuff."""
     extent = window.size / window.scale
     stuff = rng.random() < style.stuff
-    kept = []
+    covers = []
     for region in photo.regions:
         height, width = region.mask.shape
-        beside = (
+        outside = (
             region.left > window.photo_x + extent
             or region.top > window.photo_y + extent
             or region.left + width < window.photo_x
             or region.top + height < window.photo_y
         )
-        if region is anchor or not (beside or (not region.thing and not stuff)):
-            kept.append(region_in_window(region, window, size=window.size // REDUCTION))
-    return kept
+        if region is anchor or not (outside or (not region.thing and not stuff)):
+            covers.append(region_in_window(region, window, size=window.size // REDUCTION))
+    return covers
 
 
 def _paste(
@@ -174,7 +177,7 @@ def _paste(
     *,
     shape: bool,
 ) -> tuple[Rgb, list[FloatArray]]:
-    """Put an instance, or a synthetic shape textured with the photo, over the scene."""
+    """Paste an instance of `source`, or a shape with its texture, over the scene."""
     size = pixels.shape[0]
     piece = _shape_piece(source, rng) if shape else _instance_piece(source, rng)
     if piece is None:
@@ -196,8 +199,8 @@ def _paste(
     blended = pixels + (over - pixels) * alpha[..., None]
     cells = size // REDUCTION
     coverage = alpha.reshape(cells, REDUCTION, cells, REDUCTION).mean(axis=(1, 3))
-    hidden = [cover * (1 - coverage) for cover in covers]
-    return blended.astype(np.uint8), [*hidden, coverage.astype(np.float32)]
+    occluded = [cover * (1 - coverage) for cover in covers]
+    return blended.astype(np.uint8), [*occluded, coverage.astype(np.float32)]
 
 
 def _instance_piece(
@@ -213,7 +216,7 @@ def _instance_piece(
 
 
 def _shape_piece(source: AnnotatedPhoto, rng: np.random.Generator) -> tuple[Rgb, ByteMask]:
-    """An ellipse, rectangle or star-shaped polygon, rotated, textured with a patch of a photo."""
+    """A rotated ellipse or star-shaped polygon with the texture of a patch of the photo."""
     from PIL import Image, ImageDraw
 
     side = 96
@@ -232,4 +235,4 @@ def _shape_piece(source: AnnotatedPhoto, rng: np.random.Generator) -> tuple[Rgb,
     top, left = rng.integers(max(height - side, 1)), rng.integers(max(width - side, 1))
     patch = source.pixels[top : top + side, left : left + side]
     texture = np.asarray(Image.fromarray(patch).resize((side, side)))
-    return recoloured(texture, rng), mask
+    return recolour(texture, rng), mask

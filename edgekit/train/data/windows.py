@@ -1,9 +1,9 @@
-"""Windows of the 1024 frame: what makes training affordable without changing object scale.
+"""Windows of the 1024 frame: cheap training steps with objects at their inference scale.
 
-At inference a photo fills the 1024 frame. Training on photos scaled down to 256 would be cheap but
-shows objects at a quarter of their size. So the photo is thought at (about) its inference scale and
-only a window of the frame is computed: the encoder sees the window's pixels, and every positional
-table is cropped to the window's cells of the token grid.
+At inference a photo fills the 1024 frame. Photos scaled down to 256 pixels would be cheap to train
+on, but would show objects at a quarter of their size. Instead, the photo is placed in the frame at
+about its inference scale, and only a window of the frame is computed: the encoder gets the window's
+pixels, and every positional table is cropped to the window's cells of the token grid.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from edgekit.records import FloatArray, Rgb
 from edgekit.train.data.annotations import ByteMask, Region
 
 CELL = 32
-"""Windows start at multiples of the encoder's stride, two token cells of 16 pixels."""
+"""Windows start at multiples of the backbone's stride: two tokens of 16 pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """A square of `size` frame pixels at (`left`, `top`) of the frame.
 
-    It shows the photo rectangle that starts at (`photo_x`, `photo_y`) in photo pixels, `scale`
-    frame pixels to one photo pixel; where that leaves the photo, the window is padding.
+    It shows the photo from (`photo_x`, `photo_y`), in photo pixels, at `scale` frame pixels per
+    photo pixel. Outside the photo it is padding.
     """
 
     left: int
@@ -41,10 +41,10 @@ class Window:
 def resample(
     pixels: npt.NDArray[np.uint8], window: Window, *, size: int, fill: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Show the window's part of `pixels` at `size` x `size`, antialiased bilinear.
+    """Resample the window's part of `pixels` to `size` x `size`, antialiased bilinear.
 
-    `size` may differ from the window's own (masks are made at a quarter of it, which averages the
-    mask over each low-resolution pixel).
+    `size` may differ from the window's: masks are resampled at a quarter, where each pixel is the
+    mean of the mask over it.
     """
     from PIL import Image
 
@@ -68,14 +68,14 @@ def resample(
 
 
 def _visible(start: float, extent: int, ratio: float, size: int) -> tuple[int, int]:
-    """Output pixels [first, last) of one axis that lie inside the photo."""
+    """The output pixels [first, last) of one axis that are inside the photo."""
     first = int(np.ceil(max(-start * ratio, 0.0) - 1e-6))
     last = int(np.floor(min((extent - start) * ratio, size) + 1e-6))
     return min(first, size), max(last, 0)
 
 
 def valid_area(shape: tuple[int, int], window: Window, *, size: int) -> npt.NDArray[np.bool_]:
-    """Which of the `size` x `size` pixels show the photo (the rest is padding)."""
+    """Which of the `size` x `size` pixels show the photo; the rest is padding."""
     ratio = size / window.size * window.scale
     out = np.zeros((size, size), bool)
     left, right = _visible(window.photo_x, shape[1], ratio, size)
@@ -86,16 +86,16 @@ def valid_area(shape: tuple[int, int], window: Window, *, size: int) -> npt.NDAr
 
 def region_in_window(region: Region, window: Window, *, size: int) -> FloatArray:
     """The region's coverage in [0, 1] of each of `size` x `size` cells of the window."""
-    # Background around it, as much as a cell covers: `resample` shows whole cells of what it is
-    # given, and would leave out those that the region fills in part.
+    # The mask is padded by the extent of a cell: `resample` returns whole cells only and would
+    # drop those that the region covers in part.
     margin = math.ceil(window.size / size / window.scale) + 1
     moved = replace(
         window,
         photo_x=window.photo_x - region.left + margin,
         photo_y=window.photo_y - region.top + margin,
     )
-    framed: ByteMask = np.pad(region.mask, margin)
-    coverage: FloatArray = resample(framed, moved, size=size).astype(np.float32) / 255.0
+    padded: ByteMask = np.pad(region.mask, margin)
+    coverage: FloatArray = resample(padded, moved, size=size).astype(np.float32) / 255.0
     return coverage
 
 
@@ -108,11 +108,11 @@ def random_window(
     around: tuple[float, float, float, float] | None = None,
     frame: int = 1024,
 ) -> Window:
-    """A window of `size` on a photo of `shape` (height, width) scaled to `long_side`.
+    """A random window of `size` on a photo of `shape` (height, width) scaled to `long_side`.
 
-    `around` (x0, y0, x1, y1 in photo pixels) is inside the window where it fits. A photo smaller
-    than the window lies at its top left, as at inference. The place in the frame is random, so that
-    all of the positional table is trained.
+    The window contains `around` (x0, y0, x1, y1 in photo pixels) if that fits. A photo smaller than
+    the window is at its top left, as at inference. The window's place in the frame is random, so
+    that the whole positional table is trained.
     """
     scale = long_side / max(shape)
     extent = size / scale
@@ -133,15 +133,15 @@ def random_window(
 def _start(
     span: tuple[float, float], extent: float, length: int, rng: np.random.Generator
 ) -> float:
-    """Where a window of `extent` begins on an axis, so that it holds `span` if it can."""
+    """The start of a window of `extent` on one axis; the window contains `span` if that fits."""
     if extent >= length:
         return 0.0
     low, high = sorted((span[1] - extent, span[0]))
     return float(np.clip(rng.uniform(low, high), 0.0, length - extent))
 
 
-def recoloured(pixels: Rgb, rng: np.random.Generator) -> Rgb:
-    """Random brightness, contrast, saturation, tint and gamma; now and then grey."""
+def recolour(pixels: Rgb, rng: np.random.Generator) -> Rgb:
+    """Change brightness, contrast, saturation, tint and gamma at random; 5 % become grey."""
     image = pixels.astype(np.float32) / 255.0
     image = np.clip(image, 0, 1) ** float(np.exp(rng.uniform(-0.3, 0.3)))
     grey = image.mean(axis=2, keepdims=True)
@@ -152,5 +152,5 @@ def recoloured(pixels: Rgb, rng: np.random.Generator) -> Rgb:
     image = (
         image * rng.uniform(0.9, 1.1, size=3).astype(np.float32) * np.float32(rng.uniform(0.7, 1.3))
     )
-    painted: Rgb = (np.clip(image, 0, 1) * 255).astype(np.uint8)
-    return painted
+    recoloured: Rgb = (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return recoloured

@@ -1,0 +1,1 @@
+"""The files of a finished run: weights, model card and curve."""

@@ -1,4 +1,4 @@
-"""The result as one float16 safetensors file under upstream's names, for `--weights PATH`."""
+"""The trained weights: one float16 safetensors file with upstream's names, for `--weights PATH`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def upstream_names(student: Mapping[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
     """A `Student`'s state dict under the names of the model's published checkpoints.
 
-    The decoder's keys keep their `prompt_encoder.` and `mask_decoder.`; the encoder's get what
-    upstream writes before them, which is nothing for NanoSAM.
+    The decoder's keys keep their `prompt_encoder.` and `mask_decoder.`. The encoder's keys get
+    upstream's prefix, which is empty for NanoSAM.
     """
     prefixes = {"encoder.": row.encoder_prefix, "decoder.": ""}
     return {
@@ -36,7 +36,7 @@ def write_weights(
     """Write a `Student`'s state dict; floats become float16, counters stay integers.
 
     Raises:
-        BadInput: a weight is not finite, or not in float16: the run has diverged.
+        BadInput: a weight is not finite in float16: the run has diverged.
     """
     import torch
     from safetensors.torch import save
@@ -45,11 +45,12 @@ def write_weights(
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in upstream_names(student, row).items()
     }
-    broken = [name for name, tensor in halves.items() if not torch.isfinite(tensor).all()]
-    if broken:
+    diverged = [name for name, tensor in halves.items() if not torch.isfinite(tensor).all()]
+    if diverged:
         raise BadInput(
-            f"{len(broken)} weights are no finite float16 numbers, {broken[0]} for one.",
-            expected="a run that has not diverged",
-            next_step="train again into another --out, with another --seed",
+            f"The run has diverged: {len(diverged)} tensors are not finite in float16 "
+            f"({diverged[0]} is the first).",
+            expected="finite weights",
+            next_step="train again with another --out and another --seed",
         )
     write_atomic(path, save(halves, metadata=dict(metadata)))

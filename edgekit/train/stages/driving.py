@@ -1,8 +1,8 @@
-"""What a stage of training is, and the loop that drives one: resume, look, save.
+"""What a training stage is, and the loop that drives one: resume, step, measure, save.
 
-A stage is either a teacher's (`teaching.TeacherStage`) or the one with masks (`loop.Trainer`).
-Every random choice of a stage is a function of (seed, step), so a resumed stage continues as if it
-had never stopped.
+A stage is a teacher's (`lessons.TeacherStage`) or the one with masks (`masks.MaskStage`). Every
+random choice of a stage is a function of (seed, step), so a resumed stage continues as if it had
+never stopped.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import torch
 from edgekit.errors import BadInput
 from edgekit.store import write_atomic
 
-_SAVED_EVERY_S = 180
-_LOOKS = 12
+_SAVE_INTERVAL_S = 180
+_MEASUREMENTS = 12
 """How often a stage is measured on held-out photos."""
-_POINTS = 200
+_CURVE_POINTS = 200
 """How many points its loss curve has."""
 _SMOOTHING = 0.97
 
-# What torch.load raises on files that are cut off, overwritten or something else.
+# What torch.load raises for a file that is truncated, overwritten or of another kind.
 _DAMAGED = (
     OSError,
     RuntimeError,
@@ -44,7 +44,7 @@ _DAMAGED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """What happened in a step."""
+    """One optimisation step: its number (from 1), phase, loss and duration."""
 
     step: int
     phase: str
@@ -53,8 +53,8 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """A point of the curves: smoothed loss, and the held-out figures where they were taken."""
+class CurvePoint:
+    """A point of the curves: the smoothed loss, and the held-out figures if they were measured."""
 
     step: int
     phase: str
@@ -63,22 +63,22 @@ class Mark:
 
 
 class Stage(Protocol):
-    """A stage that can be stepped, measured and kept."""
+    """A stage that can be stepped, measured, saved and restored."""
 
     name: str
     steps: int
     step: int
 
     def run_step(self) -> StepReport:
-        """One optimisation step."""
+        """Run one optimisation step."""
         ...
 
     def held_out(self) -> dict[str, float]:
-        """Figures on photos that are not trained on."""
+        """Measure on photos that are not trained on."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, tensors and plain values."""
+        """Everything that `restore` needs, as tensors and plain values."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -86,70 +86,76 @@ class Stage(Protocol):
         ...
 
 
-class Watch(Protocol):
-    """Whoever follows a run."""
+class Observer(Protocol):
+    """Receives the progress of a run."""
 
-    def begin(self, stage: str, *, step: int, steps: int) -> None:
-        """A stage begins, or continues at `step`."""
+    def stage_started(self, stage: str, *, step: int, steps: int) -> None:
+        """A stage starts, or resumes at `step`."""
 
-    def stepped(self, report: StepReport, *, loss: float) -> None:
-        """A step was done; `loss` is smoothed."""
+    def step_done(self, report: StepReport, *, loss: float) -> None:
+        """A step is done; `loss` is smoothed."""
 
-    def looked(self, mark: Mark) -> None:
-        """Held-out figures were taken."""
+    def measured(self, point: CurvePoint) -> None:
+        """Held-out figures were measured."""
+
+    def warning(self, text: str) -> None:
+        """The run goes on, but without something the user may expect."""
 
 
 def drive(
-    stage: Stage, checkpoint: Path, *, settings: Mapping[str, str], watch: Watch
-) -> list[Mark]:
+    stage: Stage, checkpoint: Path, *, settings: Mapping[str, str], observer: Observer
+) -> list[CurvePoint]:
     """Run a stage to its end, from its checkpoint if there is one.
 
     Args:
-        stage: fresh, as made from the settings.
-        checkpoint: is written every three minutes and at the end.
-        settings: what the run was asked for; a checkpoint of other settings is refused.
-        watch: is told of every step.
+        stage: freshly built from the settings.
+        checkpoint: written every three minutes and at the end.
+        settings: of the run; a checkpoint with other settings is refused.
+        observer: told about every step.
 
     Raises:
-        BadInput: the checkpoint is of another run, or damaged.
+        BadInput: the checkpoint belongs to another run, or is damaged.
     """
-    kept = _read(checkpoint, settings)
-    if kept:
-        stage.restore(kept["stage"])
-    marks = [Mark(**mark) for mark in kept["marks"]] if kept else []
-    phase, loss = kept["smoothed"] if kept else ("", 0.0)
-    watch.begin(stage.name, step=stage.step, steps=stage.steps)
-    saved = time.monotonic()
+    saved = _read(checkpoint, settings)
+    if saved:
+        stage.restore(saved["stage"])
+    curve = [CurvePoint(**point) for point in saved["curve"]] if saved else []
+    phase, loss = saved["smoothed"] if saved else ("", 0.0)
+    observer.stage_started(stage.name, step=stage.step, steps=stage.steps)
+    saved_at = time.monotonic()
     while stage.step < stage.steps:
         report = stage.run_step()
-        # A phase has its own loss: a mean over two of them says nothing.
-        loss = (
-            loss + (1 - _SMOOTHING) * (report.loss - loss) if phase == report.phase else report.loss
-        )
+        loss = _smoothed(loss, report, same_phase=phase == report.phase)
         phase = report.phase
-        watch.stepped(report, loss=loss)
-        marks.extend(_marks(stage, phase, loss, watch))
-        if stage.step >= stage.steps or time.monotonic() - saved > _SAVED_EVERY_S:
+        observer.step_done(report, loss=loss)
+        curve.extend(_curve_points(stage, phase, loss, observer))
+        if stage.step >= stage.steps or time.monotonic() - saved_at > _SAVE_INTERVAL_S:
             state = {
                 "stage": stage.state(),
-                "marks": [asdict(mark) for mark in marks],
+                "curve": [asdict(point) for point in curve],
                 "smoothed": (phase, loss),
                 "settings": dict(settings),
             }
             _write(checkpoint, state)
-            saved = time.monotonic()
-    return marks
+            saved_at = time.monotonic()
+    return curve
 
 
-def _marks(stage: Stage, phase: str, loss: float, watch: Watch) -> list[Mark]:
-    look = stage.step % max(stage.steps // _LOOKS, 1) == 0 or stage.step == stage.steps
-    if not look and stage.step % max(stage.steps // _POINTS, 1):
+def _smoothed(loss: float, report: StepReport, *, same_phase: bool) -> float:
+    """The running mean. It starts again with each phase, because phases have different losses."""
+    return loss + (1 - _SMOOTHING) * (report.loss - loss) if same_phase else report.loss
+
+
+def _curve_points(stage: Stage, phase: str, loss: float, observer: Observer) -> list[CurvePoint]:
+    """The point of this step, if it has one."""
+    measure = stage.step % max(stage.steps // _MEASUREMENTS, 1) == 0 or stage.step == stage.steps
+    if not measure and stage.step % max(stage.steps // _CURVE_POINTS, 1):
         return []
-    held_out = stage.held_out() if look else {}
-    mark = Mark(step=stage.step, phase=phase, loss=loss, held_out=held_out)
+    held_out = stage.held_out() if measure else {}
+    point = CurvePoint(step=stage.step, phase=phase, loss=loss, held_out=held_out)
     if held_out:
-        watch.looked(mark)
-    return [mark]
+        observer.measured(point)
+    return [point]
 
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:
@@ -162,17 +168,19 @@ def _read(path: Path, settings: Mapping[str, str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        theirs = state["settings"]
+        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        state = {key: saved[key] for key in ("stage", "curve", "smoothed", "settings")}
+        earlier = state["settings"]
+        changed = [name for name in settings if settings[name] != earlier.get(name)]
     except _DAMAGED as error:
         raise BadInput(
-            f"The checkpoint {path} is damaged or not of `edgekit train`.",
+            f"The checkpoint {path} is damaged, or was not written by this `edgekit train`.",
             next_step="delete it to train from the start, or give another --out",
         ) from error
-    if different := [name for name in settings if settings[name] != theirs.get(name)]:
+    if changed:
         raise BadInput(
-            f"{path.parent} holds a run with another {', '.join(different)}.",
-            expected="the same settings, to continue it (the number of steps may change)",
+            f"{path.parent} holds a run with another {', '.join(changed)}.",
+            expected="the same settings, to resume that run (only the number of steps may change)",
             next_step="give another --out, or delete the folder",
         )
     return state

@@ -1,4 +1,4 @@
-"""A quick look at photos kept from training, on windows, while a run is going."""
+"""A quick measurement during a run: IoU on windows of photos that are not trained on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _STYLE = SceneStyle(scale=(1024.0, 1024.0), pasted=0.0, stuff=0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Mean IoU at low resolution: box and one-point with mask 0, best of masks 1 to 3."""
+    """Mean IoU at low resolution.
+
+    box, point: mask 0 for a box, for one point. best_of_three: the best of masks 1 to 3 for one
+    point.
+    """
 
     box: float
     point: float
@@ -31,9 +35,10 @@ class HeldOut:
 
 @torch.no_grad()
 def held_out_iou(student: Student, photos: Sequence[AnnotatedPhoto]) -> HeldOut:
-    """Score `student` (in eval mode) on fixed windows of `photos`, or whole frames."""
-    boxes = torch.cat([_scores(student, photos, seed=i, kind="box") for i in range(_BATCHES)])
-    points = torch.cat([_scores(student, photos, seed=i, kind="point") for i in range(_BATCHES)])
+    """Score `student` (in eval mode) on fixed windows of `photos`, or on whole frames if it takes
+    no windows."""
+    boxes = torch.cat([_ious(student, photos, seed=i, kind="box") for i in range(_BATCHES)])
+    points = torch.cat([_ious(student, photos, seed=i, kind="point") for i in range(_BATCHES)])
     return HeldOut(
         box=float(boxes[:, 0].mean()),
         point=float(points[:, 0].mean()),
@@ -41,7 +46,7 @@ def held_out_iou(student: Student, photos: Sequence[AnnotatedPhoto]) -> HeldOut:
     )
 
 
-def _scores(
+def _ious(
     student: Student, photos: Sequence[AnnotatedPhoto], *, seed: int, kind: str
 ) -> torch.Tensor:
     mix = (1.0, 0.0, 0.0, 0.0) if kind == "box" else (0.0, 1.0, 0.0, 0.0)

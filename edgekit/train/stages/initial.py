@@ -1,13 +1,13 @@
-"""Starting weights that already know how to point.
+"""Initial weights of a student that starts from nothing.
 
-What is slow in training a promptable decoder from nothing is learning where a prompt lies. Two
-choices inside SAM's architecture give most of it for free:
+Learning where a prompt is takes most of the training of a promptable decoder. Two choices within
+SAM's architecture give the student most of that from the start:
 
-- queries and keys of every cross-attention start with the same projection, so that a token
-  attends to the image tokens whose positional encoding resembles its own;
-- the Fourier frequencies are spread over octaves (SAM draws them from one Gaussian), so that this
-  resemblance has both a sharp peak and a long tail, and the learned position table starts as the
-  same encoding, which lets a mask depend linearly on position.
+- Queries and keys of every cross-attention start with the same projection. A token then attends to
+  the image tokens whose positional encoding resembles its own.
+- The Fourier frequencies are spread over octaves (SAM draws them from one Gaussian), so that this
+  resemblance has a sharp peak and a long tail. The learned position table starts as the same
+  encoding, so that a mask can depend linearly on position.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SHARPNESS = 1.7
 _OCTAVES = (0.25, 6.0)
 
 
-def pointing_decoder(decoder: SamDecoder, generator: torch.Generator) -> None:
-    """Initialise in place."""
+def initialise_decoder(decoder: SamDecoder, generator: torch.Generator) -> None:
+    """Initialise a decoder in place, so that its tokens attend to where the prompt is."""
     matrix = decoder.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
     matrix.copy_(_spread_frequencies(matrix.shape[1], generator))
     for module in decoder.modules():
@@ -48,8 +48,8 @@ def _spread_frequencies(count: int, generator: torch.Generator) -> Tensor:
     return torch.stack([angle.cos(), angle.sin()]) * length
 
 
-def convolutions(module: nn.Module, generator: torch.Generator) -> None:
-    """He's initialisation for every convolution, so that deep necks start at unit scale."""
+def initialise_convolutions(module: nn.Module, generator: torch.Generator) -> None:
+    """Apply He's initialisation to every convolution, so that deep necks start at unit scale."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             fan_in = (
@@ -64,29 +64,29 @@ def convolutions(module: nn.Module, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def quiet_residuals(backbone: nn.Module, *, strength: float = 0.2) -> None:
-    """Let every residual block start as little more than its shortcut."""
+def damp_residuals(backbone: nn.Module, *, strength: float = 0.2) -> None:
+    """Scale the last batch norm of every residual block, so that its shortcut dominates."""
     for name, norm in backbone.named_modules():
         if isinstance(norm, nn.BatchNorm2d) and name.endswith("bn2"):
             norm.weight.fill_(strength)
 
 
 @torch.no_grad()
-def unit_features(encoder: nn.Module, image: Tensor, *, deviation: float = 0.5) -> None:
-    """Scale the last convolution of NanoSAM's neck so that its output has this deviation.
+def scale_features(encoder: nn.Module, image: Tensor, *, deviation: float = 0.5) -> None:
+    """Scale the last convolution of NanoSAM's neck to a given standard deviation of its output.
 
     Args:
-        encoder: as the feature teacher left it, with a neck that is still random.
+        encoder: after the feature teacher's stage, with a neck that is still random.
         image: [B, 3, H, W], normalised.
-        deviation: about that of the position table, so that neither drowns the other.
+        deviation: close to that of the position table, so that neither outweighs the other.
     """
     last = encoder.get_submodule("proj.2")
     features: Tensor = encoder.train().features(image)  # type: ignore[operator]
     last.weight.mul_(deviation / features.std())  # type: ignore[operator]
 
 
-def position_table(encoder: nn.Module, decoder: SamDecoder, *, strength: float = 0.3) -> None:
-    """Start the encoder's learned positions, if it has any, as the decoder's encoding."""
+def initialise_positions(encoder: nn.Module, decoder: SamDecoder, *, strength: float = 0.3) -> None:
+    """Initialise the encoder's learned positions, if it has any, with the decoder's encoding."""
     table = getattr(encoder, "pos_embedding", None)
     if isinstance(table, nn.Parameter) and table.shape[-1] == decoder.prompt_encoder.grid:
         grid = decoder.prompt_encoder.grid

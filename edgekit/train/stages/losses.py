@@ -1,7 +1,7 @@
-"""Mask losses: balanced cross-entropy first, focal later, dice always, and the IoU head.
+"""Losses on masks and on the IoU head: balanced cross-entropy early, focal later, dice always.
 
-Twenty times focal plus dice from the first step (SAM's weights) drives every mask of an untrained
-student to empty; class-balanced cross-entropy does not.
+SAM's weights (twenty times focal, plus dice) from the first step drive every mask of an untrained
+student to empty. Class-balanced cross-entropy does not.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossMix:
-    """`balance` 1: both classes of a mask weigh the same; 0: every pixel does, relative to the
-    region's size. `gamma` is the focal exponent of the latter.
+    """How cross-entropy is weighted.
+
+    `balance` is the share of the class-balanced loss, in which the inside and the outside of a
+    region weigh the same. The rest is focal: every pixel weighs the same relative to the region's
+    size, with exponent `gamma`.
     """
 
     balance: float
@@ -24,7 +27,7 @@ class LossMix:
 
 
 def mask_losses(logits: Tensor, target: Tensor, mix: LossMix) -> Tensor:
-    """Loss [B, M] of `logits` [B, M, h, w] against coverage `target` [B, h, w]."""
+    """Loss [B, M] of `logits` [B, M, h, w] against the coverage `target` [B, h, w] in [0, 1]."""
     wanted = target.unsqueeze(1).expand_as(logits)
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     probability = logits.sigmoid()
@@ -58,9 +61,9 @@ def prompt_loss(
 ) -> Tensor:
     """Mean loss over B prompts.
 
-    Mask 0 always answers for the region. Of masks 1 to 3 the best one does (arXiv 2304.02643,
-    section 3); a small share for all three keeps each of them alive. `ambiguous` [B] is 1 for
-    one-point prompts, where that matters most.
+    Mask 0 is always trained on the region. Of masks 1 to 3 the best one is (arXiv 2304.02643,
+    section 3), and a small share goes to all three so that none stops learning. `ambiguous` [B] is
+    1 for one-point prompts, whose three masks weigh more.
     """
     losses = mask_losses(logits, target, mix)
     several = losses[:, 1:].min(dim=1).values + 0.05 * losses[:, 1:].mean(dim=1)

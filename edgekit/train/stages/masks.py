@@ -1,4 +1,4 @@
-"""The stage with masks: steps of a recipe, and an average of the weights, which is shipped."""
+"""The stage with masks: it follows a schedule and averages the weights; the average is shipped."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from edgekit.train.data.annotations import AnnotatedPhoto
 from edgekit.train.data.batches import Batch, make_batch
-from edgekit.train.data.correction import corrected
+from edgekit.train.data.correction import add_correction
 from edgekit.train.stages.driving import StepReport
 from edgekit.train.stages.held_out import held_out_iou
 from edgekit.train.stages.losses import prompt_loss
-from edgekit.train.stages.recipe import Phase, Recipe
+from edgekit.train.stages.schedule import Phase, Schedule
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
 
-_AVERAGED_EVERY = 5
-_DISTILLED_EVERY = 2
+_AVERAGE_INTERVAL = 5  # steps
+_DISTIL_INTERVAL = 2  # steps
 _NEW_PARTS = (
     "encoder.up_1.",
     "encoder.proj.",
@@ -32,19 +32,19 @@ _NEW_PARTS = (
     "encoder.pos_embedding",
     "decoder.",
 )
-"""What learns at the full rate; the rest is the encoder's backbone, which came pre-trained."""
+"""Parameters that learn at the full rate; the rest is the backbone, which a teacher trained."""
 
 
-class Trainer:
-    """State of the stage: student, its average, optimizer, step.
+class MaskStage:
+    """The student, the average of its weights, the optimizer and the step.
 
     Args:
-        student: is trained in place, on its device.
-        recipe: what happens at which step.
+        student: trained in place, on its device.
+        schedule: the phases.
         photos: to train on.
-        held: to be measured on.
+        held_out: to be measured on.
         seed: of all random choices.
-        distillation: goes on hinting at features in the phases that ask for it.
+        distillation: adds its loss in the phases whose `distil` is above 0.
     """
 
     name = "masks"
@@ -52,21 +52,21 @@ class Trainer:
     def __init__(
         self,
         student: Student,
-        recipe: Recipe,
+        schedule: Schedule,
         photos: Sequence[AnnotatedPhoto],
         *,
-        held: Sequence[AnnotatedPhoto],
+        held_out: Sequence[AnnotatedPhoto],
         seed: int,
         distillation: FeatureDistillation | None = None,
     ) -> None:
         self.student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
-        self.step, self.steps = 0, recipe.steps
-        self._recipe, self._photos, self._held, self._seed = recipe, photos, held, seed
+        self.step, self.steps = 0, schedule.steps
+        self._schedule, self._photos, self._held_out, self._seed = schedule, photos, held_out, seed
         self._distillation = distillation
         self._device = next(student.parameters()).device
         self._optimizer = torch.optim.AdamW(
-            self._groups(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+            self._groups(), betas=(0.9, 0.98), weight_decay=schedule.weight_decay, fused=True
         )
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -77,16 +77,17 @@ class Trainer:
         if self._distillation:
             rest.extend(self._distillation.parameters())
         return [
-            {"params": backbone, "peak": self._recipe.backbone_rate},
-            {"params": rest, "peak": self._recipe.rate},
+            {"params": backbone, "peak": self._schedule.backbone_rate},
+            {"params": rest, "peak": self._schedule.rate},
         ]
 
     def run_step(self) -> StepReport:
-        """One optimisation step."""
+        """Run one optimisation step."""
         started = time.perf_counter()
-        phase = self._recipe.phase(self.step)
+        phase = self._schedule.phase(self.step)
         rng = np.random.default_rng([self._seed, self.step])
-        shape = phase.menu[rng.choice(len(phase.menu), p=[chance for chance, _ in phase.menu])][1]
+        chances = [chance for chance, _ in phase.sizes]
+        shape = phase.sizes[rng.choice(len(phase.sizes), p=chances)][1]
         batch = make_batch(self._photos, rng, shape=shape, style=phase.style, mix=phase.mix)
         self._set_mode(phase)
         with torch.autocast(self._device.type, torch.bfloat16):
@@ -107,54 +108,54 @@ class Trainer:
                     module.eval()
 
     def _loss(self, batch: Batch, phase: Phase, rng: np.random.Generator) -> Tensor:
-        hinted = self._distillation and phase.distil > 0 and self.step % _DISTILLED_EVERY == 0
-        with stage_outputs(self.student.encoder, BACKBONE_STAGES if hinted else ()) as stages:
+        distils = self._distillation and phase.distil > 0 and self.step % _DISTIL_INTERVAL == 0
+        with stage_outputs(self.student.encoder, BACKBONE_STAGES if distils else ()) as stages:
             embeddings = self.student.embed(batch)
         logits, scores = self.student.decode(embeddings, batch)
         loss = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
         if rng.random() < phase.corrections:
             generator = torch.Generator().manual_seed(self._seed + self.step)
-            again = corrected(batch, logits[:, 0].detach(), generator)
-            redone, scores = self.student.decode(embeddings, again, logits[:, :1].detach())
+            second = add_correction(batch, logits[:, 0].detach(), generator)
+            refined, scores = self.student.decode(embeddings, second, logits[:, :1].detach())
             loss = loss + prompt_loss(
-                redone, scores, batch.targets, phase.loss, ambiguous=again.single
+                refined, scores, batch.targets, phase.loss, ambiguous=second.single
             )
-        if self._distillation and hinted:
+        if self._distillation and distils:
             loss = loss + phase.distil * self._distillation(stages, batch.rgb)
         return loss
 
     def _rate(self) -> float:
-        """Warm-up, then a cosine to 2 % of the peak."""
+        """The share of the peak rate: warm-up, then a cosine to 2 %."""
         done = min(self.step / self.steps, 1.0)
         cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
-        return min(1.0, (self.step + 1) / self._recipe.warmup) * cosine
+        return min(1.0, (self.step + 1) / self._schedule.warmup) * cosine
 
     def _update(self) -> None:
         rate = self._rate()
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["peak"]
-        nn.utils.clip_grad_norm_(self.student.parameters(), self._recipe.clip)
+        nn.utils.clip_grad_norm_(self.student.parameters(), self._schedule.clip)
         self._optimizer.step()
         self.step += 1
-        if self.step % _AVERAGED_EVERY == 0:
+        if self.step % _AVERAGE_INTERVAL == 0:
             self._average()
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Exponential, over few steps at first so that the beginning is soon forgotten."""
+        """Update the exponential average; it spans few steps at first, to forget the beginning."""
         recent = (1 + self.step) / (10 + self.step)
-        keep = min(self._recipe.average, recent) ** _AVERAGED_EVERY
+        keep = min(self._schedule.average, recent) ** _AVERAGE_INTERVAL
         ours, theirs = self.average.state_dict(), self.student.state_dict()
         for name, value in ours.items():
             if value.dtype.is_floating_point:
                 value.lerp_(theirs[name], 1 - keep)
 
     def held_out(self) -> dict[str, float]:
-        """Mean IoU of the averaged student per kind of prompt."""
-        return asdict(held_out_iou(self.average, self._held)) if self._held else {}
+        """Mean IoU of the averaged student for each kind of prompt."""
+        return asdict(held_out_iou(self.average, self._held_out)) if self._held_out else {}
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimizer and step."""
+        """Weights, average, optimizer and step."""
         return {
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),

@@ -1,4 +1,4 @@
-"""The student on windows: positional tables cropped to where each window lies in the frame."""
+"""The student on windows: its positional tables are cropped to each window's place in the frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edgekit.models.sam import SamDecoder
 from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.records import Label
-from edgekit.train.data.batches import Batch, normalised
+from edgekit.train.data.batches import Batch, normalise
 
 TOKEN = 16
 """Frame pixels per image token."""
@@ -19,19 +19,26 @@ TOKEN = 16
 
 @runtime_checkable
 class WindowEncoder(Protocol):
-    """An encoder whose positions come last and can be cropped, as NanoSAM's."""
+    """An encoder that adds its learned positions last, so that they can be cropped (NanoSAM's).
 
-    pos_embedding: nn.Parameter
+    The protocol has methods only. From Python 3.12 on, isinstance looks members up with
+    `inspect.getattr_static`, which does not see the parameters and submodules of an nn.Module
+    (python/cpython#102433): a data member here would make every encoder fail the check.
+    """
 
     def features(self, image: Tensor) -> Tensor:
-        """Embeddings without positions, of any size that the stride divides."""
+        """Embeddings [B, C, H / 16, W / 16] without positions, for sides that 32 divides."""
+        ...
+
+    def positions(self) -> Tensor:
+        """The table of positions [1, C, grid, grid]."""
         ...
 
 
 class Student(nn.Module):
-    """Encoder and decoder trained together.
+    """Encoder and decoder, trained together.
 
-    Any encoder takes whole frames; windows need a `WindowEncoder`.
+    Every encoder takes whole frames; windows need a `WindowEncoder`.
     """
 
     def __init__(self, encoder: nn.Module, decoder: SamDecoder) -> None:
@@ -40,24 +47,24 @@ class Student(nn.Module):
 
     @property
     def takes_windows(self) -> bool:
-        """Whether `embed` works on less than a whole frame."""
+        """Whether `embed` accepts less than a whole frame."""
         return isinstance(self.encoder, WindowEncoder)
 
     def embed(self, batch: Batch) -> Tensor:
-        """[K, 256, S / 16, S / 16] embeddings of the batch's windows."""
-        image = normalised(batch)
+        """Embeddings [K, 256, S / 16, S / 16] of the batch's windows."""
+        image = normalise(batch)
         if batch.zoom == 1 and image.shape[-1] == self.decoder.prompt_encoder.frame:
             return self.encoder(image)  # type: ignore[no-any-return]
         assert isinstance(self.encoder, WindowEncoder)
         features = self.encoder.features(image)
-        table = self.encoder.pos_embedding[0].permute(1, 2, 0)
+        table = self.encoder.positions()[0].permute(1, 2, 0)
         positions = self._crops(table, batch).transpose(1, 2)
         return features + positions.reshape(features.shape)
 
     def _crops(self, table: Tensor, batch: Batch) -> Tensor:
-        """[grid, grid, C] -> [K, tokens, C], each window's cells, row by row.
+        """Crop a table [grid, grid, C] to each window's cells, row by row: [K, tokens, C].
 
-        A zoomed-out window's cells are the means of those they cover.
+        A cell of a zoomed-out window is the mean of the cells it covers.
         """
         side = batch.rgb.shape[-1] // TOKEN
         if batch.zoom > 1:
@@ -73,7 +80,8 @@ class Student(nn.Module):
         """Logits [K * P, 4, S / 4, S / 4] and predicted IoU [K * P, 4].
 
         `previous` [K * P, 1, S / 4, S / 4] are the logits of an earlier round (the mask prompt).
-        Positions are computed in float32 whatever the autocast: bfloat16 phases point elsewhere.
+        Positions are computed in float32 under autocast too: bfloat16 is too coarse for the phases
+        of the Fourier encoding.
         """
         prompts = self.decoder.prompt_encoder
         per_window = batch.coords.shape[0] // embeddings.shape[0]
@@ -93,10 +101,10 @@ class Student(nn.Module):
     def _masks(
         self, image: Tensor, positions: Tensor, sparse: Tensor, empty: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """`MaskDecoder.forward`, channels last.
+        """`MaskDecoder.forward` with channels last.
 
-        Its 2x2 transposed convolutions do not overlap, so they are matrix products; oneDNN's
-        backward of the convolution took a quarter of a step.
+        The 2x2 transposed convolutions do not overlap, so they are computed as matrix products:
+        oneDNN's backward pass of the convolution took a quarter of a step.
         """
         decoder = self.decoder.mask_decoder
         side = image.shape[-1]
@@ -109,9 +117,9 @@ class Student(nn.Module):
         )
         first, norm, _, second, _ = decoder.output_upscaling
         assert isinstance(norm, LayerNorm2d)
-        x = _doubled(mixed.unflatten(1, (side, side)), first)
+        x = _upsampled(mixed.unflatten(1, (side, side)), first)
         x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
-        x = F.gelu(_doubled(x, second)).flatten(1, 2)
+        x = F.gelu(_upsampled(x, second)).flatten(1, 2)
         weights = torch.stack(
             [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
             dim=1,
@@ -120,8 +128,8 @@ class Student(nn.Module):
         return masks, decoder.iou_prediction_head(tokens[:, 0])
 
 
-def _doubled(x: Tensor, layer: nn.Module) -> Tensor:
-    """A 2x2 transposed convolution of stride 2 on [B, H, W, C] -> [B, 2H, 2W, D]."""
+def _upsampled(x: Tensor, layer: nn.Module) -> Tensor:
+    """Apply a 2x2 transposed convolution of stride 2: [B, H, W, C] -> [B, 2H, 2W, D]."""
     assert isinstance(layer, nn.ConvTranspose2d)
     batch, height, width, channels = x.shape
     out = layer.weight.shape[1]

@@ -1,7 +1,7 @@
-"""Feature distillation: an ImageNet classifier teaches the student's backbone stages.
+"""Feature distillation: an ImageNet classifier teaches the stages of the student's backbone.
 
-Each stage is read through its own 1x1 projection and compared with the teacher's map of the same
-stride, whitened per channel. The projections are thrown away with the teacher.
+A 1x1 projection of each stage is compared with the teacher's map of the same stride, whitened per
+channel. The projections are discarded after training.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 from edgekit.train.teachers.mobilenet_v2 import TAP_CHANNELS, MobileNetV2
 
 BACKBONE_STAGES = ("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4")
-"""The encoder's submodules that are taught (ResNet18 in NanoSAM), at strides 4, 8, 16, 32."""
+"""The encoder's submodules that learn (NanoSAM's ResNet18), at strides 4, 8, 16 and 32."""
 
 STAGE_WEIGHTS = (0.5, 0.7, 1.0, 1.0)
 
 
 @contextmanager
 def stage_outputs(module: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
-    """Collect the outputs of named submodules, in the order they run, while the context lasts."""
+    """Collect the outputs of named submodules, in the order they run, within the context."""
     outputs: list[Tensor] = []
 
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+    def collect(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         outputs.append(output)
 
-    hooks = [module.get_submodule(name).register_forward_hook(keep) for name in names]
+    hooks = [module.get_submodule(name).register_forward_hook(collect) for name in names]
     try:
         yield outputs
     finally:
@@ -38,11 +38,11 @@ def stage_outputs(module: nn.Module, names: Sequence[str]) -> Iterator[list[Tens
 
 
 class FeatureDistillation(nn.Module):
-    """Loss between student stages (strides 4, 8, 16, 32) and the teacher's.
+    """The loss between the student's stages (strides 4, 8, 16, 32) and the teacher's.
 
     Args:
         teacher: frozen.
-        student_channels: of the four stages.
+        student_channels: the widths of the four stages.
     """
 
     mean: Tensor
@@ -55,25 +55,25 @@ class FeatureDistillation(nn.Module):
         )
         self.register_buffer("mean", torch.zeros(sum(TAP_CHANNELS)))
         self.register_buffer("deviation", torch.ones(sum(TAP_CHANNELS)))
-        # the bound method, not the module: a submodule would be in every checkpoint
-        self._taught: Callable[[Tensor], tuple[Tensor, ...]] = teacher.features
+        # The bound method, not the module: a submodule would be saved in every checkpoint.
+        self._teacher_maps: Callable[[Tensor], tuple[Tensor, ...]] = teacher.features
 
     @torch.no_grad()
     def calibrate(self, rgb: Tensor) -> None:
-        """Measure the teacher's channel statistics on `rgb` [B, 3, H, W], 0-255."""
-        maps = self._taught(rgb / 127.5 - 1)
+        """Measure the teacher's channel statistics on `rgb` [B, 3, H, W] in 0-255."""
+        maps = self._teacher_maps(rgb / 127.5 - 1)
         self.mean.copy_(torch.cat([m.float().mean(dim=(0, 2, 3)) for m in maps]))
         self.deviation.copy_(torch.cat([m.float().std(dim=(0, 2, 3)) for m in maps]) + 1e-3)
 
     def forward(self, stages: Sequence[Tensor], rgb: Tensor) -> Tensor:
-        """Weighted mean squared error, about the sum of the weights for one that knows nothing.
+        """The weighted mean squared error; about the sum of the weights for an untrained student.
 
         Args:
             stages: the student's outputs for `rgb`.
-            rgb: [B, 3, H, W], 0-255.
+            rgb: [B, 3, H, W] in 0-255.
         """
         with torch.no_grad():
-            targets = self._taught(rgb / 127.5 - 1)
+            targets = self._teacher_maps(rgb / 127.5 - 1)
         loss = torch.zeros((), device=rgb.device)
         first = 0
         for head, stage, target, weight in zip(

@@ -1,4 +1,4 @@
-"""A model of the registry as teacher: its image embeddings, computed once and kept on disk."""
+"""A model of the registry as a teacher: its image embeddings, computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ _FILE = "embedding.npy"
 
 
 class EmbeddingTeacher:
-    """Embeddings by photo. Kept in the cache as float16 (2 MB a photo), keyed by all contents."""
+    """Image embeddings by photo.
+
+    They are cached as float16 (2 MB a photo); the key covers the photo, the weights and the code.
+    """
 
     def __init__(self, row: ModelRow, source: WeightsSource, *, device: str) -> None:
         self.row, self._source, self._device = row, source, device
         weights = [file.sha256 for file in source.files] or [f"seed {source.seed}"]
-        self._key = (store.code_digest("models", "runtime.preprocess"), row.name, *weights)
+        code = store.code_digest(__name__, row.builder.partition(":")[0])
+        self._key = (code, row.name, *weights)
         self._split: Split | None = None
 
     def embedding(self, photo: Path) -> FloatArray:
-        """[256, 64, 64] for a photo file, from the cache if it was seen before."""
+        """The embedding of a photo file, float32 [256, 64, 64], computed or from the cache."""
         key = store.stage_key("embedding", *self._key, store.sha256_of(photo))
         folder = store.cached_dir(key, lambda part: self._compute(photo, part / _FILE))
         embedding: FloatArray = np.load(folder / _FILE).astype(np.float32)
         return embedding
 
     def split(self) -> Split:
-        """The teacher itself, loaded when first needed: a cached run never does."""
+        """The teacher's modules, loaded on first use: with all embeddings cached, never."""
         if self._split is None:
             from edgekit.models.checkpoints.fit import load
 

@@ -1,9 +1,9 @@
-"""MobileNetV2 1.0 (ImageNet) as a feature teacher, from folded weights in an .npz.
+"""MobileNetV2 1.0 (ImageNet) as a feature teacher, from an .npz file.
 
-The file holds `cK.w` (out, in / groups, kh, kw) and `cK.b` of the 53 convolutions in order of
-execution, batch norm folded (google-coral test data, Apache-2.0). Graph: Sandler et al. 2018,
-table 2; TensorFlow's SAME padding, which at stride 2 pads the bottom and right first; ReLU6;
-inputs scaled to [-1, 1].
+The file has `cK.w` [out, in / groups, kh, kw] and `cK.b` of the 53 convolutions in order of
+execution, with batch norm folded in (google-coral test data, Apache-2.0). The graph is that of
+Sandler et al. 2018, table 2, with ReLU6, inputs scaled to [-1, 1] and TensorFlow's SAME padding,
+which at stride 2 pads the bottom and right first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STAGES = (  # expansion, channels, blocks, stride
     (6, 320, 1, 1),
 )
 _TAPS = (1, 2, 4, 6)
-"""Stages whose outputs teach: strides 4, 8, 16 and 32."""
+"""The stages whose outputs are taught, at strides 4, 8, 16 and 32."""
 
 TAP_CHANNELS = tuple(_STAGES[stage][1] for stage in _TAPS)
 
@@ -46,7 +46,7 @@ class _Conv(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Frozen classifier whose stages can be read; see `features`."""
+    """A frozen classifier; `features` gives the outputs of its stages."""
 
     def __init__(self, weights: list[tuple[Tensor, Tensor]]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MobileNetV2(nn.Module):
         return outputs
 
     def features(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Outputs at strides 4, 8, 16, 32 for `image` [B, 3, H, W] in [-1, 1], sides / 32."""
+        """Maps at strides 4, 8, 16, 32 of `image` [B, 3, H, W] in [-1, 1], its sides / 32 whole."""
         outputs = self._stage_outputs(image)
         return tuple(outputs[stage] for stage in _TAPS)
 
@@ -87,10 +87,10 @@ class MobileNetV2(nn.Module):
 
 
 def load_mobilenet_v2(path: Path) -> MobileNetV2:
-    """Read the weights.
+    """Load the classifier.
 
     Raises:
-        BadInput: not such an .npz.
+        BadInput: the file is not an .npz with these weights.
     """
     import numpy as np
 

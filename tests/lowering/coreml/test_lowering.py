@@ -18,8 +18,8 @@ from edgekit.errors import GraphRejected
 from edgekit.lowering import coreml
 from edgekit.lowering.coreml.description import TENSORS
 from edgekit.models import registry
-from edgekit.models.encoders.hiera import halved
-from edgekit.models.sam.hq_decoder import convolved_sum
+from edgekit.models.encoders.hiera import max_pool_2x2
+from edgekit.models.sam.hq_decoder import weighted_convolution
 from edgekit.records import NodePlan, PartPlan, Precision, Role, SavedProgram, Target
 from edgekit.runtime.opening import open_artifact
 
@@ -126,10 +126,12 @@ class FineMask(nn.Module):
         self.weights = nn.Parameter(torch.rand(1, 1, 6))
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolved_sum(self.conv, x.permute(0, 3, 1, 2), self.weights)
+        return weighted_convolution(self.conv, x.permute(0, 3, 1, 2), self.weights)
 
 
-@pytest.mark.parametrize("piece", [halved, FineMask()], ids=["Hiera's pooling", "SAM-HQ's mask"])
+@pytest.mark.parametrize(
+    "piece", [max_pool_2x2, FineMask()], ids=["Hiera's pooling", "SAM-HQ's mask"]
+)
 def test_pieces_that_coremltools_is_particular_about(graph_of, fp32, tmp_path, piece) -> None:
     x = np.random.default_rng(0).standard_normal((1, 6, 6, 8)).astype(np.float32)
     artifact = coreml.lower(graph_of(piece, x.shape), fp32, tmp_path)

@@ -1,11 +1,11 @@
-"""What is trained when: phases of a run, from cheap windows to the whole frame.
+"""The phases of the stage with masks, from cheap windows to the whole frame.
 
-Learning where a prompt points is slow and needs no detail, so it comes first, on windows of 256
-pixels with synthetic shapes among the objects; then windows grow, pasting fades, and the loss moves
-from balanced classes to the outline. Whole frames at low resolution are among the windows from the
-start: a first run without them drew small objects well (box IoU 0.44) and large ones, whose boxes
-are wider than any window, hardly (0.25). The last phase sees whole frames with frozen batch norm,
-as inference does.
+Learning where a prompt points is slow and needs no detail. It comes first, on windows of 256 pixels
+with synthetic shapes among the objects. Then windows grow, fewer objects are pasted, and the loss
+moves from balanced classes to the outline. Whole frames at low resolution are included from the
+start: a run without them segmented small objects well (box IoU 0.44) but large ones, whose boxes
+are wider than any window, badly (0.25). The last phase uses whole frames with frozen batch norm, as
+inference does.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from edgekit.train.stages.losses import LossMix
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A part of the run, up to the fraction `until` of its steps.
+    """A part of the stage, up to the fraction `until` of its steps.
 
-    `menu` are batch sizes with their chances; `mix` the chances of `prompting.KINDS`; `corrections`
-    the share of steps with a second round; `distil` the weight of the feature teacher;
-    `frozen_norm` uses the running statistics of batch norm, as inference does.
+    sizes: batch sizes with their probabilities. mix: the probabilities of `prompting.KINDS`.
+    corrections: the share of steps with a second round. distil: the weight of the feature teacher.
+    frozen_norm: use batch norm's running statistics, as inference does.
     """
 
     name: str
     until: float
-    menu: tuple[tuple[float, BatchSize], ...]
+    sizes: tuple[tuple[float, BatchSize], ...]
     style: SceneStyle
     loss: LossMix
     mix: tuple[float, float, float, float] = (0.45, 0.33, 0.12, 0.10)
@@ -38,8 +38,9 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """A whole run. Rates are AdamW's peaks; `backbone_rate` holds for the encoder's backbone."""
+class Schedule:
+    """The whole stage with masks. Rates are AdamW's peaks; `backbone_rate` is the encoder
+    backbone's. `average` is the decay of the weights' exponential average per step."""
 
     steps: int
     phases: tuple[Phase, ...]
@@ -51,7 +52,7 @@ class Recipe:
     average: float = 0.998
 
     def phase(self, step: int) -> Phase:
-        """The phase that a step belongs to."""
+        """The phase of a step, counted from 0."""
         done = step / self.steps
         return next((p for p in self.phases if done < p.until), self.phases[-1])
 
@@ -66,7 +67,7 @@ _FRAME = BatchSize(size=1024, windows=1, prompts=6)
 _POINT = Phase(
     name="point",
     until=0.2,
-    menu=((0.6, _W256), (0.4, _QUARTER)),
+    sizes=((0.6, _W256), (0.4, _QUARTER)),
     style=SceneStyle(pasted=0.7, shapes=1.0, stuff=0.1),
     loss=LossMix(balance=1.0),
     distil=0.3,
@@ -74,7 +75,7 @@ _POINT = Phase(
 _SMALL = Phase(
     name="small",
     until=0.6,
-    menu=((0.4, _W256), (0.2, _W384), (0.25, _QUARTER), (0.15, _HALF)),
+    sizes=((0.4, _W256), (0.2, _W384), (0.25, _QUARTER), (0.15, _HALF)),
     style=SceneStyle(pasted=0.6, shapes=0.2),
     loss=LossMix(balance=0.5),
     distil=0.15,
@@ -83,7 +84,7 @@ _SMALL = Phase(
 _LARGE = Phase(
     name="large",
     until=0.88,
-    menu=((0.15, _W256), (0.2, _W384), (0.2, _W512), (0.1, _QUARTER), (0.35, _HALF)),
+    sizes=((0.15, _W256), (0.2, _W384), (0.2, _W512), (0.1, _QUARTER), (0.35, _HALF)),
     style=SceneStyle(pasted=0.4),
     loss=LossMix(balance=0.15, gamma=1.0),
     corrections=0.2,
@@ -91,7 +92,7 @@ _LARGE = Phase(
 _WHOLE = Phase(
     name="frame",
     until=1.0,
-    menu=((0.15, _W512), (0.25, _HALF), (0.6, _FRAME)),
+    sizes=((0.15, _W512), (0.25, _HALF), (0.6, _FRAME)),
     style=SceneStyle(pasted=0.2, stuff=0.1),
     loss=LossMix(balance=0.0, gamma=1.0),
     corrections=0.15,
@@ -104,7 +105,7 @@ _MORE_BOXES = (0.57, 0.2, 0.1, 0.13)
 _COARSE = Phase(
     name="coarse",
     until=0.4,
-    menu=((0.1, _W256), (0.15, _W384), (0.1, _W512), (0.3, _QUARTER), (0.35, _HALF)),
+    sizes=((0.1, _W256), (0.15, _W384), (0.1, _W512), (0.3, _QUARTER), (0.35, _HALF)),
     style=SceneStyle(pasted=0.5),
     loss=LossMix(balance=0.3, gamma=0.5),
     mix=_BOXES,
@@ -113,7 +114,7 @@ _COARSE = Phase(
 _FINE = Phase(
     name="fine",
     until=0.85,
-    menu=(
+    sizes=(
         (0.25, _W256),
         (0.2, _W384),
         (0.15, _W512),
@@ -127,21 +128,21 @@ _FINE = Phase(
     corrections=0.1,
 )
 _REFINING = (_COARSE, _FINE, replace(_WHOLE, mix=_MORE_BOXES))
-"""For a student that points already: coarse whole frames first, for large objects; then windows,
-for those of medium size, which are most; more boxes than for a beginner."""
+"""For a student that is already trained: coarse whole frames for large objects, then windows for
+the majority, which are of medium size; with more boxes than for a new student."""
 
 
-def windows_recipe(steps: int, *, refines: bool = False) -> Recipe:
-    """For encoders that take windows (NanoSAM): pointing on small ones, larger ones, the frame.
+def windows_schedule(steps: int, *, refines: bool = False) -> Schedule:
+    """For encoders that take windows (NanoSAM): small windows, larger windows, the whole frame.
 
-    `refines` goes on with a student that was trained before, at two thirds of the rates.
+    `refines` is for a student that was trained before; it uses two thirds of the rates.
     """
     if refines:
-        return Recipe(steps=steps, phases=_REFINING, rate=4e-4, backbone_rate=2e-4)
-    return Recipe(steps=steps, phases=_PHASES)
+        return Schedule(steps=steps, phases=_REFINING, rate=4e-4, backbone_rate=2e-4)
+    return Schedule(steps=steps, phases=_PHASES)
 
 
-def frames_recipe(steps: int) -> Recipe:
+def frames_schedule(steps: int) -> Schedule:
     """For encoders that take whole frames only (MobileSAM): the same phases, all at full size."""
-    phases = (replace(phase, menu=((1.0, _FRAME),), distil=0.0) for phase in _PHASES)
-    return Recipe(steps=steps, phases=tuple(phases))
+    phases = (replace(phase, sizes=((1.0, _FRAME),), distil=0.0) for phase in _PHASES)
+    return Schedule(steps=steps, phases=tuple(phases))
