@@ -151,7 +151,7 @@ def _bf16_plan(programs: Programs) -> PrecisionPlan:
 
 
 def _fp16_plan(model: Programs, calibration: Calibration, judge: Judge) -> PrecisionPlan:
-    from edgekit.precision.decide.fp16 import islands_of, planned_with
+    from edgekit.precision.decide.fp16 import islands_of, plan_with_islands
     from edgekit.precision.decide.fp16_search import keep_blocks_in_fp32
 
     programs = model.planned
@@ -161,7 +161,7 @@ def _fp16_plan(model: Programs, calibration: Calibration, judge: Judge) -> Preci
     }
 
     def parts(islands: Islands) -> tuple[PartPlan, ...]:
-        return tuple(planned_with(program, islands[program.role]) for program in programs)
+        return tuple(plan_with_islands(program, islands[program.role]) for program in programs)
 
     def judge_islands(islands: Islands) -> Verdict:
         return judge(parts(islands))

@@ -1,4 +1,4 @@
-"""Small seeded encoder and decoder through every runtime that takes captured programs.
+"""A small seeded encoder and decoder, through every runtime that takes captured programs.
 
 The reference is the plain definition in PyTorch, run with no empty slot at all.
 """
@@ -36,7 +36,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """Sessions of a runtime, and the modules that they must equal."""
+    """Sessions of a runtime, and the modules that they must agree with."""
 
     name: str
     encoder: Session
@@ -109,14 +109,14 @@ def _noise(seed: int, *shape: int) -> np.ndarray:
 
 
 def _error(got: np.ndarray, expected: torch.Tensor) -> float:
-    """The largest difference, as a share of the largest value."""
+    """The largest difference relative to the largest value."""
     wanted = expected.numpy()
     assert got.shape == wanted.shape
     return float(np.abs(got - wanted).max() / np.abs(wanted).max())
 
 
 def test_the_encoder_equals_the_module(parts: Parts) -> None:
-    """With a strided max pool, GELU, and a transposed convolution with output padding."""
+    """A strided max pool, GELU, and a transposed convolution with output padding."""
     image = _noise(1, 1, 3, FRAME, FRAME)
     with torch.inference_mode():
         expected = parts.reference[0](torch.from_numpy(image))

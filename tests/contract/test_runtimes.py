@@ -1,7 +1,7 @@
-"""One suite over every row of the table of runtimes: what makes files, and what runs them.
+"""One suite for every row of the table of runtimes, for making files and for running them.
 
-A runtime that takes ONNX gets a graph with dynamic dimensions, one that takes a program the same
-function for one prompt.
+A runtime that takes ONNX gets a graph with dynamic dimensions. A runtime that takes programs gets
+the same function for one prompt.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 TAKING_ONNX = [name for name, row in RUNTIMES.items() if row.takes == "onnx"]
 TAKING_PROGRAMS = [name for name, row in RUNTIMES.items() if row.takes == "program"]
 EMULATED = ("tensorrt",) if sys.platform == "darwin" else ("coreml", "tensorrt")
-"""What runs their files is on the device; here a stand-in does."""
+"""Runtimes that exist on the device only; a stand-in runs their files here."""
 STAND_INS = {
     "tensorrt": f"ONNX Runtime {version('onnxruntime')}",
     "coreml": f"edgekit's MIL evaluator (torch {version('torch')})",
@@ -62,8 +62,8 @@ OPERATORS = {
     "litert": {"BATCH_MATMUL": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1},
 }
 
-# A decoder in miniature: dynamic prompts and points, batch 1 broadcast, a normalisation whose
-# FP32 result differs from its BF16 one, an output that is a view of an input's values.
+# A tiny decoder: dynamic prompts and points, a broadcast batch of 1, a normalisation with different
+# results in FP32 and BF16, and an output that is a view of an input.
 GRAPH = """
 <ir_version: 10, opset_import: ["" : 20]>
 decoder (float[1, 4, 8] image, float[prompts, points, 8] tokens, float[prompts] weight)

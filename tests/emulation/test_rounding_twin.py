@@ -1,4 +1,4 @@
-"""Graphs whose result tells whether each FP16 operator rounded, and only once."""
+"""Graphs whose results show that each FP16 operator rounds exactly once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = (4,)
 
 @pytest.fixture
 def emulate(tmp_path: Path):
-    """`emulate(body, x)`: y of a graph that is given as ONNX text, as its TensorRT artifact."""
+    """`emulate(body, x)`: the result of a graph in ONNX text, run as a TensorRT artifact."""
 
     def session(body: str):
         text = f'<ir_version: 10, opset_import: ["" : 20]> g (float[4] x) => (float[4] y) {body}'
@@ -53,7 +53,7 @@ def half(array: np.ndarray) -> np.ndarray:
 
 
 def test_each_operator_of_a_chain_rounds(emulate) -> None:
-    """2049 is no FP16 number: added first it is lost, in float32 it would come back."""
+    """FP16 has no 2049: the 1 is lost in the first sum, and float32 would keep it."""
     chain = """{
         h = Cast <to = 10> (x)
         up = Constant <value = float {1.0}> ()
@@ -99,7 +99,7 @@ def test_an_fp32_island_is_not_rounded(emulate) -> None:
 
 
 def test_weights_are_those_of_the_file(emulate) -> None:
-    """A sum of products is exact until it is rounded once, as with FP32 accumulators."""
+    """A sum of products is exact and rounded once at the end, as with FP32 accumulators."""
     ones = ", ".join(["15360"] * 16)  # ONNX's text format takes FP16 as bits: 0x3C00 is 1.0
     chain = f"""<float16[4, 4] w = {{{ones}}}> {{
         h = Cast <to = 10> (x)
@@ -124,6 +124,6 @@ def test_a_damaged_file_is_a_corrupt_bundle(emulate, tmp_path: Path) -> None:
         emulate.session("{ y = NoSuchOperator (x) }")
 
 
-def test_wrong_feeds_are_told(emulate) -> None:
+def test_wrong_feeds_are_rejected(emulate) -> None:
     with pytest.raises(BadInput, match="float64"):
         emulate("{ y = Relu (x) }", np.zeros(4))

@@ -1,4 +1,4 @@
-"""The form that every compiler takes, asserted of a captured program."""
+"""Assert that every compiler accepts the operators and ranks of a captured program."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from edgekit.precision.decide.plan import plannable
 from edgekit.program.capture import Program
 
 MAX_RANK = 4
-"""LiteRT's most inside attention and windows, and below Core ML's 5."""
+"""LiteRT's limit inside attention and windows; Core ML's is 5."""
 UNWANTED = ("bicubic", "einsum", "roll", "repeat_interleave", "index.Tensor")
-"""Parts of the names of aten operators that some edge compiler lacks."""
+"""Parts of the names of aten operators that some edge compilers lack."""
 
 
 def require_form(program: Program) -> None:
-    """No tensor of too high a rank, no unwanted operator, and one result per node that computes."""
+    """Check ranks, operators, and that each node that computes has a single result."""
     nodes = program.exported.graph.nodes
     values = {node.name: node.meta.get("val") for node in nodes}
     assert not {

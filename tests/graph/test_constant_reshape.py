@@ -1,4 +1,4 @@
-"""Reshapes with computed shapes become constants, and mean the same at every size."""
+"""Reshapes with computed shapes get constants that are right at every size."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_shapes_become_constants_that_fit_every_size(
 
 
 def test_two_unknown_dimensions_are_left_alone() -> None:
-    """A dimension that moved and one that is computed: no single constant says both."""
+    """One dimension moves and one is computed, which a constant cannot express."""
     model = _model("n, m, 6", "m, p, q", "m, n, six")
     assert _shape_operand(constant_reshape(model)) is None
 

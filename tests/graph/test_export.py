@@ -1,4 +1,4 @@
-"""The real halves lowered: lint-clean, named as promised, repeatable, equal to torch."""
+"""Real encoders and decoders in ONNX: lint-clean, named by the contract, repeatable, correct."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _session(graph: Graph) -> onnxruntime.InferenceSession:
 
 
 def _feeds(prompts: int, points: int) -> dict[str, np.ndarray]:
-    """Unlike prompts: all label codes, masks on every other prompt."""
+    """Different prompts: all label codes, and a mask for every other prompt."""
     random = np.random.default_rng(10 * prompts + points)
     return {
         "image_embeddings": random.standard_normal((1, 256, 64, 64), np.float32),
@@ -118,7 +118,7 @@ def test_the_decoder_graph_is_named_as_the_contract_says(decoder_graph: Graph) -
 
 
 def test_the_decoder_computes_no_shape_but_that_of_its_own_tokens(decoder_graph: Graph) -> None:
-    """Every Reshape is constant; what is left broadcasts the learned tokens to the batch."""
+    """Every Reshape is constant; the remaining shapes broadcast the learned tokens."""
     assert decoder_graph.ops["Shape"] <= 2
     assert not {"Range", "OneHot", "Tile", "NonZero", "If", "Mod"} & decoder_graph.ops.keys()
     model = onnx.load(decoder_graph.path)
@@ -179,7 +179,7 @@ def test_opset_13_of_the_decoder_equals_opset_20_and_passes_for_tensorrt_8_2(
 def test_a_target_of_opset_13_gets_it(
     small_program: Program, target: Target, tmp_path: Path
 ) -> None:
-    """From the same program: torch's exporter itself does not go below 18."""
+    """From the same program, since torch's exporter does not go below opset 18."""
     newer, older = (
         lower_to_onnx(small_program, own, folder=tmp_path)
         for own in (target, catalog.target("jetson-nano-fp16"))
@@ -192,7 +192,7 @@ def test_a_target_of_opset_13_gets_it(
 def test_another_opset_than_the_targets_is_rejected(
     small_program: Program, target: Target, tmp_path: Path
 ) -> None:
-    """What the exporter does not reach must not pass for it."""
+    """An opset that the exporter does not reach must be an error."""
     old = dataclasses.replace(target, opset=9)
     with pytest.raises(GraphRejected, match=r"target bench needs 9"):
         lower_to_onnx(small_program, old, folder=tmp_path)
@@ -209,7 +209,7 @@ def test_an_operator_that_the_target_forbids_is_rejected(
 
 
 def smallest_of_each_family() -> list[str]:
-    """One model per file in `models/families`: larger ones differ in sizes only."""
+    """One model per file in `models/families`; larger models differ in sizes only."""
     rows = sorted(registry.models(), key=lambda row: row.parameters, reverse=True)
     return sorted({row.builder.partition(":")[0]: row.name for row in rows}.values())
 

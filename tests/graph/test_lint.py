@@ -1,4 +1,4 @@
-"""Each rule of the lint against the smallest graph that breaks it, and what it must accept."""
+"""Each rule of the lint on the smallest graph that breaks it, and graphs that it must accept."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_every_rule_has_a_broken_graph_and_a_reason() -> None:
 
 
 def test_a_tensor_of_unknown_rank_is_a_finding(target: Target) -> None:
-    """The rank of a Reshape to a shape of unknown length; only a foreign operator leaves one."""
+    """A Reshape to a shape of unknown length has no known rank; only foreign operators cause it."""
     model = _graph("m = com.example.Magic (x)  y = Relu (m)")
     places = [f.node for f in lint(model, target) if f.rule == "known-rank"]
     assert any("Magic" in place for place in places)

@@ -1,4 +1,4 @@
-"""Graphs held against the operator tables of TensorRT's parsers, and against its INT8."""
+"""Graphs checked against the operator tables of TensorRT's parsers and its rules for INT8."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("problem", BROKEN)
-def test_what_10_3_does_not_import_is_found(problem: str, orin: Target) -> None:
+def test_operators_that_10_3_lacks_are_reported(problem: str, orin: Target) -> None:
     (finding,) = _findings(BROKEN[problem], orin)
     assert finding.rule == "tensorrt-10.3"
     assert problem in finding.reason
@@ -211,6 +211,6 @@ ASYMMETRIC = {
 
 
 @pytest.mark.parametrize("problem", ASYMMETRIC)
-def test_every_other_int8_is_found(problem: str, orin: Target) -> None:
+def test_other_forms_of_int8_are_reported(problem: str, orin: Target) -> None:
     found = [f.reason for f in _findings(ASYMMETRIC[problem], orin) if f.rule == "symmetric-int8"]
     assert any(reason.startswith(problem) for reason in found)

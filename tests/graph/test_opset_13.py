@@ -1,4 +1,4 @@
-"""Opset 13 computes what opset 20 did, operator by operator and for the real decoder's shapes."""
+"""A graph in opset 13 gives the results of the one in opset 20, operator by operator."""
 
 from __future__ import annotations
 
@@ -142,14 +142,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_has_no_counterpart_is_refused_with_the_reason(why: str) -> None:
+def test_a_graph_without_counterpart_is_rejected_with_the_reason(why: str) -> None:
     with pytest.raises(GraphRejected, match="cannot be written in opset 13") as caught:
         opset_13(REFUSED[why])
     assert why in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", sorted(_WIDENED))
-def test_operators_that_are_copied_kept_operands_and_attributes(kind: str) -> None:
+def test_copied_operators_have_the_same_operands_and_attributes(kind: str) -> None:
     then, now = (onnx.defs.get_schema(kind, version) for version in (13, 20))
     assert then.attributes.keys() == now.attributes.keys()
     assert [o.name for o in then.inputs] == [o.name for o in now.inputs]

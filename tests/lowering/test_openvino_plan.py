@@ -1,4 +1,4 @@
-"""A graph that is planned in FP32 stays FP32 for a target in BF16: shown by what it computes."""
+"""A graph planned in FP32 computes in FP32 on a BF16 target."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ encoder (float[1, 8, 16, 16] x) => (float[1, 8, 16, 16] y) {
 
 @pytest.fixture
 def lowered(tmp_path: Path):
-    """The artifact of a graph whose plan has this precision throughout (or that has no plan)."""
+    """The artifact of a graph with this precision in all nodes, or without a plan."""
     model = onnx.parser.parse_model(GRAPH)
     weight = np.random.default_rng(0).standard_normal((8, 8, 3, 3)).astype(np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
@@ -78,5 +78,5 @@ def test_results_are_those_of_the_plan(lowered) -> None:
 
 @pytest.mark.parametrize(("ops", "options"), [({"QuantizeLinear": 1}, {}), ({}, {HINT: "f32"})])
 def test_graph_without_codes_stays_float32_in_int8(lowered, ops, options) -> None:
-    """The decoder of a recipe that codes the encoder only."""
+    """A decoder under a recipe that codes the encoder only."""
     assert lowered(None, ops=ops, name="x86-int8")[1].options == options

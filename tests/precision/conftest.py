@@ -1,4 +1,4 @@
-"""A model in miniature, captured: convolutions with a norm between them, angles, a product."""
+"""A tiny captured model: convolutions with a norm between them, angles, a product."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from edgekit.runtime import Predictor
 
 FRAME, CHANNELS = 256, 8
 LEVEL = 0.5
-"""Added to all logits: masks of a few scattered pixels would say little about precision."""
+"""Added to all logits, since masks of a few scattered pixels say little about precision."""
 
 
 class TinyEncoder(nn.Module):
-    """[1, 3, 256, 256] -> [1, 8, 64, 64]. What `scale` blows up, the norm brings back."""
+    """[1, 3, 256, 256] -> [1, 8, 64, 64]. The norm undoes `scale`."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class TinyEncoder(nn.Module):
 
 
 class TinyDecoder(nn.Module):
-    """Masks as a product of upscaled features and tokens that are angles of the points."""
+    """Masks are products of upscaled features and tokens, which are angles of the points."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class TinyDecoder(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Tiny:
-    """Both programs, and what a client does around them."""
+    """Both programs, and the client that runs them."""
 
     encoder: Program
     decoder: Program
@@ -90,7 +90,7 @@ class Tiny:
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[[float], Tiny]:
-    """`tiny(scale)`: the model with its first layer that much larger; the masks are the same."""
+    """`tiny(scale)`: the model with a scaled first layer, which does not change its masks."""
     made: dict[float, Tiny] = {}
     client = registry.model("nanosam").client
     client = replace(client, preprocessing=replace(client.preprocessing, frame=FRAME))
@@ -109,7 +109,7 @@ def tiny() -> Callable[[float], Tiny]:
 
 @pytest.fixture(scope="session")
 def photos() -> PhotoSet:
-    """One of the bundled photos."""
+    """One bundled photo."""
     return replace(image_set(), name="one", photos=image_set().photos[:1])
 
 
@@ -120,7 +120,7 @@ def calibration(tiny, photos) -> Calibration:
 
 @pytest.fixture
 def lowered(tmp_path: Path):
-    """`lowered(program)`: its typed ONNX, and the path."""
+    """`lowered(program)`: its typed ONNX and the path of the file."""
     import onnx
 
     from edgekit.catalog import target

@@ -1,4 +1,4 @@
-"""The lowered file is read back: what the plan says is what its types say."""
+"""The types in the lowered file are those of the plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from edgekit.precision.apply.casts import apply_casts
-from edgekit.precision.decide.fp16 import planned_with
+from edgekit.precision.decide.fp16 import plan_with_islands
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -29,7 +29,7 @@ def operand_types(model: onnx.ModelProto, operator: str) -> list[set[int]]:
 
 def test_without_islands_everything_between_the_borders_is_fp16(tiny, lowered) -> None:
     encoder = tiny().encoder
-    model, _ = lowered(apply_casts(encoder, planned_with(encoder, {})))
+    model, _ = lowered(apply_casts(encoder, plan_with_islands(encoder, {})))
     assert operand_types(model, "Conv") == [{HALF}] * 3
     assert operand_types(model, "LayerNormalization") == [{HALF}]
     assert operand_types(model, "Cast") == [{FLOAT, HALF}] * 2
@@ -41,7 +41,7 @@ def test_without_islands_everything_between_the_borders_is_fp16(tiny, lowered) -
 def test_an_island_is_fp32_and_the_rest_is_not(tiny, lowered, island: int) -> None:
     encoder = tiny().encoder
     names = ("conv2d", "conv2d_1", "conv2d_2")
-    model, _ = lowered(apply_casts(encoder, planned_with(encoder, {names[island]: "a test"})))
+    model, _ = lowered(apply_casts(encoder, plan_with_islands(encoder, {names[island]: "a test"})))
     expected = [{FLOAT} if index == island else {HALF} for index in range(3)]
     assert operand_types(model, "Conv") == expected
     assert operand_types(model, "LayerNormalization") == [{HALF}]
@@ -49,7 +49,7 @@ def test_an_island_is_fp32_and_the_rest_is_not(tiny, lowered, island: int) -> No
 
 def test_no_cast_follows_a_cast(tiny, lowered) -> None:
     encoder = tiny().encoder
-    model, _ = lowered(apply_casts(encoder, planned_with(encoder, {"layer_norm": "x"})))
+    model, _ = lowered(apply_casts(encoder, plan_with_islands(encoder, {"layer_norm": "x"})))
     made_by = {name: node.op_type for node in model.graph.node for name in node.output}
     casts = [node for node in model.graph.node if node.op_type == "Cast"]
     assert len(casts) == 4
@@ -58,22 +58,24 @@ def test_no_cast_follows_a_cast(tiny, lowered) -> None:
 
 def test_everything_in_fp32_has_no_cast(tiny, lowered) -> None:
     encoder = tiny().encoder
-    islands = {line.node: "x" for line in planned_with(encoder, {}).nodes}
-    model, _ = lowered(apply_casts(encoder, planned_with(encoder, islands)))
+    islands = {line.node: "x" for line in plan_with_islands(encoder, {}).nodes}
+    model, _ = lowered(apply_casts(encoder, plan_with_islands(encoder, islands)))
     assert not operand_types(model, "Cast")
 
 
 def test_the_program_that_was_given_is_left_as_it_was(tiny) -> None:
     encoder = tiny().encoder
     before = str(encoder.exported.graph)
-    apply_casts(encoder, planned_with(encoder, {}))
+    apply_casts(encoder, plan_with_islands(encoder, {}))
     assert str(encoder.exported.graph) == before
 
 
 @pytest.mark.parametrize(("prompts", "points"), [(1, 1), (3, 2), (2, 7)])
 def test_the_decoder_stays_dynamic(tiny, lowered, prompts: int, points: int) -> None:
     decoder = tiny().decoder
-    model, path = lowered(apply_casts(decoder, planned_with(decoder, {"sin": "x", "cos": "x"})))
+    model, path = lowered(
+        apply_casts(decoder, plan_with_islands(decoder, {"sin": "x", "cos": "x"}))
+    )
     assert operand_types(model, "Sin") == [{FLOAT}]
     assert operand_types(model, "ConvTranspose") == [{HALF}]
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])

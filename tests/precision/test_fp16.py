@@ -12,7 +12,7 @@ from edgekit.models.encoders.efficientvit import LinearAttention
 from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
 from edgekit.precision.apply.casts import apply_casts
 from edgekit.precision.apply.rounded_walk import rounded_walk
-from edgekit.precision.decide.fp16 import islands_of, planned_with
+from edgekit.precision.decide.fp16 import islands_of, plan_with_islands
 from edgekit.precision.measure.ranges import Ranges, measure
 from edgekit.program.capture import capture_encoder
 from edgekit.program.walk import Walk
@@ -31,7 +31,9 @@ def islands(model, calibration) -> dict[Role, dict[str, str]]:
 
 def emulated(model, islands):
     programs = [model.program(role) for role in Role]
-    sessions = [rounded_walk(apply_casts(p, planned_with(p, islands[p.role]))) for p in programs]
+    sessions = [
+        rounded_walk(apply_casts(p, plan_with_islands(p, islands[p.role]))) for p in programs
+    ]
     return model.predictor(*sessions)
 
 
@@ -39,7 +41,7 @@ def reference(model):
     return model.predictor(*(Walk(model.program(role), lambda _, result: result) for role in Role))
 
 
-def test_plain_fp16_breaks_an_overflowing_model_and_the_plan_mends_it(tiny, photos) -> None:
+def test_a_plan_saves_a_model_that_overflows_in_fp16(tiny, photos) -> None:
     model = tiny(OVERFLOWING)
     plain = verify_predictors(
         emulated(model, {role: {} for role in Role}), reference(model), photos, gate=GATE
@@ -48,12 +50,12 @@ def test_plain_fp16_breaks_an_overflowing_model_and_the_plan_mends_it(tiny, phot
     assert plain.overall.mean_iou == 0
     assert "NaN or infinite" in plain.failures[0]
     planned = islands(model, model.calibrated(photos))
-    mended = verify_predictors(emulated(model, planned), reference(model), photos, gate=GATE)
-    assert mended.overall.min_iou >= 0.99
-    assert mended.passed
+    with_plan = verify_predictors(emulated(model, planned), reference(model), photos, gate=GATE)
+    assert with_plan.overall.min_iou >= 0.99
+    assert with_plan.passed
 
 
-def test_islands_are_where_the_range_is_too_large_and_nowhere_else(tiny, photos) -> None:
+def test_islands_are_exactly_the_nodes_of_large_range(tiny, photos) -> None:
     model = tiny(OVERFLOWING)
     found = islands_of(model.encoder, model.calibrated(photos).encoder)
     assert set(found) == {"conv2d", "relu", "conv2d_1", "layer_norm"}
@@ -73,7 +75,7 @@ def test_large_angles_stay_in_fp32_with_what_feeds_them(tiny, calibration) -> No
 
 
 def test_squares_that_overflow_inside_a_norm(tiny, calibration) -> None:
-    """Its input is far from 65504, the square of it is not."""
+    """The input is far below 65504, but its square is not."""
     ranges = calibration.encoder
     wide = replace(ranges.by_name["conv2d_1"], low=-250.0, high=250.0)
     found = islands_of(
@@ -118,8 +120,8 @@ class LinearAttentionEncoder(torch.nn.Module):
         return self.attention(self.stem(image))
 
 
-def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(photos) -> None:
-    """Sums over all positions: mit-han-lab/efficientvit#142 and #184."""
+def test_overflowing_sums_of_linear_attention_are_the_only_islands(photos) -> None:
+    """Sums over all positions overflow: mit-han-lab/efficientvit#142 and #184."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         program = capture_encoder(LinearAttentionEncoder(scale=100).eval(), frame=FRAME)
@@ -136,7 +138,7 @@ def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(p
     image = {"image": np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), np.float32)}
     exact = Walk(program, lambda _, result: result).run(image)["image_embeddings"]
     plain, planned = (
-        rounded_walk(apply_casts(program, planned_with(program, islands))).run(image)
+        rounded_walk(apply_casts(program, plan_with_islands(program, islands))).run(image)
         for islands in ({}, found)
     )
     assert not np.isfinite(plain["image_embeddings"]).all()
@@ -145,11 +147,11 @@ def test_linear_attention_whose_sums_overflow_is_an_island_and_nothing_else_is(p
 
 
 def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) -> None:
-    """Two roundings of the same plan, one before lowering, one after."""
+    """The same plan rounded before lowering and after."""
     import onnxruntime as ort
 
     encoder = tiny().encoder
-    applied = apply_casts(encoder, planned_with(encoder, {"layer_norm": "x"}))
+    applied = apply_casts(encoder, plan_with_islands(encoder, {"layer_norm": "x"}))
     _, path = lowered(applied)
     image = np.random.default_rng(0).standard_normal((1, 3, 256, 256), np.float32)
     first = rounded_walk(applied).run({"image": image})["image_embeddings"]
@@ -163,7 +165,7 @@ def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) ->
 
 
 def test_what_is_measured_with_stays_float_from_the_last_large_product() -> None:
-    """Boxes and scores of a detector: the bins' table, the cells and the strides, no layer."""
+    """Boxes and scores of a detector: the table of bins, cells and strides, but no layer."""
     size = YoloSize(widths=(8, 8, 128, 16, 16), depths=(1, 1, 1, 1), bins=4)
     detector = YoloV8Seg(size, frame=64)
     contract = registry.model("fastsam_s").graph

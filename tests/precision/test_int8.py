@@ -1,4 +1,4 @@
-"""INT8 on a residual network in miniature: what is coded, with what, and what comes out."""
+"""INT8 on a tiny residual network: which operands are coded, the codes, and the results."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_results_are_coded_behind_the_relu_of_the_same_kernel(
 
 
 class Pyramid(nn.Module):
-    """Max pooling after max pooling, of numbers below zero too; [1, 16, 64, 64]."""
+    """Two max poolings in a row, with negative numbers; [1, 16, 64, 64]."""
 
     def __init__(self) -> None:
         super().__init__()

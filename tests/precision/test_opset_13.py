@@ -16,7 +16,7 @@ from edgekit.graph.lint import lint
 from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.models.sam.decoder import SamDecoder
 from edgekit.precision.apply.casts import apply_casts
-from edgekit.precision.decide.fp16 import planned_with
+from edgekit.precision.decide.fp16 import plan_with_islands
 from edgekit.program.capture import Program, capture_decoder, image_embeddings
 from edgekit.records import Artifact, Graph, Role, Session
 
@@ -28,7 +28,7 @@ ISLANDS = {f"layer_norm_{index}": "a test" for index in (1, 3, 11)}
 
 @pytest.fixture(scope="module")
 def decoder() -> Program:
-    """256 channels as ever, on a grid of 4 x 4, so masks of 16 x 16."""
+    """256 channels on a grid of 4 x 4, which gives masks of 16 x 16."""
     torch.manual_seed(0)
     module = SamDecoder(frame=16 * GRID, grid=GRID).eval()
     return capture_decoder(module, features=image_embeddings(256, GRID, GRID))
@@ -36,8 +36,8 @@ def decoder() -> Program:
 
 @pytest.fixture(scope="module")
 def graph(decoder: Program, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """Typed, in opset 20, as jetson-fp16 ships it; three layer norms are islands."""
-    typed = apply_casts(decoder, planned_with(decoder, ISLANDS))
+    """The typed graph of jetson-fp16 in opset 20, with three layer norms as islands."""
+    typed = apply_casts(decoder, plan_with_islands(decoder, ISLANDS))
     return lower_to_onnx(
         typed, catalog.target("jetson-fp16"), folder=tmp_path_factory.mktemp("typed")
     )
@@ -53,9 +53,7 @@ def test_it_is_sound_and_8_2_takes_it(older: onnx.ModelProto) -> None:
     assert lint(older, catalog.target("jetson-nano-fp16")) == ()
 
 
-def test_layer_norms_are_computed_in_float32_whatever_is_around_them(
-    older: onnx.ModelProto, graph: Graph
-) -> None:
+def test_layer_norms_are_computed_in_float32(older: onnx.ModelProto, graph: Graph) -> None:
     inferred = onnx.shape_inference.infer_shapes(older).graph
     types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
     means = [node for node in older.graph.node if node.op_type == "ReduceMean"]

@@ -40,7 +40,7 @@ def test_every_node_that_computes_and_every_input_has_a_range(tiny, calibration)
     assert inputs <= set(calibration.decoder.by_name)
 
 
-def test_a_moved_tensor_has_the_range_of_what_made_it(tiny, calibration) -> None:
+def test_a_moved_tensor_has_the_range_of_its_maker(tiny, calibration) -> None:
     graph = tiny().encoder.exported.graph
     moved = next(node for node in graph.nodes if "permute" in node.name)
     assert calibration.encoder.of(moved) is calibration.encoder.by_name["conv2d_1"]

@@ -43,7 +43,7 @@ def programs(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[PhotoSet]:
-    """The image sets that ranges were measured on."""
+    """The image sets of all measurements."""
     sets: list[PhotoSet] = []
     measure = ranges.measure
 

@@ -1,4 +1,4 @@
-"""Baking: the gathered table becomes a constant of the copy, the original stays alive."""
+"""Baking turns a gathered table into a constant of the copy and leaves the original alone."""
 
 from __future__ import annotations
 

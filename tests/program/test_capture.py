@@ -1,4 +1,4 @@
-"""Capture holds a module to the graph contract: names, number of results, dynamic dimensions."""
+"""Capture enforces the graph contract: names, number of results, dynamic dimensions."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class MasklessDecoder(nn.Module):
 
 
 def test_a_model_may_have_a_contract_of_its_own() -> None:
-    """More features, no mask prompt, more answers: shapes follow from the encoder's program."""
+    """With more features, no mask prompt and more outputs, shapes follow from the encoder."""
     contract = GraphContract(
         features=("image_embeddings", "fine"),
         prompts=("point_coords", "point_labels"),

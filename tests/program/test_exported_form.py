@@ -1,4 +1,4 @@
-"""A decoder that names another form of itself is captured in that form."""
+"""A decoder with an exported form is captured in that form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgekit.program.passes.exported_form import exported_form
 
 
 class Swapped(nn.Module):
-    """Stands for a decoder whose exported form is a given one."""
+    """A decoder with a given exported form."""
 
     def __init__(self, form: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Folding: same numbers, no batch norm left where one may go, nothing folded where none may."""
+"""Folding keeps the results, and folds exactly the batch norms that may be folded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNELS = 4
 
 
 def _settled(module: nn.Module) -> nn.Module:
-    """Random statistics and weights, so that a norm that is skipped or folded twice shows."""
+    """Random statistics and weights, so that a norm skipped or folded twice changes the result."""
     generator = torch.Generator().manual_seed(0)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -29,7 +29,7 @@ def _conv() -> nn.Conv2d:
 
 
 class Branching(nn.Module):
-    """The convolution's output is used twice: once normalised, once bare."""
+    """The output of the convolution is used twice, with and without the norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ def test_folding_keeps_the_numbers(build, left: int) -> None:
 
 
 def test_folded_weights_are_plain_parameters() -> None:
-    """The exporter refuses a weight that still has a history ("non-leaf Tensor")."""
+    """The exporter rejects a weight with autograd history ("non-leaf Tensor")."""
     folded = fold_batch_norm(
         _settled(nn.Sequential(_conv(), nn.BatchNorm2d(CHANNELS))),
         (torch.zeros(1, CHANNELS, 8, 8),),

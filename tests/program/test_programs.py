@@ -1,4 +1,4 @@
-"""A model is loaded when a stage first asks, once per handle, and large ones do not stay."""
+"""A model is loaded on first use, once per handle, and a large one is released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A saved program is the captured one, and its record tells what a backend needs."""
+"""A saved program is the captured one, and its record has what a lowering needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusal of what does not fit a device, before it is built there."""
+"""Graphs that do not fit the memory of a device are rejected before a build."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 from torch import fx
 
-from edgekit.precision.decide.plan import Decision, planned
+from edgekit.precision.decide.plan import Decision, make_part
 from edgekit.program.capture import Program
 from edgekit.records import PartPlan, Precision, Role
 
@@ -36,4 +36,4 @@ _DECISIONS: dict[Role, Callable[[fx.Node], Decision]] = {
 
 def plan_bf16(programs: Sequence[Program]) -> tuple[PartPlan, ...]:
     """The plans of a model's programs."""
-    return tuple(planned(program, _DECISIONS[program.role]) for program in programs)
+    return tuple(make_part(program, _DECISIONS[program.role]) for program in programs)

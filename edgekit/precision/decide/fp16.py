@@ -26,7 +26,7 @@ from typing import cast
 
 from torch import Tensor, fx
 
-from edgekit.precision.decide.plan import Decision, plannable, planned
+from edgekit.precision.decide.plan import Decision, make_part, plannable
 from edgekit.precision.measure.ranges import Range, Ranges
 from edgekit.program.capture import Program
 from edgekit.program.operators import (
@@ -60,7 +60,7 @@ _ANGLES = frozenset({aten.sin.default, aten.cos.default})
 _TERMWISE = frozenset({aten.add.Tensor, aten.sub.Tensor})
 
 
-def planned_with(program: Program, islands: dict[str, str]) -> PartPlan:
+def plan_with_islands(program: Program, islands: dict[str, str]) -> PartPlan:
     """The FP16 plan with these islands (node name -> reason).
 
     A node that only selects among numbers (ReLU, max pooling) keeps the precision of its input.
@@ -76,7 +76,7 @@ def planned_with(program: Program, islands: dict[str, str]) -> PartPlan:
         decisions[node.name] = decision
         return decision
 
-    return planned(program, decide)
+    return make_part(program, decide)
 
 
 def islands_of(program: Program, ranges: Ranges, *, measures: Sequence[str] = ()) -> dict[str, str]:

@@ -56,7 +56,7 @@ from torch import Tensor, fx
 
 from edgekit.errors import BadInput
 from edgekit.precision.decide.codes import activation_code, step, weight_code
-from edgekit.precision.decide.plan import Decision, plannable, planned
+from edgekit.precision.decide.plan import Decision, make_part, plannable
 from edgekit.precision.measure.ranges import Ranges
 from edgekit.program.capture import Program
 from edgekit.program.operators import (
@@ -117,7 +117,7 @@ def plan_int8(
             return (Precision.FP32, coarse) if coarse else (Precision.INT8, None)
         return Precision.FP32, _why_float(node)
 
-    part = planned(program, decide)
+    part = make_part(program, decide)
     return PartPlan(role=part.role, nodes=tuple(coder.coded(nodes[n.node], n) for n in part.nodes))
 
 

@@ -22,7 +22,7 @@ Decision = tuple[Precision, str | None]
 """A precision, and the reason if it is not the requested one."""
 
 
-def planned(program: Program, decide: Callable[[fx.Node], Decision]) -> PartPlan:
+def make_part(program: Program, decide: Callable[[fx.Node], Decision]) -> PartPlan:
     """A line for every node that computes, in order, with the decision of `decide`."""
     blocks, macs = block_names(program), macs_by_node(program)
     lines = []

@@ -1,4 +1,4 @@
-"""Operators on single elements, against numbers worked out by hand or by Python's `math`."""
+"""Elementwise operators, compared with numbers by hand or from Python's `math`."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_gelu(run, mode: str) -> None:
     torch.testing.assert_close(run("gelu", x=X, mode=mode), torch.tensor(GELU[mode]))
 
 
-def test_gelu_is_exact_unless_told(run) -> None:
+def test_gelu_is_exact_by_default(run) -> None:
     torch.testing.assert_close(run("gelu", x=X), torch.tensor(GELU["EXACT"]))
 
 

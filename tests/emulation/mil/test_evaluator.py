@@ -1,4 +1,4 @@
-"""Whole programs: built with coremltools, saved, read back and executed."""
+"""Whole programs, built with coremltools, saved, read back and executed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgekit.runtimes.quiet import quiet_coremltools
 
 @pytest.fixture(scope="module")
 def mb() -> Any:
-    """coremltools' builder of programs, by the name that its documentation gives it."""
+    """coremltools' program builder, under the name in its documentation."""
     with quiet_coremltools():
         from coremltools.converters.mil import Builder
     return Builder
@@ -33,7 +33,7 @@ def mb() -> Any:
 
 @pytest.fixture
 def saved(mb: Any, tmp_path: Path) -> Callable[..., MilProgram]:
-    """`saved(build, x=(1, 3))` saves what `build` makes of FP32 inputs and reads it back.
+    """`saved(build, x=(1, 3))` saves the program of `build` with FP32 inputs and reads it back.
 
     Nothing is optimised away: the program in the file is the program as built.
     """

@@ -1,4 +1,4 @@
-"""Convolutions, products and pooling, against torch and against numbers worked out by hand."""
+"""Convolutions, products and pooling, compared with torch and with numbers by hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_padding_by_name(run, pad_type: str, expected: list[float]) -> None:
 
 @pytest.mark.parametrize(("size", "stride"), [*itertools.product((7, 8), (1, 2, 3))])
 def test_same_padding_gives_one_window_per_stride(run, size: int, stride: int) -> None:
-    """Windows are centred: a kernel of 3 over ones sees 2 at an end that is padded."""
+    """Windows are centred: a kernel of 3 over ones sums to 2 at a padded end."""
     got = run(
         "conv",
         x=torch.ones(1, 1, size),
@@ -88,7 +88,7 @@ def test_conv_transpose(run, groups: int, dilations: int) -> None:
 
 
 def test_conv_transpose_of_a_given_size(run) -> None:
-    """torch's output_padding=1, as the converter writes it: full size, then the wanted one."""
+    """torch's output_padding=1 as the converter writes it: the full size, then the output size."""
     x, weight = _random(1, 2, 4, 4), _random(2, 3, 3, 3)
     got = run(
         "conv_transpose",

@@ -65,7 +65,7 @@ def test_reductions(run, operator: str, axes: list[int], keep: bool) -> None:
 
 
 @pytest.mark.parametrize("operator", REDUCTIONS)
-def test_a_reduction_takes_all_axes_unless_told(run, operator: str) -> None:
+def test_a_reduction_takes_all_axes_by_default(run, operator: str) -> None:
     torch.testing.assert_close(run(operator, x=X), REDUCTIONS[operator](X, (0, 1, 2, 3)))
 
 

@@ -1,4 +1,4 @@
-"""Codes of 8 bits."""
+"""Conversion to and from 8-bit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places of samples, against torch where it has the rule, and Apple's documented examples."""
+"""Sampling positions, compared with torch where it has the mode and with Apple's examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_upsample_bilinear(run, align_corners: bool) -> None:
     torch.testing.assert_close(got, expected)
 
 
-def test_upsample_bilinear_aligns_corners_unless_told(run) -> None:
+def test_upsample_bilinear_aligns_corners_by_default(run) -> None:
     got = run("upsample_bilinear", x=[[[0.0, 1.0]]], scale_factor_width=2.5)
     torch.testing.assert_close(got, torch.tensor([[[0, 0.25, 0.5, 0.75, 1]]]))
 

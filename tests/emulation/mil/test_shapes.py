@@ -1,4 +1,4 @@
-"""Operators that move elements, on numbers small enough to follow by eye."""
+"""Operators that move elements, on small numbers."""
 
 from __future__ import annotations
 

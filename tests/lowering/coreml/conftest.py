@@ -1,4 +1,4 @@
-"""Small programs as the graphs that the backend converts."""
+"""Small programs as graphs for the conversion."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class TinyEncoder(nn.Module):
 
 
 ZERO_POINTS = (0, -100)
-"""Symmetric codes for the image, which is as often negative; others behind the ReLU."""
+"""Symmetric codes for the image, which has negative values too; affine ones after the ReLU."""
 
 
 def _coded(node: str, layer: nn.Conv2d, zero_point: int) -> NodePlan:
@@ -76,7 +76,7 @@ def coded() -> Program:
 def test_the_package_computes_what_the_program_does(
     coded: Program, tmp_path: Path, precision: Precision, limit: float
 ) -> None:
-    """Around FP16 a code may fall on the other side of a half, which is one step."""
+    """With FP16 around it, a code may round the other way, which is one step."""
     target = replace(profile("iphone-int8"), precision=precision)
     graph = save_program(coded, folder=tmp_path)
     artifact = coreml.lower(graph, target, tmp_path)

@@ -1,4 +1,4 @@
-"""What is written: precision as planned, names, descriptions, and what is refused."""
+"""The package that is written: planned precision, names, descriptions; rejected programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgekit.runtime.opening import open_artifact
 
 
 def angles(x: Tensor) -> Tensor:
-    """Coordinates in pixels to the sine of a large angle: the part of SAM that FP16 spoils."""
+    """From coordinates in pixels to the sine of a large angle, the part of SAM that FP16 breaks."""
     turned = ((x + 0.5) * 0.37).unsqueeze(0).transpose(1, 2)
     return torch.relu(torch.sin(turned)) * 3
 
@@ -48,7 +48,7 @@ def _planned(*fp32: str) -> PartPlan:
 
 
 def _types(graph: SavedProgram, target: Target, folder: Path) -> dict[str, str]:
-    """Operator to the type of its result; the last, if there are several."""
+    """From operator to the type of its last result."""
     artifact = coreml.lower(graph, target, folder)
     steps = read_package(folder / artifact.entry).steps
     return {step.operator: step.outputs[0].dtype for step in steps}
@@ -70,7 +70,7 @@ def test_planned_nodes_stay_fp32_and_so_does_what_lies_between(graph_of, target,
 
 
 def test_a_plan_decides_what_comes_out(graph_of, target, tmp_path) -> None:
-    """1000.3 pixels do not fit FP16, and 370 radians less so."""
+    """FP16 cannot represent 1000.3 pixels, and 370 radians even less."""
     feeds = {"x": np.array([[1000.3, 517.7], [999.9, 3.2], [801.1, 640.5]], np.float32)}
     graph = graph_of(angles, (3, 2))
     exact = angles(torch.from_numpy(feeds["x"])).numpy()
@@ -164,7 +164,7 @@ def test_every_tensor_of_the_graph_contract_is_described() -> None:
 
 
 def test_nothing_is_printed(graph_of, tmp_path) -> None:
-    """coremltools warns of torch's version on import, and draws progress bars."""
+    """coremltools warns of torch's version on import and shows progress bars."""
     graph = graph_of(torch.relu, (1, 3))
     code = (
         "from pathlib import Path; from dataclasses import replace\n"

@@ -1,4 +1,4 @@
-"""Which session a package gets, and what it refuses."""
+"""The session that opens a package, and the packages and feeds that it rejects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_number_of_threads_is_torchs_own_again(graph_of, fp32, tmp_path) -> 
 
 
 class FakeModel:
-    """What coremltools' MLModel is to a session: NumPy in, NumPy out, by name."""
+    """Stands for coremltools' MLModel: NumPy arrays by name."""
 
     def predict(self, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"a": data["x"].astype(np.float16) * 2}

@@ -1,4 +1,4 @@
-"""What edgekit adds to litert-torch: a transposed convolution it gets wrong, names, float16."""
+"""edgekit's additions to litert-torch: transposed convolutions, names, float16 weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_output_padding_as_taps_of_zero_is_the_same_function(
 
 
 def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device has the runtime without it; an export says what to install."""
+    """A device has the runtime without the converter; an export names the extra to install."""
     from importlib.metadata import PackageNotFoundError
 
     from edgekit.lowering.litert import file as lowering
@@ -57,7 +57,7 @@ def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) ->
 def test_weights_beyond_a_flatbuffer_are_refused_before_converting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ViT-H in float32; the file is a hole of that size."""
+    """ViT-H in float32, as a sparse file of that size."""
     from edgekit.lowering.litert import file as lowering
 
     monkeypatch.setattr(lowering, "require_runtime", lambda *_: "2.3.0")
@@ -99,7 +99,7 @@ def test_float16_weights_halve_the_file_and_keep_the_function(tmp_path: Path) ->
 
 
 class _Resize(torch.nn.Module):
-    """Both axes by products with the same matrix, which the converter keeps once."""
+    """Both axes use the same matrix, which the converter stores once."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ RECIPE = replace(TARGET.int8, head=0)
 
 
 class Residual(torch.nn.Module):
-    """NanoSAM's operators; what ends in a coded sum, so that results too must become float."""
+    """NanoSAM's operators, with a coded sum at the end, so that the result must become float."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Residual(torch.nn.Module):
 
 @dataclass(frozen=True)
 class Coded:
-    """What came out of a conversion, and what it should compute."""
+    """A converted file and its expected results."""
 
     artifact: Artifact
     folder: Path
@@ -55,7 +55,7 @@ class Coded:
 
 
 class TwoReaders(torch.nn.Module):
-    """Codes that one reader wants with channels last and the other with channels first."""
+    """Codes with one reader for channels last and one for channels first."""
 
     def __init__(self) -> None:
         super().__init__()
