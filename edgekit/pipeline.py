@@ -149,9 +149,9 @@ def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation
 
     Raises:
         BundleCorrupt, RuntimeMissing: the bundle cannot be opened here.
-        BadInput: the annotations do not read, or no instance is large enough.
+        BadInput: the annotations do not read, have no masks, or no instance is large enough.
     """
-    photos = catalog.photos_from(request.annotations)
+    photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
     return evaluate_photos(Predictor(request.bundle), photos, report=report)
 
 

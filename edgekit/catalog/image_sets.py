@@ -124,8 +124,10 @@ def _evenly_spaced(photos: tuple[Photo, ...], count: int, *, of: str) -> tuple[P
     return tuple(photos[index * len(photos) // count] for index in range(count))
 
 
-def photos_from(path: Path) -> PhotoSet:
+def photos_from(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
     """The photos of a folder (sorted by name), of a COCO instance JSON, or a single photo.
+
+    `photo_dir` is where the photos of a JSON are searched first.
 
     Raises:
         BadInput: there are none, or the JSON cannot be used (see `photos_from_coco`).
@@ -137,7 +139,7 @@ def photos_from(path: Path) -> PhotoSet:
     if kind == "nothing":
         raise BadInput(f"no such file or folder: {path}", expected="photos, or a COCO JSON")
     if path.suffix.lower() == ".json":
-        return photos_from_coco(path)
+        return photos_from_coco(path, photo_dir=photo_dir.expanduser() if photo_dir else None)
     return PhotoSet(name=str(path), photos=(Photo(path=path, id=path.name),))
 
 

@@ -22,15 +22,23 @@ def instance_mask(instance: Instance, height: int, width: int) -> BoolArray:
     """The mask of an instance on a photo of this size, bool [height, width].
 
     Raises:
-        BadInput: the annotation does not fit a photo of this size, or is damaged.
+        BadInput: the annotation does not fit a photo of this size, is damaged, or is a box without
+            a mask.
         RuntimeMissing: it has polygons and pycocotools is not installed.
     """
+    if instance.segmentation is None:
+        raise _misfit("it is a box without a mask")
     if isinstance(instance.segmentation, RunLengths):
-        return _from_runs(instance.segmentation, height, width)
+        return mask_from_runs(instance.segmentation, height, width)
     return _from_polygons(instance.segmentation, height, width)
 
 
-def _from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
+def mask_from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
+    """The mask of run lengths, bool [height, width].
+
+    Raises:
+        BadInput: the run lengths are of another size, or are damaged.
+    """
     if runs.size != (height, width):
         mask_size, photo_size = f"{runs.size[1]}x{runs.size[0]}", f"{width}x{height}"
         raise _misfit(f"its mask is {mask_size} and the photo {photo_size}")
@@ -83,7 +91,7 @@ def _from_polygons(polygons: Polygons, height: int, width: int) -> BoolArray:
         ) from error
     parts = mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
     joined = RunLengths(size=(height, width), counts=mask.merge(parts)["counts"].decode())
-    return _from_runs(joined, height, width)
+    return mask_from_runs(joined, height, width)
 
 
 def _misfit(reason: str) -> BadInput:

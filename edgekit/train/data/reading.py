@@ -34,14 +34,14 @@ def read_data(annotations: Path | None, photos: Path | None) -> Data:
     """Read what a run learns from.
 
     Args:
-        annotations: a COCO file; its photos are in `photos`, beside it or in images/ beside it.
+        annotations: a COCO file; its photos are in `photos`, or where `photos_from_coco` searches.
         photos: a folder of photos, annotated or not.
 
     Raises:
         BadInput: neither is given, or they cannot be used.
     """
     if annotations:
-        return _annotated_data(_coco(annotations, photos), photos)
+        return _annotated_data(photos_from_coco(annotations, photo_dir=photos), photos)
     if photos is None:
         raise BadInput(
             "There are no photos to learn from.", expected="--annotations COCO.json or --photos DIR"
@@ -50,17 +50,6 @@ def read_data(annotations: Path | None, photos: Path | None) -> Data:
     return Data(
         coco=None, train=(), held_out=(), train_files=train_files, held_out_files=held_out_files
     )
-
-
-def _coco(annotations: Path, photos: Path | None) -> PhotoSet:
-    try:
-        return photos_from_coco(annotations, photo_dir=photos)
-    except BadInput as error:
-        raise BadInput(
-            error.what,
-            expected=error.expected,
-            next_step="check the file; if its photos are elsewhere, add --photos FOLDER",
-        ) from error
 
 
 def _annotated_data(coco: PhotoSet, photos: Path | None) -> Data:
