@@ -49,6 +49,29 @@ def mask_from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
     return np.ascontiguousarray(np.repeat(values, counts).reshape(width, height).T)
 
 
+def runs_from_mask(mask: BoolArray) -> RunLengths:
+    """A mask [H, W] as COCO's RLE, its counts packed as pycocotools packs them."""
+    pixels = mask.T.ravel()
+    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    counts = np.diff(edges, prepend=0, append=pixels.size).tolist()
+    if pixels.size and pixels[0]:
+        counts.insert(0, 0)  # the first run is of zeros
+    return RunLengths(size=(mask.shape[0], mask.shape[1]), counts=pack(counts))
+
+
+def pack(counts: list[int]) -> str:
+    """Run lengths as a COCO string, the inverse of `unpack`."""
+    text: list[str] = []
+    for index, count in enumerate(counts):
+        value = count - counts[index - 2] if index > 2 else count
+        more = True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text.append(chr(48 + bits + 32 * more))
+    return "".join(text)
+
+
 def unpack(text: str) -> list[int]:
     """Decode the run lengths in a COCO string.
 
