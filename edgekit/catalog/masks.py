@@ -42,11 +42,22 @@ def mask_from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
     if runs.size != (height, width):
         mask_size, photo_size = f"{runs.size[1]}x{runs.size[0]}", f"{width}x{height}"
         raise _misfit(f"its mask is {mask_size} and the photo {photo_size}")
+    counts = counts_of(runs)
+    values = np.arange(len(counts)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, counts).reshape(width, height).T)
+
+
+def counts_of(runs: RunLengths) -> list[int]:
+    """The counts as numbers, which add up to the pixels of the mask.
+
+    Raises:
+        BadInput: they are damaged.
+    """
+    height, width = runs.size
     counts = unpack(runs.counts) if isinstance(runs.counts, str) else list(runs.counts)
     if sum(counts) != height * width or min(counts, default=0) < 0:
         raise _misfit(f"its runs do not add up to {width}x{height}")
-    values = np.arange(len(counts)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, counts).reshape(width, height).T)
+    return counts
 
 
 def runs_from_mask(mask: BoolArray) -> RunLengths:

@@ -244,6 +244,28 @@ def test_box_and_area_of_run_lengths_are_computed(coco: Coco) -> None:
     assert (instance.instances[0].box, instance.instances[0].area) == ((2, 1, 4, 5), 8)
 
 
+@pytest.mark.parametrize(
+    ("counts", "box"),
+    [
+        ([17, 4, 59], (2, 1, 3, 5)),
+        ([17, 4, 4, 4, 51], (2, 1, 4, 5)),
+        ([17, 8, 55], (2, 0, 4, 8)),
+        ([0, 80], (0, 0, 10, 8)),
+        ([0, 1, 78, 1], (0, 0, 10, 8)),
+    ],
+)
+def test_a_box_around_run_lengths(coco: Coco, counts: list[int], box: tuple[float, ...]) -> None:
+    runs = {"size": [8, 10], "counts": counts}
+    photo = photos_from(coco(annotated(segmentation=runs, bbox=None))).photos[0]
+    assert photo.instances[0].box == box
+
+
+def test_run_lengths_of_an_absurd_size_are_refused_at_once(coco: Coco) -> None:
+    runs = {"size": [10**9, 10**9], "counts": [0, 10**18]}
+    with pytest.raises(BadInput, match="is annotated at 1000000000x1000000000"):
+        photos_from(coco(annotated(segmentation=runs, bbox=None)))
+
+
 @pytest.mark.parametrize("segmentation", [None, [], [[]], {}, ...])
 def test_boxes_without_masks(coco: Coco, segmentation: object) -> None:
     def change(document: dict[str, Any]) -> None:
