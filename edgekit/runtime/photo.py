@@ -60,9 +60,8 @@ def load_photo(source: PhotoLike) -> Rgb:
         return _rgb_from_path(Path(source))
     if isinstance(source, bytes | bytearray | memoryview):
         return _rgb_from_file(io.BytesIO(source), name="in memory")
-    if hasattr(source, "read") and hasattr(source, "seek"):
-        source.seek(0)
-        return _rgb_from_file(source, name="in memory")
+    if hasattr(source, "read"):
+        return _rgb_from_file(_from_start(source), name="in memory")
     raise _unknown_type(source)
 
 
@@ -73,6 +72,19 @@ def check_photo(path: Path) -> None:
         BadInput: it cannot.
     """
     _rgb_from_path(path, reduced=True)
+
+
+def _from_start(stream: BinaryIO) -> io.BytesIO:
+    """The bytes of a stream, from its start where it can go back."""
+    try:
+        if stream.seekable():
+            stream.seek(0)
+        return io.BytesIO(stream.read())
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"The photo cannot be read from the {type(stream).__name__}: {error}.",
+            expected="an open binary stream, such as io.BytesIO or open(path, 'rb')",
+        ) from error
 
 
 def _unknown_type(source: object) -> BadInput:

@@ -48,6 +48,11 @@ def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -
 
 def _require_masks(photos: PhotoSet, report: Report) -> None:
     instances = [instance for photo in photos.photos for instance in photo.instances]
+    if not instances:
+        raise BadInput(
+            f"{photos.name} annotates nothing that can be scored.",
+            expected="a COCO JSON with instances that are not crowds",
+        )
     boxes = sum(instance.segmentation is None for instance in instances)
     if not boxes:
         return

@@ -147,6 +147,15 @@ def test_boxes_alone_cannot_be_scored(predictor: Predictor, coco: Path) -> None:
         evaluate_photos(predictor, photos, report=SILENT)
 
 
+@pytest.mark.parametrize("given", ["images", "images/0.png", "captions.json"])
+def test_photos_without_annotations_are_told(predictor: Predictor, coco: Path, given: str) -> None:
+    document = json.loads(coco.read_text())
+    document["annotations"] = [{"image_id": 0, "caption": "a disc and a bar"}]
+    (coco.parent / "captions.json").write_text(json.dumps(document))
+    with pytest.raises(BadInput, match="annotates nothing"):
+        evaluate_photos(predictor, photos_from(coco.parent / given), report=SILENT)
+
+
 def test_the_photos_may_be_elsewhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
 ) -> None:
