@@ -459,6 +459,7 @@ def test_the_plot_of_bench_says_what_ran(run, fake_bench, tmp_path, monkeypatch)
 
 def test_doctor_says_what_can_be_made_and_how_it_runs(run, monkeypatch):
     monkeypatch.setattr("edgekit.doctor.diagnosis.load_failure", lambda _: None)
+    monkeypatch.setattr("edgekit.runtime.opening.lacks", lambda _: False)
     shown = run("doctor").stdout
     rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
     assert "ready" in rows["openvino"]
