@@ -16,7 +16,7 @@ from edgekit.catalog.tables import (
     unreadable_tables,
 )
 from edgekit.errors import BadInput
-from edgekit.store import Malformed, sha256_of
+from edgekit.store import Malformed, sha256_of, user_path
 
 MAX_CALIBRATION_PHOTOS = 64
 """The limit for a source without a `take` of its own. Each photo takes seconds."""
@@ -86,7 +86,7 @@ def calibration_set(source: str | None = None) -> PhotoSet:
     """
     if source is None or source in image_sets():
         return image_set(source or _CALIBRATION_SET)
-    if not Path(source).expanduser().exists() and source == Path(source).name:
+    if not user_path(source).exists() and source == Path(source).name:
         raise unknown_name(
             "image set or path", source, known=image_sets(), command="edgekit export --help"
         )
@@ -130,7 +130,7 @@ def photos_from(path: Path) -> PhotoSet:
     Raises:
         BadInput: there are none, or the JSON cannot be used (see `photos_from_coco`).
     """
-    path = path.expanduser()
+    path = user_path(path)
     kind = _kind_of(path)
     if kind == "folder":
         return PhotoSet(name=str(path), photos=_photos_in(path))

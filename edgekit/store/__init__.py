@@ -17,6 +17,7 @@ from edgekit.store.documents import (
 from edgekit.store.downloads import Progress, checkpoint_dir, download
 from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
+from edgekit.store.paths import user_path
 
 __all__ = [
     "MANIFEST",
@@ -43,6 +44,7 @@ __all__ = [
     "require_replaceable",
     "sha256_of",
     "stage_key",
+    "user_path",
     "write_atomic",
     "write_manifest",
     "write_records",

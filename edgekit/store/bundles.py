@@ -20,6 +20,7 @@ from edgekit.store import contradictions
 from edgekit.store.digests import sha256_of
 from edgekit.store.documents import Malformed, printable, record_from_json
 from edgekit.store.folders import write_atomic
+from edgekit.store.paths import user_path
 
 MANIFEST = "manifest.json"
 
@@ -45,7 +46,7 @@ def read_bundle(path: Path, *, check_digests: bool = True) -> Bundle:
     Raises:
         BundleCorrupt: the manifest or a file is not sound; the message lists every problem.
     """
-    path = path.expanduser().absolute()
+    path = user_path(path).absolute()
     document = _document(path, _manifest_text(path))
     _refuse_other_schema(path, document)
     _drop_retired_keys(document)

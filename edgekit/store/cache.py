@@ -25,6 +25,7 @@ from edgekit.store.entries import (
     write_listing,
 )
 from edgekit.store.folders import part_dir
+from edgekit.store.paths import user_path
 
 LIMIT_GB = 20.0
 _IN_USE_S = 3600
@@ -39,7 +40,7 @@ _used_here: set[Path] = set()
 def cache_dir() -> Path:
     """The folder of checkpoints and finished stages: $EDGEKIT_CACHE, or the platform's own."""
     if chosen := os.environ.get("EDGEKIT_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        return user_path(chosen).absolute()
     import pooch
 
     return Path(pooch.os_cache("edgekit"))

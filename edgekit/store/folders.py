@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgekit.errors import BadInput
+from edgekit.store.paths import user_path
 
 _TEMPORARY = ".edgekit-tmp"
 _ABANDONED_AFTER_S = 24 * 3600
@@ -30,7 +31,7 @@ def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
         BadInput: `final` exists and `replace` is false; it is a file, or a folder with content
             that is not a bundle; or its parent cannot be written.
     """
-    final = final.expanduser().resolve()
+    final = user_path(final).resolve()
     require_replaceable(final, replace=replace)
     part = part_dir(final, advice="choose another folder with --out")
     try:
@@ -46,7 +47,7 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
     Raises:
         BadInput: as `atomic_dir`.
     """
-    final = final.expanduser().resolve()
+    final = user_path(final).resolve()
     try:
         if not final.exists():
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.catalog import runtimes
+from edgekit.records import MANIFEST_SCHEMA
 from edgekit.runtimes import installed
 
 
@@ -278,7 +279,7 @@ def test_a_manifest_that_does_not_parse(opened, bundle, command):
 @OPENS_A_BUNDLE
 def test_a_manifest_with_a_newer_schema(opened, bundle, command):
     change_manifest(bundle, lambda manifest: manifest.update(schema=99))
-    refused(opened(command), "schema 99", "Expected: schema 2")
+    refused(opened(command), "schema 99", f"Expected: schema {MANIFEST_SCHEMA}")
 
 
 def test_a_folder_that_is_not_a_bundle(run, tmp_path):

@@ -113,7 +113,7 @@ def _seeded(keyword: str) -> WeightsSource:
 
 
 def _from_paths(row: ModelRow, weights: tuple[str, ...]) -> WeightsSource:
-    paths = [Path(w).expanduser() for w in weights]
+    paths = [store.user_path(w) for w in weights]
     for path in paths:
         if not path.is_file():
             raise BadInput(
