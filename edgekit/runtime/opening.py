@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit import runtimes
+from edgekit.catalog.options import refused_options
 from edgekit.emulation import emulator
+from edgekit.errors import BundleCorrupt
 from edgekit.records import (
     Artifact,
     Bundle,
@@ -49,9 +51,11 @@ def open_artifact(
         threads: number of threads; None leaves it to the runtime.
 
     Raises:
-        BundleCorrupt: a file is missing or cannot be read.
+        BundleCorrupt: a file is missing or cannot be read, or an option is not one that edgekit
+            hands to the runtime.
         RuntimeMissing: neither the runtime nor its stand-in can run here.
     """
+    _require_known_options(artifact, target)
     runtime, stand_in = runtimes.runtime(target.runtime), emulator(target)
     if stand_in is None or runtime.execution(target).how != "not run":
         return runtime.open_artifact(artifact, folder, target, threads=threads)
@@ -59,6 +63,21 @@ def open_artifact(
     if how.how == "not run":
         raise missing_runtime(target.runtime, how.reason)
     return stand_in.open_artifact(artifact, folder, target, threads=threads)
+
+
+def _require_known_options(artifact: Artifact, target: Target) -> None:
+    options = (*target.options.items(), *artifact.options.items())
+    problems = [
+        problem
+        for name, value in dict.fromkeys(options)
+        for problem in refused_options(target.runtime, {name: value})
+    ]
+    if problems:
+        raise BundleCorrupt(
+            f"{artifact.entry} is not opened: {'; '.join(problems[:3])}",
+            expected=f"the options that `edgekit export` writes for {target.runtime}",
+            next_step="export it again: edgekit export MODEL --target TARGET --force",
+        )
 
 
 def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
