@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgekit import records
 from edgekit.errors import BundleCorrupt
 from edgekit.records import Bundle, Manifest
-from edgekit.store import read_bundle, write_manifest
+from edgekit.store import bounds, read_bundle, write_manifest
 
 Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
 
@@ -203,12 +205,73 @@ def test_wrong_types_and_keys(
         ),
         (lambda d: d["artifacts"][0]["inputs"][0].update(shape=[1, 0]), "image has a size below"),
         (lambda d: d["golden"].append(d["golden"][0]), "a file is listed twice"),
+        (lambda d: d["target"].update(runtime_versions="garbage"), "target.runtime_versions: must"),
+        (lambda d: d["artifacts"][0]["inputs"][0].update(dtype="foo"), "image has the type foo"),
+        (lambda d: d["client"]["preprocessing"].update(frame=1), "frame: is 1, and the encoder's"),
+        (lambda d: d["client"]["masks"].update(side=64), "masks.side: is 64, and the decoder's"),
+        (lambda d: d["client"]["masks"]["multimask"].update(masks=[4]), "must be below 4"),
+        (
+            lambda d: d["client"]["masks"]["single"].update(
+                unless_stable={"index": 4, "offset": 1.0, "threshold": 0.5}
+            ),
+            "must be below 4",
+        ),
     ],
 )
 def test_values_that_cannot_be_right(
     tampered: Tamper, change: Callable[[dict[str, Any]], None], problem: str
 ) -> None:
     assert problem in refusal(tampered(change))
+
+
+@pytest.mark.parametrize("number", [10**9 + 1, 10**12, 2**80])
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda d, n: d["target"].update(opset=n), "target.opset"),
+        (lambda d, n: d["target"].update(memory_mb=n), "target.memory_mb"),
+        (lambda d, n: d["target"].update(prompt_slots=[n]), "target.prompt_slots"),
+        (lambda d, n: d["client"]["preprocessing"].update(frame=n), "client.preprocessing.frame"),
+        (lambda d, n: d["client"]["preprocessing"].update(fill=n), "client.preprocessing.fill"),
+        (lambda d, n: d["client"]["preprocessing"].update(mean=[n, 0, 0]), "preprocessing.mean"),
+        (lambda d, n: d["client"]["prompts"].update(max_points=n), "client.prompts.max_points"),
+        (lambda d, n: d["client"]["prompts"].update(frame=n), "client.prompts.frame"),
+        (lambda d, n: d["client"]["masks"].update(side=n), "client.masks.side"),
+        (lambda d, n: d["client"]["masks"].update(threshold=n), "client.masks.threshold"),
+        (lambda d, n: d["artifacts"][0]["ops"].update(Conv=n), "artifacts.ops"),
+        (lambda d, n: d["artifacts"][0].update(macs=n * 10**10), "artifacts.macs"),
+        (lambda d, n: d["artifacts"][0]["inputs"][0].update(shape=[1, n]), "inputs.shape"),
+        (
+            lambda d, n: d["artifacts"][0].update(
+                memory={"weights": n * 10**9, "activations": 1, "sizes": {"points": n}}
+            ),
+            "artifacts.memory.weights",
+        ),
+        (lambda d, n: d["label_codes"].update(background=n), "label_codes"),
+    ],
+)
+def test_numbers_without_measure(
+    tampered: Tamper, change: Callable[[dict[str, Any], int], None], where: str, number: int
+) -> None:
+    problem = refusal(tampered(lambda document: change(document, number)))
+    assert where in problem
+
+
+def test_a_tensor_of_many_axes(tampered: Tamper) -> None:
+    for shape in ([2**20, 2**20], [1] * 9):
+        bundle = tampered(lambda d, s=shape: d["artifacts"][1]["inputs"][0].update(shape=s))
+        assert "artifacts.inputs.shape: must have" in refusal(bundle)
+
+
+def test_no_number_of_a_record_is_without_bounds() -> None:
+    """The table names fields that exist, so that a renamed field does not lose its bounds."""
+    names = {
+        field.name
+        for record in vars(records).values()
+        if is_dataclass(record)
+        for field in fields(record)
+    }
+    assert set(bounds._BOUNDS) <= names
 
 
 @pytest.mark.parametrize(
