@@ -8,6 +8,7 @@ readers do (`cv2.imread`, `convert("RGB")`).
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -20,7 +21,11 @@ from edgekit.records import Rgb
 
 PhotoLike = str | PathLike[str] | npt.NDArray[np.generic] | Image.Image
 
-_READABLE = "a photo that Pillow can read (JPEG, PNG, WebP, TIFF, BMP, ...)"
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+"""Formats of photos; MPO is a JPEG of several pictures, HEIF needs a plugin. Pillow knows 40 more.
+It would read some of them with another program: EPS with Ghostscript, which runs the file."""
+
+_READABLE = "a photo in JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
 
 # What Pillow's plugins raise on damaged files; found by damaging files of 16 formats at random.
 _DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError)
@@ -63,7 +68,7 @@ def _rgb_from_file(path: Path) -> Rgb:
             next_step="scale it down first: the encoder sees it at 1024 pixels anyway",
         ) from error
     except UnidentifiedImageError as error:
-        raise BadInput(f"{path} is not an image.", expected=_READABLE) from error
+        raise BadInput(f"{path} is not an image that edgekit opens.", expected=_READABLE) from error
     except _DAMAGED as error:
         raise BadInput(f"Cannot read the photo {path}: {error}.", expected=_READABLE) from error
 
@@ -72,7 +77,14 @@ def _open(path: Path) -> Image.Image:
     """Open a file; exceeding Pillow's pixel limit is an error (up to twice, Pillow only warns)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path)
+        return Image.open(path, formats=_installed_formats())
+
+
+@cache
+def _installed_formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this Pillow can read."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _rgb_from_image(image: Image.Image, *, name: str) -> Rgb:
