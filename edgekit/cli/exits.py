@@ -17,6 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from edgekit.cli.console import say
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -102,7 +103,7 @@ def escape_unprintable() -> None:
 def print_error(error: EdgekitError) -> None:
     """Print one error on stderr: what happened, what was expected, what to type next."""
     typer.secho("error: ", err=True, fg="red", bold=True, nl=False)
-    typer.echo(str(error), err=True)
+    say(str(error), err=True)
 
 
 def _is_of_typer(error: Exception) -> bool:
@@ -119,7 +120,7 @@ def _end_with(error: Exception, *, debug: bool) -> int:
         traceback.print_exception(error)
     user_error = _user_error(error)
     if user_error is None:
-        typer.echo(_bug_line(error), err=True)
+        say(_bug_line(error), err=True)
         return BUG
     print_error(user_error)
     return user_error.exit_code

@@ -9,6 +9,7 @@ from edgekit.store.code import code_digest
 from edgekit.store.digests import content_key, digest_file, sha256_of, stage_key
 from edgekit.store.documents import (
     Malformed,
+    escaped,
     printable,
     read_records,
     record_from_json,
@@ -36,6 +37,7 @@ __all__ = [
     "download",
     "entries_above",
     "entry_damage",
+    "escaped",
     "printable",
     "read_bundle",
     "read_records",

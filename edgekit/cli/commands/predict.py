@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,7 +59,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         prompt.check_inside(pixels.shape[:2])
     opened = read_bundle(bundle)
     if warning := opened.manifest.weights.warning:
-        typer.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     predictor = Predictor(opened)
     _check_prompts(predictor, prompts, multimask=multimask)
     predictor.set_image(pixels)
@@ -137,5 +139,5 @@ def _print_masks(masks: Sequence[dict[str, float]], out: Path | None) -> None:
         listed.add_row(str(index), score, f"{mask['area_px']} px", share)
     console().print(listed)
     if len(masks) > MOST_LISTED:
-        typer.echo(f"{len(masks)} masks in all; --json prints every one.")
-    typer.echo(f"Picture: {out}" if out else "Add --out mask.png to see the masks on the photo.")
+        say(f"{len(masks)} masks in all; --json prints every one.")
+    say(f"Picture: {out}" if out else "Add --out mask.png to see the masks on the photo.")
