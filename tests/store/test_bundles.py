@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from edgekit import records
 from edgekit.errors import BundleCorrupt
 from edgekit.records import Bundle, Manifest
-from edgekit.store import bounds, read_bundle, write_manifest
+from edgekit.store import bounds, digest_file, read_bundle, write_manifest
 
 Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
 
@@ -95,16 +96,59 @@ def test_golden_paths_are_checked_too(tampered: Tamper) -> None:
     assert "../golden.npz is not a plain path" in refusal(path)
 
 
-def test_link_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "encoder.onnx").rename(tmp_path / "elsewhere.onnx")
-    (bundle / "encoder.onnx").symlink_to(tmp_path / "elsewhere.onnx")
-    assert "encoder.onnx is a link that leads out" in refusal(bundle)
+def test_a_bundle_in_the_cache_of_the_hub(bundle: Path, tmp_path: Path) -> None:
+    """Every file, the manifest too, is a relative link to a blob that is named by its digest."""
+    snapshot = as_snapshot(bundle, tmp_path / "hub")
+    assert read_bundle(snapshot, check_digests=False).path == snapshot
+    assert read_bundle(snapshot).manifest == read_bundle(bundle).manifest
 
 
-def test_linked_folder_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "golden").rename(tmp_path / "elsewhere")
-    (bundle / "golden").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    assert "golden/case-0.npz is a link that leads out" in refusal(bundle)
+@pytest.mark.parametrize("check_digests", [True, False])
+def test_a_link_out_of_the_bundle_to_other_bytes(
+    bundle: Path, tmp_path: Path, check_digests: bool
+) -> None:
+    file = bundle / "encoder.onnx"
+    (tmp_path / "other").write_bytes(bytes(len(file.read_bytes())))
+    file.unlink()
+    file.symlink_to(tmp_path / "other")
+    assert "encoder.onnx was changed" in refusal(bundle, check_digests=check_digests)
+
+
+@pytest.mark.parametrize("target", ["folder", "/dev/zero", "nothing"])
+def test_a_link_to_what_is_no_regular_file(bundle: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (bundle / "encoder.onnx").unlink()
+    (bundle / "encoder.onnx").symlink_to(tmp_path / target)
+    assert "encoder.onnx is " in refusal(bundle)
+
+
+def as_snapshot(bundle: Path, hub: Path) -> Path:
+    """The bundle as `huggingface_hub` caches it: links in `snapshots`, content in `blobs`."""
+    snapshot, blobs = hub / "snapshots" / "f00", hub / "blobs"
+    blobs.mkdir(parents=True)
+    for number, file in enumerate(sorted(bundle.rglob("*"))):
+        link = snapshot / file.relative_to(bundle)
+        if file.is_file():
+            (blobs / str(number)).write_bytes(file.read_bytes())
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(blobs / str(number), link.parent))
+    return snapshot
+
+
+def test_all_golden_vectors_may_be_missing_but_not_some(tampered: Tamper, bundle: Path) -> None:
+    second = bundle / "golden" / "case-1.npz"
+    second.write_bytes(b"second")
+
+    def list_second(document: dict[str, Any]) -> None:
+        listed = digest_file(second, bundle)
+        document["golden"].append(asdict(listed))
+
+    path = tampered(list_second)
+    assert read_bundle(path)
+    (path / "golden" / "case-0.npz").unlink()
+    assert "golden/case-0.npz is missing" in refusal(path)
+    shutil.rmtree(path / "golden")
+    assert read_bundle(path)
 
 
 def test_loop_of_links(bundle: Path) -> None:
