@@ -9,6 +9,7 @@ import pytest
 from edgekit import catalog, store
 from edgekit.errors import BundleCorrupt
 from edgekit.models import registry
+from edgekit.models.checkpoints import locate
 from edgekit.records import Artifact, Bundle, Role, TensorSpec, WeightsSource
 from edgekit.stages.artifacts import RuntimeFiles
 from edgekit.stages.bundling import make_bundle
@@ -59,3 +60,16 @@ def test_a_damaged_file_does_not_replace_a_bundle(tmp_path: Path, files: Runtime
         bundled(tmp_path / "bundle", files)
     assert store.read_bundle(tmp_path / "bundle") == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_bundle_names_no_folder_of_its_makers_machine(
+    tmp_path: Path, files: RuntimeFiles
+) -> None:
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"trained at home")
+    source = locate(registry.model("nanosam"), (str(mine),))
+    made = bundled(tmp_path / "bundle", files, source)
+    assert made.manifest.licence == "unknown"
+    for file in made.path.rglob("*"):
+        assert file.is_dir() or str(tmp_path).encode() not in file.read_bytes()
+    assert "licence unknown" in (made.path / "README.md").read_text()
