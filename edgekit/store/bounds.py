@@ -74,4 +74,4 @@ def _in_number(number: float, path: str) -> Iterator[str]:
     if number < least:
         yield f"{path}: must be at least {least:g}"
     elif number > largest:
-        yield f"{path}: must be {least:g} to {largest:,.0f}"
+        yield f"{path}: must be at most {largest:,.0f}"

@@ -351,6 +351,17 @@ def test_no_other_option_reaches_a_runtime(case: Case, option: str) -> None:
         open_artifact(artifact, case.folder, case.target, threads=1)
 
 
+@pytest.mark.parametrize("case", ["onnxruntime", "openvino"], indirect=True)
+@pytest.mark.parametrize("way", ["inputs", "outputs"])
+def test_a_file_that_is_not_the_manifests_graph(case: Case, way: str) -> None:
+    artifact = case.lower()
+    listed = getattr(artifact, way)
+    other = (dataclasses.replace(listed[0], name="other"), *listed[1:])
+    swapped = dataclasses.replace(artifact, **{way: other})
+    with pytest.raises(BundleCorrupt, match="is not the decoder of the manifest"):
+        open_artifact(swapped, case.folder, case.target, threads=1)
+
+
 @every_runtime
 def test_a_damaged_file_is_a_corrupt_bundle(case: Case) -> None:
     artifact = case.lower()
