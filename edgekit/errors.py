@@ -1,7 +1,7 @@
 """Errors that a user can cause, each with its exit code.
 
 An error says what happened, what was expected, and what to type next. Exit codes: 0 passed, 1 the
-gate failed, 2 wrong usage or bad input, 3 could not run.
+gate failed, 2 wrong usage or bad input, 3 could not run. A bug of edgekit ends with 70.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import numpy as np
 from edgekit.benchmark.contestant import Contestant, Opened, open_sessions
 from edgekit.benchmark.figures import MANY, Task
 from edgekit.errors import EdgekitError
+from edgekit.interpreter import python_command
 
 _ANSWER_S = 600
 """Seconds to wait for one call: the first one with torch.compile takes minutes."""
+
+_START = "from edgekit.benchmark.worker import serve; serve(int(sys.argv[1]))"
 
 
 class WorkerFailed(Exception):
@@ -28,20 +32,22 @@ class Worker:
     """The parent's side, a context manager. The process ends when it exits."""
 
     def __init__(self, contestant: Contestant, photo: Path, *, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, contestant, photo, threads), daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                python_command(_START, str(theirs.fileno())),
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+            )
+        self._pipe.send((contestant, photo, threads))
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.wait()
+        self._pipe.close()
 
     def wait_loaded(self) -> float:
         """Wait until the contestant is loaded; returns the seconds that it took.
@@ -71,16 +77,23 @@ class Worker:
         try:
             kind, value = self._pipe.recv()
         except (EOFError, OSError) as error:
-            self._process.join(5)
-            raise WorkerFailed(f"its process ended with {self._process.exitcode}") from error
+            raise WorkerFailed(f"its process ended with {self._exit_code()}") from error
         if kind == "failed":
             raise WorkerFailed(str(value))
         return float(value)
 
+    def _exit_code(self) -> int | None:
+        try:
+            return self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return None
 
-def _serve(pipe: Connection, contestant: Contestant, photo: Path, threads: int) -> None:
+
+def serve(descriptor: int) -> None:
     """The child's side: load, then answer one request at a time until the parent ends."""
+    pipe: Connection[Any, Any] = Connection(descriptor)
     try:
+        contestant, photo, threads = pipe.recv()
         start = time.perf_counter()
         opened = open_sessions(contestant, threads)
         pipe.send(("ok", time.perf_counter() - start))

@@ -18,7 +18,7 @@ from edgekit.catalog.tables import (
     unreadable_tables,
 )
 from edgekit.errors import BadInput
-from edgekit.store import Malformed, sha256_of
+from edgekit.store import Malformed, sha256_of, user_path
 
 MAX_CALIBRATION_PHOTOS = 64
 """The limit for a source without a `take` of its own. Each photo takes seconds."""
@@ -90,7 +90,7 @@ def calibration_set(source: str | None = None) -> PhotoSet:
     """
     if source is None or source in image_sets():
         return image_set(source or _CALIBRATION_SET)
-    if not Path(source).expanduser().exists() and source == Path(source).name:
+    if not user_path(source).exists() and source == Path(source).name:
         raise unknown_name(
             "image set or path", source, known=image_sets(), command="edgekit export --help"
         )
@@ -137,14 +137,14 @@ def photos_from(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
     Raises:
         BadInput: there are none, or the JSON cannot be used (see `photos_from_coco`).
     """
-    path = path.expanduser()
+    path = user_path(path)
     kind = _kind_of(path)
     if kind == "folder":
         return PhotoSet(name=str(path), photos=_photos_in(path))
     if kind == "nothing":
         raise BadInput(f"no such file or folder: {path}", expected="photos, or a COCO JSON")
     if path.suffix.lower() == ".json":
-        return photos_from_coco(path, photo_dir=photo_dir.expanduser() if photo_dir else None)
+        return photos_from_coco(path, photo_dir=user_path(photo_dir) if photo_dir else None)
     return PhotoSet(name=str(path), photos=(Photo(path=path, id=path.name),))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BadInput
 from edgekit.records import Target
+from edgekit.store import printable
 
 WORKSPACE = "workspace_mb"
 
@@ -31,3 +33,19 @@ def rising_numbers(target: Target, name: str, count: int) -> tuple[int, ...]:
             next_step=f"set it in targets/{target.name}.toml",
         )
     return tuple(numbers)
+
+
+def refused_options(runtime: str, options: Mapping[str, str]) -> Iterator[str]:
+    """One line for each option that the runtime does not take from a target or bundle.
+
+    Raises:
+        NotYet: there is no such runtime.
+    """
+    row = runtime_row(runtime)
+    for name, value in options.items():
+        pattern = row.takes_options.get(name)
+        if pattern is None:
+            known = ", ".join(row.takes_options) or "none"
+            yield f"options.{printable(name)}: is not an option of {row.title} ({known})"
+        elif not re.fullmatch(pattern, value):
+            yield f"options.{name}: {printable(value)!r} is not a value of this option"

@@ -37,6 +37,9 @@ class RuntimeRow:
             For the others, the graph's types already follow the plan.
         oldest_opset: the oldest ONNX opset that edgekit can write for it.
         folds_weights: whether INT8 weights are stored as integers in the captured program.
+        takes_options: the options that a target or bundle may set, each with the pattern of its
+            values. A bundle comes from outside, and other options would let it write files
+            (OpenVINO's CACHE_DIR) or read them (ONNX Runtime's folder of external weights).
         options: the default values of compile options that a target may leave out.
         bundle_files: the module that writes files for the bundle as a whole, such as build.sh.
         readme: a section of the bundle's README, in Markdown.
@@ -59,6 +62,7 @@ class RuntimeRow:
     applies_plan: tuple[Precision, ...] = ()
     oldest_opset: int = 1
     folds_weights: bool = True
+    takes_options: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     bundle_files: str | None = None
     readme: str = ""
@@ -96,6 +100,10 @@ _ROWS = (
         files="onnx",
         precisions=(Precision.FP32, Precision.INT8),
         planned=(Precision.INT8,),
+        takes_options={
+            "session.intra_op.allow_spinning": "[01]",
+            "session.set_denormal_as_zero": "[01]",
+        },
     ),
     RuntimeRow(
         name="openvino",
@@ -108,6 +116,12 @@ _ROWS = (
         planned=(Precision.BF16, Precision.INT8),
         # No ONNX that every runtime reads has BF16 types: Conv takes them from opset 22 on.
         applies_plan=(Precision.BF16,),
+        takes_options={
+            "EXECUTION_MODE_HINT": "ACCURACY|PERFORMANCE",
+            "INFERENCE_PRECISION_HINT": "f32|f16|bf16|bf16 or f32",
+            "NUM_STREAMS": "[1-9][0-9]?",
+            "PERFORMANCE_HINT": "LATENCY|THROUGHPUT",
+        },
     ),
     RuntimeRow(
         name="tensorrt",
@@ -122,6 +136,11 @@ _ROWS = (
         precisions=(Precision.FP16, Precision.INT8),
         planned=(Precision.FP16, Precision.INT8),
         oldest_opset=13,
+        takes_options={
+            "prompts": "[0-9]{1,4}( [0-9]{1,4}){2}",
+            "points": "[0-9]{1,4}( [0-9]{1,4}){2}",
+            "workspace_mb": "[0-9]{1,6}",
+        },
         options={"prompts": "1 1 16", "points": "1 2 16", "workspace_mb": "1024"},
         bundle_files="edgekit.lowering.tensorrt.build_files",
         readme=_TENSORRT_README,
@@ -138,6 +157,10 @@ _ROWS = (
         precisions=(Precision.FP32, Precision.FP16, Precision.INT8),
         planned=(Precision.FP16, Precision.INT8),
         applies_plan=(Precision.FP16,),
+        takes_options={
+            "minimum_deployment_target": "(iOS|macOS)[0-9]{2}",
+            "compute_units": "ALL|CPU_ONLY|CPU_AND_GPU|CPU_AND_NE",
+        },
         options={"minimum_deployment_target": "iOS17", "compute_units": "ALL"},
         readme=_COREML_README,
     ),

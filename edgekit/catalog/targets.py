@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit.catalog.options import refused_options
 from edgekit.catalog.runtimes import RUNTIMES
 from edgekit.catalog.tables import (
     names_in,
@@ -58,6 +59,8 @@ def _profile(path: Path) -> Target:
         problems.append(f"name: is {profile.name!r}, but the file is named {path.stem!r}")
     if profile.runtime not in RUNTIMES:
         problems.append(f"runtime: {profile.runtime!r} is none of {', '.join(RUNTIMES)}")
+    else:
+        problems += refused_options(profile.runtime, profile.options)
     if problems:
         raise Malformed(tuple(f"{path.name}: {problem}" for problem in problems))
     return profile

@@ -22,13 +22,14 @@ from edgekit.cli.commands.predict import predict
 from edgekit.cli.commands.targets import targets
 from edgekit.cli.commands.train import train
 from edgekit.cli.commands.verify import verify
-from edgekit.cli.exits import ExitingGroup, stop_on_sigterm
+from edgekit.cli.exits import ExitingGroup, escape_unprintable, stop_on_sigterm
 
 app = typer.Typer(
     name="edgekit",
     cls=ExitingGroup,
     help="Take a Segment-Anything model from its PyTorch checkpoint to a verified edge artifact.",
-    epilog="Exit codes: 0 passed, 1 the gate failed, 2 wrong usage or bad input, 3 could not run.",
+    epilog="Exit codes: 0 passed, 1 the gate failed, 2 wrong usage or bad input, 3 could not run, "
+    "70 a bug of edgekit.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -67,6 +68,10 @@ def _options(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="EDGEKIT_DEBUG", help="Show the traceback of every error."),
+    ] = False,
 ) -> None:
     pass
 
@@ -74,4 +79,5 @@ def _options(
 def main() -> None:
     """Entry point of the `edgekit` command."""
     stop_on_sigterm()
+    escape_unprintable()
     app()

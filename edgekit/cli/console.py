@@ -1,4 +1,7 @@
-"""Output: results go to stdout, everything else to stderr. Rich is imported when it is used."""
+"""Output: results go to stdout, everything else to stderr. Rich is imported when it is used.
+
+Everything is printed by `console`, `say` or `print_json`. They show text of files literally.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ PIPE_WIDTH = 160
 
 def console(stream: str = "stdout") -> Console:
     """A Rich console on "stdout" or "stderr"."""
-    from rich.console import Console
+    from edgekit.cli.literal_console import LiteralConsole
 
-    printer = Console(stderr=stream == "stderr", highlight=False)
+    printer = LiteralConsole(stderr=stream == "stderr")
     if not printer.is_terminal:
         printer.width = PIPE_WIDTH
     return printer
@@ -38,18 +41,27 @@ def table(*columns: str, title: str | None = None, right: tuple[str, ...] = ()) 
     return empty
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines of text on stdout or stderr."""
+    from edgekit.store import escaped
+
+    typer.echo(escaped(text), err=err)
+
+
 def print_json(value: object) -> None:
     """Print `value` as JSON on stdout."""
     typer.echo(json_text(value))
 
 
 def json_text(value: object) -> str:
-    """Indented JSON.
+    """Indented JSON. Characters that do not print are written as escapes of JSON.
 
     Raises:
         ValueError: a number is NaN or infinite, which JSON cannot hold.
     """
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    # json escapes only the control characters below 32.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def megabytes(size: int) -> str:

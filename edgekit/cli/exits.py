@@ -1,21 +1,29 @@
-"""How a command ends. An error that a user can cause gives one message and an exit code.
+"""How a command ends: an error that a user can cause gives one message and an exit code.
 
-Any other exception is a defect of edgekit and keeps its traceback.
+Any other exception is a bug of edgekit. It ends with one line that says where to report it and exit
+code 70 (EX_SOFTWARE of sysexits.h), so that a script never takes a bug for a failed gate, which is
+1. `--debug` shows the traceback.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import signal
+import sys
+import traceback
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from edgekit.cli.console import say
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code that shells give a process that a signal ended."""
+
+BUG = 70
 
 _PATH_ERRORS = frozenset(
     {
@@ -23,17 +31,27 @@ _PATH_ERRORS = frozenset(
         errno.EPERM,
         errno.EROFS,
         errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.ELOOP,
         errno.ENOTDIR,
         errno.EISDIR,
         errno.ENAMETOOLONG,
     }
 )
-"""A wrong path, missing rights or a full disk; any other OSError is a defect of edgekit."""
+"""A wrong path, missing rights or a full disk; any other OSError is a bug of edgekit."""
+
+_TORCH_CANNOT_WRITE = ("PytorchStreamWriter failed", "unexpected pos")
+"""What torch says, as a RuntimeError, when the disk is full."""
 
 _EXPORT_EXTRA = frozenset(
     {"torch", "onnx", "onnxscript", "onnxsim", "torchao", "safetensors", "pycocotools"}
 )
 """Packages of `edgekit[export]`, which a device only needs to export."""
+
+_MAY_BE_EMPTY = frozenset({"--point", "--box", "--text"})
+"""Options that explain an empty value themselves."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -45,19 +63,25 @@ class Stopped(KeyboardInterrupt):
 class ExitingGroup(TyperGroup):
     """The command group that turns exceptions of commands into a message on stderr and a code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line. `--debug` may stand anywhere before `--`."""
+        end = args.index("--") if "--" in args else len(args)
+        rest = [arg for arg in args[:end] if arg != "--debug"]
+        debug = ["--debug"] if len(rest) < end else []
+        return super().parse_args(ctx, [*debug, *rest, *args[end:]])
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the command line names."""
         try:
+            _check_arguments(ctx.args)
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("\nInterrupted. No incomplete files were left behind.", err=True)
             raise typer.Exit(getattr(interrupt, "code", INTERRUPTED)) from interrupt
-        except (EdgekitError, OSError, ModuleNotFoundError) as error:
-            user_error = _user_error(error)
-            if user_error is None:
+        except Exception as error:
+            if _is_of_typer(error):
                 raise
-            print_error(user_error)
-            raise typer.Exit(user_error.exit_code) from error
+            raise typer.Exit(_end_with(error, debug=bool(ctx.params.get("debug")))) from error
 
 
 def stop_on_sigterm() -> None:
@@ -69,22 +93,112 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def escape_unprintable() -> None:
+    """Print file names that are not UTF-8 with escapes; a strict stream would end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+
+
 def print_error(error: EdgekitError) -> None:
     """Print one error on stderr: what happened, what was expected, what to type next."""
     typer.secho("error: ", err=True, fg="red", bold=True, nl=False)
-    typer.echo(str(error), err=True)
+    say(str(error), err=True)
+
+
+def _is_of_typer(error: Exception) -> bool:
+    """Whether Typer itself ends the command so: an exit, a usage error, or a closed pipe."""
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        return True
+    # Typer carries its own Click and exports only some of its exceptions.
+    return type(error).__module__.startswith("typer.")
+
+
+def _end_with(error: Exception, *, debug: bool) -> int:
+    """Print an exception as a message; returns the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    user_error = _user_error(error)
+    if user_error is None:
+        say(_bug_line(error), err=True)
+        return BUG
+    print_error(user_error)
+    return user_error.exit_code
+
+
+def _bug_line(error: Exception) -> str:
+    from edgekit.store import printable
+
+    first = printable((str(error).splitlines() or ["no message"])[0])
+    return (
+        f"edgekit has a bug: {type(error).__name__}: {first}. Please report it: {_issues_url()}; "
+        "run again with --debug for the traceback"
+    )
+
+
+def _issues_url() -> str:
+    """The address under `Issues` in `[project.urls]`; words if the package names none."""
+    from importlib import metadata
+
+    try:
+        named = metadata.metadata("edgekit").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        named = []
+    pairs = (text.partition(",") for text in named)
+    urls = [url.strip() for label, _, url in pairs if label.strip().lower() == "issues"]
+    return urls[0] if urls else "a bug in the issues of edgekit's repository"
+
+
+def _check_arguments(args: list[str]) -> None:
+    """Refuse arguments that can name no file.
+
+    Raises:
+        BadInput: one is empty, has a NUL character, or is not UTF-8.
+    """
+    for before, argument in zip(["", *args], args, strict=False):
+        if "\0" in argument or not _is_unicode(argument):
+            from edgekit.store import printable
+
+            raise BadInput(
+                f"The argument '{printable(argument)}' holds characters that are not UTF-8 text.",
+                expected="names in UTF-8",
+                next_step="rename the file or folder",
+            )
+        option, _, value = argument.rpartition("=") if argument.startswith("--") else ("", "", "")
+        empty = option if option and not value else before
+        if not (argument and (value or not option)) and empty not in _MAY_BE_EMPTY:
+            raise _empty_value(empty)
+
+
+def _empty_value(option: str) -> BadInput:
+    return BadInput(
+        f"The value of {option} is empty." if option[:2] == "--" else "An argument is empty.",
+        expected="a name",
+        next_step="check the command line: a shell variable in it may not be set",
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogates, by which Python spells bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _user_error(error: Exception) -> EdgekitError | None:
-    """The error to print; None for a defect of edgekit."""
+    """The error to print; None for a bug of edgekit."""
     match error:
         case EdgekitError():
             return error
         case OSError() if error.errno in _PATH_ERRORS:
+            return _cannot_use(f"{error.strerror}: {error.filename or 'while writing'}")
+        case RuntimeError() if any(words in str(error) for words in _TORCH_CANNOT_WRITE):
+            return _cannot_use("A file could not be written")
+        case FileNotFoundError() if not _working_folder_exists():
             return BadInput(
-                f"{error.strerror}: {error.filename or 'while writing'}",
-                expected="a path that can be read or written, on a disk with free space",
-                next_step="check the path, its permissions and the disk (edgekit doctor)",
+                "The working directory does not exist any more.", next_step="cd to another folder"
             )
         case ModuleNotFoundError() if (error.name or "").partition(".")[0] in _EXPORT_EXTRA:
             return RuntimeMissing(
@@ -92,4 +206,39 @@ def _user_error(error: Exception) -> EdgekitError | None:
                 next_step="pip install 'edgekit[export]'",
             )
         case _:
+            return _of_values(error)
+
+
+def _of_values(error: Exception) -> EdgekitError | None:
+    """The error of names that are no text, and of work that is too large; None for others."""
+    match error:
+        case UnicodeEncodeError(reason="surrogates not allowed"):
+            return BadInput(
+                "The name of a file or folder is not valid UTF-8.",
+                expected="names in UTF-8",
+                next_step="rename it",
+            )
+        case ValueError() if "embedded null" in str(error):
+            return BadInput("The name of a file has a NUL character.", expected="a file's name")
+        case MemoryError():
+            return EdgekitError(
+                "There is not enough memory for this.", next_step="edgekit doctor shows the memory"
+            )
+        case _:
             return None
+
+
+def _cannot_use(what: str) -> BadInput:
+    return BadInput(
+        what,
+        expected="a path that can be read or written, on a disk with free space",
+        next_step="check the path, its permissions and the disk (edgekit doctor)",
+    )
+
+
+def _working_folder_exists() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True

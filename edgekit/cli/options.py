@@ -76,7 +76,7 @@ def require_picture(path: Path) -> None:
         raise BadInput(
             f"The name '{path}' does not say which picture format to write.",
             expected=f"a file name that ends in {', '.join(PICTURE_SUFFIXES)}",
-            next_step=f"use {path.with_suffix('.png')}",
+            next_step=f"use {path.with_suffix('.png') if path.name else 'mask.png'}",
         )
     require_writable(path)
 

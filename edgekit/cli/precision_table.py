@@ -16,9 +16,7 @@ REASONS = 2
 
 def show_precision(bundle: Bundle, *, as_json: bool) -> None:
     """Print the precision plan of a bundle, or say why it has none."""
-    import typer
-
-    from edgekit.cli.console import console, print_json
+    from edgekit.cli.console import console, print_json, say
     from edgekit.pack import read_plan
 
     target = bundle.manifest.target
@@ -26,7 +24,7 @@ def show_precision(bundle: Bundle, *, as_json: bool) -> None:
         if as_json:
             print_json(None)
             return
-        typer.echo(f"{target.name}: {_without_plan(target.precision)}")
+        say(f"{target.name}: {_without_plan(target.precision)}")
         return
     plan = read_plan(bundle.path)
     if as_json:
@@ -35,8 +33,8 @@ def show_precision(bundle: Bundle, *, as_json: bool) -> None:
     printer = console()
     for part in plan.parts:
         printer.print(_part_table(part))
-        printer.print(f"{part.role}: {_shares(part.nodes)}\n", markup=False)
-    printer.print(_origin(plan), markup=False)
+        printer.print(f"{part.role}: {_shares(part.nodes)}\n")
+    printer.print(_origin(plan))
 
 
 def _without_plan(precision: Precision) -> str:

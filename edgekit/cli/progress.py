@@ -27,7 +27,7 @@ class PlainReport:
         """Print the name and the seconds of a stage when it ends without an error."""
         start = time.monotonic()
         yield
-        self._console.print(f"{name}: {time.monotonic() - start:.1f} s", markup=False)
+        self._console.print(f"{name}: {time.monotonic() - start:.1f} s")
 
     def progress(self, done: int, total: int | None) -> None:
         """Print nothing: a log needs no counter."""
@@ -76,7 +76,7 @@ def reporting() -> Iterator[Report]:
         return
     columns = (
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
     )
@@ -88,4 +88,8 @@ def _print_warning(where: Console, text: str) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    where.print(Panel(Text(text), title="WARNING", border_style="bold yellow", padding=(1, 2)))
+    from edgekit.store import escaped
+
+    where.print(
+        Panel(Text(escaped(text)), title="WARNING", border_style="bold yellow", padding=(1, 2))
+    )

@@ -50,7 +50,7 @@ class LogObserver:
         self._print(f"warning: {text}")
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
 
 class BarObserver:
@@ -79,7 +79,7 @@ class BarObserver:
 
     def warning(self, text: str) -> None:
         """Print a warning above the bars."""
-        self._progress.console.print(f"warning: {text}", markup=False)
+        self._progress.console.print(f"warning: {text}")
 
 
 @contextmanager
@@ -98,12 +98,12 @@ def observing() -> Iterator[Observer]:
         yield LogObserver()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TextColumn("held-out {task.fields[held_out]}"),
+        TextColumn("{task.fields[loss]}", markup=False),
+        TextColumn("held-out {task.fields[held_out]}", markup=False),
     )
     with Progress(*columns, console=stderr) as progress:
         yield BarObserver(progress)

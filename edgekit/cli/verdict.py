@@ -8,6 +8,7 @@ from edgekit.cli.console import console, table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from edgekit.records import Gate
     from edgekit.verification.verdict import PromptResult, Summary, Verdict
@@ -31,19 +32,21 @@ def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
     if verdict.overall and not verdict.passed:
         _print_worst(verdict.worst(), printer)
     if verdict.reason and verdict.how == "emulated":
-        printer.print(f"Emulated because {verdict.reason}.", markup=False)
+        printer.print(f"Emulated because {verdict.reason}.")
     printer.print(_outcome(verdict))
     for failure in verdict.failures:
-        printer.print(f"  - {failure}", markup=False)
+        printer.print(f"  - {failure}")
 
 
-def _outcome(verdict: Verdict) -> str:
-    """The outcome in colour, what ran, and the gate: one line of Rich markup."""
+def _outcome(verdict: Verdict) -> Text:
+    """The outcome in colour, what ran, and the gate: one line."""
+    from rich.text import Text
+
     gate = f"gate: {gate_text(verdict.gate)}"
     if verdict.how == "not run":
-        return f"[bold red]NOT RUN[/] ({gate})"
-    outcome = "[bold green]PASSED[/]" if verdict.passed else "[bold red]FAILED[/]"
-    return f"{outcome} ({_what_ran(verdict)}; {gate})"
+        return Text.assemble(("NOT RUN", "bold red"), f" ({gate})")
+    outcome = ("PASSED", "bold green") if verdict.passed else ("FAILED", "bold red")
+    return Text.assemble(outcome, f" ({_what_ran(verdict)}; {gate})")
 
 
 def _what_ran(verdict: Verdict) -> str:

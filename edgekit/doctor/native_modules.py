@@ -13,7 +13,8 @@ Errors in a package's Python files are not found here. The first command that us
 from __future__ import annotations
 
 import subprocess
-import sys
+
+from edgekit.interpreter import python_command
 
 _TIMEOUT_S = 60
 
@@ -74,7 +75,7 @@ def _run(code: str, *arguments: str) -> tuple[int | None, str]:
     """Exit code and stderr of Python code in a new process; the code is None after a timeout."""
     try:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, *arguments],
+            python_command(code, *arguments),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

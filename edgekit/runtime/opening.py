@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edgekit import runtimes
+from edgekit.catalog.options import refused_options
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.emulation import emulator
+from edgekit.errors import BundleCorrupt
 from edgekit.records import (
     Artifact,
     Bundle,
@@ -70,9 +74,11 @@ def open_artifact(
         threads: number of threads; None leaves it to the runtime.
 
     Raises:
-        BundleCorrupt: a file is missing or cannot be read.
+        BundleCorrupt: a file is missing or cannot be read, or an option is not one that edgekit
+            hands to the runtime.
         RuntimeMissing: neither the runtime nor its stand-in can run here.
     """
+    _require_known_options(artifact, target)
     runtime, stand_in = runtimes.runtime(target.runtime), emulator(target)
     if stand_in is None or runtime.execution(target).how != "not run":
         return runtime.open_artifact(artifact, folder, target, threads=threads)
@@ -82,18 +88,53 @@ def open_artifact(
     return stand_in.open_artifact(artifact, folder, target, threads=threads)
 
 
+def _require_known_options(artifact: Artifact, target: Target) -> None:
+    options = (*target.options.items(), *artifact.options.items())
+    problems = [
+        problem
+        for name, value in dict.fromkeys(options)
+        for problem in refused_options(target.runtime, {name: value})
+    ]
+    if problems:
+        raise BundleCorrupt(
+            f"{artifact.entry} is not opened: {'; '.join(problems[:3])}",
+            expected=f"the options that `edgekit export` writes for {target.runtime}",
+            next_step="export it again: edgekit export MODEL --target TARGET --force",
+        )
+
+
 def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
     """Open every artifact of a bundle. Arguments and errors are those of `open_artifact`."""
     target = bundle.manifest.target
-    opened = [
-        (artifact, open_artifact(artifact, bundle.path, target, threads=threads))
-        for artifact in bundle.manifest.artifacts
-    ]
+    with _only_listed_files(bundle) as folder:
+        opened = [
+            (artifact, open_artifact(artifact, folder, target, threads=threads))
+            for artifact in bundle.manifest.artifacts
+        ]
     sessions = {artifact.role: session for artifact, session in opened}
     if len(target.prompt_slots) > 1:
         decoders = {a.slots: session for a, session in opened if a.role is Role.DECODER}
         sessions[Role.DECODER] = SlottedDecoder(decoders)
     return sessions
+
+
+@contextmanager
+def _only_listed_files(bundle: Bundle) -> Iterator[Path]:
+    """A folder that shows the listed files of the artifacts and no others.
+
+    A graph may name files beside it that hold its weights. The digests of unlisted files are not
+    checked, so the runtime must not find them. A format that is a folder (mlpackage) names none.
+    """
+    artifacts = bundle.manifest.artifacts
+    if any((bundle.path / artifact.entry).is_dir() for artifact in artifacts):
+        yield bundle.path
+        return
+    with TemporaryDirectory(prefix="edgekit-") as name:
+        for file in (file for artifact in artifacts for file in artifact.contents):
+            place = Path(name, file.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to((bundle.path / file.path).resolve())
+        yield Path(name)
 
 
 class SlottedDecoder:

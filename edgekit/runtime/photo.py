@@ -23,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from edgekit.catalog.photo_formats import installed_formats
 from edgekit.errors import BadInput
 from edgekit.records import Rgb
 
 PhotoLike = str | PathLike[str] | bytes | BinaryIO | npt.NDArray[np.generic] | Image.Image
 
-_READABLE = "a photo that Pillow can read (JPEG, PNG, WebP, TIFF, BMP, ...)"
+_READABLE = "a photo in JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
 
 # What Pillow's plugins raise on damaged files; found by damaging files of 16 formats at random.
 _DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError)
@@ -122,7 +123,7 @@ def _rgb_from_file(file: Path | BinaryIO, *, name: str, reduced: bool = False) -
         ) from error
     except UnidentifiedImageError as error:
         what = "The bytes are" if name == "in memory" else f"{name} is"
-        raise BadInput(f"{what} not an image.", expected=_READABLE) from error
+        raise BadInput(f"{what} not an image that edgekit opens.", expected=_READABLE) from error
     except _DAMAGED as error:
         raise BadInput(f"Cannot read the photo {name}: {error}.", expected=_READABLE) from error
 
@@ -160,7 +161,7 @@ def _open(file: Path | BinaryIO) -> Image.Image:
     """Open a file; exceeding Pillow's pixel limit is an error (up to twice, Pillow only warns)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file)
+        return Image.open(file, formats=installed_formats())
 
 
 def _rgb_from_image(image: Image.Image, *, name: str) -> Rgb:

@@ -18,9 +18,8 @@ from edgekit.records import (
     Probe,
     Session,
     Target,
-    TensorSpec,
 )
-from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.feeds import cannot_run, checked_feeds, require_interface
 from edgekit.runtimes.installed import probe_row, require_runtime
 
 if TYPE_CHECKING:
@@ -69,19 +68,23 @@ def open_artifact(
             f"OpenVINO {installed} cannot load {artifact.entry}: {last_line(error)}",
             next_step="export the bundle again",
         ) from error
-    return _OpenvinoSession(compiled, artifact.inputs)
+    taken = {port.any_name for port in compiled.inputs}
+    require_interface(artifact, takes=taken, gives={port.any_name for port in compiled.outputs})
+    return _OpenvinoSession(compiled, artifact)
 
 
 class _OpenvinoSession:
-    def __init__(self, compiled: ov.CompiledModel, inputs: tuple[TensorSpec, ...]) -> None:
+    def __init__(self, compiled: ov.CompiledModel, artifact: Artifact) -> None:
         self._request = compiled.create_infer_request()
-        self._inputs = inputs
+        self._artifact = artifact
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run. Results are copied, since the request reuses its output buffers."""
-        results = self._request.infer(
-            checked_feeds(feeds, self._inputs), share_inputs=True, share_outputs=False
-        )
+        arrays = checked_feeds(feeds, self._artifact.inputs)
+        try:
+            results = self._request.infer(arrays, share_inputs=True, share_outputs=False)
+        except RuntimeError as error:
+            raise cannot_run(self._artifact, error) from error
         return {port.any_name: array for port, array in results.items()}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekit.errors import BundleCorrupt
 from edgekit.records import Artifact, Feeds, FloatArray
-from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.feeds import cannot_run, checked_feeds, require_interface
 
 
 class OrtSession:
@@ -24,7 +24,7 @@ class OrtSession:
         """Load the model. `entries` are session configuration entries.
 
         Raises:
-            BundleCorrupt: ONNX Runtime cannot load the model.
+            BundleCorrupt: ONNX Runtime cannot load the model, or it is not the artifact's.
         """
         import onnxruntime as ort
 
@@ -39,12 +39,18 @@ class OrtSession:
         except Exception as error:  # ONNX Runtime's exceptions share no other base class
             raise unreadable(artifact, error) from error
         self._session = session
-        self._inputs = artifact.inputs
+        self._artifact = artifact
         self._outputs = [value.name for value in session.get_outputs()]
+        taken = {value.name for value in session.get_inputs()}
+        require_interface(artifact, takes=taken, gives=set(self._outputs))
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run. The runtime allocates new arrays for each call."""
-        results = self._session.run(self._outputs, checked_feeds(feeds, self._inputs))
+        arrays = checked_feeds(feeds, self._artifact.inputs)
+        try:
+            results = self._session.run(self._outputs, arrays)
+        except Exception as error:  # as in __init__
+            raise cannot_run(self._artifact, error) from error
         return dict(zip(self._outputs, results, strict=True))
 
 

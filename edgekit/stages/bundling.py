@@ -17,9 +17,10 @@ from edgekit.stages.graphs import LoweredGraphs
 def make_bundle(
     final: Path, target: Target, *, graphs: LoweredGraphs, files: RuntimeFiles, replace: bool
 ) -> Bundle:
-    """Fill a temporary folder, move it to `final`, read it back and check its digests.
+    """Fill a temporary folder, read it back, check its digests, and move it to `final`.
 
     Raises:
+        BundleCorrupt: a file is not the one that was made; an older bundle at `final` stays.
         BadInput: `final` exists and `replace` is false, or cannot be written.
     """
     with store.atomic_dir(final, replace=replace) as folder:
@@ -42,4 +43,6 @@ def make_bundle(
         store.write_manifest(folder, manifest)
         store.write_atomic(folder / "README.md", bundle_readme(manifest))
         write_bundle_files(files.artifacts, target, folder)
-    return store.read_bundle(final)
+        # Before the folder takes its place: a damaged file must not replace a sound bundle.
+        made = store.read_bundle(folder)
+    return dataclasses.replace(made, path=store.user_path(final).absolute())

@@ -9,6 +9,7 @@ from edgekit.store.code import code_digest
 from edgekit.store.digests import content_key, digest_file, sha256_of, stage_key
 from edgekit.store.documents import (
     Malformed,
+    escaped,
     printable,
     read_records,
     record_from_json,
@@ -17,6 +18,7 @@ from edgekit.store.documents import (
 from edgekit.store.downloads import Progress, checkpoint_dir, download
 from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
+from edgekit.store.paths import user_path
 
 __all__ = [
     "MANIFEST",
@@ -35,6 +37,7 @@ __all__ = [
     "download",
     "entries_above",
     "entry_damage",
+    "escaped",
     "printable",
     "read_bundle",
     "read_records",
@@ -43,6 +46,7 @@ __all__ = [
     "require_replaceable",
     "sha256_of",
     "stage_key",
+    "user_path",
     "write_atomic",
     "write_manifest",
     "write_records",

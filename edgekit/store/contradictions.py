@@ -17,35 +17,56 @@ from edgekit.records import (
     Role,
     Target,
 )
+from edgekit.store.bounds import out_of_bounds
 
 _LARGEST_FRAME = 4096  # 16 times the pixels of SAM's 1024; a larger frame would only exhaust memory
 _MOST_OBJECTS = 10_000  # box suppression takes time with their square
+_MOST_DECODERS = 16
+_DTYPES = frozenset(
+    {"float16", "float32", "float64", "bool"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
 _MASKS = 5  # one single mask, three for multimask, and SAM-HQ's own
 
 
 def in_target(target: Target) -> Iterator[str]:
     """Problems of a target profile, one line each."""
+    yield from out_of_bounds(target)
+    yield from _in_profile(target)
+
+
+def _in_profile(target: Target) -> Iterator[str]:
     gate = target.gate
     if not (0 <= gate.min_iou <= gate.mean_iou <= 1 and 0 <= gate.p5_iou <= gate.mean_iou):
         yield "gate: 0 <= min_iou <= mean_iou <= 1 and 0 <= p5_iou <= mean_iou do not hold"
     if (target.precision is Precision.INT8) != (target.int8 is not None):
         yield "int8: the table is required for precision int8, and only there"
     slots = target.prompt_slots
-    if slots and (slots[0] < 1 or list(slots) != sorted(set(slots))):
-        yield "prompt_slots: must be at least 1 and in ascending order"
-    if target.opset < 1:
-        yield "opset: must be at least 1"
-    if target.memory_mb < 1:
-        yield "memory_mb: must be at least 1"
+    if list(slots) != sorted(set(slots)) or len(slots) > _MOST_DECODERS:
+        yield f"prompt_slots: must be at least 1 and in ascending order; at most {_MOST_DECODERS}"
+    if not _is_specifier(target.runtime_versions):
+        yield "runtime_versions: must be version specifiers, such as >=10.3,<12"
+
+
+def _is_specifier(text: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        return False
+    return True
 
 
 def in_manifest(manifest: Manifest) -> Iterator[str]:
     """Problems of a manifest except those of its files, one line each."""
-    yield from (f"target.{problem}" for problem in in_target(manifest.target))
+    yield from out_of_bounds(manifest)
+    yield from (f"target.{problem}" for problem in _in_profile(manifest.target))
     yield from _in_client(manifest.client)
     yield from _in_roles(manifest)
     for artifact in manifest.artifacts:
         yield from _in_artifact(artifact)
+        yield from _between(artifact, manifest.client)
     listed = [file for artifact in manifest.artifacts for file in artifact.contents]
     paths = [file.path for file in (*listed, *manifest.golden)]
     if len(set(paths)) < len(paths):  # otherwise one large file could be hashed a million times
@@ -103,8 +124,6 @@ def _in_decoding(client: ClientContract) -> Iterator[str]:
     rule = client.prompts
     if rule.padding_point == "fill" and rule.max_points is None:
         yield "client.prompts: padding to max_points needs max_points"
-    if rule.max_points is not None and rule.max_points < 1:
-        yield "client.prompts.max_points: must be at least 1"
     yield from _in_masks(client.masks)
 
 
@@ -125,6 +144,30 @@ def _in_artifact(artifact: Artifact) -> Iterator[str]:
     for tensor in (*artifact.inputs, *artifact.outputs):
         if any(isinstance(size, int) and size < 1 for size in tensor.shape):
             yield f"artifacts.{artifact.role}: tensor {tensor.name} has a size below 1"
+        if tensor.dtype not in _DTYPES:
+            yield f"artifacts.{artifact.role}: tensor {tensor.name} has the type {tensor.dtype}"
+
+
+def _between(artifact: Artifact, client: Client) -> Iterator[str]:
+    """What a graph's tensors and the client's rules say differently of the same thing."""
+    frame = client.preprocessing.frame
+    shapes = {tensor.name: tensor.shape for tensor in (*artifact.inputs, *artifact.outputs)}
+    image = shapes.get("image") if artifact.role is Role.ENCODER else None
+    if image is not None and image != (1, 3, frame, frame):
+        yield f"client.preprocessing.frame: is {frame}, and the encoder's image {[*image]}"
+    masks = shapes.get("low_res_masks", ())
+    if len(masks) == 4 and isinstance(masks[1], int) and isinstance(client, ClientContract):
+        if max(_indices(client.masks), default=0) >= masks[1]:
+            yield f"client.masks: indices must be below {masks[1]}, the decoder's masks"
+        if masks[2:] != (client.masks.side, client.masks.side):
+            yield f"client.masks.side: is {client.masks.side}, and the decoder's masks {[*masks]}"
+
+
+def _indices(rule: MaskRule) -> list[int]:
+    """Every index of a mask that a client's rule names."""
+    choices = (rule.single, rule.multimask, *rule.others)
+    stable = [choice.unless_stable.index for choice in choices if choice.unless_stable]
+    return [*stable, *(index for choice in choices for index in choice.masks)]
 
 
 def _folder_of(paths: set[str]) -> str | None:

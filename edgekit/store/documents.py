@@ -68,9 +68,20 @@ def _adapter(kind: Any, unknown_keys: Literal["forbid", "ignore"]) -> TypeAdapte
     return TypeAdapter(one_tuple, config=config)
 
 
+def escaped(text: str, *, keep: str = "\n") -> str:
+    """Untrusted text made safe for a terminal: characters that do not print become escapes.
+
+    Those are control characters, marks that turn the direction of writing, and bytes that are not
+    UTF-8. The characters of `keep` stay.
+    """
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def printable(text: str) -> str:
     """Untrusted text made safe for a message: one short line, control characters escaped."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    line = escaped(text, keep="")
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 

@@ -38,7 +38,8 @@ def download(file: CheckpointFile, *, progress: Progress | None = None) -> Path:
     try:
         _fetch(file, place, progress)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, pooch's ValueErrors
-        reason = " ".join(str(error).split())[:200]
+        cause = error.strerror if isinstance(error, OSError) and error.filename else str(error)
+        reason = " ".join(str(cause).split())[:200]
         raise _unavailable(
             file, f"the download failed with {type(error).__name__}: {reason}"
         ) from error
@@ -78,10 +79,15 @@ def _stream(url: str, output: Path, progress: Progress | None) -> None:
 
 
 def _unavailable(file: CheckpointFile, reason: str) -> WeightsUnavailable:
+    # Bundles quote what happened and what was expected, so only the next step names a folder.
     folder = checkpoint_dir()
-    wrong = (folder / file.filename).is_file() and file.sha256 is not None
     place = _from_home(folder)
-    there = f"; the {file.filename} in {place} has another SHA-256" if wrong else ""
+    wrong = (folder / file.filename).is_file() and file.sha256 is not None
+    there = (
+        f"; the {file.filename} in edgekit's folder for checkpoints has another SHA-256"
+        if wrong
+        else ""
+    )
     return WeightsUnavailable(
         f"{file.filename} cannot be had: {reason}{there}",
         expected=f"{file.filename} from {file.url}, SHA-256 {file.sha256 or 'unknown'}",
@@ -90,6 +96,6 @@ def _unavailable(file: CheckpointFile, reason: str) -> WeightsUnavailable:
 
 
 def _from_home(path: Path) -> str:
-    """The path with ~ for the home folder: the text ends up in bundles, which others read."""
+    """The path with ~ for the home folder, whose name is often the user's."""
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

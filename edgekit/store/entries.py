@@ -70,11 +70,8 @@ def write_listing(folder: Path) -> None:
     write_atomic(folder / _LISTING, json.dumps(listing))
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether an entry has exactly the files of its listing, with their sizes.
-
-    This does not read the files, so that a hit is cheap; `entry_damage` also compares digests.
-    """
+def _is_complete(folder: Path) -> bool:
+    """Whether an entry has exactly the files of its listing, with their sizes."""
     try:
         listed = {name: file["bytes"] for name, file in _listing(folder).items()}
         return listed == _sizes(folder)
@@ -84,7 +81,7 @@ def is_complete(folder: Path) -> bool:
 
 def entry_damage(folder: Path) -> str | None:
     """What is wrong with an entry; None if every file has the SHA-256 of the listing."""
-    if not is_complete(folder):
+    if not _is_complete(folder):
         return "its files are not those of its listing"
     try:
         changed = [

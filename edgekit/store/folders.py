@@ -1,11 +1,13 @@
 """Atomic files and folders: they are complete or absent.
 
-A folder is filled under a hidden name beside its final place and then renamed. If a process is
-killed (SIGKILL, power cut), the next writer removes its hidden folder once that is a day old.
+A folder is filled under a hidden name beside its final place and then renamed, or exchanged with
+the folder that it replaces. If a process is killed (SIGKILL, power cut), the next writer removes
+its hidden folder once that is a day old.
 """
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 import time
@@ -14,8 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgekit.errors import BadInput
+from edgekit.store.exchange import exchange
+from edgekit.store.paths import user_path
 
 _TEMPORARY = ".edgekit-tmp"
+_REPLACED = ".edgekit-old"
 _ABANDONED_AFTER_S = 24 * 3600
 
 
@@ -30,7 +35,7 @@ def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
         BadInput: `final` exists and `replace` is false; it is a file, or a folder with content
             that is not a bundle; or its parent cannot be written.
     """
-    final = final.expanduser().resolve()
+    final = user_path(final).resolve()
     require_replaceable(final, replace=replace)
     part = part_dir(final, advice="choose another folder with --out")
     try:
@@ -46,7 +51,7 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
     Raises:
         BadInput: as `atomic_dir`.
     """
-    final = final.expanduser().resolve()
+    final = user_path(final).resolve()
     try:
         if not final.exists():
             return
@@ -90,6 +95,8 @@ def part_dir(final: Path, *, advice: str) -> Path:
             expected="a folder that can be written",
             next_step=advice,
         ) from error
+    for replaced in final.parent.glob(f".*{_REPLACED}"):
+        _restore(replaced)
     for leftover in final.parent.glob(f".*{_TEMPORARY}"):
         _remove_abandoned(leftover)
     return part
@@ -114,26 +121,47 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             part.unlink(missing_ok=True)
 
 
-def temporary_beside(final: Path) -> Path:
+def temporary_beside(final: Path, suffix: str = _TEMPORARY) -> Path:
     """A hidden name beside `final`. If a process leaves it behind, it is removed after a day."""
-    return final.with_name(f".{final.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+    return final.with_name(f".{final.name}.{secrets.token_hex(4)}{suffix}")
 
 
 def _put_in_place(part: Path, final: Path, *, replace: bool) -> None:
-    old = temporary_beside(final)
+    """Give `part` the name `final`. The replaced folder, if any, may then be at `part`."""
     try:
-        if replace and final.exists():
-            final.rename(old)
-        part.rename(final)
-    except OSError as error:  # such as another export that made it meanwhile
+        if not (replace and final.exists()):
+            part.rename(final)
+        elif not exchange(part, final):
+            _rename_twice(part, final)
+    except OSError as error:
+        made = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        reason = "another export made it first" if made else error.strerror
         raise BadInput(
-            f"cannot put {final} in its place: {error.strerror}",
-            next_step="repeat the command, or choose another folder with --out",
+            f"cannot put {final} in its place: {reason}",
+            next_step="add --force to replace it" if made else "choose another folder with --out",
         ) from error
+
+
+def _rename_twice(part: Path, final: Path) -> None:
+    """As an exchange, for file systems without one. `_restore` completes it after a kill."""
+    old = temporary_beside(final, _REPLACED)
+    final.rename(old)
+    try:
+        part.rename(final)
     finally:
         if final.exists():
             shutil.rmtree(old, ignore_errors=True)
-        elif old.exists():
+        else:
+            old.rename(final)
+
+
+def _restore(old: Path) -> None:
+    """Give a folder its name back whose replacement was killed between the two renames."""
+    final = old.with_name(old.name[1:].removesuffix(_REPLACED).rpartition(".")[0])
+    with suppress(OSError):
+        if final.exists():
+            shutil.rmtree(old)
+        else:
             old.rename(final)
 
 

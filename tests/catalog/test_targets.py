@@ -8,6 +8,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from edgekit.catalog import tables, target, targets
+from edgekit.catalog.options import refused_options
+from edgekit.catalog.runtimes import RUNTIMES
 from edgekit.errors import BadInput, UnknownName
 from edgekit.records import Precision, Target
 
@@ -183,3 +185,24 @@ def test_installation_without_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tables, "_PACKAGE", tmp_path / "edgekit")
     with pytest.raises(tables.RuntimeMissing, match="targets/ is missing"):
         targets()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ('CACHE_DIR = "/tmp/x"', "options.CACHE_DIR: is not an option of OpenVINO"),
+        ('MODEL_PTR = "1"', "options.MODEL_PTR: is not an option of OpenVINO"),
+        ('"" = ""', "options.: is not an option"),
+        ('INFERENCE_PRECISION_HINT = "f64"', "options.INFERENCE_PRECISION_HINT: 'f64' is not a"),
+        ('INFERENCE_PRECISION_HINT = ""', "options.INFERENCE_PRECISION_HINT: '' is not a value"),
+    ],
+)
+def test_options_that_the_runtime_is_not_given(board: Path, option: str, words: str) -> None:
+    board.write_text(f"{PROFILE}[options]\n{option}\n")
+    with pytest.raises(BadInput, match=words):
+        target("board")
+
+
+def test_every_runtimes_own_defaults_are_options_that_it_takes() -> None:
+    for row in RUNTIMES.values():
+        assert not [*refused_options(row.name, row.options)]

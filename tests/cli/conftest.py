@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from edgekit import catalog, pipeline, store
 from edgekit.cli import app
+from edgekit.cli.exits import BUG
 from edgekit.models import registry
 from edgekit.pack import make_manifest
 from edgekit.records import (
@@ -41,6 +42,8 @@ def run() -> Run:
         if result.exception and not isinstance(result.exception, SystemExit):
             traceback.print_exception(result.exception)
             pytest.fail(f"the user would see a traceback: {result.exception!r}")
+        if result.exit_code == BUG:
+            pytest.fail(f"the user would see a bug: {result.stderr}")
         return result
 
     return invoke

@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from edgekit import __version__, pipeline
 from edgekit.benchmark.figures import Figures, Task, timing_of
 from edgekit.catalog import runtimes
-from edgekit.cli import app
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
 from edgekit.records import Execution, Gate
 from edgekit.verification import not_run
@@ -480,24 +478,6 @@ def test_every_error_has_its_exit_code(run, exports):
     result = run(*NANOSAM)
     assert result.exit_code == 3
     assert result.stderr.endswith("error: no runtime\nExpected: one\nNext: pip install it\n")
-
-
-def test_a_defect_keeps_its_traceback(exports):
-    exports(x86_fp32=ZeroDivisionError("ours"))
-    result = CliRunner().invoke(app, list(NANOSAM))
-    assert isinstance(result.exception, ZeroDivisionError)
-
-
-@pytest.mark.parametrize(
-    "defect",
-    [
-        ModuleNotFoundError("our typo", name="edgekit.grpah"),
-        FileNotFoundError(2, "No such file", "x"),
-    ],
-)
-def test_other_import_and_file_errors_are_defects(exports, defect):
-    exports(x86_fp32=defect)
-    assert CliRunner().invoke(app, list(NANOSAM)).exception is defect
 
 
 def test_a_permission_error_is_one_message(run, exports):

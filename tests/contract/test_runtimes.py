@@ -340,7 +340,26 @@ def test_the_targets_options_reach_the_runtime(case: Case) -> None:
     artifact = case.lower()
     odd = dataclasses.replace(case.target, options=REFUSED[case.name])
     with pytest.raises(BundleCorrupt, match=artifact.entry):
-        open_artifact(artifact, case.folder, odd, threads=1)
+        runtimes.runtime(case.name).open_artifact(artifact, case.folder, odd, threads=1)
+
+
+@pytest.mark.parametrize("case", RUNTIMES, indirect=True)
+@pytest.mark.parametrize("option", ["", "CACHE_DIR", "session.model_external_initializers_file"])
+def test_no_other_option_reaches_a_runtime(case: Case, option: str) -> None:
+    artifact = dataclasses.replace(case.lower(), options={option: "/tmp/anywhere"})
+    with pytest.raises(BundleCorrupt, match=f"options.{option}: is not an option"):
+        open_artifact(artifact, case.folder, case.target, threads=1)
+
+
+@pytest.mark.parametrize("case", ["onnxruntime", "openvino"], indirect=True)
+@pytest.mark.parametrize("way", ["inputs", "outputs"])
+def test_a_file_that_is_not_the_manifests_graph(case: Case, way: str) -> None:
+    artifact = case.lower()
+    listed = getattr(artifact, way)
+    other = (dataclasses.replace(listed[0], name="other"), *listed[1:])
+    swapped = dataclasses.replace(artifact, **{way: other})
+    with pytest.raises(BundleCorrupt, match="is not the decoder of the manifest"):
+        open_artifact(swapped, case.folder, case.target, threads=1)
 
 
 @every_runtime

@@ -62,7 +62,7 @@ def test_whole_imports_that_work_fail_and_die(tmp_path, monkeypatch):
     (tmp_path / "works_well.py").write_text("")
     (tmp_path / "fails.py").write_text("raise ImportError('libfoo.so: cannot open')")
     (tmp_path / "dies.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     assert native_modules.load_failure("works-well") is None
     assert "libfoo.so: cannot open" in native_modules.load_failure("fails")
     assert "signal 4" in native_modules.load_failure("dies")
@@ -76,7 +76,7 @@ def package(tmp_path, monkeypatch):
         (tmp_path / "fancy").mkdir()
         (tmp_path / "fancy" / "__init__.py").write_text(init)
         (tmp_path / "fancy" / "native.py").write_text(native)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setitem(native_modules._EXTENSIONS, "fancy", "fancy.native")
 
     return write

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image, features
 
 from edgekit.errors import BadInput
 from edgekit.records import Rgb
@@ -320,3 +320,38 @@ def test_a_tensor_is_told_the_call() -> None:
 def test_unsupported_type() -> None:
     with pytest.raises(BadInput, match="list"):
         load_photo([[1, 2], [3, 4]])  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that Ghostscript would write, were it started."""
+    marker, program = tmp_path / "started", tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    return marker
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PPM", "TGA", "ICO", "PCX", "SGI", "JPEG2000", "DDS"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_other_formats_are_refused(
+    tmp_path: Path, started: Path, photo: Rgb, kind: str, suffix: str
+) -> None:
+    path = tmp_path / f"photo{suffix}"
+    Image.fromarray(photo).save(path, format=kind)
+    with pytest.raises(BadInput, match="not an image") as caught:
+        load_photo(path)
+    assert "JPEG, PNG" in str(caught.value)
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
+def test_formats_of_photos_are_opened_whatever_their_name(
+    tmp_path: Path, photo: Rgb, kind: str
+) -> None:
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    Image.fromarray(photo).save(tmp_path / "photo.jpg", format=kind)
+    assert load_photo(tmp_path / "photo.jpg").shape == photo.shape

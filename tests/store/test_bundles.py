@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgekit import records
 from edgekit.errors import BundleCorrupt
 from edgekit.records import Bundle, Manifest
-from edgekit.store import read_bundle, write_manifest
+from edgekit.store import bounds, digest_file, read_bundle, write_manifest
 
 Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
 
@@ -93,16 +96,59 @@ def test_golden_paths_are_checked_too(tampered: Tamper) -> None:
     assert "../golden.npz is not a plain path" in refusal(path)
 
 
-def test_link_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "encoder.onnx").rename(tmp_path / "elsewhere.onnx")
-    (bundle / "encoder.onnx").symlink_to(tmp_path / "elsewhere.onnx")
-    assert "encoder.onnx is a link that leads out" in refusal(bundle)
+def test_a_bundle_in_the_cache_of_the_hub(bundle: Path, tmp_path: Path) -> None:
+    """Every file, the manifest too, is a relative link to a blob that is named by its digest."""
+    snapshot = as_snapshot(bundle, tmp_path / "hub")
+    assert read_bundle(snapshot, check_digests=False).path == snapshot
+    assert read_bundle(snapshot).manifest == read_bundle(bundle).manifest
 
 
-def test_linked_folder_out_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "golden").rename(tmp_path / "elsewhere")
-    (bundle / "golden").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    assert "golden/case-0.npz is a link that leads out" in refusal(bundle)
+@pytest.mark.parametrize("check_digests", [True, False])
+def test_a_link_out_of_the_bundle_to_other_bytes(
+    bundle: Path, tmp_path: Path, check_digests: bool
+) -> None:
+    file = bundle / "encoder.onnx"
+    (tmp_path / "other").write_bytes(bytes(len(file.read_bytes())))
+    file.unlink()
+    file.symlink_to(tmp_path / "other")
+    assert "encoder.onnx was changed" in refusal(bundle, check_digests=check_digests)
+
+
+@pytest.mark.parametrize("target", ["folder", "/dev/zero", "nothing"])
+def test_a_link_to_what_is_no_regular_file(bundle: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (bundle / "encoder.onnx").unlink()
+    (bundle / "encoder.onnx").symlink_to(tmp_path / target)
+    assert "encoder.onnx is " in refusal(bundle)
+
+
+def as_snapshot(bundle: Path, hub: Path) -> Path:
+    """The bundle as `huggingface_hub` caches it: links in `snapshots`, content in `blobs`."""
+    snapshot, blobs = hub / "snapshots" / "f00", hub / "blobs"
+    blobs.mkdir(parents=True)
+    for number, file in enumerate(sorted(bundle.rglob("*"))):
+        link = snapshot / file.relative_to(bundle)
+        if file.is_file():
+            (blobs / str(number)).write_bytes(file.read_bytes())
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(blobs / str(number), link.parent))
+    return snapshot
+
+
+def test_all_golden_vectors_may_be_missing_but_not_some(tampered: Tamper, bundle: Path) -> None:
+    second = bundle / "golden" / "case-1.npz"
+    second.write_bytes(b"second")
+
+    def list_second(document: dict[str, Any]) -> None:
+        listed = digest_file(second, bundle)
+        document["golden"].append(asdict(listed))
+
+    path = tampered(list_second)
+    assert read_bundle(path)
+    (path / "golden" / "case-0.npz").unlink()
+    assert "golden/case-0.npz is missing" in refusal(path)
+    shutil.rmtree(path / "golden")
+    assert read_bundle(path)
 
 
 def test_loop_of_links(bundle: Path) -> None:
@@ -203,12 +249,73 @@ def test_wrong_types_and_keys(
         ),
         (lambda d: d["artifacts"][0]["inputs"][0].update(shape=[1, 0]), "image has a size below"),
         (lambda d: d["golden"].append(d["golden"][0]), "a file is listed twice"),
+        (lambda d: d["target"].update(runtime_versions="garbage"), "target.runtime_versions: must"),
+        (lambda d: d["artifacts"][0]["inputs"][0].update(dtype="foo"), "image has the type foo"),
+        (lambda d: d["client"]["preprocessing"].update(frame=1), "frame: is 1, and the encoder's"),
+        (lambda d: d["client"]["masks"].update(side=64), "masks.side: is 64, and the decoder's"),
+        (lambda d: d["client"]["masks"]["multimask"].update(masks=[4]), "must be below 4"),
+        (
+            lambda d: d["client"]["masks"]["single"].update(
+                unless_stable={"index": 4, "offset": 1.0, "threshold": 0.5}
+            ),
+            "must be below 4",
+        ),
     ],
 )
 def test_values_that_cannot_be_right(
     tampered: Tamper, change: Callable[[dict[str, Any]], None], problem: str
 ) -> None:
     assert problem in refusal(tampered(change))
+
+
+@pytest.mark.parametrize("number", [10**9 + 1, 10**12, 2**80])
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda d, n: d["target"].update(opset=n), "target.opset"),
+        (lambda d, n: d["target"].update(memory_mb=n), "target.memory_mb"),
+        (lambda d, n: d["target"].update(prompt_slots=[n]), "target.prompt_slots"),
+        (lambda d, n: d["client"]["preprocessing"].update(frame=n), "client.preprocessing.frame"),
+        (lambda d, n: d["client"]["preprocessing"].update(fill=n), "client.preprocessing.fill"),
+        (lambda d, n: d["client"]["preprocessing"].update(mean=[n, 0, 0]), "preprocessing.mean"),
+        (lambda d, n: d["client"]["prompts"].update(max_points=n), "client.prompts.max_points"),
+        (lambda d, n: d["client"]["prompts"].update(frame=n), "client.prompts.frame"),
+        (lambda d, n: d["client"]["masks"].update(side=n), "client.masks.side"),
+        (lambda d, n: d["client"]["masks"].update(threshold=n), "client.masks.threshold"),
+        (lambda d, n: d["artifacts"][0]["ops"].update(Conv=n), "artifacts.ops"),
+        (lambda d, n: d["artifacts"][0].update(macs=n * 10**10), "artifacts.macs"),
+        (lambda d, n: d["artifacts"][0]["inputs"][0].update(shape=[1, n]), "inputs.shape"),
+        (
+            lambda d, n: d["artifacts"][0].update(
+                memory={"weights": n * 10**9, "activations": 1, "sizes": {"points": n}}
+            ),
+            "artifacts.memory.weights",
+        ),
+        (lambda d, n: d["label_codes"].update(background=n), "label_codes"),
+    ],
+)
+def test_numbers_without_measure(
+    tampered: Tamper, change: Callable[[dict[str, Any], int], None], where: str, number: int
+) -> None:
+    problem = refusal(tampered(lambda document: change(document, number)))
+    assert where in problem
+
+
+def test_a_tensor_of_many_axes(tampered: Tamper) -> None:
+    for shape in ([2**20, 2**20], [1] * 9):
+        bundle = tampered(lambda d, s=shape: d["artifacts"][1]["inputs"][0].update(shape=s))
+        assert "artifacts.inputs.shape: must have" in refusal(bundle)
+
+
+def test_no_number_of_a_record_is_without_bounds() -> None:
+    """The table names fields that exist, so that a renamed field does not lose its bounds."""
+    names = {
+        field.name
+        for record in vars(records).values()
+        if is_dataclass(record)
+        for field in fields(record)
+    }
+    assert set(bounds._BOUNDS) <= names
 
 
 @pytest.mark.parametrize(

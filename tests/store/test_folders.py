@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import BadInput
-from edgekit.store import atomic_dir, write_atomic
+from edgekit.store import atomic_dir, folders, write_atomic
 
 STOPS = [RuntimeError("disk full"), KeyboardInterrupt(), SystemExit(1)]
 
@@ -82,6 +82,7 @@ def test_interrupt_during_a_replacement(
 ) -> None:
     """If the second rename does not happen, the old folder is restored."""
     final = old_bundle(tmp_path / "bundle")
+    monkeypatch.setattr(folders, "exchange", lambda *_: False)
     rename = Path.rename
     calls = 0
 
@@ -96,6 +97,75 @@ def test_interrupt_during_a_replacement(
     with pytest.raises(KeyboardInterrupt), atomic_dir(final, replace=True) as part:
         (part / "new").write_text("new")
     assert names_in(final) == ["manifest.json", "old"]
+    assert names_in(tmp_path) == ["bundle"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+@pytest.mark.parametrize("moment", range(6))
+def test_a_kill_at_any_moment_leaves_the_old_folder_or_the_new(
+    tmp_path: Path, moment: int, exchanges: bool
+) -> None:
+    """The bundle is three days old. Whoever writes beside it next must not sweep it either."""
+    final = old_bundle(tmp_path / "bundle")
+    os.utime(final, (time.time() - 260_000,) * 2)
+    killed = run_and_kill(final, moment, exchanges=exchanges)
+    with atomic_dir(tmp_path / "another", replace=False):
+        pass
+    whole = names_in(final)
+    assert whole in (["manifest.json", "new"], ["manifest.json", "old"])
+    assert killed or whole == ["manifest.json", "new"]
+    assert not list(tmp_path.glob("*.edgekit-old"))
+
+
+def run_and_kill(final: Path, moment: int, *, exchanges: bool) -> bool:
+    """Replace a folder in a process that dies at its n-th step; returns whether it came to that.
+
+    Steps are the moments before and after each rename, exchange and removal.
+    """
+    script = (
+        "import os, shutil, signal, sys\n"
+        "from pathlib import Path\n"
+        "from edgekit.store import folders\n"
+        "left = int(sys.argv[2])\n"
+        "def step():\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    if left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def stepping(act):\n"
+        "    def stepped(*a, **k):\n"
+        "        step(); done = act(*a, **k); step(); return done\n"
+        "    return stepped\n"
+        "with folders.atomic_dir(Path(sys.argv[1]), replace=True) as part:\n"
+        "    (part / 'manifest.json').write_text('{}'); (part / 'new').write_text('new')\n"
+        "    Path.rename = stepping(Path.rename); shutil.rmtree = stepping(shutil.rmtree)\n"
+        "    swap = folders.exchange if sys.argv[3] == 'True' else lambda *_: False\n"
+        "    folders.exchange = stepping(swap)\n"
+    )
+    command = [sys.executable, "-c", script, str(final), str(moment), str(exchanges)]
+    return subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_exports_of_one_pair_at_the_same_time(tmp_path: Path) -> None:
+    """One of eight is first; the others say so and leave nothing."""
+    script = (
+        "import sys; from pathlib import Path; from edgekit.errors import BadInput\n"
+        "from edgekit.store import atomic_dir\n"
+        "try:\n"
+        "    with atomic_dir(Path(sys.argv[1]), replace=False) as part:\n"
+        "        (part / 'file').write_text('x'); print('ready', flush=True); sys.stdin.read(1)\n"
+        "except BadInput as error: sys.exit(str(error))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "bundle")]
+    pipe = subprocess.PIPE
+    exports = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(8)
+    ]
+    for process in exports:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    answers = [process.communicate("\n", timeout=20)[1] for process in exports]
+    assert sorted(process.returncode for process in exports) == [0, *[1] * 7]
+    assert sum("another export made it first" in answer for answer in answers) == 7
     assert names_in(tmp_path) == ["bundle"]
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -92,7 +94,7 @@ def _print(result: Bench, printer: Console) -> None:
     printer.print(_footprint(result))
     for figures in result.figures:
         if reason := figures.missing or figures.left_out:
-            printer.print(f"n/a: {figures.name}: {reason}", markup=False)
+            printer.print(f"n/a: {figures.name}: {reason}")
 
 
 def _time_cells(timing: Timing | None, first: Timing | None) -> tuple[str, ...]:
@@ -141,4 +143,4 @@ def _draw(result: Bench, where: Path) -> None:
     if dots:
         machine = f"{result.threads} threads, {result.cpu}"
         save_latency_picture(where, dots, title=f"Latency and agreement with PyTorch: {machine}")
-        typer.echo(f"Latency against IoU: {where}", err=True)
+        say(f"Latency against IoU: {where}", err=True)

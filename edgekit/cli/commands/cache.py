@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -71,7 +73,7 @@ def prune(
             if remove_entry(entry):
                 removed.append(entry)
             report.progress(done, len(pruned))
-    typer.echo(f"Removed {_total(removed)}; {_total(cache_entries())} left.")
+    say(f"Removed {_total(removed)}; {_total(cache_entries())} left.")
 
 
 @cache.command()
@@ -88,8 +90,8 @@ def verify() -> None:
                 damaged[entry.key] = problem
             report.progress(done, len(entries))
     for key, problem in damaged.items():
-        typer.echo(f"Removed {key}: {problem}.")
-    typer.echo(f"Verified {_total(entries)}; {len(damaged)} damaged.")
+        say(f"Removed {key}: {problem}.")
+    say(f"Verified {_total(entries)}; {len(damaged)} damaged.")
 
 
 def _entry_json(entry: CacheEntry) -> dict[str, object]:
@@ -110,7 +112,7 @@ def _print_entries(entries: Sequence[CacheEntry]) -> None:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
         listed.add_row(entry.key, entry.kind, megabytes(entry.bytes), used)
     console().print(listed)
-    typer.echo(f"{_total(entries)} in {cache_dir()}; the limit is {cache_limit() / 1e9:g} GB.")
+    say(f"{_total(entries)} in {cache_dir()}; the limit is {cache_limit() / 1e9:g} GB.")
 
 
 def _total(entries: Sequence[CacheEntry]) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from edgekit.models.checkpoints.detect import Detection
 
@@ -31,8 +33,8 @@ def detect(
         print_json(asdict(detection))
         return
     parameters = detection.parameters / 1e6
-    typer.echo(f"{file.name}: {detection.tensors} tensors, {parameters:.1f} M parameters")
-    typer.echo("\n".join(_findings(detection, file)))
+    say(f"{file.name}: {detection.tensors} tensors, {parameters:.1f} M parameters")
+    say("\n".join(_findings(detection, file)))
 
 
 def _findings(detection: Detection, file: Path) -> list[str]:

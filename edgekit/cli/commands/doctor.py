@@ -30,7 +30,7 @@ def doctor(
     printer.print(_runtime_table(diagnosis))
     for health in (diagnosis.export, *diagnosis.runtimes):
         if health.remedy:
-            printer.print(f"{health.name}: {health.remedy}", markup=False)
+            printer.print(f"{health.name}: {health.remedy}")
 
 
 def _machine_table(machine: Machine) -> object:
@@ -57,11 +57,13 @@ def _machine_table(machine: Machine) -> object:
 
 
 def _runtime_table(diagnosis: Diagnosis) -> object:
+    from rich.text import Text
+
     from edgekit.cli.console import table
 
     shown = table("part", "installed", "usable", "why not", "makes files here", "runs files here")
     for health in (diagnosis.export, *diagnosis.runtimes):
-        usable = "[green]yes[/]" if health.usable else "[red]no[/]"
+        usable = Text("yes", "green") if health.usable else Text("no", "red")
         shown.add_row(
             health.name,
             _versions(health),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from edgekit.cli.console import say
 from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
@@ -134,6 +135,6 @@ def _print_exported(exported: Exported) -> None:
         print_verdict(exported.verdict)
     files = [file for part in exported.bundle.manifest.artifacts for file in part.files]
     size = megabytes(sum(file.bytes for file in files))
-    typer.echo(f"{exported.bundle.path}: {len(files)} files to run, {size}")
+    say(f"{exported.bundle.path}: {len(files)} files to run, {size}")
     if not exported.verdict:
-        typer.echo(f"Not verified. Next: edgekit verify {exported.bundle.path}")
+        say(f"Not verified. Next: edgekit verify {exported.bundle.path}")

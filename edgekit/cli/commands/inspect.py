@@ -84,7 +84,7 @@ def _print_artifact(artifact: Artifact, printer: Console) -> None:
         for spec in specs:
             tensors.add_row(way, spec.name, spec.dtype, _shape(spec))
     printer.print(tensors)
-    printer.print(f"operators: {_common_ops(artifact)}\n", markup=False)
+    printer.print(f"operators: {_common_ops(artifact)}\n")
 
 
 def _shape(spec: TensorSpec) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from edgekit.models.verified import Verification
     from edgekit.records import CheckpointFile, ModelRow
@@ -53,7 +55,7 @@ def _print_list(rows: tuple[ModelRow, ...]) -> None:
         facts = (row.licence, ", ".join(row.forms), "\n".join(verified_devices(row.name)))
         listed.add_row(row.name, row.family, *_figures(row), *facts)
     console().print(listed)
-    typer.echo(
+    say(
         "edgekit models NAME shows where to get the weights, which targets were verified, and how."
         " GMACs are 10^9 multiply-accumulates of the encoder on one photo."
     )

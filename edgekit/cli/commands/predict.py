@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -76,7 +78,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     prompts = prompts_inside(prompts, (pixels.shape[0], pixels.shape[1]))
     opened = read_bundle(bundle)
     if warning := opened.manifest.weights.warning:
-        typer.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     predictor = Predictor(opened)
     _check_prompts(predictor, prompts, multimask=multimask)
     predictor.set_image(pixels)
@@ -179,7 +181,7 @@ def _print_masks(masks: Sequence[dict[str, object]], out: Path | None) -> None:
         listed.add_row(str(index), score, f"{mask['area_px']} px", share)
     console().print(listed)
     if len(masks) > MOST_LISTED:
-        typer.echo(f"{len(masks)} masks in all; --json prints every one.")
+        say(f"{len(masks)} masks in all; --json prints every one.")
     if masks and masks[0]["file"]:
-        typer.echo(f"Masks: {', '.join(str(mask['file']) for mask in masks[:MOST_NAMED])}")
-    typer.echo(f"Picture: {out}" if out else "Add --out mask.png to see the masks on the photo.")
+        say(f"Masks: {', '.join(str(mask['file']) for mask in masks[:MOST_NAMED])}")
+    say(f"Picture: {out}" if out else "Add --out mask.png to see the masks on the photo.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from edgekit.train.run import TrainResult
 
@@ -87,8 +89,8 @@ def _print(result: TrainResult, *, as_json: bool) -> None:
         )
         return
     figures = ", ".join(f"{n.replace('_', ' ')} {v:.3f}" for n, v in result.held_out.items())
-    typer.echo(f"Held-out photos: {figures or 'none'}")
+    say(f"Held-out photos: {figures or 'none'}")
     for path in filter(None, (result.weights, result.card, result.curve)):
-        typer.echo(str(path))
+        say(str(path))
     student = result.weights.stem
-    typer.echo(f"Next: edgekit export {student} -t x86-fp32 --weights {result.weights}")
+    say(f"Next: edgekit export {student} -t x86-fp32 --weights {result.weights}")

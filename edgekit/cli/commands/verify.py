@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import say
 from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def verify(
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
     if picture and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
-        typer.echo(f"Worst prompts drawn: {picture}", err=True)
+        say(f"Worst prompts drawn: {picture}", err=True)
     raise typer.Exit(exit_code(verdict))
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from edgekit import store
 from edgekit.errors import BadInput, WeightsUnavailable
-from edgekit.records import ModelRow, WeightsSource
+from edgekit.records import FileDigest, ModelRow, WeightsSource
 
 BUNDLED_LICENCE = "Apache-2.0"
+UNKNOWN_LICENCE = "unknown"
 
 
 def locate(
@@ -65,7 +66,8 @@ def _default(row: ModelRow, progress: store.Progress | None) -> WeightsSource:
                 f"The official weights of {row.title} are not available, so the demonstration "
                 "checkpoint that edgekit ships is used. It is NOT the official model: its masks "
                 f"are worse. Reason: {unavailable.what}. For the official model take "
-                f"{unavailable.expected} and {unavailable.next_step}."
+                f"{unavailable.expected} and give it with --weights FILE, or use --weights seeded "
+                "for random weights."
             ),
         )
 
@@ -113,7 +115,7 @@ def _seeded(keyword: str) -> WeightsSource:
 
 
 def _from_paths(row: ModelRow, weights: tuple[str, ...]) -> WeightsSource:
-    paths = [Path(w).expanduser() for w in weights]
+    paths = [store.user_path(w) for w in weights]
     for path in paths:
         if not path.is_file():
             raise BadInput(
@@ -121,4 +123,10 @@ def _from_paths(row: ModelRow, weights: tuple[str, ...]) -> WeightsSource:
                 expected="a file, or one of official, bundled, seeded",
             )
     files = tuple(store.digest_file(path.resolve()) for path in paths)
-    return WeightsSource(kind="path", licence=row.licence, files=files)
+    return WeightsSource(kind="path", licence=_licence_of(files, row), files=files)
+
+
+def _licence_of(files: tuple[FileDigest, ...], row: ModelRow) -> str:
+    """The row's licence for the published files; that of a user's own file is theirs to say."""
+    published = {file.sha256 for file in row.checkpoints}
+    return row.licence if {file.sha256 for file in files} <= published else UNKNOWN_LICENCE

@@ -90,7 +90,7 @@ def _feature_teacher(weights: tuple[str, ...], *, device: torch.device, seed: in
             f"--teacher {FEATURE_TEACHER} needs its weights.",
             expected="one --teacher-weights FILE.npz",
         )
-    path = Path(weights[0]).expanduser()
+    path = store.user_path(weights[0])
     teacher = load_mobilenet_v2(path).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
