@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_TRANSFORMERS_MARK = "vision_encoder."
+_TRANSFORMERS_MARKS = ("vision_encoder.", "shared_image_embedding.")
 
 Rules = tuple[tuple[re.Pattern[str], str], ...]
 
@@ -59,7 +59,7 @@ _TRANSFORMERS = _rules(
 def upstream_names(names: Iterable[str]) -> dict[str, str]:
     """Maps the file's names to upstream's; most files have those already."""
     listed = tuple(names)
-    transformers = any(name.startswith(_TRANSFORMERS_MARK) for name in listed)
+    transformers = any(name.startswith(_TRANSFORMERS_MARKS) for name in listed)
     rules = _TRANSFORMERS if transformers else _SPELLINGS
     return {name: _rename(name, rules) for name in listed}
 
