@@ -84,11 +84,6 @@ def test_batch_norms_counters_may_be_missing() -> None:
         ),
         ({"vision_encoder.backbone.blocks.0.x": (1,)}, "SAM 2 (transformers names)", "original"),
         ({"vision_encoder.backbone.timm_model.x": (1,)}, "EdgeTAM (transformers", "original"),
-        (
-            {"vision_encoder.layers.0.x": (1,), "mask_decoder.hq_token.weight": (1,)},
-            "SAM-HQ (transformers names)",
-            "original",
-        ),
     ],
 )
 def test_what_fine_tuning_leaves_is_named(shapes: Mapping, what: str, way_out: str) -> None:

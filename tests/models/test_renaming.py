@@ -46,11 +46,31 @@ def test_names_of_mobilesam_v2() -> None:
     }
 
 
+def test_transformers_names_of_sam_hq() -> None:
+    given = {
+        "shared_image_embedding.positional_embedding": (
+            "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+        ),
+        "mask_decoder.hq_token.weight": "mask_decoder.hf_token.weight",
+        "mask_decoder.hq_mask_mlp.proj_in.bias": "mask_decoder.hf_mlp.layers.0.bias",
+        "mask_decoder.hq_mask_mlp.layers.0.bias": "mask_decoder.hf_mlp.layers.1.bias",
+        "mask_decoder.hq_mask_mlp.proj_out.bias": "mask_decoder.hf_mlp.layers.2.bias",
+        "mask_decoder.compress_vit_conv2.bias": "mask_decoder.compress_vit_feat.3.bias",
+        "mask_decoder.encoder_norm.bias": "mask_decoder.embedding_encoder.1.bias",
+        "mask_decoder.mask_conv1.bias": "mask_decoder.embedding_maskfeature.0.bias",
+        "prompt_encoder.mask_embed.conv1.bias": "prompt_encoder.mask_downscaling.0.bias",
+    }
+    assert upstream_names(given) == given
+
+
 @pytest.mark.skipif(not SPECS.is_dir(), reason=f"no tensor specs in {SPECS}")
-def test_a_transformers_model_has_sams_names_and_shapes() -> None:
+@pytest.mark.parametrize(
+    ("theirs_file", "ours_file"), [("hf_SamModel", "sam_vit_b"), ("hf_SamHQModel", "hqsam_vit_b")]
+)
+def test_a_transformers_model_has_sams_names_and_shapes(theirs_file: str, ours_file: str) -> None:
     theirs, sams = (
         {key: tuple(shape) for key, shape, _ in json.loads(path.read_text())["state_dict"]}
-        for path in (SPECS / "hf_SamModel.json", SPECS / "sam_vit_b.json")
+        for path in (SPECS / f"{theirs_file}.json", SPECS / f"{ours_file}.json")
     )
     names = upstream_names(theirs)
     assert {names[key]: shape for key, shape in theirs.items()} == sams

@@ -26,6 +26,8 @@ _PATCH = re.compile(
     r"(?:image_encoder\.patch_embed\.proj|vision_encoder\.patch_embed\.projection)\.weight$"
 )
 
+_READ = ("SAM (", "SAM-HQ (")  # transformers' layouts that are renamed
+
 MASK_TOKENS = 4
 """One for a single mask and three for several; SAM and every model here has as many."""
 
@@ -106,7 +108,7 @@ def _frame(shapes: Shapes) -> Diagnosis | None:
 
 def _transformers(shapes: Shapes) -> Diagnosis | None:
     family = family_of(shapes)
-    if family is None or "transformers" not in family or family.startswith("SAM ("):
+    if family is None or "transformers" not in family or family.startswith(_READ):
         return None
     return Diagnosis(
         what=f"It is {family}, which edgekit does not read under these names.",

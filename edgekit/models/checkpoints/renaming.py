@@ -1,7 +1,7 @@
 """Renames tensors to upstream's names, which the definitions here use.
 
 Three kinds of files differ: those of Hugging Face transformers (SlimSAM-uniform, and re-uploads of
-SAM), MobileSAMv2's decoder, which spells its two parts differently, and SlimSAM's pickled modules,
+SAM and SAM-HQ), MobileSAMv2's decoder, which spells its two parts differently, and SlimSAM's pickled modules,
 which were saved under DataParallel.
 """
 
@@ -25,7 +25,8 @@ _SPELLINGS = _rules(
     (r"^image_encoder\.module\.", "image_encoder."),  # SlimSAM saved its encoder under DataParallel
 )
 
-# All rules are applied in this order. The names are those of transformers 5 (`SamModel`).
+# All rules are applied in this order. The names are those of transformers 5 (`SamModel`,
+# `SamHQModel`).
 _TRANSFORMERS = _rules(
     (r"^vision_encoder\.layers\.", "image_encoder.blocks."),
     (r"^vision_encoder\.", "image_encoder."),
@@ -51,6 +52,20 @@ _TRANSFORMERS = _rules(
     (r"(_mlps\.\d|iou_prediction_head)\.layers\.0\.", r"\1.layers.1."),
     (r"(_mlps\.\d|iou_prediction_head)\.proj_in\.", r"\1.layers.0."),
     (r"(_mlps\.\d|iou_prediction_head)\.proj_out\.", r"\1.layers.2."),
+    # SAM-HQ's second mask (`SamHQModel`).
+    (r"\.hq_token\.", ".hf_token."),
+    (r"\.hq_mask_mlp\.proj_in\.", ".hf_mlp.layers.0."),
+    (r"\.hq_mask_mlp\.layers\.0\.", ".hf_mlp.layers.1."),
+    (r"\.hq_mask_mlp\.proj_out\.", ".hf_mlp.layers.2."),
+    (r"\.compress_vit_conv1\.", ".compress_vit_feat.0."),
+    (r"\.compress_vit_norm\.", ".compress_vit_feat.1."),
+    (r"\.compress_vit_conv2\.", ".compress_vit_feat.3."),
+    (r"\.encoder_conv1\.", ".embedding_encoder.0."),
+    (r"\.encoder_norm\.", ".embedding_encoder.1."),
+    (r"\.encoder_conv2\.", ".embedding_encoder.3."),
+    (r"\.mask_conv1\.", ".embedding_maskfeature.0."),
+    (r"\.mask_norm\.", ".embedding_maskfeature.1."),
+    (r"\.mask_conv2\.", ".embedding_maskfeature.3."),
     (r"\.layer_norm_final_attn\.", ".norm_final_attn."),
     (r"\.layer_norm(\d)\.", r".norm\1."),
 )
