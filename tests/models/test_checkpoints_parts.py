@@ -82,7 +82,6 @@ def test_batch_norms_counters_may_be_missing() -> None:
             "256 pixels",
             "1024",
         ),
-        ({"vision_encoder.backbone.blocks.0.x": (1,)}, "SAM 2 (transformers names)", "original"),
         ({"vision_encoder.backbone.timm_model.x": (1,)}, "EdgeTAM (transformers", "original"),
     ],
 )

@@ -26,7 +26,7 @@ _PATCH = re.compile(
     r"(?:image_encoder\.patch_embed\.proj|vision_encoder\.patch_embed\.projection)\.weight$"
 )
 
-_READ = ("SAM (", "SAM-HQ (")  # transformers' layouts that are renamed
+_READ = ("SAM (", "SAM-HQ (", "SAM 2 (")  # transformers' layouts that are renamed
 
 MASK_TOKENS = 4
 """One for a single mask and three for several; SAM and every model here has as many."""

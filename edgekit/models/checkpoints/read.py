@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from edgekit.models.checkpoints.address import split_key
 from edgekit.models.checkpoints.file_kind import FORMATS, kind_of, require_plain_archive
 from edgekit.models.checkpoints.flatten import flatten
 from edgekit.models.checkpoints.normalise import Checkpoint, normalise
+from edgekit.models.checkpoints.renaming import split_tables
 from edgekit.models.checkpoints.values import require_stored
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def read_checkpoint(values: Sequence[str]) -> Checkpoint:
     name = split_key(values[0])[0].name
     checkpoint = normalise(tensors, file=name, key=keys.pop())
     require_stored(checkpoint.tensors, file=name, size=size)
-    return checkpoint
+    return replace(checkpoint, tensors=split_tables(checkpoint.tensors))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
