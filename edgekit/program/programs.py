@@ -58,6 +58,7 @@ class Programs:
             self._split = load(self.row, self.source)
             for note in self._split.notes:
                 self._report.warning(note)
+            self._report = SILENT  # a large model is loaded again, and nothing new is to be said
         return self._split
 
     @property
