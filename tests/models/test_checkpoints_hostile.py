@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import BadInput, CheckpointMismatch
-from edgekit.models.checkpoints.address import expand, groups
+from edgekit.models.checkpoints.address import expand, groups, split_key
 
 torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (extra `export`)")
 
@@ -227,3 +227,11 @@ def test_a_folder_with_several_checkpoints_lists_them(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(BadInput, match=r"2 checkpoints: a\.pt, b\.pt"):
         expand(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["~nouser/a.pt", "a" * 5000, "absent.pt#key", "nul\0.pt", "#", ""])
+def test_a_path_that_names_nothing_is_one_error(text: str) -> None:
+    path, _ = split_key(text)
+    if path != Path():
+        with pytest.raises(BadInput, match="no checkpoint file"):
+            expand(path)

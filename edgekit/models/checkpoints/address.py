@@ -23,9 +23,25 @@ _LISTED = 3
 def split_key(text: str) -> tuple[Path, str | None]:
     """The path and the key of `FILE#KEY`; a file whose own name holds a `#` has no key."""
     path, mark, key = text.rpartition("#")
-    if not mark or Path(text).expanduser().exists():
-        return Path(text).expanduser(), None
-    return Path(path).expanduser(), key
+    if not mark or _exists(_home(text)):
+        return _home(text), None
+    return _home(path), key
+
+
+def _home(text: str) -> Path:
+    """The path with `~` expanded; left as it is if there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is a file or folder; a name that is too long is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def expand(path: Path) -> tuple[Path, ...]:
@@ -34,9 +50,9 @@ def expand(path: Path) -> tuple[Path, ...]:
     Raises:
         BadInput: there is nothing there, a shard is missing, or a folder holds several checkpoints.
     """
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         return expand(_only_checkpoint(path))
-    if not path.is_file():
+    if not _exists(path) or not path.is_file():
         raise BadInput(
             f"There is no checkpoint file at {path}.",
             expected="a file or a folder, FILE#KEY, or one of official, bundled, seeded",
