@@ -17,7 +17,8 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="PATH|official|bundled|seeded",
-        help="A checkpoint file (repeat for a model in several files), 'official' (downloaded "
+        help="A checkpoint file (repeat for a model in several files; FILE#KEY for one of several "
+        "state dicts in it), a folder or index of shards, 'official' (downloaded "
         "once), 'bundled' (comes with edgekit) or 'seeded' (random, for tests). Default: "
         "official, or bundled with a warning if that cannot be had.",
     ),

@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from edgekit.records import ModelRow, WeightsSource
+from edgekit.report import SILENT, Report
 from edgekit.store import code_digest
 
 if TYPE_CHECKING:
@@ -23,11 +24,19 @@ class Programs:
     properties raise CheckpointMismatch if the weights do not fit.
     """
 
-    def __init__(self, row: ModelRow, source: WeightsSource, slots: tuple[int, ...]) -> None:
-        """`slots` are the target's `prompt_slots`."""
+    def __init__(
+        self,
+        row: ModelRow,
+        source: WeightsSource,
+        slots: tuple[int, ...],
+        *,
+        report: Report = SILENT,
+    ) -> None:
+        """`slots` are the target's `prompt_slots`; `report` is told what loading left out."""
         self.row = row
         self.source = source
         self.slots = slots
+        self._report = report
         self._split: Split | None = None
         self._decoders: dict[int | None, Program] = {}
         self._encoder: Program | None = None
@@ -35,7 +44,8 @@ class Programs:
     @property
     def identity(self) -> tuple[str, ...]:
         """The model's part of a cache key: weights, rules, and the code that builds it."""
-        weights = (*(file.sha256 for file in self.source.files), str(self.source.seed))
+        keys = (file.path.rpartition("#")[2] for file in self.source.files if "#" in file.path)
+        weights = (*(f.sha256 for f in self.source.files), *keys, str(self.source.seed))
         code = code_digest(self.row.builder.partition(":")[0])
         return (repr(self.row), *weights, str(self.slots), code)
 
@@ -46,6 +56,9 @@ class Programs:
 
         if self._split is None:
             self._split = load(self.row, self.source)
+            for note in self._split.notes:
+                self._report.warning(note)
+            self._report = SILENT  # a large model is loaded again, and nothing new is to be said
         return self._split
 
     @property

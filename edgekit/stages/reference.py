@@ -64,4 +64,5 @@ def _named_in(made_from: WeightsSource) -> tuple[str, ...]:
 
 
 def _identity(source: WeightsSource) -> tuple[str, ...] | int | None:
-    return tuple(file.sha256 for file in source.files) or source.seed
+    keys = (file.path.rpartition("#")[2] for file in source.files if "#" in file.path)
+    return (*(file.sha256 for file in source.files), *keys) or source.seed

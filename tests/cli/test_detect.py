@@ -44,3 +44,13 @@ def test_a_missing_file(run, tmp_path):
     missing = run("detect", tmp_path / "absent.pt")
     assert missing.exit_code == 2
     assert "no checkpoint file" in missing.output
+
+
+def test_a_file_that_fits_nothing_exits_with_2(run, tmp_path):
+    path = tmp_path / "lora.pt"
+    torch.save({"w_a_000": torch.zeros(4, 768)}, path)
+    shown = run("detect", path)
+    assert shown.exit_code == 2
+    assert "It fits no model of edgekit." in shown.stdout
+    assert "merge_and_unload" in shown.stdout
+    assert json.loads(run("detect", path, "--json").stdout)["models"] == []

@@ -64,12 +64,25 @@ def test_a_decoder_alone_fits_many_models(tmp_path: Path) -> None:
     assert not [name for name in detection.decoders if name.startswith(("sam2", "hqsam"))]
 
 
-def test_a_model_with_surplus_tensors_does_not_fit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"mask_decoder.surplus": torch.zeros(1)}, ("unexpected", "mask_decoder.surplus")),
+        ({"image_encoder.neck.1.bias": torch.zeros(7)}, ("misshapen", "image_encoder.neck.1.bias")),
+        ({"image_encoder.neck.1.bias": None}, ("missing", "image_encoder.neck.1.bias")),
+    ],
+)
+def test_a_model_but_for_a_few_tensors(tmp_path: Path, change: dict, problem: tuple) -> None:
     encoder, decoder = halves("mobilesam")
-    more = encoder | decoder | {"mask_decoder.surplus": torch.zeros(1)}
-    detection = detected(tmp_path, more)
-    assert detection.models == detection.decoders == ()
-    assert "mobilesam" in detection.encoders
+    state = {k: v for k, v in (encoder | decoder | change).items() if v is not None}
+    detection = detected(tmp_path, state)
+    assert not detection.fits
+    assert detection.near.models == ("mobilesam", "mobilesamv2_vit_t", "tinysam")
+    named = getattr(detection.near, problem[0])
+    assert [getattr(name, "name", name) for name in named] == [problem[1]]
+    faulty = problem[1].partition(".")[0]
+    parts = ["image_encoder", "prompt_encoder", "mask_decoder"]
+    assert sorted(detection.near.whole) == sorted(part for part in parts if part != faulty)
 
 
 def test_a_file_that_fits_no_model(tmp_path: Path) -> None:

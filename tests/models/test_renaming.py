@@ -46,11 +46,69 @@ def test_names_of_mobilesam_v2() -> None:
     }
 
 
+def test_transformers_names_of_sam_hq() -> None:
+    given = {
+        "shared_image_embedding.positional_embedding": (
+            "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+        ),
+        "mask_decoder.hq_token.weight": "mask_decoder.hf_token.weight",
+        "mask_decoder.hq_mask_mlp.proj_in.bias": "mask_decoder.hf_mlp.layers.0.bias",
+        "mask_decoder.hq_mask_mlp.layers.0.bias": "mask_decoder.hf_mlp.layers.1.bias",
+        "mask_decoder.hq_mask_mlp.proj_out.bias": "mask_decoder.hf_mlp.layers.2.bias",
+        "mask_decoder.compress_vit_conv2.bias": "mask_decoder.compress_vit_feat.3.bias",
+        "mask_decoder.encoder_norm.bias": "mask_decoder.embedding_encoder.1.bias",
+        "mask_decoder.mask_conv1.bias": "mask_decoder.embedding_maskfeature.0.bias",
+        "prompt_encoder.mask_embed.conv1.bias": "prompt_encoder.mask_downscaling.0.bias",
+    }
+    assert upstream_names(given) == given
+
+
+def test_transformers_names_of_sam2() -> None:
+    given = {
+        "no_memory_embedding": "no_mem_embed",
+        "vision_encoder.backbone.pos_embed_window": "image_encoder.trunk.pos_embed_window",
+        "vision_encoder.backbone.blocks.1.layer_norm1.bias": (
+            "image_encoder.trunk.blocks.1.norm1.bias"
+        ),
+        "vision_encoder.backbone.blocks.1.mlp.proj_out.bias": (
+            "image_encoder.trunk.blocks.1.mlp.layers.1.bias"
+        ),
+        "vision_encoder.neck.convs.2.bias": "image_encoder.neck.convs.2.conv.bias",
+        "prompt_encoder.point_embed.3.weight": "sam_prompt_encoder.point_embeddings.3.weight",
+        "mask_decoder.pred_obj_score_head.layers.0.bias": (
+            "sam_mask_decoder.pred_obj_score_head.layers.1.bias"
+        ),
+        "mask_decoder.iou_prediction_head.proj_out.bias": (
+            "sam_mask_decoder.iou_prediction_head.layers.2.bias"
+        ),
+        "mask_decoder.transformer.layers.1.self_attn.o_proj.bias": (
+            "sam_mask_decoder.transformer.layers.1.self_attn.out_proj.bias"
+        ),
+        "object_pointer_proj.layers.0.bias": "obj_ptr_proj.layers.0.bias",
+    }
+    assert upstream_names(given) == given
+
+
 @pytest.mark.skipif(not SPECS.is_dir(), reason=f"no tensor specs in {SPECS}")
-def test_a_transformers_model_has_sams_names_and_shapes() -> None:
+@pytest.mark.parametrize(
+    ("theirs_file", "ours_file"), [("hf_SamModel", "sam_vit_b"), ("hf_SamHQModel", "hqsam_vit_b")]
+)
+def test_a_transformers_model_has_sams_names_and_shapes(theirs_file: str, ours_file: str) -> None:
     theirs, sams = (
         {key: tuple(shape) for key, shape, _ in json.loads(path.read_text())["state_dict"]}
-        for path in (SPECS / "hf_SamModel.json", SPECS / "sam_vit_b.json")
+        for path in (SPECS / f"{theirs_file}.json", SPECS / f"{ours_file}.json")
     )
     names = upstream_names(theirs)
     assert {names[key]: shape for key, shape in theirs.items()} == sams
+
+
+def test_a_table_of_point_embeddings_becomes_a_tensor_per_row() -> None:
+    torch = pytest.importorskip("torch", reason="tensors are split with PyTorch (extra `export`)")
+    from edgekit.models.checkpoints.renaming import split_tables
+
+    table = torch.arange(8.0).reshape(4, 2)
+    split = split_tables({"prompt_encoder.point_embed.weight": table, "mask_decoder.w": table})
+    assert sorted(split) == ["mask_decoder.w"] + [
+        f"prompt_encoder.point_embed.{row}.weight" for row in range(4)
+    ]
+    assert torch.equal(split["prompt_encoder.point_embed.2.weight"], table[2:3])

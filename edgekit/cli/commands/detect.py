@@ -11,30 +11,37 @@ import typer
 from edgekit.cli.console import say
 
 if TYPE_CHECKING:
-    from edgekit.models.checkpoints.detect import Detection
+    from edgekit.models.checkpoints.detect import Detection, Near
+
+_LISTED = 3
 
 
 def detect(
-    file: Annotated[Path, typer.Argument(help="A checkpoint: .pt, .pth, .safetensors or .onnx.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A checkpoint: .pt, .pth, .safetensors or .onnx; FILE#KEY for one of several "
+            "state dicts in it; or the folder or index of a model in several files."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Name the model that FILE belongs to, by the names and shapes of its tensors."""
+    """Name the model that FILE belongs to, by the names and shapes of its tensors.
+
+    Exits with 2 if no model can be made of it.
+    """
     from edgekit.cli.console import print_json
-    from edgekit.errors import BadInput
     from edgekit.models.checkpoints.detect import detect as detected
 
-    if not file.is_file():
-        raise BadInput(
-            f"There is no checkpoint file at {file}.",
-            expected="a .pt, .pth, .safetensors or .onnx file",
-        )
     detection = detected(file)
     if as_json:
         print_json(asdict(detection))
-        return
-    parameters = detection.parameters / 1e6
-    say(f"{file.name}: {detection.tensors} tensors, {parameters:.1f} M parameters")
-    say("\n".join(_findings(detection, file)))
+    else:
+        parameters = detection.parameters / 1e6
+        say(f"{file.name}: {detection.tensors} tensors, {parameters:.1f} M parameters")
+        say("\n".join((*detection.notes, *_findings(detection, file))))
+    if not detection.fits:
+        raise typer.Exit(2)
 
 
 def _findings(detection: Detection, file: Path) -> list[str]:
@@ -49,9 +56,46 @@ def _findings(detection: Detection, file: Path) -> list[str]:
         for half, names in (("encoder", detection.encoders), ("decoder", detection.decoders))
         if names
     ]
+    parts = [
+        f"Fits the {' and '.join(detection.parts)} of: {', '.join(detection.parts_of)}. "
+        "An export also needs a file of the whole model, of which it replaces that part."
+    ]
+    return halves or (parts if detection.parts else _misfit(detection))
+
+
+def _misfit(detection: Detection) -> list[str]:
+    """Why nothing fits: a few tensors, what the tensors tell, or the family alone."""
+    if detection.near:
+        return _near(detection.near)
     family = (
-        f"Its names look like {detection.family}."
+        f"It looks like {detection.family}."
         if detection.family
         else "Its names are not those of any family that edgekit knows."
     )
-    return halves or [f"It fits no model of edgekit. {family}"]
+    lines = ["It fits no model of edgekit.", family, detection.reason or ""]
+    way_out = [f"Next: {detection.way_out}"] if detection.way_out else []
+    return [" ".join(filter(None, lines)), *way_out]
+
+
+def _near(near: Near) -> list[str]:
+    problems = (
+        ("missing", near.missing),
+        ("unexpected", near.unexpected),
+        ("of another shape", tuple(bad.name for bad in near.misshapen)),
+    )
+    count = sum(len(names) for _, names in problems)
+    listed = [f"{_some(names)} {kind}" for kind, names in problems if names]
+    whole = [f"Whole: {', '.join(near.whole)}."] if near.whole else []
+    return [
+        f"Fits {', '.join(near.models)} but for {count} tensor{'s' if count > 1 else ''}: "
+        f"{'; '.join(listed)}.",
+        *whole,
+        "An export needs them right: save the whole model's state dict.",
+    ]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    from edgekit.store import printable
+
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(printable(name) for name in names[:_LISTED]) + more

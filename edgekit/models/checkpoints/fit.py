@@ -1,35 +1,51 @@
-"""Loads the tensors of checkpoint files into a model, or lists what does not fit."""
+"""Loads the tensors of checkpoint files into a model, or says what does not fit."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import CheckpointMismatch
-from edgekit.models.checkpoints.read import read_tensors
+from edgekit.models.checkpoints.address import groups
+from edgekit.models.checkpoints.compare import (
+    Comparison,
+    Shapes,
+    build,
+    compare,
+    expected_shapes,
+    own_names,
+)
+from edgekit.models.checkpoints.diagnose import Diagnosis, diagnose
+from edgekit.models.checkpoints.normalise import Checkpoint
+from edgekit.models.checkpoints.read import read_checkpoint
 from edgekit.models.checkpoints.recognise import family_of
-from edgekit.models.checkpoints.renaming import upstream_names
+from edgekit.models.checkpoints.values import require_weights
 from edgekit.models.seeded import seeded_tensor
 from edgekit.records import ModelRow, Role, WeightsSource
+from edgekit.store import printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_ENCODER = "image_encoder."
-_LISTED = 6  # the most keys of each kind that a message names
+__all__ = ["Shapes", "Split", "build", "load"]
+
+_LISTED = 3  # the most keys of each kind that a message names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A model with its weights, split into its graphs: in eval mode, float32, on the CPU."""
+    """A model with its weights, split into its graphs: in eval mode, float32, on the CPU.
+
+    `notes` are sentences for the user on what of the files was left out or chosen.
+    """
 
     row: ModelRow
     source: WeightsSource
     encoder: nn.Module
     decoder: nn.Module | None
+    notes: tuple[str, ...] = ()
 
     @property
     def modules(self) -> dict[Role, nn.Module]:
@@ -38,44 +54,55 @@ class Split:
         return {Role.ENCODER: self.encoder} | decoder
 
 
-Shapes = Mapping[str, tuple[int, ...]]
-"""Tensors' shapes by upstream's names."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """One file, or all shards of one model, by upstream's names."""
 
-Builder = Callable[..., "tuple[nn.Module, nn.Module | None]"]
-"""Takes the row's size if it has one, then the shapes if the widths come from a checkpoint."""
+    name: str
+    tensors: Mapping[str, Tensor]
 
-
-def build(row: ModelRow, shapes: Shapes | None = None) -> tuple[nn.Module, nn.Module | None]:
-    """The encoder and the decoder (None if the model has none), as PyTorch initialises them.
-
-    Args:
-        row: the model.
-        shapes: of the checkpoint's tensors. Rows whose widths come from the checkpoint need them;
-            with None their builder takes default widths.
-    """
-    module, _, function = row.builder.partition(":")
-    builder: Builder = getattr(importlib.import_module(module), function)
-    size = (row.size,) if row.size else ()
-    return builder(*size, shapes) if row.widths == "from_checkpoint" else builder(*size)
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
 
 def load(row: ModelRow, source: WeightsSource) -> Split:
     """Build the model and load its weights.
 
     Raises:
-        CheckpointMismatch: tensors are missing, unexpected, mis-shaped or not finite.
+        CheckpointMismatch: tensors are missing, unexpected, mis-shaped or not finite float
+            numbers; or nothing of one of the files is used.
     """
     if source.kind == "seeded":
-        encoder, decoder = build(row)
-        _fill_seeded(encoder, row.encoder_prefix, source.seed or 0)
-        if decoder:
-            _fill_seeded(decoder, "", source.seed or 0)
-        return Split(row=row, source=source, encoder=encoder, decoder=decoder)
-    files = [_rename(read_tensors(Path(file.path)), row) for file in source.files]
-    shapes = {name: tuple(t.shape) for tensors in files for name, t in tensors.items()}
+        return _seeded(row, source)
+    sets = groups(file.path for file in source.files)
+    checkpoints = [read_checkpoint(values) for values in sets]
+    files = [
+        _File(
+            name=Path(values[0]).name,
+            tensors={
+                own: checkpoint.tensors[given]
+                for own, given in own_names(row, tuple(checkpoint.tensors)).items()
+            },
+        )
+        for values, checkpoint in zip(sets, checkpoints, strict=True)
+    ]
+    shapes = {name: shape for file in files for name, shape in file.shapes.items()}
+    comparison = _compared(row, files, shapes, checkpoints)
+    _require_used(row, files, comparison)
+    # Only now is memory taken: every shape of the model is one of the file's.
     encoder, decoder = build(row, shapes)
-    names = " + ".join(Path(file.path).name for file in source.files)
-    _fill(encoder, decoder, files, row, names)
+    own = {row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()}
+    _fill(own | (decoder.state_dict() if decoder else {}), files, comparison)
+    notes = tuple(note for checkpoint in checkpoints for note in checkpoint.notes)
+    return Split(row=row, source=source, encoder=encoder, decoder=decoder, notes=notes)
+
+
+def _seeded(row: ModelRow, source: WeightsSource) -> Split:
+    encoder, decoder = build(row)
+    _fill_seeded(encoder, row.encoder_prefix, source.seed or 0)
+    if decoder:
+        _fill_seeded(decoder, "", source.seed or 0)
     return Split(row=row, source=source, encoder=encoder, decoder=decoder)
 
 
@@ -91,113 +118,90 @@ def _fill_seeded(module: nn.Module, prefix: str, seed: int) -> None:
             tensor.fill_(1)
 
 
-def _rename(tensors: dict[str, Tensor], row: ModelRow) -> dict[str, Tensor]:
-    """The tensors under upstream's names, without those that no graph needs."""
-    names = upstream_names(tensors)
-    return {
-        names[name]: tensor
-        for name, tensor in tensors.items()
-        if not names[name].startswith(row.unused_keys) and not name.endswith("attention_bias_idxs")
-    }
+def _compared(
+    row: ModelRow, files: Sequence[_File], shapes: Shapes, checkpoints: Sequence[Checkpoint]
+) -> Comparison:
+    """The comparison of files that fit.
 
-
-def _fill(
-    encoder: nn.Module,
-    decoder: nn.Module | None,
-    files: list[dict[str, Tensor]],
-    row: ModelRow,
-    names: str,
-) -> None:
-    own = [
-        {row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()},
-        decoder.state_dict() if decoder else {},
-    ]
-    expected = own[0] | own[1]
-    aligned = [_align(tensors, expected) for tensors in files]
-    parts = [_choose_file(aligned, set(names_of_part)) for names_of_part in own]
-    given = {name: t for part in parts for name, t in part.items() if name in expected}
-    problems = _problems(given, expected, unexpected=_unexpected(aligned, parts, expected))
-    if any(problems.values()):
-        keys = [name for tensors in files for name in tensors]
-        raise _mismatch(row, names, problems, family_of(keys))
-    _require_finite(given, names)
-    for name, tensor in expected.items():
-        tensor.copy_(given[name])
-
-
-def _align(tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename tensors: files of an encoder alone may or may not prefix every name."""
-    return {aligned_name(name, expected): tensor for name, tensor in tensors.items()}
-
-
-def aligned_name(name: str, expected: Mapping[str, object]) -> str:
-    """A file's name as the model spells it, with the encoder's prefix added or removed."""
-    spellings = (name, _ENCODER + name, name.removeprefix(_ENCODER))
-    return next((spelling for spelling in spellings if spelling in expected), name)
-
-
-def _choose_file(files: list[dict[str, Tensor]], expected: set[str]) -> dict[str, Tensor]:
-    """The tensors of one module, from the smallest file that holds it whole, or from all files.
-
-    NanoSAM takes its decoder from MobileSAM's file, which holds another encoder too. MobileSAMv2
-    has a file for the decoder alone and takes its encoder from MobileSAM's, which holds a decoder
-    too; so the file with the fewest tensors is the right one. If no file is whole, all tensors are
-    returned, so that the error can list them.
+    Raises:
+        CheckpointMismatch: they do not; the message says why, as far as their names tell.
     """
-    merged = {name: tensor for tensors in files for name, tensor in tensors.items()}
-    whole = min((t for t in files if expected <= t.keys()), key=len, default=merged)
-    own = set(map(part_of, expected))
-    return {name: tensor for name, tensor in whole.items() if part_of(name) in own}
+    given = {
+        name: tuple(tensor.shape)
+        for checkpoint in checkpoints
+        for name, tensor in checkpoint.tensors.items()
+    }
+    diagnosis = diagnose(given)
+    names = " + ".join(printable(file.name) for file in files)
+    try:
+        graphs = expected_shapes(row, shapes)
+    except CheckpointMismatch as error:
+        if diagnosis is None:
+            raise
+        raise _refusal(row, names, [diagnosis.what], diagnosis) from error
+    expected = {name: shape for graph in graphs.values() for name, shape in graph.items()}
+    comparison = compare([file.shapes for file in files], expected)
+    if comparison.problems:
+        family = family_of(given)
+        lines = _problem_lines(comparison)
+        if diagnosis:
+            lines.insert(0, f"  {diagnosis.what}")
+        if family and _normalised(row.family) not in _normalised(family):
+            lines.append(f"  Its keys look like {family}.")
+        raise _refusal(row, names, lines, diagnosis)
+    return comparison
 
 
-def part_of(name: str) -> str:
-    """The first part of a name: `mask_decoder` for `mask_decoder.iou_token.weight`."""
-    return name.partition(".")[0]
+def _require_used(row: ModelRow, files: Sequence[_File], comparison: Comparison) -> None:
+    if not comparison.idle:
+        return
+    idle = files[comparison.idle[0]]
+    used = [file.name for i, file in enumerate(files) if i not in comparison.idle]
+    raise CheckpointMismatch(
+        f"Nothing of {printable(idle.name)} is used: {', '.join(map(printable, used))} holds every "
+        f"part of {row.title} whole, in no more tensors.",
+        expected="files that each give a whole part, such as mask_decoder.* or image_encoder.*",
+        next_step=f"leave one file out; edgekit detect {printable(idle.name)} shows what it holds",
+    )
 
 
-def _unexpected(
-    files: list[dict[str, Tensor]], parts: list[dict[str, Tensor]], expected: Mapping[str, Tensor]
-) -> set[str]:
-    """The names that the model lacks: of a single file, or of the parts taken from several."""
-    used = files if len(files) == 1 else parts
-    return {name for tensors in used for name in tensors} - expected.keys()
+def _fill(model: Mapping[str, Tensor], files: Sequence[_File], comparison: Comparison) -> None:
+    for index, file in enumerate(files):
+        taken = {
+            name: file.tensors[given]
+            for name, (source, given) in comparison.taken.items()
+            if source == index
+        }
+        require_weights(taken, model, file.name)
+        for name, tensor in taken.items():
+            model[name].copy_(tensor)
 
 
-def _problems(
-    given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, unexpected: set[str]
-) -> dict[str, list[str]]:
-    return {
-        "missing": sorted(expected.keys() - given.keys()),
-        "unexpected": sorted(unexpected),
-        "mis-shaped": sorted(
-            f"{name} {list(given[name].shape)} instead of {list(tensor.shape)}"
-            for name, tensor in expected.items()
-            if name in given and given[name].shape != tensor.shape
+def _problem_lines(comparison: Comparison) -> list[str]:
+    problems = {
+        "missing": comparison.missing,
+        "unexpected": comparison.unexpected,
+        "mis-shaped": tuple(
+            f"{bad.name} {list(bad.given)} instead of {list(bad.expected)}"
+            for bad in comparison.misshapen
         ),
     }
-
-
-def _require_finite(tensors: dict[str, Tensor], names: str) -> None:
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise CheckpointMismatch(
-                f"{names}: {name} holds NaN or infinity.", expected="a complete, trained checkpoint"
-            )
-
-
-def _mismatch(
-    row: ModelRow, names: str, problems: dict[str, list[str]], family: str | None
-) -> CheckpointMismatch:
-    lines = [f"{names} does not fit {row.title}."]
+    lines = []
     for kind, keys in problems.items():
         if keys:
             more = f", and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-            lines.append(f"  {len(keys)} {kind}: {', '.join(keys[:_LISTED])}{more}")
-    if family and _normalised(row.family) not in _normalised(family):
-        lines.append(f"  Its keys look like {family}.")
+            listed = ", ".join(printable(key) for key in keys[:_LISTED])
+            lines.append(f"  {len(keys)} {kind}: {listed}{more}")
+    return lines
+
+
+def _refusal(
+    row: ModelRow, names: str, lines: list[str], diagnosis: Diagnosis | None
+) -> CheckpointMismatch:
     return CheckpointMismatch(
-        "\n".join(lines),
+        "\n".join((f"{names} does not fit {row.title}.", *lines)),
         expected=f"a checkpoint of {row.title}: {', '.join(f.filename for f in row.checkpoints)}",
+        next_step=diagnosis.next_step if diagnosis else None,
     )
 
 

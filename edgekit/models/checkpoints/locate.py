@@ -7,10 +7,12 @@ either, it is an error.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit import store
 from edgekit.errors import BadInput, WeightsUnavailable
+from edgekit.models.checkpoints.address import expand, split_key
 from edgekit.records import FileDigest, ModelRow, WeightsSource
 
 BUNDLED_LICENCE = "Apache-2.0"
@@ -24,8 +26,9 @@ def locate(
 
     Args:
         row: the model.
-        weights: paths, each of which may supply a part of the model; or one of `official`,
-            `bundled`, `seeded`, `seeded:N`; or nothing, for the default.
+        weights: paths, each of which may supply a part of the model; `FILE#KEY` for one of several
+            state dicts in a file; a folder or index of shards; or one of `official`, `bundled`,
+            `seeded`, `seeded:N`; or nothing, for the default.
         progress: called with (bytes done, bytes in all) while a file is downloaded.
 
     Raises:
@@ -115,15 +118,17 @@ def _seeded(keyword: str) -> WeightsSource:
 
 
 def _from_paths(row: ModelRow, weights: tuple[str, ...]) -> WeightsSource:
-    paths = [store.user_path(w) for w in weights]
-    for path in paths:
-        if not path.is_file():
-            raise BadInput(
-                f"There is no checkpoint file at {path}.",
-                expected="a file, or one of official, bundled, seeded",
-            )
-    files = tuple(store.digest_file(path.resolve()) for path in paths)
+    named = ((path, key) for path, key in map(split_key, weights))
+    found = dict.fromkeys((file, key) for path, key in named for file in expand(path))
+    files = tuple(_digest(path, key) for path, key in found)
     return WeightsSource(kind="path", licence=_licence_of(files, row), files=files)
+
+
+def _digest(path: Path, key: str | None) -> FileDigest:
+    """The digest of a file, whose path keeps the key of `FILE#KEY`."""
+    where = path.absolute().as_posix()  # links kept: the Hugging Face cache has hashes behind them
+    named = where if key is None else f"{where}#{key}"
+    return replace(store.digest_file(path), path=named)
 
 
 def _licence_of(files: tuple[FileDigest, ...], row: ModelRow) -> str:

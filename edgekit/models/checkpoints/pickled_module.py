@@ -2,8 +2,8 @@
 
 Some projects publish `torch.save(model)`: SlimSAM's globally pruned models, FastSAM, Q-TinySAM.
 Unpickling such a file imports and calls the classes that it names. Here every name stands for
-`Inert`, except the few that make a tensor. `Inert` only stores the state that it is given. The
-tensors are then collected from that state, in which `nn.Module` keeps them. Nothing that the file
+`Inert`, except the few that make a tensor. `Inert` only stores the state that it is given,
+in which `nn.Module` keeps its tensors; `flatten` collects them from there. Nothing that the file
 names is imported or run.
 """
 
@@ -12,13 +12,10 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from typing import Any
 
 # The functions that torch.save writes for a tensor or a Parameter. torch.load makes the storages.
 _TENSOR_MAKERS = {
@@ -70,6 +67,8 @@ class TensorUnpickler(pickle.Unpickler):
         """The object that a name in the file stands for."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
+        if name == "set" and module in ("builtins", "__builtin__"):
+            return set  # of the buffers that a module does not save
         if (module, name) in _TENSOR_MAKERS:
             import torch._utils
 
@@ -98,20 +97,6 @@ def read_pickled(path: Path) -> object:
         path, map_location="cpu", weights_only=False, pickle_module=_restricted_pickle()
     )
     return content
-
-
-def tensors_of(content: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """(dotted name, tensor) for all tensors of a module, or of a dict that contains modules."""
-    import torch
-
-    if isinstance(content, torch.Tensor):
-        yield prefix.rstrip("."), content
-    elif isinstance(content, Inert):
-        for kind in ("_parameters", "_buffers", "_modules"):
-            yield from tensors_of(content.state.get(kind), prefix)
-    elif isinstance(content, Mapping):
-        for name, value in content.items():
-            yield from tensors_of(value, f"{prefix}{name}.")
 
 
 def _restricted_pickle() -> ModuleType:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.errors import CheckpointMismatch, RuntimeMissing
+from edgekit.errors import CheckpointMismatch, EdgekitError, RuntimeMissing
+from edgekit.models.checkpoints.address import split_key
+from edgekit.models.checkpoints.file_kind import FORMATS, kind_of, require_plain_archive
+from edgekit.models.checkpoints.flatten import flatten
+from edgekit.models.checkpoints.normalise import Checkpoint, normalise
+from edgekit.models.checkpoints.renaming import split_tables
+from edgekit.models.checkpoints.values import require_stored
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The keys under which upstream projects nest the state dict in their files.
-_NESTS = ("model", "state_dict", "model_state_dict")
 
+def read_checkpoint(values: Sequence[str]) -> Checkpoint:
+    """The tensors of one file, or of all shards of one model, normalised.
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a `.safetensors`, `.onnx` or PyTorch file, under the file's own names.
+    Args:
+        values: paths, each with `#KEY` or not, as in `--weights`.
 
     Raises:
-        CheckpointMismatch: the file is not a checkpoint, is damaged, or cannot be read without
-            running code from it.
+        CheckpointMismatch: a file is not a checkpoint, is damaged, holds several state dicts, or
+            cannot be read without running code from it.
         RuntimeMissing: torch is not installed.
     """
     try:
@@ -32,18 +39,42 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             "Reading checkpoints needs PyTorch, which is not installed.",
             next_step="pip install 'edgekit[export]'",
         ) from missing
-    readers = {".safetensors": _read_safetensors, ".onnx": _read_onnx}
-    return readers.get(path.suffix.lower(), _read_pytorch)(path)
+    tensors: dict[str, Tensor] = {}
+    keys, size = set(), 0
+    for path, key in map(split_key, values):
+        tensors |= _read(path)
+        keys.add(key)
+        size += path.stat().st_size
+    name = split_key(values[0])[0].name
+    checkpoint = normalise(tensors, file=name, key=keys.pop())
+    require_stored(checkpoint.tensors, file=name, size=size)
+    return replace(checkpoint, tensors=split_tables(checkpoint.tensors))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The normalised tensors of one file, as `read_checkpoint` gives them."""
+    return dict(read_checkpoint([str(path)]).tensors)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file by their dotted names; a damaged file can raise anything below."""
+    readers = {"safetensors": _read_safetensors, "onnx": _read_onnx, "torch": _read_pytorch}
+    read = readers[kind_of(path)]
+    try:
+        tensors = read(path)
+    except EdgekitError:
+        raise
+    except Exception as error:
+        raise _damaged(path) from error
+    if not tensors:
+        raise _damaged(path)
+    return tensors
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path) from error
+    return load_file(path)
 
 
 def _read_onnx(path: Path) -> dict[str, Tensor]:
@@ -55,26 +86,22 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
 def _read_pytorch(path: Path) -> dict[str, Tensor]:
     import torch
 
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        require_plain_archive(path)
     try:
         # Mapped, not read: the file of a ViT-H is 2.5 GB, and its model takes the same again.
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         return _read_pickled_module(path, error)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise _damaged(path) from error
-    return _state_dict(content, path)
+    return flatten(content, path.name) if isinstance(content, Mapping) else {}
 
 
 def _read_pickled_module(path: Path, refusal: pickle.UnpicklingError) -> dict[str, Tensor]:
     """Read a file that torch's safe loader refuses: a whole module, without its code."""
-    from edgekit.models.checkpoints.pickled_module import read_pickled, tensors_of
+    from edgekit.models.checkpoints.pickled_module import read_pickled
 
-    try:
-        tensors = dict(tensors_of(_unwrap(read_pickled(path))))
-    except Exception as error:  # a damaged or hostile pickle can raise anything
-        raise _damaged(path) from error
+    tensors = flatten(read_pickled(path), path.name)
     if not tensors:
         raise CheckpointMismatch(
             f"{path.name} holds more than tensors: reading it would run code from the file.",
@@ -84,41 +111,5 @@ def _read_pickled_module(path: Path, refusal: pickle.UnpicklingError) -> dict[st
     return tensors
 
 
-def _unwrap(content: object) -> object:
-    """The content inside the nesting that upstream projects use, such as `{"model": ...}`."""
-    for nest in _NESTS:
-        if isinstance(content, Mapping) and content.get(nest) is not None:
-            content = content[nest]
-    return content
-
-
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors of a file; a file in several parts gives those of all parts."""
-    content = _unwrap(content)
-    tensors = dict(_named_tensors(content)) if isinstance(content, Mapping) else {}
-    if not tensors:
-        raise _damaged(path)
-    return tensors
-
-
-def _named_tensors(
-    content: Mapping[object, object], prefix: str = ""
-) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) of a file that may have parts.
-
-    MobileSAMv2's decoder is `{"PromtEncoder": {...}, "MaskDecoder": {...}}`.
-    """
-    import torch
-
-    for name, value in content.items():
-        if isinstance(value, torch.Tensor):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, Mapping) and not prefix:
-            yield from _named_tensors(value, f"{name}.")
-
-
 def _damaged(path: Path) -> CheckpointMismatch:
-    return CheckpointMismatch(
-        f"{path.name} is damaged or is not a checkpoint.",
-        expected="a PyTorch state dict, a .safetensors file or NanoSAM's published .onnx encoder",
-    )
+    return CheckpointMismatch(f"{path.name} is damaged or is not a checkpoint.", expected=FORMATS)

@@ -1,16 +1,20 @@
 """Renames tensors to upstream's names, which the definitions here use.
 
 Three kinds of files differ: those of Hugging Face transformers (SlimSAM-uniform, and re-uploads of
-SAM), MobileSAMv2's decoder, which spells its two parts differently, and SlimSAM's pickled modules,
-which were saved under DataParallel.
+SAM, SAM-HQ and SAM 2), MobileSAMv2's decoder, which spells its two parts differently, and SlimSAM's
+pickled modules, which were saved under DataParallel.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-_TRANSFORMERS_MARK = "vision_encoder."
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TRANSFORMERS_MARKS = ("vision_encoder.", "shared_image_embedding.")
 
 Rules = tuple[tuple[re.Pattern[str], str], ...]
 
@@ -25,7 +29,8 @@ _SPELLINGS = _rules(
     (r"^image_encoder\.module\.", "image_encoder."),  # SlimSAM saved its encoder under DataParallel
 )
 
-# All rules are applied in this order. The names are those of transformers 5 (`SamModel`).
+# All rules are applied in this order. The names are those of transformers 5 (`SamModel`,
+# `SamHQModel`).
 _TRANSFORMERS = _rules(
     (r"^vision_encoder\.layers\.", "image_encoder.blocks."),
     (r"^vision_encoder\.", "image_encoder."),
@@ -51,16 +56,71 @@ _TRANSFORMERS = _rules(
     (r"(_mlps\.\d|iou_prediction_head)\.layers\.0\.", r"\1.layers.1."),
     (r"(_mlps\.\d|iou_prediction_head)\.proj_in\.", r"\1.layers.0."),
     (r"(_mlps\.\d|iou_prediction_head)\.proj_out\.", r"\1.layers.2."),
+    # SAM-HQ's second mask (`SamHQModel`).
+    (r"\.hq_token\.", ".hf_token."),
+    (r"\.hq_mask_mlp\.proj_in\.", ".hf_mlp.layers.0."),
+    (r"\.hq_mask_mlp\.layers\.0\.", ".hf_mlp.layers.1."),
+    (r"\.hq_mask_mlp\.proj_out\.", ".hf_mlp.layers.2."),
+    (r"\.compress_vit_conv1\.", ".compress_vit_feat.0."),
+    (r"\.compress_vit_norm\.", ".compress_vit_feat.1."),
+    (r"\.compress_vit_conv2\.", ".compress_vit_feat.3."),
+    (r"\.encoder_conv1\.", ".embedding_encoder.0."),
+    (r"\.encoder_norm\.", ".embedding_encoder.1."),
+    (r"\.encoder_conv2\.", ".embedding_encoder.3."),
+    (r"\.mask_conv1\.", ".embedding_maskfeature.0."),
+    (r"\.mask_norm\.", ".embedding_maskfeature.1."),
+    (r"\.mask_conv2\.", ".embedding_maskfeature.3."),
     (r"\.layer_norm_final_attn\.", ".norm_final_attn."),
     (r"\.layer_norm(\d)\.", r".norm\1."),
 )
 
 
+# The names of transformers 5 (`Sam2Model`, `Sam2VideoModel`); the last lines are of video only.
+_TRANSFORMERS_SAM2 = _rules(
+    (r"^vision_encoder\.backbone\.", "image_encoder.trunk."),
+    (r"^vision_encoder\.neck\.convs\.(\d)\.", r"image_encoder.neck.convs.\1.conv."),
+    (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
+    (r"\.mlp\.proj_in\.", ".mlp.layers.0."),
+    (r"\.mlp\.proj_out\.", ".mlp.layers.1."),
+    (r"\.o_proj\.", ".out_proj."),
+    (r"(pred_obj_score_head)\.layers\.0\.", r"\1.layers.1."),
+    (r"(pred_obj_score_head)\.proj_in\.", r"\1.layers.0."),
+    (r"(pred_obj_score_head)\.proj_out\.", r"\1.layers.2."),
+    (r"^mask_decoder\.", "sam_mask_decoder."),
+    (r"^no_memory_embedding$", "no_mem_embed"),
+    (r"^memory_temporal_positional_encoding$", "maskmem_tpos_enc"),
+    (r"^no_memory_positional_encoding$", "no_mem_pos_enc"),
+    (r"^no_object_pointer$", "no_obj_ptr"),
+    (r"^object_pointer_proj\.", "obj_ptr_proj."),
+    (r"^occlusion_spatial_embedding_parameter$", "no_obj_embed_spatial"),
+    (r"^temporal_positional_encoding_projection_layer\.", "obj_ptr_tpos_proj."),
+)
+_SAM2_PROMPTS = _rules((r"^prompt_encoder\.", "sam_prompt_encoder."))
+_SAM2_MARKS = ("vision_encoder.backbone.blocks.", "no_memory_embedding")
+# `point_embed.weight` [4, 256] is four tensors upstream; `split_tables` makes the names.
+_MOST_ROWS = 4
+_TABLE = re.compile(r"(^|\.)prompt_encoder\.point_embed\.weight$")
+
+
+def split_tables(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with SAM 2's table of point embeddings [N, C] as N tensors [1, C]."""
+    result: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if _TABLE.search(name) and tensor.ndim == 2 and tensor.shape[0] <= _MOST_ROWS:
+            stem = name.removesuffix("weight")
+            result |= {f"{stem}{i}.weight": tensor[i : i + 1] for i in range(tensor.shape[0])}
+        else:
+            result[name] = tensor
+    return result
+
+
 def upstream_names(names: Iterable[str]) -> dict[str, str]:
     """Maps the file's names to upstream's; most files have those already."""
     listed = tuple(names)
-    transformers = any(name.startswith(_TRANSFORMERS_MARK) for name in listed)
+    transformers = any(name.startswith(_TRANSFORMERS_MARKS) for name in listed)
     rules = _TRANSFORMERS if transformers else _SPELLINGS
+    if any(name.startswith(_SAM2_MARKS) for name in listed):
+        rules = (*_TRANSFORMERS_SAM2, *_TRANSFORMERS, *_SAM2_PROMPTS)
     return {name: _rename(name, rules) for name in listed}
 
 

@@ -11,6 +11,7 @@ from edgekit.models.encoders.sam_vit import WINDOW, VitBlockSize, VitSize
 Shapes = Mapping[str, tuple[int, ...]]
 
 _PREFIX = "image_encoder."
+_GRID = 64  # patches of 16 pixels along a photo of 1024
 _BLOCK = re.compile(r"^image_encoder\.blocks\.(\d+)\.")
 
 
@@ -26,18 +27,36 @@ def size_from_shapes(shapes: Shapes) -> VitSize:
     depth = len({match[1] for match in map(_BLOCK.match, shapes) if match})
     try:
         _, grid, _, width = shapes[f"{_PREFIX}pos_embed"]
+        _require_grid(shapes, grid, depth)
         return VitSize(
             width=width,
             grid=grid,
             blocks=tuple(_block(shapes, f"{_PREFIX}blocks.{i}.") for i in range(depth)),
             global_blocks=tuple(i for i in range(depth) if _is_global(shapes, i)),
         )
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise CheckpointMismatch(
             f"The widths of a SAM ViT cannot be read from these tensors ({error}).",
             expected="image_encoder.pos_embed and image_encoder.blocks.0, 1, ... under SAM's names",
             next_step="edgekit detect FILE shows what the file holds",
         ) from error
+
+
+def _require_grid(shapes: Shapes, grid: int, depth: int) -> None:
+    """Raise CheckpointMismatch unless the tables are those of a photo of 1024 pixels."""
+    if grid != _GRID:
+        raise CheckpointMismatch(
+            f"This SAM ViT was made for photos of {16 * grid} pixels.",
+            expected=f"one for 1024 pixels, with {_GRID} x {_GRID} positions",
+            next_step="train at 1024 pixels, with position tables as in the original checkpoint",
+        )
+    lengths = [shapes[f"{_PREFIX}blocks.{i}.attn.rel_pos_h"][0] for i in range(depth)]
+    if not set(lengths) <= {2 * WINDOW - 1, 2 * _GRID - 1} or 2 * _GRID - 1 not in lengths:
+        raise CheckpointMismatch(
+            "This SAM ViT has no block that sees the whole photo, or blocks with other windows.",
+            expected=f"tables of {2 * WINDOW - 1} and {2 * _GRID - 1} relative positions",
+            next_step="edgekit detect FILE shows what the file holds",
+        )
 
 
 def _block(shapes: Shapes, prefix: str) -> VitBlockSize:
