@@ -24,6 +24,7 @@ from edgekit.records import (
 )
 from edgekit.report import SILENT, Report
 from edgekit.runtime import Predictor
+from edgekit.runtime.photo_check import require_readable
 from edgekit.stages.artifacts import make_artifacts
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.diagnosis import explain_failure
@@ -88,6 +89,8 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
     row, target = registry.model(request.model), catalog.target(request.target)
     lowering(target)
     calibration = catalog.calibration_set(request.calibration)
+    if request.calibration is not None:
+        require_readable(calibration)
     final = request.out / f"{row.name}-{target.name}"
     store.require_replaceable(final, replace=request.force)
     for warning in preflight(target, request.out):
@@ -138,6 +141,8 @@ def verify(request: VerifyRequest, *, report: Report = SILENT) -> Verdict:
     """
     bundle = store.read_bundle(request.bundle)
     photos = photos_to_verify(bundle, request.photos, report=report)
+    if request.photos is not None:
+        require_readable(photos)
     with report.stage("weights"):
         source = reference_weights(bundle, request.weights, progress=report.progress)
     gate = gate_of(bundle.manifest.target, min_iou=request.min_iou)
@@ -149,9 +154,10 @@ def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation
 
     Raises:
         BundleCorrupt, RuntimeMissing: the bundle cannot be opened here.
-        BadInput: the annotations do not read, or no instance is large enough.
+        BadInput: the annotations do not read, have no masks, or no instance is large enough.
     """
-    photos = catalog.photos_from(request.annotations)
+    photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
+    require_readable(photos)
     return evaluate_photos(Predictor(request.bundle), photos, report=report)
 
 

@@ -11,7 +11,7 @@ from edgekit.catalog.image_sets import (
     image_sets,
     photos_from,
 )
-from edgekit.catalog.masks import instance_mask
+from edgekit.catalog.masks import instance_mask, runs_from_mask
 from edgekit.catalog.photos import Instance, Photo, PhotoSet, RunLengths
 from edgekit.catalog.targets import target, targets
 
@@ -27,6 +27,7 @@ __all__ = [
     "instance_mask",
     "photos_from",
     "photos_from_coco",
+    "runs_from_mask",
     "target",
     "targets",
 ]

@@ -5,177 +5,310 @@ The only parser of COCO in edgekit: verification, calibration and training all r
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
+import codecs
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-from edgekit.catalog.photos import Instance, Photo, PhotoSet, RunLengths
+from edgekit.catalog.photo_folders import photo_file, photo_folders
+from edgekit.catalog.photo_sizes import Size, misfit
+from edgekit.catalog.photos import Instance, Photo, PhotoSet
+from edgekit.catalog.segmentations import (
+    area_of,
+    box_around,
+    read_area,
+    read_box,
+    read_segmentation,
+)
 from edgekit.errors import BadInput
 from edgekit.store import Malformed, printable, record_from_json
 
 _MAX_BYTES = 512 * 2**20  # the instances of COCO train2017 are 448 MB
 _SHOWN = 80  # characters of a file name, so that the reason after it stays readable
+_EXAMPLES = 3
+_LONGEST = 10  # digits of a side in pixels
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Info:
-    annotations_licence: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Licence:
-    id: int
-    name: str
-    url: str | None = None
+_BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Image:
-    id: int
     file_name: str
-    license: int | None = None
-    flickr_url: str | None = None
-    coco_url: str | None = None
+    id: object = None
+    width: object = None
+    height: object = None
+    license: object = None
+    flickr_url: object = None
+    coco_url: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Annotation:
     """`isthing` is panoptic COCO's flag; instance files do not have it."""
 
-    image_id: int
-    bbox: tuple[float, float, float, float]
-    area: float
-    segmentation: tuple[tuple[float, ...], ...] | RunLengths
-    iscrowd: int = 0
-    isthing: bool | int = True
+    image_id: object = None
+    bbox: object = None
+    area: object = None
+    segmentation: object = None
+    iscrowd: object = None
+    isthing: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
+    """Fields of type `object` are read here, not by the JSON reader: tools write many forms."""
+
     images: tuple[_Image, ...]
-    annotations: tuple[_Annotation, ...] = ()
-    licenses: tuple[_Licence, ...] = ()
-    info: _Info | None = None
+    annotations: tuple[_Annotation, ...] | None = None
+    licenses: object = None
+    info: object = None
 
 
 def photos_from_coco(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
     """Read a COCO instance file: its photos with their non-crowd instances, in the file's order.
 
+    What tools write besides COCO is taken where it has one meaning: a byte order mark, backslashes
+    in file names, ids as numbers or text, flags as booleans, a missing area or bbox, boxes without
+    masks, and the forms of `segmentations`.
+
     Args:
         path: the JSON.
-        photo_dir: searched first for the photos; then the JSON's folder and `images` inside it.
+        photo_dir: searched first for the photos; then the folders of `photo_folders`.
 
     Raises:
-        BadInput: the file is not COCO JSON, is larger than 512 MiB or lists no image; or a photo is
-            missing, listed twice or outside its folder.
+        BadInput: the file is not COCO JSON, is larger than 512 MiB or lists no image; a photo is
+            missing, listed twice or outside its folder; or annotations are not of the size of
+            their upright photo.
     """
     document = _read(path)
-    folders = [folder for folder in (photo_dir, path.parent, path.parent / "images") if folder]
-    licences = {licence.id: licence for licence in document.licenses}
-    instances = _instances_by_image(document.annotations)
-    problems: list[str] = []
-    photos: list[Photo] = []
-    for image in document.images:
-        file = _photo_file(image.file_name, folders)
-        if isinstance(file, str):
-            problems.append(f"{repr(image.file_name)[:_SHOWN]} {file}")
-            continue
-        photos.append(
-            Photo(
-                path=file,
-                id=image.file_name,
-                licence=_licence_of(image, licences),
-                attribution=_attribution_of(image),
-                instances=tuple(instances[image.id]),
-            )
-        )
-    problems += [f"{repr(name)[:_SHOWN]} is listed twice" for name in _repeated(document.images)]
-    if problems:
-        raise _unusable(path, Malformed(tuple(problems)))
-    if not photos:
+    if not document.images:
         raise BadInput(f"{path} lists no photos", expected="COCO JSON with `images`")
-    terms = document.info.annotations_licence if document.info else None
-    return PhotoSet(
-        name=str(path),
-        photos=tuple(photos),
-        annotations_licence=printable(terms) if terms else None,
+    ids = _image_ids(path, document.images)
+    instances = _instances_by_image(path, document.annotations or ())
+    files = _photo_files(path, document.images, photo_folders(path, photo_dir))
+    by_photo = [tuple(instances[one]) for one in ids]
+    _check_sizes(path, document.images, files, by_photo)
+    licences = dict(_licences(document.licenses))
+    photos = tuple(
+        Photo(
+            path=file,
+            id=image.file_name,
+            licence=_licence_of(image, licences),
+            attribution=_attribution_of(image),
+            instances=annotated,
+        )
+        for image, file, annotated in zip(document.images, files, by_photo, strict=True)
     )
+    return PhotoSet(name=str(path), photos=photos, annotations_licence=_terms(document.info))
 
 
 def _read(path: Path) -> _Document:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise Malformed((f"larger than {_MAX_BYTES} bytes",))
-        return record_from_json(_Document, path.read_bytes(), unknown_keys="ignore")
+        return record_from_json(_Document, _utf8(path.read_bytes()), unknown_keys="ignore")
     except Malformed as error:
-        raise _unusable(path, error) from error
+        raise _unusable(path, error.problems) from error
     except OSError as error:
         raise BadInput(
             f"{path} cannot be read: {error.strerror}", expected="a COCO instance JSON"
         ) from error
 
 
-def _unusable(path: Path, error: Malformed) -> BadInput:
-    return BadInput(
-        f"{path}: {error}",
-        expected="COCO instance JSON whose photos are beside it or in images/ beside it",
-    )
+def _utf8(content: bytes) -> bytes:
+    """The text of a JSON file in UTF-8, without a byte order mark."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    if encoding:
+        try:
+            content = content.decode(encoding).encode()
+        except UnicodeError as error:
+            raise Malformed(
+                (f"not {encoding.upper()}, although its first bytes say so",)
+            ) from error
+    start = content[:64].lstrip()[:1]
+    if start == b"[":
+        raise Malformed(("a list; COCO has an object with `images` and `annotations`",))
+    if not start and not content.strip():
+        raise Malformed(("empty",))
+    return content
 
 
-def _instances_by_image(annotations: tuple[_Annotation, ...]) -> defaultdict[int, list[Instance]]:
-    by_image: defaultdict[int, list[Instance]] = defaultdict(list)
-    for annotation in annotations:
-        segmentation = annotation.segmentation
-        if not isinstance(segmentation, RunLengths):
-            # COCO itself has a few polygons of one or two points; they cover nothing.
-            segmentation = tuple(p for p in segmentation if len(p) >= 6 and len(p) % 2 == 0)
-        x, y, width, height = annotation.bbox
-        if annotation.iscrowd or segmentation == () or min(width, height) <= 0:
-            continue
-        instance = Instance(
-            box=(x, y, x + width, y + height),
-            segmentation=segmentation,
-            area=annotation.area,
-            thing=bool(annotation.isthing),
-        )
-        by_image[annotation.image_id].append(instance)
+def _unusable(
+    path: Path,
+    problems: Sequence[str],
+    *,
+    expected: str = "COCO instance JSON",
+    next_step: str | None = None,
+) -> BadInput:
+    """One line with at most three of the problems, and how many more there are."""
+    shown = [printable(problem) for problem in problems[:_EXAMPLES]]
+    if len(problems) > _EXAMPLES:
+        shown.append(f"and {len(problems) - _EXAMPLES} more")
+    return BadInput(f"{path}: {'; '.join(shown)}", expected=expected, next_step=next_step)
+
+
+def _image_ids(path: Path, images: tuple[_Image, ...]) -> list[str]:
+    ids: list[str] = []
+    problems: list[str] = []
+    for index, image in enumerate(images):
+        one = _identity(image.id)
+        ids.append(one or "")
+        if one is None:
+            problems.append(f"images.{index}.id: expected a number or text")
+    problems += [
+        f"image id {printable(one)} is listed twice" for one in _repeated(filter(None, ids))
+    ]
+    if problems:
+        raise _unusable(path, problems)
+    return ids
+
+
+def _identity(value: object) -> str | None:
+    """An id as text, so that 1, 1.0 and "1" are the same; None if it cannot be an id."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    usable = isinstance(value, int | str) and not isinstance(value, bool)
+    return str(value) if usable else None
+
+
+def _instances_by_image(
+    path: Path, annotations: tuple[_Annotation, ...]
+) -> defaultdict[str, list[Instance]]:
+    by_image: defaultdict[str, list[Instance]] = defaultdict(list)
+    problems: list[str] = []
+    for index, annotation in enumerate(annotations):
+        image = _identity(annotation.image_id)
+        try:
+            if image is None:
+                raise Malformed(("image_id: expected a number or text",))
+            instance = _instance(annotation)
+        except Malformed as error:
+            problems += [f"annotations.{index}.{problem}" for problem in error.problems]
+        except BadInput as error:
+            problems.append(f"annotations.{index}.segmentation: {error.what}")
+        else:
+            by_image[image] += [instance] if instance else []
+    if problems:
+        raise _unusable(path, problems)
     return by_image
 
 
-def _photo_file(name: str, folders: list[Path]) -> Path | str:
-    """The photo's path, or what is wrong with its name.
+def _instance(annotation: _Annotation) -> Instance | None:
+    """None for a crowd, and for an annotation that covers nothing.
 
-    Links are followed: data sets kept by DVC, git-annex or a hub cache are folders of links.
+    Raises:
+        Malformed: a field is of another form.
+        BadInput: the run lengths, of which the box or area is computed, are damaged.
     """
-    plain, windows = PurePosixPath(name), PureWindowsPath(name)
-    if not name.isprintable() or windows.drive or windows.is_absolute() or plain.is_absolute():
-        return "is not a relative file name"
-    if ".." in windows.parts:
-        return "leads out of the folder"
-    with suppress(OSError):  # the name is longer than the file system allows
-        for folder in folders:
-            if (folder / name).is_file():
-                return folder / name
-    return f"is missing: searched {', '.join(str(folder) for folder in folders)}"
-
-
-def _licence_of(image: _Image, licences: dict[int, _Licence]) -> str | None:
-    licence = licences.get(image.license) if image.license is not None else None
-    if licence is None:
+    segmentation = read_segmentation(annotation.segmentation)
+    box, area = read_box(annotation.bbox), read_area(annotation.area)
+    thing = _flag("isthing", annotation.isthing, default=True)
+    if _flag("iscrowd", annotation.iscrowd, default=False) or segmentation == ():
         return None
-    return printable(f"{licence.name} ({licence.url})" if licence.url else licence.name)
+    if box is None and segmentation is not None:
+        box = box_around(segmentation)
+    if box is None or box[0] >= box[2] or box[1] >= box[3]:
+        return None
+    area = area_of(segmentation, box) if area is None else area
+    return Instance(box=box, segmentation=segmentation, area=area, thing=thing)
+
+
+def _flag(name: str, value: object, *, default: bool) -> bool:
+    if value is None:
+        return default
+    if value not in (0, 1):
+        raise Malformed((f"{name}: expected 0 or 1",))
+    return bool(value)
+
+
+def _photo_files(path: Path, images: tuple[_Image, ...], folders: tuple[Path, ...]) -> list[Path]:
+    files: list[Path] = []
+    problems: list[str] = []
+    for image in images:
+        file = photo_file(image.file_name, folders)
+        if isinstance(file, str):
+            problems.append(f"{_quoted(image)} {file}")
+        else:
+            files.append(file)
+    names = (image.file_name for image in images)
+    problems += [f"{repr(name)[:_SHOWN]} is listed twice" for name in _repeated(names)]
+    if problems:
+        raise _unusable(
+            path,
+            problems,
+            expected=f"photos in {', '.join(map(str, folders))}",
+            next_step="put the photos there, or name their folder where the command has --photos",
+        )
+    return files
+
+
+def _check_sizes(
+    path: Path,
+    images: tuple[_Image, ...],
+    files: list[Path],
+    instances: list[tuple[Instance, ...]],
+) -> None:
+    """Refuse photos whose annotations are of another size."""
+    rows = zip(images, files, instances, strict=True)
+    found = [(image, misfit(file, _stated_size(image), those)) for image, file, those in rows]
+    wrong = [(image, what) for image, what in found if what]
+    if wrong:
+        raise _unusable(
+            path,
+            [f"{_quoted(image)} {what.reason}" for image, what in wrong],
+            expected="annotations at the size of the upright photo",
+            next_step=wrong[0][1].next_step,
+        )
+
+
+def _stated_size(image: _Image) -> Size | None:
+    """Width and height of the JSON; None unless both are positive numbers."""
+    width, height = _pixels(image.width), _pixels(image.height)
+    return (width, height) if width and height else None
+
+
+def _pixels(value: object) -> int:
+    """A side as a number of pixels, which some tools write as text; 0 if it is none."""
+    text = _identity(value) or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST else 0
+
+
+def _quoted(image: _Image) -> str:
+    return repr(image.file_name)[:_SHOWN]
+
+
+def _licences(listed: object) -> Iterator[tuple[str, str]]:
+    """Ids and texts of the licences; those without an id or a name are passed over."""
+    for one in listed if isinstance(listed, list) else ():
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            continue
+        identity, url = _identity(one.get("id")), one.get("url")
+        if identity is not None:
+            name = one["name"]
+            yield identity, printable(f"{name} ({url})" if isinstance(url, str) else name)
+
+
+def _licence_of(image: _Image, licences: dict[str, str]) -> str | None:
+    identity = _identity(image.license)
+    return licences.get(identity) if identity is not None else None
 
 
 def _attribution_of(image: _Image) -> str | None:
-    source = image.flickr_url or image.coco_url
-    return printable(source) if source else None
+    sources = (image.flickr_url, image.coco_url)
+    return next((printable(one) for one in sources if isinstance(one, str) and one), None)
 
 
-def _repeated(images: tuple[_Image, ...]) -> Iterator[str]:
-    names: set[str] = set()
-    for image in images:
-        if image.file_name in names:
-            yield image.file_name
-        names.add(image.file_name)
+def _terms(info: object) -> str | None:
+    terms = info.get("annotations_licence") if isinstance(info, dict) else None
+    return printable(terms) if isinstance(terms, str) and terms else None
+
+
+def _repeated(names: Iterable[str]) -> Iterator[str]:
+    return (name for name, count in Counter(names).items() if count > 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +24,9 @@ MAX_CALIBRATION_PHOTOS = 64
 """The limit for a source without a `take` of its own. Each photo takes seconds."""
 
 _CALIBRATION_SET = "half"
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_SUFFIXES |= {".gif", ".avif", ".heic", ".heif"}
+"""Files that count as photos. HEIC needs a package; a file that cannot be read is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +128,11 @@ def _evenly_spaced(photos: tuple[Photo, ...], count: int, *, of: str) -> tuple[P
     return tuple(photos[index * len(photos) // count] for index in range(count))
 
 
-def photos_from(path: Path) -> PhotoSet:
-    """The photos of a folder (sorted by name), of a COCO instance JSON, or a single photo.
+def photos_from(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
+    """The photos of a folder and its subfolders (sorted by path, hidden ones left out), of a COCO
+    instance JSON, or a single photo.
+
+    `photo_dir` is where the photos of a JSON are searched first.
 
     Raises:
         BadInput: there are none, or the JSON cannot be used (see `photos_from_coco`).
@@ -137,7 +144,7 @@ def photos_from(path: Path) -> PhotoSet:
     if kind == "nothing":
         raise BadInput(f"no such file or folder: {path}", expected="photos, or a COCO JSON")
     if path.suffix.lower() == ".json":
-        return photos_from_coco(path)
+        return photos_from_coco(path, photo_dir=user_path(photo_dir) if photo_dir else None)
     return PhotoSet(name=str(path), photos=(Photo(path=path, id=path.name),))
 
 
@@ -152,15 +159,26 @@ def _kind_of(path: Path) -> Literal["folder", "file", "nothing"]:
 
 def _photos_in(folder: Path) -> tuple[Photo, ...]:
     try:
-        files = sorted(file for file in folder.iterdir() if _is_photo(file))
+        files = sorted(_files_below(folder))
     except OSError as error:
         raise BadInput(f"{folder} cannot be read: {error.strerror}") from error
     if not files:
         raise BadInput(
-            f"no photos in {folder}",
+            f"no photos in {folder} or its subfolders",
             expected=f"files named {', '.join(f'*{suffix}' for suffix in sorted(_SUFFIXES))}",
         )
-    return tuple(Photo(path=file, id=file.name) for file in files)
+    return tuple(Photo(path=file, id=file.relative_to(folder).as_posix()) for file in files)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The photos of a folder and its subfolders. Links to folders are not followed."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        yield from (Path(parent, name) for name in files if _is_photo(Path(parent, name)))
 
 
 def _is_photo(file: Path) -> bool:

@@ -22,23 +22,65 @@ def instance_mask(instance: Instance, height: int, width: int) -> BoolArray:
     """The mask of an instance on a photo of this size, bool [height, width].
 
     Raises:
-        BadInput: the annotation does not fit a photo of this size, or is damaged.
+        BadInput: the annotation does not fit a photo of this size, is damaged, or is a box without
+            a mask.
         RuntimeMissing: it has polygons and pycocotools is not installed.
     """
+    if instance.segmentation is None:
+        raise _misfit("it is a box without a mask")
     if isinstance(instance.segmentation, RunLengths):
-        return _from_runs(instance.segmentation, height, width)
+        return mask_from_runs(instance.segmentation, height, width)
     return _from_polygons(instance.segmentation, height, width)
 
 
-def _from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
+def mask_from_runs(runs: RunLengths, height: int, width: int) -> BoolArray:
+    """The mask of run lengths, bool [height, width].
+
+    Raises:
+        BadInput: the run lengths are of another size, or are damaged.
+    """
     if runs.size != (height, width):
         mask_size, photo_size = f"{runs.size[1]}x{runs.size[0]}", f"{width}x{height}"
         raise _misfit(f"its mask is {mask_size} and the photo {photo_size}")
+    counts = counts_of(runs)
+    values = np.arange(len(counts)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, counts).reshape(width, height).T)
+
+
+def counts_of(runs: RunLengths) -> list[int]:
+    """The counts as numbers, which add up to the pixels of the mask.
+
+    Raises:
+        BadInput: they are damaged.
+    """
+    height, width = runs.size
     counts = unpack(runs.counts) if isinstance(runs.counts, str) else list(runs.counts)
     if sum(counts) != height * width or min(counts, default=0) < 0:
         raise _misfit(f"its runs do not add up to {width}x{height}")
-    values = np.arange(len(counts)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, counts).reshape(width, height).T)
+    return counts
+
+
+def runs_from_mask(mask: BoolArray) -> RunLengths:
+    """A mask [H, W] as COCO's RLE, its counts packed as pycocotools packs them."""
+    pixels = mask.T.ravel()
+    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    counts = np.diff(edges, prepend=0, append=pixels.size).tolist()
+    if pixels.size and pixels[0]:
+        counts.insert(0, 0)  # the first run is of zeros
+    return RunLengths(size=(mask.shape[0], mask.shape[1]), counts=pack(counts))
+
+
+def pack(counts: list[int]) -> str:
+    """Run lengths as a COCO string, the inverse of `unpack`."""
+    text: list[str] = []
+    for index, count in enumerate(counts):
+        value = count - counts[index - 2] if index > 2 else count
+        more = True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text.append(chr(48 + bits + 32 * more))
+    return "".join(text)
 
 
 def unpack(text: str) -> list[int]:
@@ -83,7 +125,7 @@ def _from_polygons(polygons: Polygons, height: int, width: int) -> BoolArray:
         ) from error
     parts = mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
     joined = RunLengths(size=(height, width), counts=mask.merge(parts)["counts"].decode())
-    return _from_runs(joined, height, width)
+    return mask_from_runs(joined, height, width)
 
 
 def _misfit(reason: str) -> BadInput:

@@ -24,11 +24,12 @@ class RunLengths:
 class Instance:
     """One annotated region: `box` x0, y0, x1, y1 in photo pixels, `area` in pixels.
 
-    `thing` is false for background regions (sky, grass) of panoptic COCO.
+    `segmentation` is None for a box without a mask, as in data sets for detectors. `thing` is false
+    for background regions (sky, grass) of panoptic COCO.
     """
 
     box: tuple[float, float, float, float]
-    segmentation: Polygons | RunLengths
+    segmentation: Polygons | RunLengths | None
     area: float
     thing: bool = True
 

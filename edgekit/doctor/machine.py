@@ -5,33 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-CPU_FEATURES: dict[str, str] = {
-    "avx2": "FP32 kernels of every x86 runtime",
-    "avx512f": "wider FP32 kernels",
-    "avx512_vnni": "INT8 dot products",
-    "avx_vnni": "INT8 dot products",
-    "avx512_bf16": "BF16 dot products",
-    "amx_bf16": "BF16 matrix tiles",
-    "amx_int8": "INT8 matrix tiles",
-    "asimddp": "INT8 dot products (ARM)",
-    "i8mm": "INT8 matrix products (ARM)",
-    "asimdhp": "FP16 arithmetic (ARM)",
-    "bf16": "BF16 dot products (ARM)",
-}
-"""Flags as Linux spells them in /proc/cpuinfo, and what runtimes use them for."""
-
-# macOS has other names for them: `sysctl hw.optional.arm.*`.
-_MAC_FEATURES = {
-    "hw.optional.arm.FEAT_DotProd": "asimddp",
-    "hw.optional.arm.FEAT_I8MM": "i8mm",
-    "hw.optional.arm.FEAT_FP16": "asimdhp",
-    "hw.optional.arm.FEAT_BF16": "bf16",
-}
-_COMMAND_S = 10
+from edgekit.runtimes.cpu import command_output, cpu_features, cpu_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +51,9 @@ def read_machine(folder: Path = Path()) -> Machine:
         system=f"{platform.system()} {platform.release()}",
         architecture=platform.machine(),
         python=platform.python_version(),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         cores=usable_cores(),
-        cpu_features=_cpu_features(),
+        cpu_features=cpu_features(),
         memory_mb=memory.total // 10**6,
         memory_free_mb=memory.available // 10**6,
         disk_free_mb=free_disk_mb(folder),
@@ -98,36 +75,11 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _cpu_info() -> dict[str, str]:
-    """Fields of the first CPU in /proc/cpuinfo; empty on systems without that file."""
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _cpu_name() -> str:
-    named = _cpu_info().get("model name") or _output("sysctl", "-n", "machdep.cpu.brand_string")
-    return named or platform.processor() or platform.machine()
-
-
-def _cpu_features() -> tuple[str, ...]:
-    info = _cpu_info()
-    flags = set((info.get("flags") or info.get("Features") or "").split())
-    if platform.system() == "Darwin":
-        flags |= {
-            ours for theirs, ours in _MAC_FEATURES.items() if _output("sysctl", "-n", theirs) == "1"
-        }
-    return tuple(name for name in CPU_FEATURES if name in flags)
-
-
 def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
     """NVIDIA GPUs, and if there are none, why."""
     if shutil.which("nvidia-smi") is None:
         return (), "nvidia-smi is not on the PATH (Jetsons before JetPack 7 have none)"
-    listed = _output(
+    listed = command_output(
         "nvidia-smi",
         "--query-gpu=name,compute_cap,driver_version,memory.total",
         "--format=csv,noheader,nounits",
@@ -143,14 +95,3 @@ def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
 def _megabytes(mebibytes: str) -> int:
     """MB from nvidia-smi's MiB; 0 for [N/A], which it prints on boards with shared memory."""
     return int(mebibytes) * 2**20 // 10**6 if mebibytes.isdigit() else 0
-
-
-def _output(*command: str) -> str | None:
-    """Output of a command; None if it is not installed or fails."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_COMMAND_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -81,8 +81,11 @@ class EvaluateRequest:
 
     Attributes:
         bundle: the bundle's folder.
-        annotations: a COCO JSON with instances; its photos lie beside it or in `images/`.
+        annotations: a COCO JSON with instances.
+        photos: the folder of its photos; None searches beside it, in `images/` and in COCO's own
+            layout.
     """
 
     bundle: Path
     annotations: Path
+    photos: Path | None = None

@@ -75,6 +75,9 @@ class Target:
     prompt_slots: tuple[int, ...] = ()
     """For a runtime without dynamic shapes: numbers of points, ascending. Each gets a decoder for
     one prompt. Empty: prompts and points are dynamic."""
+    cpu_features: tuple[str, ...] = ()
+    """Instructions (as /proc/cpuinfo names them) of which the device's CPU has at least one. A CPU
+    without any of them computes other results, so a run on it counts as emulated."""
     forbidden_ops: dict[str, str] = field(default_factory=dict)
     """ONNX operators that this target cannot take, each with the reason."""
     options: dict[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from edgekit import runtimes
 from edgekit.catalog.options import refused_options
+from edgekit.catalog.runtimes import runtime_row
 from edgekit.emulation import emulator
 from edgekit.errors import BundleCorrupt
 from edgekit.records import (
@@ -21,6 +22,7 @@ from edgekit.records import (
     Session,
     Target,
 )
+from edgekit.runtimes.cpu import lacks
 from edgekit.runtimes.installed import missing_runtime
 
 
@@ -31,6 +33,8 @@ def execution(target: Target) -> Execution:
     whose packages are installed.
     """
     own = runtimes.runtime(target.runtime).execution(target)
+    if own.how == "native" and lacks(target.cpu_features):
+        return _on_a_lesser_cpu(target)
     stand_in = emulator(target)
     if own.how != "not run" or stand_in is None:
         return own
@@ -39,6 +43,23 @@ def execution(target: Target) -> Execution:
         return Execution(how="not run", reason=f"{own.reason}; to emulate it, {probe.reason}")
     reason = f"{own.reason}; {stand_in.DESCRIPTION}"
     return Execution(how="emulated", by=probe.version, reason=reason)
+
+
+def _on_a_lesser_cpu(target: Target) -> Execution:
+    """The runtime is the target's, the CPU is not.
+
+    On AVX2, the INT8 kernels of OpenVINO 2026.4 and ONNX Runtime 1.31 add pairs of products in 16
+    bits, which saturate. NanoSAM's mean IoU on one photo: 0.935 on AVX2, over 0.96 on VNNI.
+    """
+    title = runtime_row(target.runtime).title
+    version = runtimes.probe(target.runtime).version
+    features = ", ".join(target.cpu_features)
+    return Execution(
+        how="emulated",
+        by=f"{title} {version} on another CPU",
+        reason=f"this CPU has none of {features}, one of which the target's CPU has; results and "
+        "times differ",
+    )
 
 
 def open_artifact(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy.typing as npt
 
@@ -28,7 +29,8 @@ from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.photo import PhotoLike, load_photo
 from edgekit.runtime.prediction import Answers, Prediction, Size
 from edgekit.runtime.preprocess import encoder_input, placement
-from edgekit.runtime.prompts import Prompt
+from edgekit.runtime.prompts import Prompt, prompts_inside
+from edgekit.runtime.upstream_names import refuse_keywords
 
 
 class Predictor:
@@ -109,15 +111,18 @@ class Predictor:
         assert self._size is not None
         return self._size
 
-    def set_image(self, photo: PhotoLike) -> None:
+    def set_image(self, photo: PhotoLike, **others: NoReturn) -> None:
         """Encode a photo. All prompts refer to it until the next call.
 
         Args:
-            photo: a path, a uint8 RGB array [H, W, 3] or a Pillow image.
+            photo: a path, the bytes of a file, a binary stream, a uint8 RGB array [H, W, 3] or a
+                Pillow image.
+            others: none; for SAM's own names, the error says what they are called here.
 
         Raises:
             BadInput: it cannot be read. No photo is set afterwards, not even the previous one.
         """
+        refuse_keywords("set_image", others)
         self._answers = None
         pixels = load_photo(photo)
         self._size = pixels.shape[0], pixels.shape[1]
@@ -142,20 +147,23 @@ class Predictor:
         box: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         multimask: Multimask = False,
+        **others: NoReturn,
     ) -> Prediction:
         """Segment one object, in SAM's calling convention and photo coordinates.
 
         Args:
             points: [N, 2] x, y. labels: [N], 1 foreground, 0 background.
-            box: [4] x0, y0, x1, y1.
+            box: [4] x0, y0, x1, y1, clipped to the photo. For several, see `predict_many`.
             mask: [side, side] low-res logits of an earlier prediction, to refine it.
             multimask: True returns the family's several masks instead of one; a name returns one of
                 the family's own sets of masks (`client.masks.others`).
+            others: none; for SAM's own names, the error says what they are called here.
 
         Raises:
             BadInput: no photo is set, the prompt is wrong (see `Prompt.checked`), or the family
                 does not support it.
         """
+        refuse_keywords("predict", others)
         prompt = Prompt.checked(
             points=points, labels=labels, box=box, mask=mask, photo_size=self.photo_size
         )
@@ -164,19 +172,20 @@ class Predictor:
     def predict_many(
         self, prompts: Sequence[Prompt], *, multimask: Multimask = False
     ) -> Sequence[Prediction]:
-        """Segment many objects of the photo.
+        """Segment many objects of the photo. Boxes are clipped to it.
 
         Each mask at the photo's size is computed when its item of the sequence is read, so memory
         does not grow with the number of prompts times the photo.
 
         Raises:
-            BadInput: no photo is set, a prompt lies outside it, or the family does not support it.
+            BadInput: no photo is set, a prompt lies outside it (the message gives its index), or
+                the family does not support it.
         """
         answers = self._photo()
-        for prompt in prompts:
-            prompt.check_inside(self.photo_size)
+        placed = prompts_inside(prompts, self.photo_size)
+        for prompt in placed:
             prompt.check_supported(self.client, multimask=multimask)
-        return answers.many(prompts, multimask=multimask)
+        return answers.many(placed, multimask=multimask)
 
     def everything(self) -> Sequence[Prediction]:
         """All objects that the model finds in the photo, best first, one mask each.

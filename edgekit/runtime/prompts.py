@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,14 +57,14 @@ class Prompt:
             points: [N, 2] x, y in photo pixels; None or empty for none.
             labels: [N], one per point: 1 foreground, 0 background.
             box: [4] or [1, 4]: x0, y0, x1, y1 in photo pixels.
-            mask: [side, side] or [1, side, side] low-res logits.
-            photo_size: (height, width) to check coordinates against; None leaves that to the
+            mask: [side, side] low-res logits; leading axes of length 1 are dropped.
+            photo_size: (height, width) of the photo, as for `inside`; None leaves that to the
                 Predictor.
 
         Raises:
             BadInput: nothing is given; a shape is wrong; a number is NaN or infinite; a label is
                 not 0 or 1; points and labels differ in number; x1 <= x0 or y1 <= y0; a
-                coordinate lies outside the photo.
+                point or the middle of the box lies outside the photo.
         """
         clicks, codes = _points(points, labels)
         prompt = cls(
@@ -75,9 +75,7 @@ class Prompt:
         )
         if not len(clicks) and box is None and mask is None:
             raise BadInput("The prompt is empty.", expected="a point, a box or a mask")
-        if photo_size is not None:
-            prompt.check_inside(photo_size)
-        return prompt
+        return prompt if photo_size is None else prompt.inside(photo_size)
 
     @property
     def parts(self) -> set[PromptPart]:
@@ -123,24 +121,53 @@ class Prompt:
                 expected=f"low-res logits [{side}, {side}], as predict() returned them",
             )
 
-    def check_inside(self, photo_size: tuple[int, int]) -> None:
-        """Check that all coordinates lie on a photo of (height, width) pixels.
+    def inside(self, photo_size: tuple[int, int]) -> Prompt:
+        """This prompt on a photo of (height, width) pixels, its box clipped to the photo.
 
-        The far edges count as inside: the box of an object that fills the photo ends there.
+        A detector's boxes may reach out of the photo; one whose middle lies outside is more likely
+        of another photo or scale. The far edges count as inside: the box of an object that fills
+        the photo ends there.
 
         Raises:
-            BadInput: a point or a box corner lies outside.
+            BadInput: a point or the middle of the box lies outside.
         """
         height, width = photo_size
-        corners = np.empty((0, 2)) if self.box is None else self.box.reshape(2, 2)
-        for name, places in (("point", self.points), ("box corner", corners)):
-            outside = ((places < 0) | (places > (width, height))).any(axis=1)
-            if outside.any():
-                x, y = places[int(outside.argmax())]
-                raise BadInput(
-                    f"The {name} ({x:g}, {y:g}) lies outside the photo.",
-                    expected=f"x from 0 to {width} and y from 0 to {height}",
-                )
+        outside = ((self.points < 0) | (self.points > (width, height))).any(axis=1)
+        if outside.any():
+            x, y = self.points[int(outside.argmax())]
+            raise _outside(f"point ({x:g}, {y:g})", photo_size)
+        if self.box is None:
+            return self
+        middle = self.box.reshape(2, 2).mean(axis=0)
+        if ((middle <= 0) | (middle >= (width, height))).any():
+            edges = ", ".join(f"{edge:g}" for edge in self.box)
+            raise _outside(f"middle of the box ({edges})", photo_size)
+        return replace(self, box=self.box.clip(0, [width, height, width, height]))
+
+
+def prompts_inside(prompts: Sequence[Prompt], photo_size: tuple[int, int]) -> list[Prompt]:
+    """Every prompt as `Prompt.inside` gives it.
+
+    Raises:
+        BadInput: one lies outside the photo; of several, the message gives its index.
+    """
+    placed: list[Prompt] = []
+    for index, prompt in enumerate(prompts):
+        try:
+            placed.append(prompt.inside(photo_size))
+        except BadInput as error:
+            if len(prompts) == 1:
+                raise
+            raise BadInput(f"Prompt {index}: {error.what}", expected=error.expected) from error
+    return placed
+
+
+def _outside(what: str, photo_size: tuple[int, int]) -> BadInput:
+    height, width = photo_size
+    return BadInput(
+        f"The {what} lies outside the photo.",
+        expected=f"x from 0 to {width} and y from 0 to {height}",
+    )
 
 
 def decoder_feeds(
@@ -255,7 +282,7 @@ def _too_long(*, needed: int, slots: int) -> BadInput:
 def _numbers(values: npt.ArrayLike, *, name: str, expected: str) -> Coordinates:
     try:
         numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor with gradients
         raise BadInput(f"The {name} cannot be read as numbers.", expected=expected) from error
     if not np.isfinite(numbers).all():
         raise BadInput(f"The {name} must be finite: NaN or infinity found.", expected=expected)
@@ -287,6 +314,12 @@ def _points(
 
 def _box(box: npt.ArrayLike) -> Coordinates:
     corners = _numbers(box, name="box", expected=_BOX)
+    if corners.ndim == 2 and corners.shape[1] == 4 and len(corners) > 1:
+        raise BadInput(
+            f"There are {len(corners)} boxes, and a prompt takes one.",
+            expected=_BOX,
+            next_step="predictor.predict_many([Prompt.checked(box=box) for box in boxes])",
+        )
     if corners.shape not in {(4,), (1, 4)}:
         raise _wrong_shape("box", corners, _BOX)
     x0, y0, x1, y1 = corners = corners.reshape(4)
@@ -302,6 +335,6 @@ def _box(box: npt.ArrayLike) -> Coordinates:
 def _mask(mask: npt.ArrayLike) -> FloatArray:
     logits = _numbers(mask, name="mask", expected=_MASK)
     side = logits.shape[-1] if logits.ndim else 0
-    if side == 0 or logits.shape not in {(side, side), (1, side, side)}:
+    if side == 0 or logits.size != side * side or logits.shape[-2:] != (side, side):
         raise _wrong_shape("mask", logits, _MASK)
     return logits.reshape(side, side).astype(np.float32)

@@ -24,11 +24,14 @@ class Evaluation:
 
 
 def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -> Evaluation:
-    """Score every annotated instance that is large enough.
+    """Score every annotated instance that has a mask and is large enough.
+
+    Warns of instances that are boxes without a mask.
 
     Raises:
-        BadInput: no instance is large enough, or a photo cannot be read.
+        BadInput: no instance has a mask, none is large enough, or a photo cannot be read.
     """
+    _require_masks(photos, report)
     count = len(photos.photos)
     figures: list[InstanceFigures] = []
     with report.stage("evaluate"):
@@ -41,3 +44,22 @@ def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -
             expected="COCO instances of at least 32 x 32 pixels",
         )
     return Evaluation(means=means(figures), photos=count, ran=predictor.execution.label)
+
+
+def _require_masks(photos: PhotoSet, report: Report) -> None:
+    instances = [instance for photo in photos.photos for instance in photo.instances]
+    if not instances:
+        raise BadInput(
+            f"{photos.name} annotates nothing that can be scored.",
+            expected="a COCO JSON with instances that are not crowds",
+        )
+    boxes = sum(instance.segmentation is None for instance in instances)
+    if not boxes:
+        return
+    if boxes == len(instances):
+        raise BadInput(
+            f"{photos.name} has boxes without masks, and only masks can be scored.",
+            expected="COCO instances with `segmentation`",
+            next_step="verify needs no masks: edgekit verify BUNDLE --photos COCO.json",
+        )
+    report.warning(f"{boxes} of {len(instances)} annotations are boxes without a mask: not scored.")

@@ -43,7 +43,7 @@ def _in_profile(target: Target) -> Iterator[str]:
         yield "int8: the table is required for precision int8, and only there"
     slots = target.prompt_slots
     if list(slots) != sorted(set(slots)) or len(slots) > _MOST_DECODERS:
-        yield f"prompt_slots: must be at least 1, and ascend; at most {_MOST_DECODERS}"
+        yield f"prompt_slots: must be at least 1 and in ascending order; at most {_MOST_DECODERS}"
     if not _is_specifier(target.runtime_versions):
         yield "runtime_versions: must be version specifiers, such as >=10.3,<12"
 

@@ -112,6 +112,9 @@ def _located(detail: ErrorDetails) -> str:
         "unexpected_keyword_argument": "unknown key",
         "missing": "missing",
         "missing_keyword_only_argument": "missing",
+        "dataclass_type": "expected an object",
+        "tuple_type": "expected a list",
+        "string_type": "expected text",
     }.get(detail["type"], detail["msg"])
     where = ".".join(str(step) for step in detail["loc"][1:] if not _is_record(step))
     return f"{where}: {reason}" if where else reason

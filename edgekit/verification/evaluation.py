@@ -64,7 +64,7 @@ class Means:
 
 
 def evaluate(predictor: Predictor, photos: Iterable[Photo]) -> Iterator[InstanceFigures]:
-    """Score every instance that is large enough. One photo at a time is in memory.
+    """Score every instance that has a mask and is large enough. One photo is in memory at a time.
 
     Raises:
         BadInput: a photo cannot be read, or an annotation does not fit its photo.
@@ -72,16 +72,16 @@ def evaluate(predictor: Predictor, photos: Iterable[Photo]) -> Iterator[Instance
     for photo in photos:
         pixels = load_photo(photo.path)
         height, width = pixels.shape[:2]
-        masks = [(i, instance_mask(i, height, width)) for i in photo.instances if _large(i)]
+        masks = [(i, instance_mask(i, height, width)) for i in photo.instances if _scored(i)]
         masks = [(instance, mask) for instance, mask in masks if mask.any()]
         if masks:
             predictor.set_image(pixels)
             yield from _figures(predictor, photo, masks)
 
 
-def _large(instance: Instance) -> bool:
+def _scored(instance: Instance) -> bool:
     x0, y0, x1, y1 = instance.box
-    return min(x1 - x0, y1 - y0) >= SMALLEST_SIDE
+    return instance.segmentation is not None and min(x1 - x0, y1 - y0) >= SMALLEST_SIDE
 
 
 def _figures(

@@ -8,6 +8,7 @@ that no kind gets only large objects. A detector is also asked for all objects o
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def subjects_of(photo: Photo, *, height: int, width: int) -> tuple[Subject, ...]
     """One to three subjects of a photo of `height` x `width` pixels.
 
     The largest, median and smallest instance of at least `SMALLEST_AREA` pixels, or the fixed
-    `LAYOUT` if there are none.
+    `LAYOUT` if there are none. An instance without a mask is taken to fill its box.
 
     Raises:
         BadInput: an annotation does not fit the photo.
@@ -191,16 +192,33 @@ def _trial(kind: PromptKind, subject: Subject, index: int) -> Trial:
 def _annotated_subject(
     photo: Photo, instance: Instance, *, height: int, width: int
 ) -> Subject | None:
-    try:
-        truth = instance_mask(instance, height, width)
-    except BadInput as error:
-        raise BadInput(f"{photo.path}: {error.what}", expected=error.expected) from error
-    point = chessboard_centre(truth)
     left, top, right, bottom = instance.box
     box = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
-    if point is None or box[0] >= box[2] or box[1] >= box[3]:
+    if box[0] >= box[2] or box[1] >= box[3]:
         return None
-    return Subject(point=point, negative=_negative(truth, box), box=box, truth=truth)
+    truth = _truth(photo, instance, height=height, width=width)
+    covered = _filled(box, height=height, width=width) if truth is None else truth
+    point = chessboard_centre(covered)
+    if point is None:
+        return None
+    return Subject(point=point, negative=_negative(covered, box), box=box, truth=truth)
+
+
+def _truth(photo: Photo, instance: Instance, *, height: int, width: int) -> BoolArray | None:
+    if instance.segmentation is None:
+        return None
+    try:
+        return instance_mask(instance, height, width)
+    except BadInput as error:
+        raise BadInput(f"{photo.path}: {error.what}", expected=error.expected) from error
+
+
+def _filled(box: Box, *, height: int, width: int) -> BoolArray:
+    """All pixels that a box touches: it stands for the object where there is no mask."""
+    filled = np.zeros((height, width), bool)
+    left, top, right, bottom = box
+    filled[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = True
+    return filled
 
 
 def _negative(truth: BoolArray, box: Box) -> Point | None:

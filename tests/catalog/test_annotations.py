@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,10 @@ def test_run_lengths(coco: Coco, counts: object) -> None:
     "change",
     [
         annotated(iscrowd=1),
-        annotated(segmentation=[]),
+        annotated(iscrowd=True),
+        annotated(segmentation=None, bbox=None),
         annotated(segmentation=[[1.0, 2.0, 3.0, 4.0]]),
+        annotated(segmentation={"size": [8, 10], "counts": [80]}, bbox=None),
         annotated(segmentation=[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]),
         annotated(bbox=[2.0, 1.0, 0.0, 4.0]),
         annotated(bbox=[2.0, 1.0, 4.0, -4.0]),
@@ -118,33 +121,173 @@ def test_unusable_photo_names_are_refused(coco: Coco, name: str, reason: str) ->
     assert "\x1b" not in caught.value.what
 
 
-def test_all_missing_photos_are_named(coco: Coco) -> None:
+def test_three_missing_photos_are_named_and_the_others_counted(coco: Coco) -> None:
     def change(document: dict[str, Any]) -> None:
-        document["images"] = [{"id": n, "file_name": f"gone{n}.png"} for n in range(3)]
+        document["images"] = [{"id": n, "file_name": f"gone{n}.png"} for n in range(12)]
 
-    with pytest.raises(BadInput, match=r"gone0\.png.*gone1\.png.*gone2\.png"):
+    with pytest.raises(BadInput) as caught:
         photos_from(coco(change))
+    assert re.search(r"gone0\.png.*gone1\.png.*gone2\.png.*and 9 more$", caught.value.what)
+    assert "gone3" not in caught.value.what
+    assert "--photos" in (caught.value.next_step or "")
 
 
 @pytest.mark.parametrize(
     ("change", "located"),
     [
         (lambda d: d.pop("images"), "images: missing"),
-        (lambda d: d.update(images={}), "images: "),
-        (lambda d: d["images"][1].update(id="two"), "images.1.id: "),
+        (lambda d: d.update(images={}), "images: expected a list"),
+        (lambda d: d.update(images=[3]), "images.0: expected an object"),
+        (lambda d: d["images"][1].update(id=None), "images.1.id: "),
+        (lambda d: d["images"][1].update(id=[2]), "images.1.id: "),
+        (lambda d: d["images"][1].update(id=1.0), "image id 1 is listed twice"),
         (lambda d: d["images"][1].pop("file_name"), "images.1.file_name: missing"),
-        (annotated(bbox=[1.0, 2.0, 3.0]), "annotations.0.bbox"),
-        (annotated(bbox=[1.0, 2.0, float("nan"), 4.0]), "annotations.0.bbox.2: "),
+        (lambda d: d.update(annotations="none"), "annotations: expected a list"),
+        (annotated(image_id=None), "annotations.0.image_id: "),
+        (annotated(image_id=True), "annotations.0.image_id: "),
+        (annotated(iscrowd="no"), "annotations.0.iscrowd: expected 0 or 1"),
+        (annotated(bbox=[1.0, 2.0, 3.0]), "annotations.0.bbox: expected four numbers"),
+        (annotated(bbox=[1.0, 2.0, float("nan"), 4.0]), "annotations.0.bbox: "),
+        (annotated(bbox={"x": 1}), "annotations.0.bbox: "),
         (annotated(area="large"), "annotations.0.area: "),
         (annotated(segmentation=[[1.0, 2.0, 3.0, 4.0, 5.0, float("inf")]]), "annotations.0.seg"),
+        (annotated(segmentation=[[1, 2, 3, 4, 5, 10**400]]), "annotations.0.segmentation"),
         (annotated(segmentation={"size": [8, 10]}), "annotations.0.segmentation"),
+        (annotated(segmentation={"size": [8], "counts": [80]}), "annotations.0.segmentation"),
+        (annotated(segmentation={"size": [8, 10], "counts": [0.5]}), "annotations.0.segmentation"),
+        (
+            annotated(segmentation={"size": [8, 10], "counts": "~"}, bbox=None),
+            "annotations.0.segmentation",
+        ),
         (annotated(segmentation="all"), "annotations.0.segmentation"),
+        (annotated(segmentation=[["1", "2"]]), "annotations.0.segmentation"),
+        (annotated(segmentation=[[1, 2], 3, [4, 5]]), "annotations.0.segmentation"),
     ],
 )
-def test_wrong_types_are_located(coco: Coco, change: Change, located: str) -> None:
+def test_each_mistake_is_located_in_one_sentence(coco: Coco, change: Change, located: str) -> None:
     with pytest.raises(BadInput) as caught:
         photos_from(coco(change))
     assert located in caught.value.what
+    assert "\n" not in caught.value.what
+    assert "tuple" not in caught.value.what
+    assert "_Annotation" not in caught.value.what
+
+
+def test_three_mistakes_are_shown_and_the_others_counted(coco: Coco) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["annotations"] = [{"image_id": 1, "bbox": "wide"}] * 7
+
+    with pytest.raises(BadInput, match=r"and 4 more\n") as caught:
+        photos_from(coco(change))
+    assert caught.value.what.count("bbox") == 3
+
+
+def test_a_list_is_not_coco(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('[{"image_id": 1}]')
+    with pytest.raises(BadInput, match="a list; COCO has an object with `images`"):
+        photos_from(tmp_path / "results.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_is_read(coco: Coco, encoding: str) -> None:
+    path = coco(unchanged)
+    text = path.read_text()
+    mark = "\ufeff" if encoding.endswith("e") else ""
+    path.write_bytes((mark + text).encode(encoding))
+    assert photos_from(path).photos[0].instances
+
+
+def test_a_wrong_byte_order_mark_is_refused(coco: Coco) -> None:
+    path = coco(unchanged)
+    path.write_bytes(b"\xff\xfe" + path.read_bytes() + b"\n\x00\xd8")
+    with pytest.raises(BadInput, match="not UTF-16, although"):
+        photos_from(path)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "annotation_id"), [(1, 1.0), ("1", "1"), (1.0, 1), ("1", 1), ("a", "a"), (0, -0.0)]
+)
+def test_ids_are_numbers_or_text(coco: Coco, image_id: object, annotation_id: object) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["images"][0]["id"] = image_id
+        document["annotations"][0]["image_id"] = annotation_id
+
+    assert photos_from(coco(change)).photos[0].instances
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        annotated(iscrowd=False),
+        annotated(iscrowd=0.0),
+        annotated(iscrowd=None),
+        annotated(area=None),
+        annotated(area=0),
+        annotated(bbox=None),
+        annotated(bbox=[]),
+        annotated(segmentation=[2, 1, 6, 1, 6, 5, 2, 5]),
+        annotated(segmentation=[[2, 1], [6, 1], [6, 5], [2, 5]]),
+        annotated(segmentation=[[[2, 1], [6, 1], [6, 5], [2, 5]]]),
+        lambda d: d["annotations"][0].pop("area"),
+        lambda d: d["annotations"][0].pop("iscrowd"),
+    ],
+)
+def test_loose_forms_of_one_square(coco: Coco, change: Change) -> None:
+    square = ((2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0),)
+    expected = Instance(box=(2, 1, 6, 5), segmentation=square, area=16)
+    assert photos_from(coco(change)).photos[0].instances == (expected,)
+
+
+def test_box_and_area_of_run_lengths_are_computed(coco: Coco) -> None:
+    runs = {"size": [8, 10], "counts": [17, 4, 4, 4, 51]}  # rows 1 to 4 of columns 2 and 3
+    instance = photos_from(coco(annotated(segmentation=runs, bbox=None, area=None))).photos[0]
+    assert (instance.instances[0].box, instance.instances[0].area) == ((2, 1, 4, 5), 8)
+
+
+@pytest.mark.parametrize(
+    ("counts", "box"),
+    [
+        ([17, 4, 59], (2, 1, 3, 5)),
+        ([17, 4, 4, 4, 51], (2, 1, 4, 5)),
+        ([17, 8, 55], (2, 0, 4, 8)),
+        ([0, 80], (0, 0, 10, 8)),
+        ([0, 1, 78, 1], (0, 0, 10, 8)),
+    ],
+)
+def test_a_box_around_run_lengths(coco: Coco, counts: list[int], box: tuple[float, ...]) -> None:
+    runs = {"size": [8, 10], "counts": counts}
+    photo = photos_from(coco(annotated(segmentation=runs, bbox=None))).photos[0]
+    assert photo.instances[0].box == box
+
+
+def test_run_lengths_of_an_absurd_size_are_refused_at_once(coco: Coco) -> None:
+    runs = {"size": [10**9, 10**9], "counts": [0, 10**18]}
+    with pytest.raises(BadInput, match="is annotated at 1000000000x1000000000"):
+        photos_from(coco(annotated(segmentation=runs, bbox=None)))
+
+
+@pytest.mark.parametrize("segmentation", [None, [], [[]], {}, ...])
+def test_boxes_without_masks(coco: Coco, segmentation: object) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["annotations"][0]["segmentation"] = segmentation
+        if segmentation is ...:
+            del document["annotations"][0]["segmentation"]
+
+    (instance,) = photos_from(coco(change)).photos[0].instances
+    assert instance == Instance(box=(2, 1, 6, 5), segmentation=None, area=16)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(licenses=[{"id": "a", "name": None}]),
+        lambda d: d.update(licenses=None, info=None),
+        lambda d: d.update(licenses={}, info=""),
+        lambda d: d["images"][0].update(license="a", flickr_url=None, coco_url=3),
+    ],
+)
+def test_loose_licences_are_passed_over(coco: Coco, change: Change) -> None:
+    assert photos_from(coco(change)).photos[0].licence is None
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"\x89PNG", b"[" * 100_000])

@@ -187,13 +187,22 @@ def test_unknown_set() -> None:
 
 
 def test_photos_of_a_folder(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", "c.webp", "notes.txt", ".hidden.png", "._b.jpg"):
+    for name in ("b.JPG", "a.png", "c.webp", "d.avif", "notes.txt", ".hidden.png", "._b.jpg"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.jpg").mkdir()
     found = photos_from(tmp_path)
-    assert [photo.id for photo in found.photos] == ["a.png", "b.JPG", "c.webp"]
+    assert [photo.id for photo in found.photos] == ["a.png", "b.JPG", "c.webp", "d.avif"]
     assert found.photos[0].path == tmp_path / "a.png"
     assert found.photos[0].instances == ()
+
+
+def test_photos_of_subfolders(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a/c.gif", "a/d/e.HEIC", ".thumbs/f.jpg", "__MACOSX/g.jpg", "a/h.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = photos_from(tmp_path).photos
+    assert [photo.id for photo in found] == ["a/c.gif", "a/d/e.HEIC", "b.jpg"]
+    assert found[1].path == tmp_path / "a" / "d" / "e.HEIC"
 
 
 def test_single_photo(tmp_path: Path) -> None:

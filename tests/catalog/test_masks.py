@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.catalog import Instance, RunLengths, instance_mask
-from edgekit.catalog.masks import unpack
+from edgekit.catalog import Instance, RunLengths, instance_mask, runs_from_mask
+from edgekit.catalog.masks import mask_from_runs, unpack
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.records import BoolArray
 
@@ -129,3 +129,17 @@ def test_polygons_without_pycocotools_name_the_extra(monkeypatch: pytest.MonkeyP
     with pytest.raises(RuntimeMissing, match=r"edgekit\[export\]"):
         mask_of(((0.0, 0.0, 5.0, 0.0, 5.0, 5.0),))
     assert not mask_of(runs((80,))).any()
+
+
+@pytest.mark.parametrize("fill", ["random", "empty", "full", "column"])
+def test_masks_become_run_lengths_and_back(fill: str) -> None:
+    """The same text as pycocotools, which packs the counts too."""
+    mask = np.random.default_rng(3).random((37, 501)) < 0.3
+    if fill != "random":
+        mask[:] = fill == "full"
+        mask[:, 0] = fill in {"full", "column"}
+    runs = runs_from_mask(mask)
+    coco_mask = pytest.importorskip("pycocotools.mask")
+    packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    assert (list(runs.size), runs.counts) == (packed["size"], packed["counts"].decode())
+    np.testing.assert_array_equal(mask_from_runs(runs, 37, 501), mask)

@@ -139,7 +139,11 @@ def test_own_profile_is_read(board: Path) -> None:
         ("opset = 20", "", "board.toml: opset: missing"),
         ("opset = 20", "opset = 20\nslots = 3", "board.toml: slots: unknown key"),
         ("opset = 20", "opset = 20\nprompt_slots = [0]", "prompt_slots: must be at least 1"),
-        ("opset = 20", "opset = 20\nprompt_slots = [16, 5]", "must be at least 1, and ascend"),
+        (
+            "opset = 20",
+            "opset = 20\nprompt_slots = [16, 5]",
+            "must be at least 1 and in ascending order",
+        ),
         ("opset = 20", "opset = 20\n[options]\nTHREADS = 2", "options.THREADS: "),
         ("opset = 20", "opset = ", "board.toml: Invalid value"),
         ("opset = 20", "opset = 2026-11-20", "board.toml: opset: "),

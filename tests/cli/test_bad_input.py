@@ -75,7 +75,12 @@ def test_a_malformed_coco_file(run, bundle, tmp_path):
     [
         (("--point", "500,10"), ("(500, 10)", "outside", "x from 0 to 160")),
         (("--point", "-1,10"), ("outside",)),
-        (("--box", "10,10,170,50"), ("(170, 50)", "outside")),
+        (("--box", "150,10,180,50"), ("middle of the box (150, 10, 180, 50)", "outside")),
+        (("--box", "1,1,9,9", "--box", "170,1,180,9"), ("Prompt 1: ", "(170, 1, 180, 9)")),
+        (("--box", "1,1,9,9", "--box", "2,2,9,9", "--point", "5,5"), ("2 boxes, and points",)),
+        (("--box", "1,1,9,9", "--masks", "a.jpg"), ("Masks cannot be written as '.jpg'",)),
+        (("--box", "1,1,9,9", "--masks", "no/a.png"), ("folder 'no' does not exist", "mkdir")),
+        (("--box", "1,1,9,9", "--masks", "no/a"), ("folder 'no' does not exist", "mkdir")),
         (("--point", "10,10,2"), ("no point label 2", "1 foreground, 0 background")),
         (("--point", "10,10,-1"), ("no point label -1",)),
         (("--point", "10,10,0.5"), ("10,10,0.5 is not a point",)),

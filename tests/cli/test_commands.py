@@ -178,6 +178,51 @@ def test_predict_as_json(run, bundle, photo, left_half):
     assert told["picture"] is None
 
 
+def test_every_box_is_one_object(run, bundle, photo, left_half):
+    boxes = ("--box", "10,10,60,60", "--box=-0.4,20,100,120.7", "--box", "70,5,90,30")
+    told = json.loads(run("predict", bundle, photo, *boxes, "--json").stdout)
+    assert [mask["prompt"] for mask in told["masks"]] == [0, 1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pycocotools' own, of NumPy 2
+def test_masks_in_json_are_coco_run_lengths(run, bundle, photo, left_half):
+    told = json.loads(run("predict", bundle, photo, "--box", "10,10,60,60", "--json").stdout)
+    rle = told["masks"][0]["rle"]
+    decoded = pytest.importorskip("pycocotools.mask").decode(rle)
+    assert decoded.shape == (120, 160)
+    assert decoded[:, :80].all()
+    assert not decoded[:, 80:].any()
+
+
+def binary(path: Path) -> np.ndarray:
+    image = Image.open(path)
+    assert (image.mode, image.size) == ("L", (160, 120))
+    pixels = np.asarray(image)
+    assert set(np.unique(pixels)) == {0, 255}
+    return pixels == 255
+
+
+def test_masks_are_written_as_binary_pictures(run, bundle, photo, left_half, tmp_path):
+    boxes = ("--box", "10,10,60,60", "--box", "20,10,60,60")
+    command = ("predict", bundle, photo, *boxes, "--json", "--masks")
+    for name, files in {
+        "one.png": ["one.png", "one-1.png"],
+        "masks": ["masks/mask-0.png", "masks/mask-1.png"],
+    }.items():
+        told = json.loads(run(*command, tmp_path / name).stdout)
+        assert [mask["file"] for mask in told["masks"]] == [str(tmp_path / file) for file in files]
+        for file in files:
+            assert binary(tmp_path / file)[:, :80].all()
+            assert not binary(tmp_path / file)[:, 80:].any()
+
+
+def test_the_files_of_masks_are_named(run, bundle, photo, left_half, tmp_path):
+    mask = tmp_path / "mask.png"
+    shown = run("predict", bundle, photo, "--point", "9,9", "--masks", mask).stdout
+    assert "Masks:" in shown
+    assert "mask.png" in shown
+
+
 def test_a_detector_answers_prompts_or_returns_everything(
     run, detector, photo, two_halves, tmp_path
 ):
@@ -412,6 +457,7 @@ def test_the_plot_of_bench_says_what_ran(run, fake_bench, tmp_path, monkeypatch)
 
 def test_doctor_says_what_can_be_made_and_how_it_runs(run, monkeypatch):
     monkeypatch.setattr("edgekit.doctor.diagnosis.load_failure", lambda _: None)
+    monkeypatch.setattr("edgekit.runtime.opening.lacks", lambda _: False)
     shown = run("doctor").stdout
     rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
     assert "ready" in rows["openvino"]

@@ -20,14 +20,9 @@ def test_disk_of_a_folder_that_does_not_exist_yet(tmp_path):
     assert machine.free_disk_mb(tmp_path / "not" / "yet") > 0
 
 
-def test_cpu_features_come_from_the_flags(monkeypatch):
-    monkeypatch.setattr(machine, "_cpu_info", lambda: {"flags": "sse avx2 avx512_vnni foo"})
-    assert machine._cpu_features() == ("avx2", "avx512_vnni")
-
-
 def gpus_of(monkeypatch, printed: str | None):
     monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(machine, "_output", lambda *_: printed)
+    monkeypatch.setattr(machine, "command_output", lambda *_: printed)
     return machine._gpus()
 
 

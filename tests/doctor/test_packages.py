@@ -106,6 +106,7 @@ def test_pure_python_is_not_loaded(monkeypatch):
 
 def test_a_diagnosis_says_what_can_be_made_and_how_it_runs(monkeypatch, tmp_path):
     monkeypatch.setattr("edgekit.doctor.diagnosis.load_failure", lambda _: None)
+    monkeypatch.setattr("edgekit.runtime.opening.lacks", lambda _: False)
     runtime = {health.name: health for health in diagnose(tmp_path).runtimes}
     (first, *_) = runtime["openvino"].targets
     assert (first.export, first.runs_here, first.reason) == ("ready", "native", None)
@@ -116,6 +117,7 @@ def test_a_diagnosis_says_what_can_be_made_and_how_it_runs(monkeypatch, tmp_path
 
 def test_a_runtime_that_does_not_load_makes_and_runs_nothing(monkeypatch, tmp_path):
     failure = "importing openvino was killed by signal 4"
+    monkeypatch.setattr("edgekit.runtime.opening.lacks", lambda _: False)
     monkeypatch.setattr(
         "edgekit.doctor.diagnosis.load_failure",
         lambda distribution: failure if distribution == "openvino" else None,

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from packaging.version import Version
 
 from edgekit.errors import GraphRejected
 from edgekit.graph.passes.opset_13 import _WIDENED, opset_13
@@ -84,6 +85,8 @@ def test_the_rewritten_graph_computes_the_same(name: str, batch: int) -> None:
     older = opset_13(REWRITTEN[name])
     onnx.checker.check_model(older, full_check=True)
     assert (opset_of(older), older.ir_version) == (13, 7)
+    if name == "mean of nothing" and Version(ort.__version__) < Version("1.24"):
+        pytest.skip("ONNX Runtime 1.23.2, the last for Python 3.10, fails: it reduces all axes")
     want = _run(REWRITTEN[name], x)
     assert want.size
     np.testing.assert_allclose(_run(older, x), want, rtol=2e-6, atol=1e-6)

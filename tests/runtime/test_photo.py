@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, features
 
+import edgekit
 from edgekit.errors import BadInput
 from edgekit.records import Rgb
-from edgekit.runtime.photo import load_photo
+from edgekit.runtime.photo import check_photo, load_photo
 
 ORIENTATION = 0x0112
 
@@ -165,14 +172,151 @@ def test_unsuitable_arrays(pixels: np.ndarray) -> None:
         load_photo(pixels)
 
 
-def test_floating_point_image() -> None:
-    with pytest.raises(BadInput, match="floating-point"):
-        load_photo(Image.new("F", (4, 4)))
+@pytest.mark.parametrize(
+    ("dtype", "values", "expected"),
+    [
+        (np.uint16, [0, 255], [0, 255]),  # 8 bits in 16
+        (np.uint16, [0, 1023], [0, 255]),
+        (np.uint16, [0, 2048, 4095], [0, 128, 255]),  # a dark 12-bit sensor
+        (np.uint16, [0, 3000], [0, 187]),  # does not reach its 12 bits
+        (np.uint16, [0, 16383], [0, 255]),
+        (np.uint16, [0, 257 * 100, 65535], [0, 100, 255]),
+        (np.uint16, [0, 0], [0, 0]),
+        (np.int32, [0, 4095], [0, 255]),
+        (np.int32, [0, 65535], [0, 255]),
+        (np.int32, [0, 70_000], [0, 255]),  # beyond 16 bits: by range
+        (np.int32, [1_000_000, 1_500_000, 2_000_000], [0, 128, 255]),
+        (np.int32, [-100, 0, 100], [0, 128, 255]),
+        (np.int32, [70_000, 70_000], [0, 0]),
+        (np.float32, [0.0, 0.5, 1.0], [0, 128, 255]),
+        (np.float32, [0.2, 0.4], [51, 102]),
+        (np.float32, [0.0, 4095.0], [0, 255]),
+        (np.float32, [-1.0, 0.0, 1.0], [0, 128, 255]),
+        (np.float32, [7.0, 7.0], [0, 0]),
+    ],
+)
+def test_deep_grey_is_scaled_by_its_range(
+    dtype: type, values: list[float], expected: list[int], tmp_path: Path
+) -> None:
+    grey = np.array([values], dtype=dtype)
+    image = Image.fromarray(grey)
+    image.save(tmp_path / "deep.tiff")
+    for source in (image, tmp_path / "deep.tiff", *([grey] if dtype == np.uint16 else [])):
+        found = load_photo(source)
+        assert found.shape == (1, len(values), 3)
+        np.testing.assert_allclose(found[0, :, 1].astype(int), expected, atol=1)
 
 
-def test_values_beyond_sixteen_bits() -> None:
-    with pytest.raises(BadInput, match="exceed 16 bits"):
-        load_photo(Image.new("I", (4, 4), 70_000))
+def test_deep_colour_arrays_share_one_scale() -> None:
+    colours = np.array([[[0, 1000, 4095]]], dtype=np.uint16)
+    assert load_photo(colours).tolist() == [[[0, 62, 255]]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite(value: float) -> None:
+    with pytest.raises(BadInput, match="not all finite"):
+        load_photo(Image.fromarray(np.array([[0, value]], dtype=np.float32)))
+
+
+def sixteen_bit_png(value: int) -> bytes:
+    """A PNG of 16 bits per colour, which Pillow reads and does not write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        crc = zlib.crc32(kind + body).to_bytes(4, "big")
+        return len(body).to_bytes(4, "big") + kind + body + crc
+
+    header = (4).to_bytes(4, "big") + (3).to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
+    rows = (b"\0" + value.to_bytes(2, "big") * 12) * 3
+    chunks = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_dark_colours_of_sixteen_bits_are_refused() -> None:
+    assert load_photo(sixteen_bit_png(40_000)).max() == 40_000 >> 8
+    assert load_photo(sixteen_bit_png(0)).max() == 0
+    with pytest.raises(BadInput, match="nearly black"):
+        load_photo(sixteen_bit_png(4095))
+
+
+def test_files_in_memory(photo: Rgb) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    assert np.array_equal(load_photo(buffer), photo)  # at its end, as after writing
+    assert np.array_equal(load_photo(buffer.getvalue()), photo)
+    with pytest.raises(BadInput, match="not an image"):
+        load_photo(b"plain text")
+
+
+def closed() -> io.BytesIO:
+    stream = io.BytesIO(b"1")
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [closed(), io.StringIO("text"), SimpleNamespace(read=3)])
+def test_streams_that_give_no_bytes(stream: Any) -> None:
+    with pytest.raises(BadInput, match=r"cannot be read from the .*: "):
+        load_photo(stream)
+
+
+def test_a_pipe_is_read_once(photo: Rgb, tmp_path: Path) -> None:
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    with subprocess.Popen(["cat", tmp_path / "a.png"], stdout=subprocess.PIPE) as piped:
+        assert piped.stdout is not None
+        assert np.array_equal(load_photo(piped.stdout), photo)
+
+
+def heic(brand: bytes, *others: bytes) -> bytes:
+    body = b"ftyp" + brand + bytes(4) + b"".join(others)
+    return (len(body) + 4).to_bytes(4, "big") + body + bytes(300)
+
+
+@pytest.mark.parametrize("content", [heic(b"heic"), heic(b"mif1", b"heic"), heic(b"heix")])
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg"])
+def test_heic_is_named(
+    content: bytes, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=rf"{name} is an iPhone HEIC photo") as caught:
+        load_photo(tmp_path / name)
+    assert caught.value.next_step == "convert it to JPEG, or pip install pillow-heif"
+
+
+def test_heic_is_read_where_its_package_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[bool] = []
+    package = SimpleNamespace(register_heif_opener=lambda: called.append(True))
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    (tmp_path / "a.heic").write_bytes(heic(b"heic"))
+    with pytest.raises(BadInput, match="not an image"):  # the stand-in opens nothing
+        load_photo(tmp_path / "a.heic")
+    assert called == [True]
+
+
+@pytest.mark.parametrize("suffix", ["avif", "gif", "webp", "bmp", "jpg", "png", "tiff"])
+def test_formats(suffix: str, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 24), (200, 40, 40)).save(tmp_path / f"a.{suffix}")
+    assert load_photo(tmp_path / f"a.{suffix}").shape == (24, 32, 3)
+    check_photo(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_check_finds_a_truncated_file(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"cut.{suffix}").write_bytes(saved("jpeg" if suffix == "jpg" else suffix)[:-600])
+    with pytest.raises(BadInput, match="cut"):
+        check_photo(tmp_path / f"cut.{suffix}")
+
+
+class Tensor:
+    """What a torch tensor is known by: this package never imports torch."""
+
+    def detach(self) -> None: ...
+    def numpy(self) -> None: ...
+
+
+def test_a_tensor_is_told_the_call() -> None:
+    with pytest.raises(BadInput, match=r"permute\(1, 2, 0\)\.cpu\(\)\.numpy\(\)"):
+        load_photo(Tensor())  # type: ignore[arg-type]
 
 
 def test_unsupported_type() -> None:
@@ -213,3 +357,10 @@ def test_formats_of_photos_are_opened_whatever_their_name(
         pytest.skip("this Pillow reads no AVIF")
     Image.fromarray(photo).save(tmp_path / "photo.jpg", format=kind)
     assert load_photo(tmp_path / "photo.jpg").shape == photo.shape
+
+
+def test_every_reader_of_photos_names_the_formats() -> None:
+    """A photo's header is read elsewhere too; Pillow's default is every format that it knows."""
+    for file in Path(edgekit.__file__).parent.rglob("*.py"):
+        others = re.sub(r"Image\.open\(\w+, formats=", "", file.read_text())
+        assert "Image.open(" not in others, file

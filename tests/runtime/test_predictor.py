@@ -190,7 +190,7 @@ def test_prompts_belong_to_the_photo(setup: Any) -> None:
     with pytest.raises(BadInput, match="outside the photo"):
         setup.predictor.predict([[41, 1]], [1])
     with pytest.raises(BadInput, match="outside the photo"):
-        setup.predictor.predict_many([*boxes(9), Prompt.checked(box=[0, 0, 41, 9])])
+        setup.predictor.predict_many([*boxes(9), Prompt.checked(box=[30, 0, 60, 9])])
     assert not setup.decoder.calls
 
 
@@ -219,3 +219,38 @@ def test_the_next_photo_replaces_the_first(setup: Any, photo: Rgb) -> None:
     first, second = (setup.encoder.answer(call) for call in setup.encoder.calls)
     assert first != second
     assert setup.decoder.calls[-1]["image_embeddings"] == second["image_embeddings"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"point_coords": [[1, 1]]}, "point_coords= is points= here"),
+        ({"point_labels": [1]}, "point_labels= is labels= here"),
+        ({"mask_input": None}, "mask_input= is mask= here"),
+        ({"multimask_output": True}, "multimask_output= is multimask= here"),
+        ({"boxes": [[1, 1, 2, 2]]}, "predict_many"),
+        ({"return_logits": True}, "low_res_logits"),
+        ({"multimasks": True}, "unexpected keyword arguments: 'multimasks'$"),
+        ({"point_coords": 0, "point_labels": 0}, "points= here.*labels= here"),
+    ],
+)
+def test_sams_keywords_are_told_the_call(
+    make_setup: Any, photo: Rgb, given: dict[str, Any], told: str
+) -> None:
+    predictor = make_setup().predictor
+    predictor.set_image(photo)
+    with pytest.raises(TypeError, match=told):
+        predictor.predict(**given)
+
+
+def test_sams_image_format_is_told_the_call(make_setup: Any, photo: Rgb) -> None:
+    with pytest.raises(TypeError, match=r"from BGR: photo\[\.\.\., ::-1\]"):
+        make_setup().predictor.set_image(photo, image_format="BGR")  # type: ignore[arg-type]
+
+
+def test_boxes_of_a_detector_are_clipped(make_setup: Any, photo: Rgb) -> None:
+    predictor = make_setup().predictor
+    predictor.set_image(photo)
+    prompts = [Prompt.checked(box=box) for box in ([-0.4, 2, 30, 30.7], [0, 2, 30, 30])]
+    beyond, within = predictor.predict_many(prompts)
+    assert np.array_equal(beyond.low_res_logits, within.low_res_logits)

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import ClientContract, Label
-from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.runtime.prompts import Prompt, decoder_feeds, prompts_inside
 
 SIZE = (428, 640)
 INSIDE: dict[str, Any] = {"points": [[361, 262]], "labels": [1]}
@@ -28,9 +28,36 @@ def test_point_outside_the_photo(point: tuple[float, float]) -> None:
     assert_refused("point .* outside the photo", points=[(3, 3), point], labels=[1, 0])
 
 
-@pytest.mark.parametrize("box", [(-1, 2, 9, 9), (1, -2, 9, 9), (1, 2, 641, 9), (1, 2, 9, 429)])
-def test_box_outside_the_photo(box: tuple[float, ...]) -> None:
-    assert_refused("box corner .* outside the photo", box=box)
+@pytest.mark.parametrize(
+    ("box", "clipped"),
+    [
+        ((-0.4, 20, 120, 428.7), [0, 20, 120, 428]),
+        ((-30, -20, 700, 450), [0, 0, 640, 428]),
+        ((1, 2, 640.5, 9), [1, 2, 640, 9]),
+        ((1, -2, 9, 9), [1, 0, 9, 9]),
+    ],
+)
+def test_a_box_that_reaches_out_of_the_photo_is_clipped(
+    box: tuple[float, ...], clipped: list[float]
+) -> None:
+    prompt = Prompt.checked(box=box, photo_size=SIZE)
+    assert prompt.box is not None
+    assert prompt.box.tolist() == clipped
+
+
+@pytest.mark.parametrize(
+    "box", [(-9, 2, 0, 9), (1, 430, 9, 460), (400, 300, 1200, 900), (-9, 2, 9, 8)]
+)
+def test_a_box_with_its_middle_outside_the_photo(box: tuple[float, ...]) -> None:
+    assert_refused("middle of the box .* outside the photo", box=box)
+
+
+def test_the_prompt_outside_is_named_by_its_index() -> None:
+    prompts = [Prompt.checked(box=[1, 1, 9, 9])] * 2 + [Prompt.checked(box=[900, 1, 950, 9])]
+    with pytest.raises(BadInput, match=r"^Prompt 2: The middle of the box \(900, 1, 950, 9\)"):
+        prompts_inside(prompts, SIZE)
+    with pytest.raises(BadInput, match=r"^The middle"):
+        prompts_inside(prompts[2:], SIZE)
 
 
 def test_x_and_y_are_not_swapped() -> None:
@@ -75,7 +102,7 @@ def test_nothing_given(given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(256, 255), (), (0, 0), (2, 256, 256), (1, 1, 256, 256), (65536,)]
+    "shape", [(256, 255), (), (0, 0), (2, 256, 256), (2, 1, 256, 256), (65536,)]
 )
 def test_mask_shape(shape: tuple[int, ...]) -> None:
     assert_refused("mask cannot have the shape", **INSIDE, mask=np.zeros(shape))
@@ -86,9 +113,13 @@ def test_points_shape(points: Any) -> None:
     assert_refused("points cannot have the shape", points=points, labels=[1])
 
 
-@pytest.mark.parametrize("box", [[1, 2, 3], [[1, 2], [3, 4]], [], [[1, 2, 3, 4], [1, 2, 3, 4]]])
+@pytest.mark.parametrize("box", [[1, 2, 3], [[1, 2], [3, 4]], [], [[[1, 2, 3, 4]]]])
 def test_box_shape(box: Any) -> None:
     assert_refused("box cannot have the shape", box=box)
+
+
+def test_several_boxes_are_told_the_call() -> None:
+    assert_refused(r"2 boxes, and a prompt takes one.*\n.*\n.*predict_many", box=[[1, 2, 3, 4]] * 2)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +137,15 @@ def test_values_that_are_not_numbers(given: dict[str, Any]) -> None:
 
 def test_bounds_can_be_checked_later() -> None:
     prompt = Prompt.checked(points=[[900, 1]], labels=[1])
-    prompt.check_inside((10, 1000))
+    prompt.inside((10, 1000))
     with pytest.raises(BadInput, match="outside"):
-        prompt.check_inside(SIZE)
+        prompt.inside(SIZE)
 
 
+@pytest.mark.parametrize("axes", [0, 1, 2])
 @pytest.mark.parametrize("box", [[1, 2, 3, 4], [[1, 2, 3, 4]], np.array([1, 2, 3, 4])])
-def test_sams_spellings_of_a_box_and_a_mask(box: Any) -> None:
-    prompt = Prompt.checked(box=box, mask=LOW_RES[None] + 1)
+def test_sams_spellings_of_a_box_and_a_mask(box: Any, axes: int) -> None:
+    prompt = Prompt.checked(box=box, mask=LOW_RES[(None,) * axes] + 1)
     assert prompt.box is not None
     assert prompt.box.tolist() == [1, 2, 3, 4]
     assert prompt.mask is not None

@@ -96,7 +96,7 @@ def test_photos_are_read_from_the_folder_that_is_given(
         (lambda d: d["images"][0].update(file_name="1.png"), "listed twice"),
         (lambda d: d.pop("annotations"), "no instances"),
         (lambda d: d.update(annotations=[]), "no instances"),
-        (lambda d: d["annotations"][0]["segmentation"].update(size=[5, 5]), "cannot be used"),
+        (lambda d: d["annotations"][0]["segmentation"].update(size=[5, 5]), "annotated at 5x5"),
     ],
 )
 def test_unusable_annotations_are_refused(

@@ -17,7 +17,9 @@ from edgekit.catalog import photos_from
 from edgekit.cli import app
 from edgekit.errors import BadInput
 from edgekit.models.registry import model
+from edgekit.report import SILENT
 from edgekit.runtime import Predictor
+from edgekit.stages.evaluation import evaluate_photos
 from edgekit.verification.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
 
 
@@ -108,6 +110,62 @@ def test_small_boxes_are_not_scored(predictor: Predictor, coco: Path) -> None:
     photo = photos_from(coco).photos[0]
     small = replace(photo.instances[0], box=(10.0, 20.0, 41.5, 61.0))
     assert not list(evaluate(predictor, [replace(photo, instances=(small,))]))
+
+
+def without_masks(coco: Path, *, of: int) -> Path:
+    """The annotations, the first `of` of them without their masks."""
+    document = json.loads(coco.read_text())
+    for annotation in document["annotations"][:of]:
+        del annotation["segmentation"]
+    coco.write_text(json.dumps(document))
+    return coco
+
+
+class Warnings:
+    """A report that keeps its warnings."""
+
+    stage = staticmethod(SILENT.stage)
+    progress = staticmethod(SILENT.progress)
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_boxes_without_masks_are_not_scored_and_counted(predictor: Predictor, coco: Path) -> None:
+    report = Warnings()
+    photos = photos_from(without_masks(coco, of=3))
+    assert evaluate_photos(predictor, photos, report=report).means[0].instances == 5
+    assert report.texts == ["3 of 8 annotations are boxes without a mask: not scored."]
+
+
+def test_boxes_alone_cannot_be_scored(predictor: Predictor, coco: Path) -> None:
+    photos = photos_from(without_masks(coco, of=8))
+    with pytest.raises(BadInput, match="boxes without masks, and only masks"):
+        evaluate_photos(predictor, photos, report=SILENT)
+
+
+@pytest.mark.parametrize("given", ["images", "images/0.png", "captions.json"])
+def test_photos_without_annotations_are_told(predictor: Predictor, coco: Path, given: str) -> None:
+    document = json.loads(coco.read_text())
+    document["annotations"] = [{"image_id": 0, "caption": "a disc and a bar"}]
+    (coco.parent / "captions.json").write_text(json.dumps(document))
+    with pytest.raises(BadInput, match="annotates nothing"):
+        evaluate_photos(predictor, photos_from(coco.parent / given), report=SILENT)
+
+
+def test_the_photos_may_be_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coco: Path
+) -> None:
+    drawn = Predictor.from_sessions(model("nanosam").client, Encoder(), BoxDrawer())
+    monkeypatch.setattr(pipeline, "Predictor", lambda _: drawn)
+    (coco.parent / "images").rename(tmp_path / "elsewhere")
+    arguments = ["evaluate", "bundle", str(coco)]
+    assert "--photos" in CliRunner().invoke(app, arguments).output
+    found = CliRunner().invoke(app, [*arguments, "--photos", str(tmp_path / "elsewhere")])
+    assert found.exit_code == 0, found.output
 
 
 def row(*, area: int, iou: float) -> InstanceFigures:

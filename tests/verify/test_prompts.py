@@ -53,6 +53,18 @@ def test_one_instance_is_one_subject(subjects_with):
     assert len(subjects_with((0, 0, 50, 50))) == 1
 
 
+def test_a_box_without_a_mask_gets_every_kind_of_prompt(photo, rectangle):
+    box = replace(rectangle(20, 20, 100, 80), segmentation=None)
+    beyond = replace(rectangle(100, 60, 161, 121), segmentation=None)
+    first, second = subjects_of(photo(instances=(box, beyond)), height=HEIGHT, width=WIDTH)
+    assert first.truth is second.truth is None
+    assert (first.box, second.box) == ((20, 20, 100, 80), (100, 60, 160, 120))
+    assert first.point == pytest.approx((60, 50), abs=15)
+    away_x, away_y = first.negative
+    assert not (20 <= away_x < 100 and 20 <= away_y < 80)
+    assert {trial.kind for trial in trials_for_subjects((first,), seed="desk")} == PROMPTED
+
+
 def test_an_annotation_of_another_size_names_the_photo(photo, rectangle):
     wrong = photo("wrong", (rectangle(0, 0, 50, 50),))
     with pytest.raises(BadInput, match=r"wrong\.png"):

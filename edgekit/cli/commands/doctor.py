@@ -35,7 +35,7 @@ def doctor(
 
 def _machine_table(machine: Machine) -> object:
     from edgekit.cli.console import table
-    from edgekit.doctor.machine import CPU_FEATURES
+    from edgekit.runtimes.cpu import CPU_FEATURES
 
     shown = table("", "this machine")
     features = [f"{name} ({CPU_FEATURES[name]})" for name in machine.cpu_features]

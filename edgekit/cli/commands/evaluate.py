@@ -25,10 +25,15 @@ def evaluate(
     annotations: Annotated[
         Path,
         typer.Argument(
-            metavar="COCO.json", help="Instances; their photos beside it or in images/."
+            metavar="COCO.json",
+            help="Instances; their photos beside it, in images/ or as COCO lays them out.",
         ),
     ],
     *,
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", metavar="DIR", help="Where the photos are, if elsewhere."),
+    ] = None,
     json_file: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE", help="Write the means as JSON; '-' is stdout."),
@@ -49,7 +54,8 @@ def evaluate(
 
     old_card = read_card(card) if card else ""
     with reporting() as report:
-        evaluation = run(EvaluateRequest(bundle=bundle, annotations=annotations), report=report)
+        request = EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos)
+        evaluation = run(request, report=report)
     if card:
         measured_on = f"{evaluation.photos} photos of {annotations.name}"
         write_atomic(card, with_figures(old_card, evaluation.means, measured_on=measured_on))

@@ -1,4 +1,4 @@
-"""Attention between a few tokens and many image positions that projects only the tokens.
+"""Attention between a few tokens and many image positions, projecting no image per prompt.
 
 The results equal `Attention.forward` up to rounding. In the shapes, B counts prompts, T tokens and
 K image positions. `token_side.py` says why.

@@ -58,7 +58,7 @@ def load_annotated(photos: Iterable[Photo]) -> tuple[AnnotatedPhoto, ...]:
     if not any(photo.regions for photo in annotated):
         raise BadInput(
             "The annotations contain no instances to learn from.",
-            expected="polygons or RLE masks that are not crowds",
+            expected="polygons or RLE masks (not boxes alone) that are not crowds",
             next_step="give an instances JSON with --annotations",
         )
     return annotated
@@ -66,7 +66,8 @@ def load_annotated(photos: Iterable[Photo]) -> tuple[AnnotatedPhoto, ...]:
 
 def _load(photo: Photo) -> AnnotatedPhoto:
     pixels = load_photo(photo.path)
-    regions = (_region(instance, pixels.shape[:2]) for instance in photo.instances)
+    masked = (instance for instance in photo.instances if instance.segmentation is not None)
+    regions = (_region(instance, pixels.shape[:2]) for instance in masked)
     return AnnotatedPhoto(
         name=photo.id,
         pixels=pixels,

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from edgekit.catalog import PhotoSet, photos_from, photos_from_coco
 from edgekit.errors import BadInput
+from edgekit.runtime.photo_check import require_readable
 from edgekit.train.data.annotations import AnnotatedPhoto, load_annotated
 
 T = TypeVar("T")
@@ -34,40 +35,29 @@ def read_data(annotations: Path | None, photos: Path | None) -> Data:
     """Read what a run learns from.
 
     Args:
-        annotations: a COCO file; its photos are in `photos`, beside it or in images/ beside it.
+        annotations: a COCO file; its photos are in `photos`, or where `photos_from_coco` searches.
         photos: a folder of photos, annotated or not.
 
     Raises:
         BadInput: neither is given, or they cannot be used.
     """
     if annotations:
-        return _annotated_data(_coco(annotations, photos), photos)
+        return _annotated_data(photos_from_coco(annotations, photo_dir=photos), photos)
     if photos is None:
         raise BadInput(
             "There are no photos to learn from.", expected="--annotations COCO.json or --photos DIR"
         )
-    train_files, held_out_files = split(_files(photos_from(photos)))
+    train_files, held_out_files = split(_files(_readable(photos_from(photos))))
     return Data(
         coco=None, train=(), held_out=(), train_files=train_files, held_out_files=held_out_files
     )
 
 
-def _coco(annotations: Path, photos: Path | None) -> PhotoSet:
-    try:
-        return photos_from_coco(annotations, photo_dir=photos)
-    except BadInput as error:
-        raise BadInput(
-            error.what,
-            expected=error.expected,
-            next_step="check the file; if its photos are elsewhere, add --photos FOLDER",
-        ) from error
-
-
 def _annotated_data(coco: PhotoSet, photos: Path | None) -> Data:
-    annotated = load_annotated(coco.photos)
+    annotated = load_annotated(_readable(coco).photos)
     train, held_out = split(tuple(photo for photo in annotated if photo.regions))
     held_names = {Path(photo.name).name for photo in held_out}
-    files = _files(photos_from(photos) if photos else coco)
+    files = _files(_readable(photos_from(photos)) if photos else coco)
     return Data(
         coco=coco,
         train=train,
@@ -75,6 +65,11 @@ def _annotated_data(coco: PhotoSet, photos: Path | None) -> Data:
         train_files=tuple(file for file in files if file.name not in held_names),
         held_out_files=tuple(file for file in files if file.name in held_names),
     )
+
+
+def _readable(photos: PhotoSet) -> PhotoSet:
+    require_readable(photos)
+    return photos
 
 
 def _files(photos: PhotoSet) -> tuple[Path, ...]:

@@ -79,7 +79,8 @@ def _data(request: TrainRequest, coco: PhotoSet | None) -> tuple[str, ...]:
 def _annotation_lines(coco: PhotoSet) -> list[str]:
     """Counts and licences of the annotated photos."""
     licences = Counter(photo.licence or "no licence given" for photo in coco.photos)
-    count, masks = len(coco.photos), sum(len(photo.instances) for photo in coco.photos)
+    count = len(coco.photos)
+    masks = sum(i.segmentation is not None for photo in coco.photos for i in photo.instances)
     return [
         f"{coco.name}: {count} photos, {masks} masks (sha256 {store.sha256_of(Path(coco.name))}); "
         "the photos themselves are not part of the checkpoint.",
