@@ -1,17 +1,15 @@
-"""The picture formats that photos are opened in."""
+"""The formats of photos. Pillow knows 40 more, and reads some of them with other programs: an EPS
+with Ghostscript, which runs the file."""
 
 from __future__ import annotations
 
-PHOTO_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
-"""Pillow's names. MPO is a JPEG of several pictures; HEIF needs the package pillow-heif.
+from PIL import Image
 
-Pillow knows 40 more formats. It would read some of them with another program: EPS with Ghostscript,
-which runs what the file says."""
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+"""MPO is a JPEG of several pictures; HEIF needs a plugin."""
 
 
-def installed_formats() -> tuple[str, ...]:
-    """Those of `PHOTO_FORMATS` that this Pillow can read now; HEIF counts once it is registered."""
-    from PIL import Image
-
+def photo_formats() -> tuple[str, ...]:
+    """The formats that this Pillow can read and edgekit opens, for `Image.open`."""
     Image.init()
-    return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
+    return tuple(name for name in _FORMATS if name in Image.OPEN)

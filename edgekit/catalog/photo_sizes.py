@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgekit.catalog.photo_formats import installed_formats
+from edgekit.catalog.photo_formats import photo_formats
 from edgekit.catalog.photos import Instance, RunLengths
 
 Size = tuple[int, int]
@@ -87,7 +87,7 @@ def _sizes(path: Path) -> tuple[Size, Size] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=installed_formats()) as image:
+            with Image.open(path, formats=photo_formats()) as image:
                 # PngImageFile.getexif decodes the whole file in search of a late chunk.
                 turned = Image.Image.getexif(image).get(_ORIENTATION) in _TURNED
                 other = (image.height, image.width) if turned else image.size

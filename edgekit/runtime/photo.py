@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from edgekit.catalog.photo_formats import installed_formats
+from edgekit.catalog.photo_formats import photo_formats
 from edgekit.errors import BadInput
 from edgekit.records import Rgb
 
@@ -161,7 +161,7 @@ def _open(file: Path | BinaryIO) -> Image.Image:
     """Open a file; exceeding Pillow's pixel limit is an error (up to twice, Pillow only warns)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=installed_formats())
+        return Image.open(file, formats=photo_formats())
 
 
 def _rgb_from_image(image: Image.Image, *, name: str) -> Rgb:

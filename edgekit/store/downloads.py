@@ -15,6 +15,8 @@ Progress = Callable[[int, int | None], None]
 
 _CHUNK_BYTES = 2**18
 _TIMEOUT_S = 30
+_LARGEST_BYTES = 2**34
+"""Where the size of a file is not known: the largest published checkpoint has 2.6 GB."""
 
 
 def checkpoint_dir() -> Path:
@@ -55,12 +57,23 @@ def _fetch(file: CheckpointFile, place: Path, progress: Progress | None) -> None
         known_hash=f"sha256:{file.sha256}",
         fname=place.name,
         path=place.parent,
-        downloader=lambda url, output, _pooch: _stream(url, Path(output), progress),
+        downloader=lambda url, output, _pooch: _stream(
+            url, Path(output), progress, limit=_limit(file)
+        ),
     )
 
 
-def _stream(url: str, output: Path, progress: Progress | None) -> None:
-    """Replaces pooch's downloader: it reports bytes, and closes the connection on failure."""
+def _limit(file: CheckpointFile) -> int:
+    """The most bytes to take: a tenth more than the table says, which may be rounded."""
+    return _LARGEST_BYTES if file.bytes is None else file.bytes * 11 // 10
+
+
+def _stream(url: str, output: Path, progress: Progress | None, *, limit: int) -> None:
+    """Replaces pooch's downloader: it reports bytes, and closes the connection on failure.
+
+    Raises:
+        ValueError: the server sends more than `limit` bytes.
+    """
     import requests
 
     uncompressed = {
@@ -74,6 +87,8 @@ def _stream(url: str, output: Path, progress: Progress | None) -> None:
         total = int(response.headers.get("Content-Length", 0)) or None
         for chunk in response.iter_content(_CHUNK_BYTES):
             file.write(chunk)
+            if file.tell() > limit:
+                raise ValueError(f"the server sends more than {limit} bytes")
             if progress:
                 progress(file.tell(), total)
 

@@ -6,6 +6,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,13 +24,18 @@ class Shelf(BaseHTTPRequestHandler):
     """Serves /weights.pth, /unsized without a length, /short truncated, and 404 otherwise."""
 
     def do_GET(self) -> None:
-        if self.path not in ("/weights.pth", "/unsized", "/short"):
+        if self.path not in ("/weights.pth", "/unsized", "/short", "/endless"):
             self.send_error(404)
             return
         self.send_response(200)
-        if self.path != "/unsized":
+        if self.path not in ("/unsized", "/endless"):
             self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
+        if self.path == "/endless":
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(CONTENT)
+            return
         self.wfile.write(CONTENT[:-1] if self.path == "/short" else CONTENT)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -120,6 +126,11 @@ def test_wrong_file_put_there_by_hand_is_reported_and_kept() -> None:
 @pytest.mark.parametrize(("page", "sha256"), [("weights.pth", "0" * 64), ("short", SHA256)])
 def test_wrong_content(server: str, page: str, sha256: str) -> None:
     refusal(checkpoint(f"{server}/{page}", sha256=sha256))
+    assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_a_file_that_does_not_end(server: str) -> None:
+    assert "the server sends more than" in refusal(checkpoint(f"{server}/endless"))
     assert list(checkpoint_dir().iterdir()) == []
 
 
