@@ -68,6 +68,7 @@ def test_without_matplotlib_a_plot_is_refused_before_any_timing(
     assert "no-bundle" not in result.stderr  # the bundle was not even opened
 
 
+@pytest.mark.slow
 def test_peak_of_this_machine() -> None:
     pytest.importorskip("openvino")
     peak = machine_peak(1)

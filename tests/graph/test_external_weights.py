@@ -51,6 +51,7 @@ def run(graph: Graph, image: np.ndarray) -> np.ndarray:
     return session.run(None, {"image": image})[0]
 
 
+@pytest.mark.slow
 def test_weights_go_to_a_file_beside_the_model(
     target: Target, tmp_path: Path, small_limit: None
 ) -> None:
@@ -67,6 +68,7 @@ def test_weights_go_to_a_file_beside_the_model(
     np.testing.assert_allclose(run(graph, image), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_graph_is_the_one_of_a_single_file(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_the_graph_is_the_one_of_a_single_file(
     assert needs[0] == needs[1]
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_model(target: Target, tmp_path: Path, small_limit: None) -> None:
     """The cache knows a graph by the digest of its .onnx file alone."""
     graphs = [
@@ -91,6 +94,7 @@ def test_other_weights_are_another_model(target: Target, tmp_path: Path, small_l
     assert graphs[0].sha256 == graphs[1].sha256 != graphs[2].sha256
 
 
+@pytest.mark.slow
 def test_both_files_travel_with_the_artifact(
     target: Target, tmp_path: Path, small_limit: None
 ) -> None:

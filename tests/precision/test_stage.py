@@ -70,6 +70,7 @@ def test_a_plan_names_its_calibration_and_is_made_once(programs, photos, measure
     assert len(measured) == 1
 
 
+@pytest.mark.slow
 def test_targets_share_ranges_and_other_photos_are_measured_again(
     programs, photos, measured, tmp_path
 ) -> None:

@@ -163,6 +163,7 @@ def test_every_tensor_of_the_graph_contract_is_described() -> None:
             assert {*row.graph.inputs(role), *row.graph.outputs(role)} <= TENSORS.keys(), row.name
 
 
+@pytest.mark.slow
 def test_nothing_is_printed(graph_of, tmp_path) -> None:
     """coremltools warns of torch's version on import and shows progress bars."""
     graph = graph_of(torch.relu, (1, 3))
