@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgekit.errors import BadInput
+from edgekit.store import user_path
 
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.\w+)$")
 _INDEX = ".index.json"
@@ -21,19 +22,15 @@ _LISTED = 3
 
 
 def split_key(text: str) -> tuple[Path, str | None]:
-    """The path and the key of `FILE#KEY`; a file whose own name holds a `#` has no key."""
+    """The path and the key of `FILE#KEY`; a file whose own name holds a `#` has no key.
+
+    Raises:
+        BadInput: `~name` names a user who has no home folder.
+    """
     path, mark, key = text.rpartition("#")
-    if not mark or _exists(_home(text)):
-        return _home(text), None
-    return _home(path), key
-
-
-def _home(text: str) -> Path:
-    """The path with `~` expanded; left as it is if there is no such user."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
+    if not mark or _exists(user_path(text)):
+        return user_path(text), None
+    return user_path(path), key
 
 
 def _exists(path: Path) -> bool:
