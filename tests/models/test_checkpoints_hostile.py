@@ -229,7 +229,7 @@ def test_a_folder_with_several_checkpoints_lists_them(tmp_path: Path) -> None:
         expand(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["~nouser/a.pt", "a" * 5000, "absent.pt#key", "nul\0.pt", "#", ""])
+@pytest.mark.parametrize("text", ["a" * 5000, "absent.pt#key", "nul\0.pt", "#", ""])
 def test_a_path_that_names_nothing_is_one_error(text: str) -> None:
     path, _ = split_key(text)
     if path != Path():
