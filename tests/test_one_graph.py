@@ -32,7 +32,7 @@ def row(monkeypatch: pytest.MonkeyPatch) -> ModelRow:
     """A small detector in the place of every model. Of few candidates few are kept."""
     from edgekit.models.encoders.yolov8_seg import YoloSize, YoloV8Seg
 
-    def build(_shapes: object) -> tuple[torch.nn.Module, None]:
+    def build(_size: str, _shapes: object) -> tuple[torch.nn.Module, None]:
         size = YoloSize(widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), bins=4)
         return YoloV8Seg(size, frame=FRAME).eval(), None
 

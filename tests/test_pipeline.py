@@ -193,7 +193,7 @@ def test_a_changed_artifact_is_never_opened(nanosam_bundle: Path, report, tmp_pa
 def test_other_weights_are_refused(nanosam_bundle: Path, report, two_photos: Path) -> None:
     """Weights of another seed are another model."""
     request = VerifyRequest(bundle=nanosam_bundle, photos=two_photos, weights=("seeded:1",))
-    with pytest.raises(BadInput, match="not those this bundle"):
+    with pytest.raises(BadInput, match="made from other weights"):
         verify(request)
 
 
