@@ -15,7 +15,7 @@ _GRID = 64  # patches of 16 pixels along a photo of 1024
 _BLOCK = re.compile(r"^image_encoder\.blocks\.(\d+)\.")
 
 
-def size_from_shapes(shapes: Shapes) -> VitSize:
+def size_from_shapes(shapes: Shapes, *, positions: int = _GRID) -> VitSize:
     """The size of the SAM ViT among these tensors, which have SAM's names.
 
     The width of a block's table of relative positions is the number of channels per head. The
@@ -27,7 +27,7 @@ def size_from_shapes(shapes: Shapes) -> VitSize:
     depth = len({match[1] for match in map(_BLOCK.match, shapes) if match})
     try:
         _, grid, _, width = shapes[f"{_PREFIX}pos_embed"]
-        _require_grid(shapes, grid, depth)
+        _require_grid(shapes, depth, positions)
         return VitSize(
             width=width,
             grid=grid,
@@ -42,19 +42,22 @@ def size_from_shapes(shapes: Shapes) -> VitSize:
         ) from error
 
 
-def _require_grid(shapes: Shapes, grid: int, depth: int) -> None:
-    """Raise CheckpointMismatch unless the tables are those of a photo of 1024 pixels."""
-    if grid != _GRID:
+def _require_grid(shapes: Shapes, depth: int, positions: int) -> None:
+    """Raise CheckpointMismatch unless the tables are for so many positions a side."""
+    grid = shapes[f"{_PREFIX}pos_embed"][1]
+    if grid != positions:
+        side = 16 * positions
         raise CheckpointMismatch(
             f"This SAM ViT was made for photos of {16 * grid} pixels.",
-            expected=f"one for 1024 pixels, with {_GRID} x {_GRID} positions",
-            next_step="train at 1024 pixels, with position tables as in the original checkpoint",
+            expected=f"one for {side} pixels, with {positions} x {positions} positions",
+            next_step=f"train at {side} pixels, with position tables as in the original checkpoint",
         )
     lengths = [shapes[f"{_PREFIX}blocks.{i}.attn.rel_pos_h"][0] for i in range(depth)]
-    if not set(lengths) <= {2 * WINDOW - 1, 2 * _GRID - 1} or 2 * _GRID - 1 not in lengths:
+    whole = 2 * positions - 1
+    if not set(lengths) <= {2 * WINDOW - 1, whole} or whole not in lengths:
         raise CheckpointMismatch(
             "This SAM ViT has no block that sees the whole photo, or blocks with other windows.",
-            expected=f"tables of {2 * WINDOW - 1} and {2 * _GRID - 1} relative positions",
+            expected=f"tables of {2 * WINDOW - 1} and {whole} relative positions",
             next_step="edgekit detect FILE shows what the file holds",
         )
 
