@@ -12,7 +12,6 @@ from edgekit.catalog.options import option
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt
 from edgekit.records import (
-    NATIVE,
     Artifact,
     Execution,
     Feeds,
@@ -23,7 +22,7 @@ from edgekit.records import (
     TensorSpec,
 )
 from edgekit.runtimes.feeds import checked_feeds
-from edgekit.runtimes.installed import probe_row, require_runtime
+from edgekit.runtimes.installed import native_if, probe_row, require_runtime
 from edgekit.runtimes.quiet import quiet_coremltools
 
 _ROW = runtime_row("coreml")
@@ -39,8 +38,7 @@ def probe() -> Probe:
 
 def execution(_: Target) -> Execution:
     """Native on macOS."""
-    found = probe()
-    return NATIVE if found.available else Execution(how="not run", reason=found.reason)
+    return native_if(probe())
 
 
 def open_artifact(

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from edgekit.catalog.runtimes import RuntimeRow, install_command, runtime_row
 from edgekit.errors import RuntimeMissing
-from edgekit.records import Probe, Target
+from edgekit.records import NATIVE, Execution, Probe, Target
 
 
 def probe_package(package: str) -> Probe:
@@ -27,6 +27,11 @@ def package_of(row: RuntimeRow) -> str:
 def probe_row(row: RuntimeRow) -> Probe:
     """Whether one of a runtime's distributions is installed."""
     return probe_package(package_of(row))
+
+
+def native_if(probe: Probe) -> Execution:
+    """Native where the runtime is available; not run elsewhere, for the probe's reason."""
+    return NATIVE if probe.available else Execution(how="not run", reason=probe.reason)
 
 
 def require_runtime(row: RuntimeRow, target: Target) -> str:

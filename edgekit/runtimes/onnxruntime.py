@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.catalog.runtimes import runtime_row
-from edgekit.records import NATIVE, Artifact, Execution, Probe, Session, Target
-from edgekit.runtimes.installed import probe_row, require_runtime
+from edgekit.records import Artifact, Execution, Probe, Session, Target
+from edgekit.runtimes.installed import native_if, probe_row, require_runtime
 from edgekit.runtimes.ort_session import OrtSession
 
 _ROW = runtime_row("onnxruntime")
@@ -19,8 +19,7 @@ def probe() -> Probe:
 
 def execution(_: Target) -> Execution:
     """Native if ONNX Runtime is installed."""
-    found = probe()
-    return NATIVE if found.available else Execution(how="not run", reason=found.reason)
+    return native_if(probe())
 
 
 def open_artifact(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt
 from edgekit.records import (
-    NATIVE,
     Artifact,
     Execution,
     Feeds,
@@ -20,7 +19,7 @@ from edgekit.records import (
     Target,
 )
 from edgekit.runtimes.feeds import cannot_run, checked_feeds, require_interface
-from edgekit.runtimes.installed import probe_row, require_runtime
+from edgekit.runtimes.installed import native_if, probe_row, require_runtime
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -38,8 +37,7 @@ def probe() -> Probe:
 
 def execution(_: Target) -> Execution:
     """Native if OpenVINO is installed."""
-    found = probe()
-    return NATIVE if found.available else Execution(how="not run", reason=found.reason)
+    return native_if(probe())
 
 
 def open_artifact(

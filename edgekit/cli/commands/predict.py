@@ -64,9 +64,8 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.cli.console import print_json
     from edgekit.cli.mask_files import mask_files
     from edgekit.cli.options import require_picture
-    from edgekit.runtime import Predictor, draw, load_photo
+    from edgekit.runtime import draw, load_photo
     from edgekit.runtime.prompts import prompts_inside
-    from edgekit.store import read_bundle
 
     if out:
         require_picture(out)
@@ -76,10 +75,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     pixels = load_photo(photo)
     # Encoding the photo takes the longest, so check the prompts before it.
     prompts = prompts_inside(prompts, (pixels.shape[0], pixels.shape[1]))
-    opened = read_bundle(bundle)
-    if warning := opened.manifest.weights.warning:
-        say(f"Warning: {warning}", err=True)
-    predictor = Predictor(opened)
+    predictor = _opened(bundle)
     _check_prompts(predictor, prompts, multimask=multimask)
     predictor.set_image(pixels)
     predictions = (
@@ -92,6 +88,17 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         print_json({"masks": found, "picture": str(out) if out else None})
     else:
         _print_masks(found, out)
+
+
+def _opened(path: Path) -> Predictor:
+    """A predictor over the bundle; what its weights warn of is printed."""
+    from edgekit.runtime import Predictor
+    from edgekit.store import read_bundle
+
+    bundle = read_bundle(path)
+    if warning := bundle.manifest.weights.warning:
+        say(f"Warning: {warning}", err=True)
+    return Predictor(bundle)
 
 
 def _refuse_text(text: str | None) -> None:
