@@ -53,6 +53,8 @@ def record_from_toml(kind: type[T], path: Path) -> T:
         return record_from_json(kind, json.dumps(tomllib.loads(text), default=str).encode())
     except Malformed as error:
         raise Malformed(tuple(f"{path.name}: {line}" for line in error.problems)) from error
+    except RecursionError as error:
+        raise Malformed((f"{path.name}: its values are nested too deep",)) from error
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise Malformed((f"{path.name}: {error}",)) from error
 

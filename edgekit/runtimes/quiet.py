@@ -51,6 +51,19 @@ def silent_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Let Python recurse as deep as litert-torch asks for, inside the `with` block only."""
+    # litert-converter 0.5 raises the limit for the whole process on import. A nested JSON file
+    # would then overflow the C stack, and kill the process, instead of raising RecursionError.
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 100_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+@contextlib.contextmanager
 def quiet_coremltools() -> Iterator[ModuleType]:
     """coremltools, without its warnings, log lines and progress bars inside the `with` block."""
     # On import, coremltools 9.0 warns of a torch newer than 2.7 and of libraries that exist on

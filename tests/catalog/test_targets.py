@@ -155,6 +155,8 @@ def test_own_profile_is_read(board: Path) -> None:
         ('"openvino"', '"openvivo"', "'openvivo' is none of onnxruntime, openvino"),
         ('name = "board"', 'name = "plank"', "'plank', but the file is named 'board'"),
         ("memory_mb = 100", "memory_mb = 0", "memory_mb: must be at least 1"),
+        ("opset = 20", f"opset = {'[' * 100_000}", "nested too deep"),
+        ("opset = 20", f"{'a.' * 10_000}b = 1", "nested too deep"),
     ],
 )
 def test_invalid_profile(board: Path, line: str, changed: str, problem: str) -> None:

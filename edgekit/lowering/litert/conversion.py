@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
 from edgekit.records import Graph, Precision
-from edgekit.runtimes.quiet import quiet, silent_stderr
+from edgekit.runtimes.quiet import deep_recursion, quiet, silent_stderr
 
 aten = torch.ops.aten
 
@@ -27,7 +27,7 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
         Exception: of any class; the converter has none of its own.
     """
     # litert-torch 0.10 logs progress, advice about other hardware and torch's deprecations.
-    with silent_stderr(), quiet("torch", "torchao", "absl", "jax"):
+    with silent_stderr(), deep_recursion(), quiet("torch", "torchao", "absl", "jax"):
         import litert_torch
 
         litert_torch.config.show_progress = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_float16_weights_halve_the_file_and_keep_the_function(tmp_path: Path) ->
         torch.nn.Conv2d(8, 64, 3, padding=1), torch.nn.ConvTranspose2d(64, 8, 3, 2, 1, 1)
     )
     path = tmp_path / "some.pt2"
-    image = torch.randn(1, 8, 6, 6)
+    image, recursion_limit = torch.randn(1, 8, 6, 6), sys.getrecursionlimit()
     torch.export.save(torch.export.export(_Encoder(module).eval(), (image,), strict=False), path)
     graph = _graph(path, sha256_of(path))
     sizes, results = [], []
@@ -91,6 +92,7 @@ def test_float16_weights_halve_the_file_and_keep_the_function(tmp_path: Path) ->
         # The two weights; biases stay float32.
         assert artifact.ops.get("DEQUANTIZE", 0) == (0 if precision is Precision.FP32 else 2)
         assert artifact.ops["TRANSPOSE_CONV"] == 1
+    assert sys.getrecursionlimit() == recursion_limit  # which the converter raises for good
     assert sizes[1] < 0.6 * sizes[0]
     expected = module(image).detach().numpy()
     np.testing.assert_allclose(results[0], expected, atol=1e-5)
