@@ -82,7 +82,12 @@ def test_batch_norms_counters_may_be_missing() -> None:
             "256 pixels",
             "1024",
         ),
-        ({"vision_encoder.backbone.timm_model.x": (1,)}, "EdgeTAM (transformers", "original"),
+        (
+            {"vision_encoder.x.weight": (1,), "text_encoder.x.weight": (1,)},
+            "SAM 3 (transformers",
+            "original",
+        ),
+        ({"vision_encoder.backbone.timm_model.layer1.0.x": (1,)}, "than RepViT-M1", "repvit_m1"),
     ],
 )
 def test_what_fine_tuning_leaves_is_named(shapes: Mapping, what: str, way_out: str) -> None:

@@ -89,6 +89,23 @@ def test_transformers_names_of_sam2() -> None:
     assert upstream_names(given) == given
 
 
+def test_transformers_names_of_edgetam() -> None:
+    given = {
+        "no_memory_embedding": "no_mem_embed",
+        "vision_encoder.backbone.timm_model.stem.conv1.c.weight": (
+            "image_encoder.trunk.body.stem.conv1.c.weight"
+        ),
+        "vision_encoder.backbone.timm_model.stages_2.blocks.0.se.fc1.bias": (
+            "image_encoder.trunk.body.stages_2.blocks.0.se.fc1.bias"
+        ),
+        "vision_encoder.neck.convs.2.bias": "image_encoder.neck.convs.2.conv.bias",
+        "mask_decoder.conv_s0.weight": "sam_mask_decoder.conv_s0.weight",
+        "spatial_perceiver.latents_1d": "spatial_perceiver.latents_1d",
+        "no_object_pointer": "no_obj_ptr",
+    }
+    assert upstream_names(given) == given
+
+
 @pytest.mark.skipif(not SPECS.is_dir(), reason=f"no tensor specs in {SPECS}")
 @pytest.mark.parametrize(
     ("theirs_file", "ours_file"), [("hf_SamModel", "sam_vit_b"), ("hf_SamHQModel", "hqsam_vit_b")]

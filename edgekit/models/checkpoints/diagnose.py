@@ -26,7 +26,10 @@ _PATCH = re.compile(
     r"(?:image_encoder\.patch_embed\.proj|vision_encoder\.patch_embed\.projection)\.weight$"
 )
 
-_READ = ("SAM (", "SAM-HQ (", "SAM 2 (")  # transformers' layouts that are renamed
+_TIMM = "vision_encoder.backbone.timm_model."  # of transformers' EdgeTAM
+_REPVIT = f"{_TIMM}stem.conv1.c.weight"
+
+_READ = ("SAM (", "SAM-HQ (", "SAM 2 (", "EdgeTAM (")  # transformers' layouts that are renamed
 
 MASK_TOKENS = 4
 """One for a single mask and three for several; SAM and every model here has as many."""
@@ -116,10 +119,22 @@ def _transformers(shapes: Shapes) -> Diagnosis | None:
     )
 
 
+def _trunk(shapes: Shapes) -> Diagnosis | None:
+    """transformers' default EdgeTamConfig has a ResNet-50; the published model has not."""
+    if _REPVIT in shapes or not any(name.startswith(_TIMM) for name in shapes):
+        return None
+    return Diagnosis(
+        what="It is EdgeTAM (transformers names) with another image encoder than RepViT-M1, "
+        "which the published model has.",
+        next_step='train with TimmWrapperConfig(architecture="repvit_m1") in the vision config',
+    )
+
+
 _RULES: tuple[Callable[[Shapes], Diagnosis | None], ...] = (
     _lora,
     _adapters,
     _transformers,
+    _trunk,
     _classes,
     _tokens,
     _frame,

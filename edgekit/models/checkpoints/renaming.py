@@ -1,8 +1,8 @@
 """Renames tensors to upstream's names, which the definitions here use.
 
 Three kinds of files differ: those of Hugging Face transformers (SlimSAM-uniform, and re-uploads of
-SAM, SAM-HQ and SAM 2), MobileSAMv2's decoder, which spells its two parts differently, and SlimSAM's
-pickled modules, which were saved under DataParallel.
+SAM, SAM-HQ, SAM 2 and EdgeTAM), MobileSAMv2's decoder, which spells its two parts differently, and
+SlimSAM's pickled modules, which were saved under DataParallel.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ _TRANSFORMERS = _rules(
 )
 
 
-# The names of transformers 5 (`Sam2Model`, `Sam2VideoModel`); the last lines are of video only.
+# The names of transformers 5 (`Sam2Model`, `EdgeTamModel` and their video models); the last lines
+# are of video only. EdgeTAM's trunk is timm's RepViT-M1, under timm's names in both projects.
 _TRANSFORMERS_SAM2 = _rules(
+    (r"^vision_encoder\.backbone\.timm_model\.", "image_encoder.trunk.body."),
     (r"^vision_encoder\.backbone\.", "image_encoder.trunk."),
     (r"^vision_encoder\.neck\.convs\.(\d)\.", r"image_encoder.neck.convs.\1.conv."),
     (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
@@ -96,7 +98,11 @@ _TRANSFORMERS_SAM2 = _rules(
     (r"^temporal_positional_encoding_projection_layer\.", "obj_ptr_tpos_proj."),
 )
 _SAM2_PROMPTS = _rules((r"^prompt_encoder\.", "sam_prompt_encoder."))
-_SAM2_MARKS = ("vision_encoder.backbone.blocks.", "no_memory_embedding")
+_SAM2_MARKS = (
+    "vision_encoder.backbone.blocks.",
+    "vision_encoder.backbone.timm_model.",
+    "no_memory_embedding",
+)
 # `point_embed.weight` [4, 256] is four tensors upstream; `split_tables` makes the names.
 _MOST_ROWS = 4
 _TABLE = re.compile(r"(^|\.)prompt_encoder\.point_embed\.weight$")
