@@ -76,6 +76,7 @@ from edgekit.records.weights import (
     CheckpointFile,
     CheckpointForm,
     FileDigest,
+    Origin,
     WeightsKind,
     WeightsSource,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "ModelRow",
     "NodePlan",
     "OnnxGraph",
+    "Origin",
     "PartPlan",
     "Precision",
     "PrecisionPlan",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit.records.contract import Role
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFile:
@@ -38,12 +40,26 @@ WeightsKind = Literal["official", "bundled", "seeded", "path"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What one file, or all shards of one model, gave to one graph of a model.
+
+    `files` are indices into `WeightsSource.files`. `prefixes` are how the tensors' names begin.
+    """
+
+    files: tuple[int, ...]
+    role: Role
+    tensors: int
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSource:
     """Where a model's weights come from, decided before torch is imported.
 
     `files` are absolute paths with their sha256 (in a manifest, names only). `seeded` weights have
     a `seed` instead. `warning` is a fact that users must not overlook, for example that the bundled
-    checkpoint is used in place of the official one.
+    checkpoint is used in place of the official one. `origins` say which file gave which tensors;
+    they are empty until the weights are loaded, and for seeded weights.
     """
 
     kind: WeightsKind
@@ -51,3 +67,4 @@ class WeightsSource:
     files: tuple[FileDigest, ...] = ()
     seed: int | None = None
     warning: str | None = None
+    origins: tuple[Origin, ...] = ()

@@ -14,6 +14,7 @@ from edgekit.records import (
     Graph,
     ModelRow,
     OnnxGraph,
+    Origin,
     Precision,
     PrecisionPlan,
     SavedProgram,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edgekit.program.capture import Program
 
 _LISTING = "graphs.json"
+_ORIGINS = "origins.json"  # of the weights: a repeated export does not load them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,8 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
     kind = OnnxGraph if runtime_row(target.runtime).takes == "onnx" else SavedProgram
     graphs: tuple[Graph, ...] = store.read_records(folder / _LISTING, kind)
     require_memory(graphs, target)
-    row, source = programs.row, programs.source
+    row = programs.row
+    source = replace(programs.source, origins=store.read_records(folder / _ORIGINS, Origin))
     unapplied = plan if lowering_applies_plan(target) else None
     placed = tuple(
         replace(
@@ -100,6 +103,7 @@ def _build(folder: Path, programs: Programs, target: Target, plan: PrecisionPlan
         )
         lowered.append(replace(graph, macs=macs))
     store.write_records(folder / _LISTING, tuple(lowered))
+    store.write_records(folder / _ORIGINS, programs.split.source.origins)
     photo = catalog.image_set().photos[0].path
     write_golden(
         folder,

@@ -19,6 +19,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "activations": (0, 2**50),
     "bytes": (0, 2**50),
     "seed": (0, 2**64),
+    "files": (0, 10_000),
+    "tensors": (1, 10_000_000),
     "head": (0, 1000),
     "product_db": (0, 1000),
     "function_db": (0, 1000),

@@ -67,6 +67,9 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
     for artifact in manifest.artifacts:
         yield from _in_artifact(artifact)
         yield from _between(artifact, manifest.client)
+    listed_files = len(manifest.weights.files)
+    if any(index >= listed_files for o in manifest.weights.origins for index in o.files):
+        yield "weights.origins: names a file that weights.files does not have"
     listed = [file for artifact in manifest.artifacts for file in artifact.contents]
     paths = [file.path for file in (*listed, *manifest.golden)]
     if len(set(paths)) < len(paths):  # otherwise one large file could be hashed a million times

@@ -155,6 +155,25 @@ def test_inspect(run, bundle):
     assert manifest == json.loads((bundle / "manifest.json").read_text())
 
 
+def test_inspect_says_which_file_gave_which_tensors(run, bundle):
+    document = json.loads((bundle / "manifest.json").read_text())
+    names = ("whole.pt", "mine.pt", "model-1.pt", "model-2.pt")
+    document["weights"] |= {
+        "kind": "path",
+        "files": [{"path": name, "sha256": "ab" * 32, "bytes": 1} for name in names],
+        "origins": [
+            {"files": [0], "role": "encoder", "tensors": 176, "prefixes": ["backbone.", "pos"]},
+            {"files": [1], "role": "decoder", "tensors": 120, "prefixes": ["mask_decoder."]},
+            {"files": [2, 3], "role": "decoder", "tensors": 9, "prefixes": ["prompt_encoder."]},
+        ],
+    }
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    shown = run("inspect", bundle, env={"COLUMNS": "200"}).stdout
+    assert shown.index("whole.pt") < shown.index("encoder: 176 tensors (backbone.*, pos)")
+    assert shown.index("mine.pt") < shown.index("decoder: 120 tensors (mask_decoder.*)")
+    assert "decoder: 9 tensors of all 2 shards (prompt_encoder.*)" in shown
+
+
 # --- predict --------------------------------------------------------------------------------------
 
 

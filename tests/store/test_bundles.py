@@ -222,6 +222,11 @@ def test_wrong_types_and_keys(
     assert located in refusal(tampered(change))
 
 
+def origin(**changes: object) -> dict[str, object]:
+    plain = {"files": [7], "role": "decoder", "tensors": 120, "prefixes": ["mask_decoder."]}
+    return plain | changes
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -249,6 +254,15 @@ def test_wrong_types_and_keys(
         ),
         (lambda d: d["artifacts"][0]["inputs"][0].update(shape=[1, 0]), "image has a size below"),
         (lambda d: d["golden"].append(d["golden"][0]), "a file is listed twice"),
+        (lambda d: d["weights"].update(origins=[origin()]), "weights.origins: names a file that"),
+        (
+            lambda d: d["weights"].update(origins=[origin(files=[-1])]),
+            "weights.origins.files: must be at least 0",
+        ),
+        (
+            lambda d: d["weights"].update(origins=[origin(tensors=0)]),
+            "weights.origins.tensors: must be at least 1",
+        ),
         (lambda d: d["target"].update(runtime_versions="garbage"), "target.runtime_versions: must"),
         (lambda d: d["artifacts"][0]["inputs"][0].update(dtype="foo"), "image has the type foo"),
         (lambda d: d["client"]["preprocessing"].update(frame=1), "frame: is 1, and the encoder's"),

@@ -69,9 +69,24 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
 
 def _provenance(weights: WeightsSource) -> str:
     seed = [] if weights.seed is None else [f"seed {weights.seed}"]
-    files = [f"{Path(file.path).name} sha256 {file.sha256}" for file in weights.files]
+    given = _given(weights)
+    files = [
+        "\n  ".join((f"{Path(file.path).name} sha256 {file.sha256}", *given.get(index, ())))
+        for index, file in enumerate(weights.files)
+    ]
     warning = [f"WARNING: {weights.warning}"] if weights.warning else []
     return "\n".join([weights.kind, *seed, *files, *warning])
+
+
+def _given(weights: WeightsSource) -> dict[int, list[str]]:
+    """What each file gave to each graph; shards are described at the first."""
+    given: dict[int, list[str]] = {}
+    for origin in weights.origins:
+        names = ", ".join(prefix + "*" * prefix.endswith(".") for prefix in origin.prefixes)
+        shards = f" of all {len(origin.files)} shards" if origin.files[1:] else ""
+        line = f"{origin.role}: {origin.tensors} tensors{shards} ({names})"
+        given.setdefault(min(origin.files, default=0), []).append(line)
+    return given
 
 
 def _print_artifact(artifact: Artifact, printer: Console) -> None:

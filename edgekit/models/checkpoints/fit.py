@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from edgekit.models.checkpoints.compare import (
 )
 from edgekit.models.checkpoints.diagnose import Diagnosis, diagnose
 from edgekit.models.checkpoints.normalise import Checkpoint
+from edgekit.models.checkpoints.origin import origins
 from edgekit.models.checkpoints.read import read_checkpoint
 from edgekit.models.checkpoints.recognise import family_of
 from edgekit.models.checkpoints.values import require_weights
@@ -38,7 +39,8 @@ _LISTED = 3  # the most keys of each kind that a message names
 class Split:
     """A model with its weights, split into its graphs: in eval mode, float32, on the CPU.
 
-    `notes` are sentences for the user on what of the files was left out or chosen.
+    `source` says which file gave which tensors. `notes` are sentences for the user on what of the
+    files was left out or chosen.
     """
 
     row: ModelRow
@@ -93,7 +95,12 @@ def load(row: ModelRow, source: WeightsSource) -> Split:
     # Only now is memory taken: every shape of the model is one of the file's.
     encoder, decoder = build(row, shapes)
     own = {row.encoder_prefix + name: tensor for name, tensor in encoder.state_dict().items()}
-    _fill(own | (decoder.state_dict() if decoder else {}), files, comparison)
+    others = decoder.state_dict() if decoder else {}
+    _fill(own | others, files, comparison)
+    places = {file.path: index for index, file in enumerate(source.files)}
+    indices = [tuple(places[value] for value in values) for values in sets]
+    graphs = {Role.ENCODER: own.keys(), Role.DECODER: others.keys()}
+    source = replace(source, origins=origins(comparison, graphs, indices))
     notes = tuple(note for checkpoint in checkpoints for note in checkpoint.notes)
     return Split(row=row, source=source, encoder=encoder, decoder=decoder, notes=notes)
 
