@@ -59,6 +59,14 @@ def test_a_file_that_gives_nothing_is_found(idle: Mapping, order: int) -> None:
     assert comparison.idle == (files.index(idle),)
 
 
+def test_two_spellings_of_one_tensor_do_not_replace_each_other() -> None:
+    expected = {name.removeprefix("image_encoder."): shape for name, shape in ENCODER.items()}
+    for file in (ENCODER | expected, expected | ENCODER):
+        comparison = compare([file], expected)
+        assert comparison.taken["a.weight"] == (0, "a.weight")
+        assert "image_encoder.a.weight" in comparison.unexpected
+
+
 def test_batch_norms_counters_may_be_missing() -> None:
     assert compare([{n: s for n, s in MODEL.items() if "num_batches" not in n}], MODEL).fits
 

@@ -14,6 +14,7 @@ SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
 
 def test_transformers_names() -> None:
     given = {
+        "prompt_encoder.mask_embed.conv1.bias": "prompt_encoder.mask_downscaling.0.bias",
         "shared_image_embedding.positional_embedding": (
             "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
         ),
@@ -37,6 +38,69 @@ def test_upstreams_names_do_not_change() -> None:
     assert list(upstream_names(names).values()) == names
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"mask_decoder.upscale_conv1.bias": "mask_decoder.output_upscaling.0.bias"},
+        {"prompt_encoder.point_embed.0.weight": "prompt_encoder.point_embeddings.0.weight"},
+        {
+            "mask_decoder.obj_score_token.weight": "sam_mask_decoder.obj_score_token.weight",
+            "mask_decoder.upscale_conv1.bias": "sam_mask_decoder.output_upscaling.0.bias",
+        },
+    ],
+)
+def test_a_file_of_one_part_is_renamed_too(given: dict[str, str]) -> None:
+    assert upstream_names(given) == given
+
+
+MATRIX = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+COPY = "shared_image_embedding.positional_embedding"
+INNER = "prompt_encoder.shared_embedding.positional_embedding"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["image_encoder.neck.0.weight", "mask_decoder.iou_prediction_head.layers.0.bias"],
+        ["mask_decoder.iou_token.weight"],
+        ["vision_encoder.neck.conv1.weight"],
+        [],
+    ],
+    ids=["SAM", "SAM's decoder", "transformers", "the matrix alone"],
+)
+@pytest.mark.parametrize("pair", [(MATRIX, COPY), (COPY, INNER), (INNER, MATRIX)])
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_values_of_one_tensor_are_refused_by_name(
+    others: list[str], pair: tuple[str, str], order: int
+) -> None:
+    torch = pytest.importorskip("torch", reason="tensors are compared with PyTorch")
+    from edgekit.errors import CheckpointMismatch
+    from edgekit.models.checkpoints.renaming import require_agreement
+
+    file = dict.fromkeys((*others, *pair[::order]), torch.ones(2, 128))
+    require_agreement(file, file="a.pt")
+    for other in (torch.zeros(2, 128), torch.ones(2, 64)):
+        with pytest.raises(CheckpointMismatch, match="differ") as error:
+            require_agreement(file | {pair[0]: other}, file="a.pt")
+        assert all(name in error.value.what for name in pair)
+
+
+def test_a_file_with_two_values_of_one_tensor_is_not_read(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch")
+    from edgekit.errors import CheckpointMismatch
+    from edgekit.models.checkpoints.read import read_tensors
+
+    torch.save({MATRIX: torch.ones(2, 128), COPY: torch.zeros(2, 128)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointMismatch, match=rf"a\.pt: {MATRIX} and {COPY} are the same"):
+        read_tensors(tmp_path / "a.pt")
+
+
+def test_a_copy_of_the_matrix_does_not_change_the_other_names() -> None:
+    names = upstream_names([MATRIX, COPY, "mask_decoder.iou_prediction_head.layers.0.bias"])
+    assert names[COPY] == MATRIX
+    assert names["mask_decoder.iou_prediction_head.layers.0.bias"].endswith("layers.0.bias")
+
+
 def test_names_of_mobilesam_v2() -> None:
     assert upstream_names(
         ["PromtEncoder.no_mask_embed.weight", "MaskDecoder.iou_token.weight"]
@@ -48,6 +112,7 @@ def test_names_of_mobilesam_v2() -> None:
 
 def test_transformers_names_of_sam_hq() -> None:
     given = {
+        "vision_encoder.neck.conv1.weight": "image_encoder.neck.0.weight",
         "shared_image_embedding.positional_embedding": (
             "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
         ),

@@ -154,7 +154,11 @@ def part_of(name: str) -> str:
 
 def _aligned(shapes: Shapes, expected: Shapes) -> dict[str, str]:
     """The file's names by the model's: a file of one part may lack the part's prefix."""
-    result = {aligned_name(name, expected): name for name in shapes}
+    exact = {name: name for name in shapes if name in expected}
+    result = dict(exact)
+    for name in (name for name in shapes if name not in exact):
+        spelled = aligned_name(name, expected)
+        result[name if spelled in result else spelled] = name  # a second spelling is unexpected
     if result.keys() & expected.keys():
         return result
     parts = {f"{part_of(name)}." for name in expected}

@@ -14,7 +14,7 @@ from edgekit.models.checkpoints.address import split_key
 from edgekit.models.checkpoints.file_kind import FORMATS, kind_of, require_plain_archive
 from edgekit.models.checkpoints.flatten import flatten
 from edgekit.models.checkpoints.normalise import Checkpoint, normalise
-from edgekit.models.checkpoints.renaming import split_tables
+from edgekit.models.checkpoints.renaming import require_agreement, split_tables
 from edgekit.models.checkpoints.values import require_stored
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def read_checkpoint(values: Sequence[str]) -> Checkpoint:
         values: paths, each with `#KEY` or not, as in `--weights`.
 
     Raises:
-        CheckpointMismatch: a file is not a checkpoint, is damaged, holds several state dicts, or
-            cannot be read without running code from it.
+        CheckpointMismatch: a file is not a checkpoint, is damaged, holds several state dicts or
+            two values of one tensor, or cannot be read without running code from it.
         RuntimeMissing: torch is not installed.
     """
     try:
@@ -48,7 +48,9 @@ def read_checkpoint(values: Sequence[str]) -> Checkpoint:
     name = split_key(values[0])[0].name
     checkpoint = normalise(tensors, file=name, key=keys.pop())
     require_stored(checkpoint.tensors, file=name, size=size)
-    return replace(checkpoint, tensors=split_tables(checkpoint.tensors))
+    split = split_tables(checkpoint.tensors)
+    require_agreement(split, file=name)
+    return replace(checkpoint, tensors=split)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -8,13 +8,23 @@ SlimSAM's pickled modules, which were saved under DataParallel.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from edgekit.errors import CheckpointMismatch
+from edgekit.store import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TRANSFORMERS_MARKS = ("vision_encoder.", "shared_image_embedding.")
+# Any of these decides, so that a file of one part is renamed too. The Fourier features' matrix
+# (`shared_image_embedding`) decides nothing: files under upstream's names hold copies of it.
+_TRANSFORMERS_MARKS = (
+    "vision_encoder.",
+    "mask_decoder.upscale_conv1.",
+    "prompt_encoder.point_embed.",
+    "prompt_encoder.mask_embed.",
+)
 
 Rules = tuple[tuple[re.Pattern[str], str], ...]
 
@@ -23,6 +33,13 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
     return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
 
 
+# Both modules share the matrix of the Fourier features; a file has one of the names, or both.
+_POSITIONS = _rules(
+    (
+        r"^(shared_image_embedding|prompt_encoder\.shared_embedding)\.positional_embedding$",
+        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    ),
+)
 _SPELLINGS = _rules(
     (r"^PromtEncoder\.", "prompt_encoder."),  # MobileSAMv2's decoder file
     (r"^MaskDecoder\.", "mask_decoder."),
@@ -39,11 +56,6 @@ _TRANSFORMERS = _rules(
     (r"\.neck\.layer_norm1\.", ".neck.1."),
     (r"\.neck\.conv2\.", ".neck.2."),
     (r"\.neck\.layer_norm2\.", ".neck.3."),
-    # Both modules share the matrix of the Fourier features; a file has one of the names, or both.
-    (
-        r"^(shared_image_embedding|prompt_encoder\.shared_embedding)\.positional_embedding$",
-        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
-    ),
     (r"\.point_embed\.", ".point_embeddings."),
     (r"\.mask_embed\.conv1\.", ".mask_downscaling.0."),
     (r"\.mask_embed\.layer_norm1\.", ".mask_downscaling.1."),
@@ -102,6 +114,8 @@ _SAM2_MARKS = (
     "vision_encoder.backbone.blocks.",
     "vision_encoder.backbone.timm_model.",
     "no_memory_embedding",
+    "mask_decoder.conv_s0.",
+    "mask_decoder.obj_score_token.",
 )
 # `point_embed.weight` [4, 256] is four tensors upstream; `split_tables` makes the names.
 _MOST_ROWS = 4
@@ -123,11 +137,37 @@ def split_tables(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def upstream_names(names: Iterable[str]) -> dict[str, str]:
     """Maps the file's names to upstream's; most files have those already."""
     listed = tuple(names)
-    transformers = any(name.startswith(_TRANSFORMERS_MARKS) for name in listed)
-    rules = _TRANSFORMERS if transformers else _SPELLINGS
-    if any(name.startswith(_SAM2_MARKS) for name in listed):
-        rules = (*_TRANSFORMERS_SAM2, *_TRANSFORMERS, *_SAM2_PROMPTS)
+    rules = _rules_for(listed)
     return {name: _rename(name, rules) for name in listed}
+
+
+def _rules_for(names: Sequence[str]) -> Rules:
+    def any_starts(marks: str | tuple[str, ...]) -> bool:
+        return any(name.startswith(marks) for name in names)
+
+    if any_starts(_SAM2_MARKS):
+        return (*_TRANSFORMERS_SAM2, *_POSITIONS, *_TRANSFORMERS, *_SAM2_PROMPTS)
+    if any_starts(_TRANSFORMERS_MARKS):
+        return (*_POSITIONS, *_TRANSFORMERS)
+    return (*_SPELLINGS, *_POSITIONS, *(_SAM2_PROMPTS if any_starts("sam_") else ()))
+
+
+def require_agreement(tensors: Mapping[str, Tensor], *, file: str) -> None:
+    """Raise CheckpointMismatch if two tensors become one of the model's and differ."""
+    first: dict[str, str] = {}
+    for name, own in upstream_names(tensors).items():
+        other = first.setdefault(own, name)
+        if other != name and not _equal(tensors[other], tensors[name]):
+            raise CheckpointMismatch(
+                f"{file}: {printable(other)} and {printable(name)} are the same tensor of the "
+                "model, and their numbers differ.",
+                expected="one of them, or equal numbers",
+                next_step="delete from the file the one that the model was not trained with",
+            )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and bool((one == other).all())
 
 
 def _rename(name: str, rules: Rules) -> str:
