@@ -70,6 +70,7 @@ def _named(content: object, prefix: str, depth: int, walk: _Walk) -> Iterator[tu
     elif isinstance(content, Inert):
         for kind in ("_parameters", "_buffers", "_modules"):
             yield from _named(_saved(content, kind), prefix, depth + 1, walk)
+        yield from _named(content.named, prefix, depth + 1, walk)
     elif isinstance(content, Mapping):
         for name, value in content.items():
             if isinstance(name, str):

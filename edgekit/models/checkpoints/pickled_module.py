@@ -2,9 +2,9 @@
 
 Some projects publish `torch.save(model)`: SlimSAM's globally pruned models, FastSAM, Q-TinySAM.
 Unpickling such a file imports and calls the classes that it names. Here every name stands for
-`Inert`, except the few that make a tensor. `Inert` only stores the state that it is given,
-in which `nn.Module` keeps its tensors; `flatten` collects them from there. Nothing that the file
-names is imported or run.
+`Inert`, except the few that make a tensor. `Inert` only stores the state that it is given, in which
+`nn.Module` keeps its tensors, and a dict's named items; `flatten` collects the tensors from there.
+Nothing that the file names is imported or run.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ class Inert:
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
         self.state: Mapping[str, object] = {}
+        self.named: dict[str, object] = {}
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Inert:
         """Accept the arguments that the file has for its own class."""
         inert = super().__new__(cls)
-        inert.state = {}
+        inert.state, inert.named = {}, {}
         return inert
 
     def __setstate__(self, state: object) -> None:
@@ -47,8 +48,10 @@ class Inert:
         """Stand for the result of a call, such as that of a partial function."""
         return Inert()
 
-    def __setitem__(self, _key: object, _value: object) -> None:
-        """Ignore the items of a subclass of dict."""
+    def __setitem__(self, key: object, value: object) -> None:
+        """Keep the named items of a subclass of dict: trainers save state dicts in such."""
+        if isinstance(key, str):
+            self.named[key] = value
 
     def append(self, _value: object) -> None:
         """Ignore the items of a subclass of list."""

@@ -14,6 +14,7 @@ from edgekit.models.checkpoints.address import split_key
 from edgekit.models.checkpoints.file_kind import FORMATS, kind_of, require_plain_archive
 from edgekit.models.checkpoints.flatten import flatten
 from edgekit.models.checkpoints.normalise import Checkpoint, normalise
+from edgekit.models.checkpoints.pickle_bounds import require_bounded_pickles
 from edgekit.models.checkpoints.renaming import require_agreement, split_tables
 from edgekit.models.checkpoints.values import require_stored
 
@@ -69,7 +70,11 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise _damaged(path) from error
     if not tensors:
-        raise _damaged(path)
+        raise CheckpointMismatch(
+            f"{path.name} holds no tensors under names.",
+            expected=FORMATS,
+            next_step="torch.save(model.state_dict(), ...)",
+        )
     return tensors
 
 
@@ -91,6 +96,7 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
     zipped = zipfile.is_zipfile(path)
     if zipped:
         require_plain_archive(path)
+    require_bounded_pickles(path, zipped=zipped)
     try:
         # Mapped, not read: the file of a ViT-H is 2.5 GB, and its model takes the same again.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
