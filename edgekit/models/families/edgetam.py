@@ -38,6 +38,7 @@ ROWS = (
         ),
         client=CLIENT,
         graph=GRAPH,
+        forms=("state dict", "safetensors", "transformers"),
     ),
 )
 

@@ -100,6 +100,7 @@ def _row(
         ),
         client=CLIENT,
         graph=GRAPH,
+        forms=("state dict", "safetensors", "transformers"),
     )
 
 

@@ -54,6 +54,7 @@ def _row(
         ),
         client=CLIENT,
         graph=GraphContract(features=("image_embeddings", "hq_features")),
+        forms=("state dict", "safetensors", *(("transformers",) if variant != "vit_tiny" else ())),
     )
 
 
