@@ -95,6 +95,23 @@ def test_a_file_with_two_values_of_one_tensor_is_not_read(tmp_path: Path) -> Non
         read_tensors(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("mark", ["no_memory_embedding", "mask_decoder.conv_s0.weight"])
+def test_the_untied_matrices_of_sam2_are_one_with_a_word(mark: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch")
+    from edgekit.models.checkpoints.read import read_checkpoint
+
+    tensors = {COPY: torch.ones(2, 128), INNER: torch.zeros(2, 128), mark: torch.ones(1)}
+    for order in (tensors, dict(reversed(tensors.items()))):
+        torch.save(order, tmp_path / "a.pt")
+        checkpoint = read_checkpoint([str(tmp_path / "a.pt")])
+        assert checkpoint.tensors.keys() == {COPY, mark}
+        (note,) = checkpoint.notes
+        assert COPY in note
+        assert INNER in note
+    torch.save(tensors | {INNER: tensors[COPY]}, tmp_path / "a.pt")
+    assert not read_checkpoint([str(tmp_path / "a.pt")]).notes
+
+
 def test_a_copy_of_the_matrix_does_not_change_the_other_names() -> None:
     names = upstream_names([MATRIX, COPY, "mask_decoder.iou_prediction_head.layers.0.bias"])
     assert names[COPY] == MATRIX

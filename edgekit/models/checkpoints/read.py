@@ -15,7 +15,7 @@ from edgekit.models.checkpoints.file_kind import FORMATS, kind_of, require_plain
 from edgekit.models.checkpoints.flatten import flatten
 from edgekit.models.checkpoints.normalise import Checkpoint, normalise
 from edgekit.models.checkpoints.pickle_bounds import require_bounded_pickles
-from edgekit.models.checkpoints.renaming import require_agreement, split_tables
+from edgekit.models.checkpoints.renaming import require_agreement, split_tables, with_one_matrix
 from edgekit.models.checkpoints.values import require_stored
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ def read_checkpoint(values: Sequence[str]) -> Checkpoint:
     name = split_key(values[0])[0].name
     checkpoint = normalise(tensors, file=name, key=keys.pop())
     require_stored(checkpoint.tensors, file=name, size=size)
-    split = split_tables(checkpoint.tensors)
+    split, note = with_one_matrix(split_tables(checkpoint.tensors), file=name)
     require_agreement(split, file=name)
-    return replace(checkpoint, tensors=split)
+    notes = (*checkpoint.notes, note) if note else checkpoint.notes
+    return replace(checkpoint, tensors=split, notes=notes)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -40,6 +40,10 @@ _POSITIONS = _rules(
         "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
     ),
 )
+_UNTIED = (
+    "prompt_encoder.shared_embedding.positional_embedding",
+    "shared_image_embedding.positional_embedding",
+)
 _SPELLINGS = _rules(
     (r"^PromtEncoder\.", "prompt_encoder."),  # MobileSAMv2's decoder file
     (r"^MaskDecoder\.", "mask_decoder."),
@@ -150,6 +154,24 @@ def _rules_for(names: Sequence[str]) -> Rules:
     if any_starts(_TRANSFORMERS_MARKS):
         return (*_POSITIONS, *_TRANSFORMERS)
     return (*_SPELLINGS, *_POSITIONS, *(_SAM2_PROMPTS if any_starts("sam_") else ()))
+
+
+def with_one_matrix(
+    tensors: Mapping[str, Tensor], *, file: str
+) -> tuple[Mapping[str, Tensor], str | None]:
+    """The tensors with one matrix of the Fourier features, and a note if a second one differed.
+
+    transformers ties the two matrices of SAM, but not those of SAM 2 and EdgeTAM: they are equal in
+    every file that was converted from published weights, and differ in a model trained from none.
+    """
+    inner, outer = _UNTIED
+    untied = any(name.startswith(_SAM2_MARKS) for name in tensors)
+    if not untied or not tensors.keys() >= {inner, outer}:
+        return tensors, None
+    if _equal(tensors[inner], tensors[outer]):
+        return tensors, None
+    note = f"{file}: {outer} and {inner} differ, and the model has one: took the former."
+    return {name: tensor for name, tensor in tensors.items() if name != inner}, note
 
 
 def require_agreement(tensors: Mapping[str, Tensor], *, file: str) -> None:
