@@ -17,7 +17,9 @@ TOP_OPS = 8
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
+    ],
     *,
     precision: Annotated[
         bool, typer.Option("--precision", help="Show the precision of each block, and the reasons.")

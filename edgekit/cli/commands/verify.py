@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
+    ],
     *,
     photos: Annotated[
         Path | None,
