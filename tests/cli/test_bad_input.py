@@ -296,6 +296,24 @@ def test_a_missing_bundle(run):
     refused(run("verify", "nowhere"), "nowhere", "no such folder")
 
 
+@pytest.mark.parametrize("command", ["verify", "export", "evaluate"])
+def test_photos_is_where_the_photos_of_a_json_are(run, bundle, tmp_path, command):
+    ann = tmp_path / "made" / "ann.json"
+    ann.parent.mkdir()
+    ann.write_text('{"images": [{"id": 1, "file_name": "photo.png"}]}')
+    before = {
+        "verify": (bundle, "--annotations", ann),
+        "export": ("nanosam", "-t", "x86-int8", "--calibration", ann, "--out", tmp_path / "o"),
+        "evaluate": (bundle, ann),
+    }[command]
+    refused(run(command, *before), "'photo.png' is missing", "--photos")
+    refused(run(command, *before, "--photos", tmp_path / "gone"), "there is no folder")
+    (tmp_path / "photo.png").write_bytes(b"no photo")
+    result = run(command, *before, "--photos", tmp_path)
+    refused(result, "photo.png")
+    assert "missing" not in result.stderr
+
+
 # --- where to write -------------------------------------------------------------------------------
 
 
