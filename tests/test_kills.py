@@ -43,7 +43,7 @@ def age(bundle: Path) -> None:
 
 def moment(chance: random.Random, whole_s: float) -> float:
     """Half of all kills fall into the last third, where files are written and exchanged."""
-    return chance.uniform(chance.choice([0, 2 / 3]), 1.05) * whole_s
+    return chance.uniform(chance.choice([0, 2 / 3]), 1) * whole_s
 
 
 def test_kills(nanosam_bundle: Path, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_kills(nanosam_bundle: Path, tmp_path: Path) -> None:
     begin = time.monotonic()
     assert start(tmp_path).wait() == 0
     whole_s, chance, outcomes = time.monotonic() - begin, random.Random(SEED), []
-    for _ in range(KILLS):
+    while sum(killed for killed, _, _ in outcomes) < KILLS:
         age(bundle)
         before = bundle.stat().st_ino
         process = start(tmp_path)
@@ -67,7 +67,6 @@ def test_kills(nanosam_bundle: Path, tmp_path: Path) -> None:
         outcomes.append((killed, bundle.stat().st_ino == before, len(left)))
     assert start(tmp_path).wait() == 0
     assert [path.name for path in tmp_path.iterdir()] == [bundle.name]
-    assert any(killed for killed, _, _ in outcomes)
     kills = [row for row in outcomes if row[0]]
     print(  # noqa: T201 - shown with -s, for a run by hand
         f"{len(kills)} kills within {whole_s:.1f} s: {sum(old for _, old, _ in kills)} left the "
