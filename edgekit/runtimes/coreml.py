@@ -61,14 +61,14 @@ def open_artifact(
         with quiet_coremltools() as coremltools:
             units = coremltools.ComputeUnit[option(target, "compute_units")]
             model = coremltools.models.MLModel(str(folder / artifact.entry), compute_units=units)
+        description = model.get_spec().description
+        takes, gives = _tensors(description.input), _tensors(description.output)
     except Exception as error:  # coremltools 9.0 has no exception class of its own
         cause = str(error).strip().partition("\n")[0]
         raise BundleCorrupt(
             f"coremltools {installed} cannot load {artifact.entry}: {cause}",
             next_step="export the bundle again",
         ) from error
-    description = model.get_spec().description
-    takes, gives = _tensors(description.input), _tensors(description.output)
     require_interface(artifact, takes=takes, gives=gives)
     return CoreMlSession(model, artifact)
 

@@ -67,19 +67,20 @@ def open_artifact(
     """Load `<role>.tflite` with the XNNPACK delegate, on all cores if `threads` is None."""
     installed = require_runtime(_ROW, target)
     path = folder / artifact.entry
+    with silent_stderr():
+        library = import_module(f"{module_of(package_of(_ROW))}.interpreter")
     try:
         with silent_stderr():
-            library = import_module(f"{module_of(package_of(_ROW))}.interpreter")
             # The interpreter adds XNNPACK itself. Its default is one thread (LiteRT 2.1).
             interpreter = library.Interpreter(str(path), num_threads=threads or os.cpu_count())
             interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
-    except (ValueError, RuntimeError) as error:
+        takes, gives = _tensors(runner.get_input_details()), _tensors(runner.get_output_details())
+    except Exception as error:  # ValueError and RuntimeError; on damaged files, others too
         raise BundleCorrupt(
             f"LiteRT {installed} cannot load {artifact.entry}: {error}",
             next_step="export the bundle again",
         ) from error
-    takes, gives = _tensors(runner.get_input_details()), _tensors(runner.get_output_details())
     require_interface(artifact, takes=takes, gives=gives)
     return _LitertSession(runner, artifact)
 

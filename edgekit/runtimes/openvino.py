@@ -63,12 +63,13 @@ def open_artifact(
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
         compiled = core.compile_model(folder / artifact.entry, "CPU", properties)
-    except RuntimeError as error:
+        takes, gives = _tensors(compiled.inputs), _tensors(compiled.outputs)
+    except Exception as error:  # RuntimeError; for names and types that Python lacks, others too
         raise BundleCorrupt(
             f"OpenVINO {installed} cannot load {artifact.entry}: {last_line(error)}",
             next_step="export the bundle again",
         ) from error
-    require_interface(artifact, takes=_tensors(compiled.inputs), gives=_tensors(compiled.outputs))
+    require_interface(artifact, takes=takes, gives=gives)
     return _OpenvinoSession(compiled, artifact)
 
 

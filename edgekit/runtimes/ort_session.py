@@ -44,13 +44,13 @@ class OrtSession:
             options.add_session_config_entry(key, value)
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            takes, gives = _tensors(session.get_inputs()), _tensors(session.get_outputs())
         except Exception as error:  # ONNX Runtime's exceptions share no other base class
             raise unreadable(artifact, error) from error
+        require_interface(artifact, takes=takes, gives=gives)
         self._session = session
         self._artifact = artifact
-        self._outputs = [value.name for value in session.get_outputs()]
-        takes, gives = _tensors(session.get_inputs()), _tensors(session.get_outputs())
-        require_interface(artifact, takes=takes, gives=gives)
+        self._outputs = [*gives]
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run. The runtime allocates new arrays for each call."""

@@ -97,10 +97,11 @@ def _program(folder: Path, role: Role, slots: int) -> SavedProgram:
             return image.mean((1, 2, 3), keepdim=True)
 
     class Decoder(torch.nn.Module):
-        def forward(self, embeddings, coords, labels, mask, has_mask):
-            column = coords.mean((1, 2)) + labels.mean(1)
-            masks = mask * has_mask.reshape(-1, 1, 1, 1) + column.reshape(-1, 1, 1, 1) + embeddings
-            scores = has_mask.reshape(-1, 1) + torch.arange(4.0)
+        def forward(self, image_embeddings, point_coords, point_labels, mask_input, has_mask_input):
+            column = point_coords.mean((1, 2)) + point_labels.mean(1)
+            masks = mask_input * has_mask_input.reshape(-1, 1, 1, 1)
+            masks = masks + column.reshape(-1, 1, 1, 1) + image_embeddings
+            scores = has_mask_input.reshape(-1, 1) + torch.arange(4.0)
             return masks * torch.arange(1.0, 5.0).reshape(1, 4, 1, 1), scores
 
     fixed = {"prompts": 1, "points": slots}

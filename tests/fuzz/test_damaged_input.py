@@ -239,6 +239,8 @@ class Child:
         if not answer:
             return signal.Signals(-self._process.wait()).name
         code, _, error = answer.partition(" ")
+        if (status := Path(f"/proc/{self._process.pid}/status")).exists():
+            assert _resident(status, "VmHWM") < MOST_BYTES
         assert code in {"0", "1", "2", "3"}, error
         return int(code)
 
@@ -256,6 +258,7 @@ def test_model_files(made_for: Callable[[str], Path], photo: Path, target: str) 
     codes: list[int | str] = []
     child = Child()
     try:
+        assert child.run("predict", bundle, photo, *POINT) == 0
         for chance in each(f"model-{target}"):
             copy = bundle.with_name("copy")
             shutil.rmtree(copy, ignore_errors=True)
