@@ -43,7 +43,7 @@ class VerifyRequest:
     """Compare a bundle's masks with those of the PyTorch model that it was made from.
 
     Attributes:
-        bundle: the bundle's folder.
+        bundle: the bundle's folder, or a .zip of it.
         photos: a folder or a COCO JSON; None takes edgekit's photos that the bundle was not
             calibrated on. Beside `annotations`, the folder of its photos.
         annotations: a COCO JSON, whose photos are taken; searched as for `EvaluateRequest`.
@@ -63,7 +63,7 @@ class BenchRequest:
     """Time bundles beside each other, in turns.
 
     Attributes:
-        bundles: their folders, whose names must differ.
+        bundles: their folders or .zip files, whose names must differ.
         against: also time the PyTorch model of the first bundle, eager or compiled.
         threads: CPU threads; None takes all cores.
         rounds: counted calls per task, at most.
@@ -84,7 +84,7 @@ class EvaluateRequest:
     """Score a bundle's masks against annotations.
 
     Attributes:
-        bundle: the bundle's folder.
+        bundle: the bundle's folder, or a .zip of it.
         annotations: a COCO JSON with instances.
         photos: the folder of its photos; None searches beside it, in `images/` and in COCO's own
             layout.

@@ -143,11 +143,17 @@ def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     problems = [problem for info in infos for problem in _problems_with(info)]
     files = [info for info in infos if not info.is_dir()]
     names = [info.filename for info in files]
-    problems += [f"{name} is there twice" for name, n in Counter(names).items() if n > 1]
+    # Names that differ in case only are one file on macOS and Windows.
+    same = Counter(name.casefold() for name in names)
+    problems += [f"{name} is there twice" for name, count in same.items() if count > 1]
     if problems:
         raise Malformed(tuple(problems))
     top = _top_folder(names)
-    return {name.removeprefix(top): info for name, info in zip(names, files, strict=True)}
+    return {
+        name.removeprefix(top): info
+        for name, info in zip(names, files, strict=True)
+        if name.startswith(top)
+    }
 
 
 def _top_folder(names: list[str]) -> str:

@@ -92,10 +92,15 @@ def damaged_json(chance: random.Random, content: bytes) -> bytes:
     """A document with one to three places of another value, of another key, or nested deep."""
     if chance.random() < 0.2:
         return damaged_bytes(chance, content)
-    document = copy.deepcopy(json.loads(content))
+    document = json.loads(content)
+    gentle = chance.random() < 0.5
     for _ in range(chance.randint(1, 3)):
-        holder, key = chance.choice([*_places(document)])
-        _change_place(chance, holder, key)
+        places = [*_places(document)]
+        holder, key = chance.choice(places)
+        if gentle:
+            holder[key] = _alike(chance, holder[key], [h[k] for h, k in places])
+        else:
+            _change_place(chance, holder, key)
     text = json.dumps(document)
     if chance.random() < 0.05:
         text = text.replace("0", "[" * 20_000, 1)
@@ -108,6 +113,20 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield value, key
         if isinstance(item, dict | list):
             yield from _places(item)
+
+
+def _alike(chance: random.Random, value: Any, others: list[Any]) -> Any:
+    """Another value of the same type: such damage passes checks of types and fails later."""
+    if isinstance(value, bool) or value is None:
+        return not value
+    if isinstance(value, int | float):
+        return type(value)(chance.choice([value + 1, value - 1, value * 2, value / 2, 0, 1, -1, 3]))
+    if isinstance(value, str):
+        return copy.deepcopy(chance.choice([v for v in others if isinstance(v, str)]))
+    items = list(value.items() if isinstance(value, dict) else value)
+    chance.shuffle(items)
+    kept = copy.deepcopy(items[: chance.choice([0, 1, len(items), len(items)])])
+    return dict(kept) if isinstance(value, dict) else kept
 
 
 def _change_place(chance: random.Random, holder: Any, key: Any) -> None:

@@ -122,6 +122,7 @@ def packed_by(method: int) -> Change:
         (named("line\nbreak"), "is not plain UTF-8 text"),
         (named("/".join("d" * 11)), "lies more than 8 folders deep"),
         (named("encoder.onnx"), "encoder.onnx is there twice"),
+        (named("Encoder.ONNX"), "encoder.onnx is there twice"),
         (with_mode(stat.S_IFLNK), "latest is a link or a device"),
         (with_mode(stat.S_IFCHR), "latest is a link or a device"),
         (with_mode(stat.S_IFIFO), "latest is a link or a device"),
@@ -235,6 +236,13 @@ def test_the_manifest_is_at_the_top_or_in_one_folder(bundle: Path, top: str) -> 
     if top == "MANIFEST/":
         (bundle / "manifest.json").unlink()
     assert "no manifest.json at its top or in one top folder" in refusal(zipped(bundle, top))
+
+
+def test_files_beside_the_top_folder_are_not_the_bundles(bundle: Path) -> None:
+    (bundle / "encoder.onnx").rename(bundle / "aside")
+    archive = zipped(bundle, "top/", lambda opened, b: opened.write(b / "aside", "encoder.onnx"))
+    with pytest.raises(BundleCorrupt, match=r"encoder\.onnx is missing"):
+        read_bundle(archive)
 
 
 def test_two_bundles_in_one_zip(bundle: Path) -> None:
