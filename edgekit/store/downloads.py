@@ -98,7 +98,7 @@ def _stream(url: str, output: Path, progress: Progress | None, *, limit: int) ->
         response.raise_for_status()
         total = int(response.headers.get("Content-Length", 0)) or None
         # Not iter_content, which waits for a whole chunk however slowly its bytes come.
-        while chunk := response.raw.read1(_CHUNK_BYTES):
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             file.write(chunk)
             if file.tell() > limit:
                 raise ValueError(f"the server sends more than {limit} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import socket
 import threading
@@ -24,13 +25,20 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 class Shelf(BaseHTTPRequestHandler):
     """Serves /weights.pth, and it in ways that a server should not; 404 for other names.
 
-    /unsized has no length, /short is truncated, /endless never ends, /silent stops after one byte,
-    and /dripping sends a byte every 20 ms.
+    /unsized has no length, /packed is compressed although nobody asked for that, /short is
+    truncated, /endless never ends, /silent stops after one byte, and /dripping sends a byte every
+    20 ms.
     """
 
     pause = threading.Event()
 
     def do_GET(self) -> None:
+        if self.path == "/packed":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(gzip.compress(CONTENT))
+            return
         names = ("/weights.pth", "/unsized", "/short", "/endless", "/silent", "/dripping")
         if self.path not in names:
             self.send_error(404)
@@ -110,6 +118,10 @@ def test_unknown_size(server: str) -> None:
     )
     assert {total for _, total in seen} == {None}
     assert seen[-1][0] == len(CONTENT)
+
+
+def test_a_server_that_compresses_unasked(server: str) -> None:
+    assert download(checkpoint(f"{server}/packed")).read_bytes() == CONTENT
 
 
 def test_no_second_download(server: str) -> None:
