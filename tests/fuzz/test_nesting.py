@@ -49,7 +49,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize("nested", NESTED)
-@pytest.mark.parametrize("key", ["model", "client", "artifacts", "options"])
+@pytest.mark.parametrize("key", ["client", "artifacts"])
 def test_a_manifest(tiny: Path, nested: str, key: str) -> None:
     document = json.loads((tiny / "manifest.json").read_text())
     document[key] = "HERE"
@@ -61,7 +61,7 @@ def test_a_manifest(tiny: Path, nested: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("nested", NESTED)
-@pytest.mark.parametrize("key", ["segmentation", "bbox", "image_id", "counts"])
+@pytest.mark.parametrize("key", ["segmentation", "counts"])
 def test_annotations(tiny: Path, photo: Path, nested: str, key: str) -> None:
     annotation = {"image_id": 1, "bbox": [1, 1, 40, 40], "segmentation": None}
     if key == "counts":
