@@ -88,7 +88,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
     """
     row, target = registry.model(request.model), catalog.target(request.target)
     lowering(target)
-    calibration = catalog.calibration_set(request.calibration)
+    calibration = catalog.calibration_set(request.calibration, photo_dir=request.photos)
     if request.calibration is not None:
         require_readable(calibration)
     final = request.out / f"{row.name}-{target.name}"
@@ -140,8 +140,8 @@ def verify(request: VerifyRequest, *, report: Report = SILENT) -> Verdict:
         BadInput: the weights are not those of the bundle, or no photo can be read.
     """
     bundle = store.read_bundle(request.bundle)
-    photos = photos_to_verify(bundle, request.photos, report=report)
-    if request.photos is not None:
+    photos = photos_to_verify(bundle, request, report=report)
+    if request.photos or request.annotations:
         require_readable(photos)
     with report.stage("weights"):
         source = reference_weights(bundle, request.weights, progress=report.progress)

@@ -54,7 +54,7 @@ def bundle_contestant(bundle: Bundle) -> Contestant:
     version = probe(target.runtime).version
     files = [file for artifact in bundle.manifest.artifacts for file in artifact.files]
     return Contestant(
-        name=bundle.path.name,
+        name=bundle.name,
         kind="bundle",
         runtime=f"{target.runtime} {version}" if version else target.runtime,
         execution=execution(target).label,

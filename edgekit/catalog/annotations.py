@@ -244,7 +244,8 @@ def _photo_files(path: Path, images: tuple[_Image, ...], folders: tuple[Path, ..
             path,
             problems,
             expected=f"photos in {', '.join(map(str, folders))}",
-            next_step="put the photos there, or name their folder where the command has --photos",
+            next_step="put the photos there, or name their folder with --photos (for verify: "
+            "--annotations COCO.json --photos DIR)",
         )
     return files
 

@@ -78,23 +78,25 @@ def image_set(name: str = "default") -> PhotoSet:
     return PhotoSet(name=name, photos=_evenly_spaced(photos, table.take or len(photos), of=name))
 
 
-def calibration_set(source: str | None = None) -> PhotoSet:
+def calibration_set(source: str | None = None, *, photo_dir: Path | None = None) -> PhotoSet:
     """The photos to calibrate on: an image set's name, or a folder, COCO JSON or photo.
 
     None means half of the bundled photos; the others are left for verification. From a user's own
-    source at most `MAX_CALIBRATION_PHOTOS` are taken, evenly spaced.
+    source at most `MAX_CALIBRATION_PHOTOS` are taken, evenly spaced. `photo_dir` is as for
+    `photos_from`.
 
     Raises:
         UnknownName: it is neither a set nor a path.
         BadInput: as for `image_set` and `photos_from`.
     """
     if source is None or source in image_sets():
+        _refuse_folder(photo_dir, beside=f"the image set {source or _CALIBRATION_SET!r}")
         return image_set(source or _CALIBRATION_SET)
     if not user_path(source).exists() and source == Path(source).name:
         raise unknown_name(
             "image set or path", source, known=image_sets(), command="edgekit export --help"
         )
-    found = photos_from(Path(source))
+    found = photos_from(Path(source), photo_dir=photo_dir)
     count = min(len(found.photos), MAX_CALIBRATION_PHOTOS)
     return PhotoSet(name=found.name, photos=_evenly_spaced(found.photos, count, of=found.name))
 
@@ -132,20 +134,36 @@ def photos_from(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
     """The photos of a folder and its subfolders (sorted by path, hidden ones left out), of a COCO
     instance JSON, or a single photo.
 
-    `photo_dir` is where the photos of a JSON are searched first.
+    `photo_dir` is where the photos of a JSON are searched first; it goes with nothing else.
 
     Raises:
         BadInput: there are none, or the JSON cannot be used (see `photos_from_coco`).
     """
     path = user_path(path)
     kind = _kind_of(path)
+    if kind == "folder" or (kind == "file" and not _is_json(path)):
+        _refuse_folder(photo_dir, beside=str(path))
     if kind == "folder":
         return PhotoSet(name=str(path), photos=_photos_in(path))
     if kind == "nothing":
         raise BadInput(f"no such file or folder: {path}", expected="photos, or a COCO JSON")
-    if path.suffix.lower() == ".json":
+    if _is_json(path):
         return photos_from_coco(path, photo_dir=user_path(photo_dir) if photo_dir else None)
     return PhotoSet(name=str(path), photos=(Photo(path=path, id=path.name),))
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _refuse_folder(photo_dir: Path | None, *, beside: str) -> None:
+    """Refuse a folder that would not be used, because the photos are known already."""
+    if photo_dir is not None:
+        raise BadInput(
+            f"--photos {photo_dir} is not used: {beside} is no COCO JSON.",
+            expected="--photos DIR with a COCO JSON, whose photos it holds",
+            next_step="leave out one of the two",
+        )
 
 
 def _kind_of(path: Path) -> Literal["folder", "file", "nothing"]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BadInput
-from edgekit.records import Target
+from edgekit.records import Artifact, Target
 from edgekit.store import printable
 
 WORKSPACE = "workspace_mb"
@@ -33,6 +33,16 @@ def rising_numbers(target: Target, name: str, count: int) -> tuple[int, ...]:
             next_step=f"set it in targets/{target.name}.toml",
         )
     return tuple(numbers)
+
+
+def refused_of(target: Target, artifact: Artifact) -> tuple[str, ...]:
+    """As `refused_options`, for all options that a bundle gives the runtime of one artifact."""
+    options = (*target.options.items(), *artifact.options.items())
+    return tuple(
+        problem
+        for name, value in dict.fromkeys(options)
+        for problem in refused_options(target.runtime, {name: value})
+    )
 
 
 def refused_options(runtime: str, options: Mapping[str, str]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -18,6 +19,8 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+
+_RECURSION = 1000  # Python's own; a table is nested three deep
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -50,13 +53,27 @@ def record_from_toml(kind: type[T], path: Path) -> T:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return record_from_json(kind, json.dumps(tomllib.loads(text), default=str).encode())
+        with _shallow_recursion():
+            document = json.dumps(tomllib.loads(text), default=str)
+        return record_from_json(kind, document.encode())
     except Malformed as error:
         raise Malformed(tuple(f"{path.name}: {line}" for line in error.problems)) from error
     except RecursionError as error:
         raise Malformed((f"{path.name}: its values are nested too deep",)) from error
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise Malformed((f"{path.name}: {error}",)) from error
+
+
+@contextmanager
+def _shallow_recursion() -> Iterator[None]:
+    """Python's own limit inside the block. Where a package has raised it, json and, before Python
+    3.11, tomllib would overflow the C stack on nested values and kill the process."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(before, _RECURSION))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def unknown_name(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt, NotYet, RuntimeMissing
-from edgekit.records import Artifact, Feeds, FloatArray, Probe, Session, Target, TensorSpec
-from edgekit.runtimes.feeds import checked_feeds
+from edgekit.records import Artifact, Feeds, FloatArray, Probe, Session, Target
+from edgekit.runtimes.feeds import cannot_run, checked_feeds
 from edgekit.runtimes.installed import require_runtime
+from edgekit.runtimes.interface import Found, require_interface
 
 if TYPE_CHECKING:
-    from edgekit.emulation.mil.package import MilProgram
+    from edgekit.emulation.mil.package import Declared, MilProgram
 
 DESCRIPTION = "the package's own program ran on the CPU, and each result was rounded to its type"
 
 _PACKAGES = ("torch", "coremltools")
 _ROW = runtime_row("coreml")
+_DTYPES = {"fp16": "float16", "fp32": "float32", "fp64": "float64"}
 
 
 def probe() -> Probe:
@@ -67,15 +69,22 @@ def open_artifact(
             expected="the operators of edgekit.emulation.mil.evaluator",
             next_step="run the same command on macOS, where Core ML itself runs the package",
         )
-    return _EvaluatorSession(program, artifact.inputs, threads)
+    takes, gives = _tensors(program.inputs), _tensors(program.outputs)
+    require_interface(artifact, takes=takes, gives=gives)
+    return _EvaluatorSession(program, artifact, threads)
+
+
+def _tensors(declared: tuple[Declared, ...]) -> dict[str, Found]:
+    return {
+        one.name: Found(dtype=_DTYPES.get(one.dtype, one.dtype), shape=one.shape)
+        for one in declared
+    }
 
 
 class _EvaluatorSession:
-    def __init__(
-        self, program: MilProgram, inputs: tuple[TensorSpec, ...], threads: int | None
-    ) -> None:
+    def __init__(self, program: MilProgram, artifact: Artifact, threads: int | None) -> None:
         self._program = program
-        self._inputs = inputs
+        self._artifact = artifact
         self._threads = threads
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
@@ -84,12 +93,14 @@ class _EvaluatorSession:
 
         from edgekit.emulation.mil.evaluator import execute
 
-        arrays = checked_feeds(feeds, self._inputs)
+        arrays = checked_feeds(feeds, self._artifact.inputs)
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads or before)
         try:
             tensors = {name: torch.tensor(array) for name, array in arrays.items()}
             results = execute(self._program, tensors)
+        except Exception as error:  # torch raises anything on operands that do not fit
+            raise cannot_run(self._artifact, error) from error
         finally:
             torch.set_num_threads(before)
         return {name: tensor.numpy() for name, tensor in results.items()}

@@ -146,6 +146,13 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+    archive: Path | None = None
+    """The .zip that `path` was unpacked from."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it: the name of its folder, or of its .zip without the ending."""
+        return self.path.name if self.archive is None else self.archive.stem
 
     def artifact(self, role: Role) -> Artifact:
         """The artifact of one role."""

@@ -19,6 +19,7 @@ class ExportRequest:
         weights: as for `--weights`: "official", "bundled", "seeded", "seeded:N" or files. Empty
             takes the official weights where they can be had, else those that edgekit ships.
         calibration: an image set, a folder or a COCO JSON; None takes edgekit's own photos.
+        photos: the folder of the photos of a COCO JSON; None searches as for `EvaluateRequest`.
         float_fallback: if INT8 fails the gate on calibration photos, move blocks back to float
             until it passes.
         out: the folder in which `<model>-<target>` is made.
@@ -30,6 +31,7 @@ class ExportRequest:
     target: str
     weights: tuple[str, ...] = ()
     calibration: str | None = None
+    photos: Path | None = None
     float_fallback: bool = False
     out: Path = Path("dist")
     force: bool = False
@@ -41,15 +43,17 @@ class VerifyRequest:
     """Compare a bundle's masks with those of the PyTorch model that it was made from.
 
     Attributes:
-        bundle: the bundle's folder.
+        bundle: the bundle's folder, or a .zip of it.
         photos: a folder or a COCO JSON; None takes edgekit's photos that the bundle was not
-            calibrated on.
+            calibrated on. Beside `annotations`, the folder of its photos.
+        annotations: a COCO JSON, whose photos are taken; searched as for `EvaluateRequest`.
         weights: where the reference's weights are; empty follows the manifest.
         min_iou: replaces the smallest mask IoU (0 to 1) that the target's gate demands.
     """
 
     bundle: Path
     photos: Path | None = None
+    annotations: Path | None = None
     weights: tuple[str, ...] = ()
     min_iou: float | None = None
 
@@ -59,7 +63,7 @@ class BenchRequest:
     """Time bundles beside each other, in turns.
 
     Attributes:
-        bundles: their folders, whose names must differ.
+        bundles: their folders or .zip files, whose names must differ.
         against: also time the PyTorch model of the first bundle, eager or compiled.
         threads: CPU threads; None takes all cores.
         rounds: counted calls per task, at most.
@@ -80,7 +84,7 @@ class EvaluateRequest:
     """Score a bundle's masks against annotations.
 
     Attributes:
-        bundle: the bundle's folder.
+        bundle: the bundle's folder, or a .zip of it.
         annotations: a COCO JSON with instances.
         photos: the folder of its photos; None searches beside it, in `images/` and in COCO's own
             layout.

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edgekit import runtimes
-from edgekit.catalog.options import refused_options
+from edgekit.catalog.options import refused_of
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.emulation import emulator
 from edgekit.errors import BundleCorrupt
@@ -89,13 +89,7 @@ def open_artifact(
 
 
 def _require_known_options(artifact: Artifact, target: Target) -> None:
-    options = (*target.options.items(), *artifact.options.items())
-    problems = [
-        problem
-        for name, value in dict.fromkeys(options)
-        for problem in refused_options(target.runtime, {name: value})
-    ]
-    if problems:
+    if problems := refused_of(target, artifact):
         raise BundleCorrupt(
             f"{artifact.entry} is not opened: {'; '.join(problems[:3])}",
             expected=f"the options that `edgekit export` writes for {target.runtime}",

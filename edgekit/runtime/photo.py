@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +37,7 @@ _READABLE = "a photo in JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
 _DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError)
 
 _BIT_DEPTHS = (8, 10, 12, 14, 16)
+_BAND = 2**20  # pixels scaled at a time: each takes up to 30 bytes on the way
 _NEARLY_BLACK = 16  # of 256: what is left of 12 bits if the upper eight of 16 are kept
 
 # Brands of ISO 23008-12 at offset 8 of the file. AVIF has the same container and brands of its own.
@@ -111,7 +114,7 @@ def _rgb_from_file(file: Path | BinaryIO, *, name: str, reduced: bool = False) -
     """`reduced` lets JPEG decode at a lower size."""
     try:
         _prepare_heic(file, name=name)
-        with _open(file) as image:
+        with _without_warnings(), _open(file) as image:
             if reduced:
                 image.draft("RGB", (1, 1))
             return _rgb_from_image(image, name=name)
@@ -157,6 +160,14 @@ def _is_heic(start: bytes) -> bool:
     return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS and b"avif" not in start
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Without what Pillow says of damaged EXIF data, which loses no pixel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _open(file: Path | BinaryIO) -> Image.Image:
     """Open a file; exceeding Pillow's pixel limit is an error (up to twice, Pillow only warns)."""
     with warnings.catch_warnings():
@@ -187,15 +198,25 @@ def _eight_bits(values: npt.NDArray[np.generic], *, name: str) -> npt.NDArray[np
         return values.astype(np.uint8)
     if not np.isfinite(values).all():
         raise BadInput(f"The pixels of {name} are not all finite.", expected="no NaN or infinity")
+    scale = _scale_of(values)
+    scaled = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), rows := max(_BAND // (values.size // len(values)), 1)):
+        scaled[start : start + rows] = scale(values[start : start + rows])
+    return scaled
+
+
+def _scale_of(values: npt.NDArray[np.generic]) -> Callable[[npt.NDArray[np.generic]], Rgb]:
+    """The function that scales parts of these values to 8 bits."""
     low, high = values.min(), values.max()
     if np.issubdtype(values.dtype, np.floating):
         black, white = (0.0, 1.0) if low >= 0 and high <= 1 else (float(low), float(high))
-        scaled = (values.astype(np.float64) - black) * (255 / max(white - black, 1e-30))
-        return np.rint(scaled).astype(np.uint8)
+        factor = 255 / max(white - black, 1e-30)
+        return lambda part: np.rint((part.astype(np.float64) - black) * factor).astype(np.uint8)
     depth = next((bits for bits in _BIT_DEPTHS if low >= 0 and int(high) < 2**bits), None)
     zero, most = (0, 2**depth - 1) if depth else (int(low), int(high))
     span = max(most - zero, 1)
-    return (((values.astype(np.int64) - zero) * 255 + span // 2) // span).astype(np.uint8)
+    half = span // 2
+    return lambda part: (((part.astype(np.int64) - zero) * 255 + half) // span).astype(np.uint8)
 
 
 def _rgb_from_array(pixels: npt.NDArray[np.generic]) -> Rgb:

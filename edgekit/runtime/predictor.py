@@ -45,7 +45,7 @@ class Predictor:
         """Open a bundle.
 
         Args:
-            bundle: its folder, or a bundle already read.
+            bundle: its folder, a .zip of it, or a bundle already read.
             threads: number of threads; None leaves it to the runtime.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Check the arrays that a session gets, and the file that it runs, against the artifact.
+"""Check the arrays that a session gets against the artifact.
 
 Each runtime reports wrong arrays in its own words. OpenVINO takes some without an error and returns
 wrong numbers.
@@ -28,31 +28,6 @@ def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, Flo
         )
     sizes: dict[str, int] = {}
     return {spec.name: _checked(feeds[spec.name], spec, sizes) for spec in inputs}
-
-
-def require_interface(artifact: Artifact, *, takes: set[str], gives: set[str]) -> None:
-    """Check that a loaded file has the tensors that the manifest gives it.
-
-    Args:
-        artifact: as in the manifest.
-        takes: the names of the file's inputs.
-        gives: the names of its outputs.
-
-    Raises:
-        BundleCorrupt: names are missing on either side.
-    """
-    for way, found, specs in (
-        ("inputs", takes, artifact.inputs),
-        ("outputs", gives, artifact.outputs),
-    ):
-        listed = {spec.name for spec in specs}
-        if found != listed:
-            raise BundleCorrupt(
-                f"{artifact.entry} is not the {artifact.role} of the manifest: its {way} are "
-                f"{_listed(found)}.",
-                expected=_listed(listed),
-                next_step="export the bundle again",
-            )
 
 
 def cannot_run(artifact: Artifact, error: Exception) -> BundleCorrupt:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import BundleCorrupt
@@ -23,10 +25,10 @@ from edgekit.records import (
     Probe,
     Session,
     Target,
-    TensorSpec,
 )
-from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.feeds import cannot_run, checked_feeds
 from edgekit.runtimes.installed import module_of, package_of, probe_row, require_runtime
+from edgekit.runtimes.interface import Found, require_interface
 from edgekit.runtimes.quiet import silent_stderr
 
 if TYPE_CHECKING:
@@ -65,27 +67,47 @@ def open_artifact(
     """Load `<role>.tflite` with the XNNPACK delegate, on all cores if `threads` is None."""
     installed = require_runtime(_ROW, target)
     path = folder / artifact.entry
+    with silent_stderr():
+        library = import_module(f"{module_of(package_of(_ROW))}.interpreter")
     try:
         with silent_stderr():
-            library = import_module(f"{module_of(package_of(_ROW))}.interpreter")
             # The interpreter adds XNNPACK itself. Its default is one thread (LiteRT 2.1).
             interpreter = library.Interpreter(str(path), num_threads=threads or os.cpu_count())
             interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
-    except (ValueError, RuntimeError) as error:
+        takes, gives = _tensors(runner.get_input_details()), _tensors(runner.get_output_details())
+    except Exception as error:  # ValueError and RuntimeError; on damaged files, others too
         raise BundleCorrupt(
             f"LiteRT {installed} cannot load {artifact.entry}: {error}",
             next_step="export the bundle again",
         ) from error
-    return _LitertSession(runner, artifact.inputs)
+    require_interface(artifact, takes=takes, gives=gives)
+    return _LitertSession(runner, artifact)
+
+
+def _tensors(details: dict[str, dict[str, Any]]) -> dict[str, Found]:
+    return {name: _tensor(detail) for name, detail in details.items()}
+
+
+def _tensor(detail: dict[str, Any]) -> Found:
+    """`shape_signature` has -1 for a dynamic size; `shape` the size that memory is planned for."""
+    sizes = (int(size) for size in detail.get("shape_signature", detail["shape"]))
+    return Found(
+        dtype=np.dtype(detail["dtype"]).name,
+        shape=tuple(size if size >= 0 else None for size in sizes),
+    )
 
 
 class _LitertSession:
-    def __init__(self, runner: SignatureRunner, inputs: tuple[TensorSpec, ...]) -> None:
+    def __init__(self, runner: SignatureRunner, artifact: Artifact) -> None:
         self._runner = runner
-        self._inputs = inputs
+        self._artifact = artifact
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run. The runner copies results out of the interpreter's memory."""
-        results: dict[str, FloatArray] = self._runner(**checked_feeds(feeds, self._inputs))
+        arrays = checked_feeds(feeds, self._artifact.inputs)
+        try:
+            results: dict[str, FloatArray] = self._runner(**arrays)
+        except (ValueError, RuntimeError) as error:
+            raise cannot_run(self._artifact, error) from error
         return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -18,8 +19,9 @@ from edgekit.records import (
     Session,
     Target,
 )
-from edgekit.runtimes.feeds import cannot_run, checked_feeds, require_interface
+from edgekit.runtimes.feeds import cannot_run, checked_feeds
 from edgekit.runtimes.installed import native_if, probe_row, require_runtime
+from edgekit.runtimes.interface import Found, require_interface
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -61,14 +63,26 @@ def open_artifact(
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
         compiled = core.compile_model(folder / artifact.entry, "CPU", properties)
-    except RuntimeError as error:
+        takes, gives = _tensors(compiled.inputs), _tensors(compiled.outputs)
+    except Exception as error:  # RuntimeError; for names and types that Python lacks, others too
         raise BundleCorrupt(
             f"OpenVINO {installed} cannot load {artifact.entry}: {last_line(error)}",
             next_step="export the bundle again",
         ) from error
-    taken = {port.any_name for port in compiled.inputs}
-    require_interface(artifact, takes=taken, gives={port.any_name for port in compiled.outputs})
+    require_interface(artifact, takes=takes, gives=gives)
     return _OpenvinoSession(compiled, artifact)
+
+
+def _tensors(ports: Iterable[ov.ConstOutput]) -> dict[str, Found]:
+    return {port.any_name: _tensor(port) for port in ports}
+
+
+def _tensor(port: ov.ConstOutput) -> Found:
+    dtype = str(port.get_element_type().to_dtype())
+    if port.partial_shape.rank.is_dynamic:
+        return Found(dtype=dtype)
+    sizes = (None if size.is_dynamic else size.get_length() for size in port.partial_shape)
+    return Found(dtype=dtype, shape=tuple(sizes))
 
 
 class _OpenvinoSession:

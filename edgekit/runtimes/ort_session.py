@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.errors import BundleCorrupt
 from edgekit.records import Artifact, Feeds, FloatArray
-from edgekit.runtimes.feeds import cannot_run, checked_feeds, require_interface
+from edgekit.runtimes.feeds import cannot_run, checked_feeds
+from edgekit.runtimes.interface import Found, require_interface
+
+if TYPE_CHECKING:
+    from onnxruntime import NodeArg
+
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+"""Types that ONNX Runtime names otherwise than NumPy."""
 
 
 class OrtSession:
@@ -36,13 +44,13 @@ class OrtSession:
             options.add_session_config_entry(key, value)
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            takes, gives = _tensors(session.get_inputs()), _tensors(session.get_outputs())
         except Exception as error:  # ONNX Runtime's exceptions share no other base class
             raise unreadable(artifact, error) from error
+        require_interface(artifact, takes=takes, gives=gives)
         self._session = session
         self._artifact = artifact
-        self._outputs = [value.name for value in session.get_outputs()]
-        taken = {value.name for value in session.get_inputs()}
-        require_interface(artifact, takes=taken, gives=set(self._outputs))
+        self._outputs = [*gives]
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         """Run. The runtime allocates new arrays for each call."""
@@ -52,6 +60,17 @@ class OrtSession:
         except Exception as error:  # as in __init__
             raise cannot_run(self._artifact, error) from error
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _tensors(values: Iterable[NodeArg]) -> dict[str, Found]:
+    return {value.name: _tensor(value) for value in values}
+
+
+def _tensor(value: NodeArg) -> Found:
+    dtype = _DTYPES.get(value.type) or value.type.removeprefix("tensor(").removesuffix(")")
+    # A dynamic size has a name or None. A scalar and a tensor without a shape look alike.
+    sizes = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return Found(dtype=dtype, shape=sizes or None)
 
 
 def unreadable(artifact: Artifact, error: Exception) -> BundleCorrupt:

@@ -40,18 +40,18 @@ class Bench:
 
 
 def read_bundles(paths: Sequence[Path]) -> tuple[Bundle, ...]:
-    """Read the bundles. Their folders must have different names.
+    """Read the bundles. Their names must differ.
 
     Raises:
         BundleCorrupt: a bundle was changed.
-        BadInput: two folders have the same name.
+        BadInput: two have the same name.
     """
     bundles = tuple(store.read_bundle(path) for path in paths)
-    names = [bundle.path.name for bundle in bundles]
+    names = [bundle.name for bundle in bundles]
     if twice := {name for name in names if names.count(name) > 1}:
         raise BadInput(
             f"Two bundles are named {', '.join(sorted(twice))}.",
-            expected="folders with different names, because the table uses them",
+            expected="folders or .zip files with different names, because the table uses them",
         )
     return bundles
 
@@ -85,7 +85,7 @@ def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str
     photos = catalog.image_set()
     few = catalog.PhotoSet(name=photos.name, photos=photos.photos[:IOU_PHOTOS])
     for bundle in bundles:
-        if bundle.path.name in ran:
+        if bundle.name in ran:
             verdict = verify_predictors(
                 Predictor(bundle),
                 reference_predictor(bundle.manifest.model, reference_weights(bundle, ())),
@@ -93,7 +93,7 @@ def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str
                 gate=bundle.manifest.target.gate,
             )
             assert verdict.overall is not None
-            found[bundle.path.name] = verdict.overall.mean_iou
+            found[bundle.name] = verdict.overall.mean_iou
     return found
 
 
@@ -105,7 +105,7 @@ def peaks(
     shares: dict[str, float] = {}
     rows = {row.name: row for row in figures}
     for bundle in bundles:
-        timing = rows[bundle.path.name].timing(Task.ENCODER)
+        timing = rows[bundle.name].timing(Task.ENCODER)
         share = share_of_peak(
             bundle.artifact(Role.ENCODER).macs,
             timing.p50 if timing else None,
@@ -113,5 +113,5 @@ def peaks(
             peak,
         )
         if share is not None:
-            shares[bundle.path.name] = share
+            shares[bundle.name] = share
     return peak, shares

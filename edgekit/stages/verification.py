@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from edgekit import catalog, store
 from edgekit.errors import UnknownName
-from edgekit.records import Bundle, Gate, Target, WeightsSource
+from edgekit.records import Bundle, Gate, Target, VerifyRequest, WeightsSource
 from edgekit.report import Report
 from edgekit.runtime import Predictor
 from edgekit.runtime.opening import execution
@@ -42,14 +41,15 @@ def verify_bundle(
         )
 
 
-def photos_to_verify(bundle: Bundle, photos: Path | None, *, report: Report) -> catalog.PhotoSet:
+def photos_to_verify(bundle: Bundle, request: VerifyRequest, *, report: Report) -> catalog.PhotoSet:
     """The photos that the user names, or edgekit's that the bundle was not calibrated on.
 
     Warns of named photos that the bundle was calibrated on.
     """
-    if photos is None:
+    source = request.annotations or request.photos
+    if source is None:
         return without_calibration_photos(bundle, catalog.image_set())
-    named = catalog.photos_from(photos)
+    named = catalog.photos_from(source, photo_dir=request.photos if request.annotations else None)
     if calibrated := len(named.photos) - len(without_calibration_photos(bundle, named).photos):
         report.warning(
             f"The bundle was calibrated on {calibrated} of these {len(named.photos)} photos: "

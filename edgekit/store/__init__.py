@@ -3,7 +3,7 @@
 Bundles and downloads come from outside. They are checked here once and trusted afterwards.
 """
 
-from edgekit.store.bundles import MANIFEST, read_bundle, write_manifest
+from edgekit.store.bundles import read_bundle, write_manifest
 from edgekit.store.cache import cache_dir, cache_entries, cache_limit, cached_dir, entries_above
 from edgekit.store.code import code_digest
 from edgekit.store.digests import content_key, digest_file, sha256_of, stage_key
@@ -18,6 +18,7 @@ from edgekit.store.documents import (
 from edgekit.store.downloads import Progress, checkpoint_dir, download
 from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
+from edgekit.store.manifests import MANIFEST
 from edgekit.store.paths import user_path
 
 __all__ = [

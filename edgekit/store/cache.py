@@ -65,13 +65,11 @@ def cached_dir(key: str, build: Callable[[Path], None]) -> Path:
     _used_here.add(final)
     if entry_damage(final) is None and mark_used(final):
         return final
-    part = part_dir(final, advice="set EDGEKIT_CACHE to a folder that can be written")
-    try:
+    advice = "set EDGEKIT_CACHE to a folder that can be written"
+    with part_dir(final, advice=advice) as part:
         build(part)
         write_listing(part)
         _place(part, final)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     _evict(limit)
     return final
 

@@ -1,7 +1,12 @@
-"""Checkpoint downloads: cached, interruptible, and named only after their SHA-256 was checked."""
+"""Checkpoint downloads: cached, interruptible, and named only after their SHA-256 was checked.
+
+A server can neither send without end nor keep a command waiting: a download ends at a size, after
+30 s without a byte, and after a time that follows from the size.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +19,10 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the total (None if the server does not say)."""
 
 _CHUNK_BYTES = 2**18
-_TIMEOUT_S = 30
+_SILENT_S = 30
+"""Seconds without a byte after which a download ends."""
+_LEAST_SPEED = 50_000  # bytes per second: a file of 100 MB may take half an hour
+_START_S = 60
 _LARGEST_BYTES = 2**34
 """Where the size of a file is not known: the largest published checkpoint has 2.6 GB."""
 
@@ -37,9 +45,11 @@ def download(file: CheckpointFile, *, progress: Progress | None = None) -> Path:
         return place
     if file.sha256 is None:
         raise _unavailable(file, "its SHA-256 is not known, so it is not downloaded")
+    from urllib3.exceptions import HTTPError
+
     try:
         _fetch(file, place, progress)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors, pooch's ValueErrors
+    except (OSError, ValueError, HTTPError) as error:  # requests' errors are OSErrors
         cause = error.strerror if isinstance(error, OSError) and error.filename else str(error)
         reason = " ".join(str(cause).split())[:200]
         raise _unavailable(
@@ -72,23 +82,28 @@ def _stream(url: str, output: Path, progress: Progress | None, *, limit: int) ->
     """Replaces pooch's downloader: it reports bytes, and closes the connection on failure.
 
     Raises:
-        ValueError: the server sends more than `limit` bytes.
+        ValueError: the server sends more than `limit` bytes, or slower than `_LEAST_SPEED`.
     """
     import requests
+
+    end = time.monotonic() + _START_S + limit / _LEAST_SPEED
 
     uncompressed = {
         "Accept-Encoding": "identity"
     }  # otherwise Content-Length may be the compressed size
     with (
-        requests.get(url, stream=True, timeout=_TIMEOUT_S, headers=uncompressed) as response,
+        requests.get(url, stream=True, timeout=_SILENT_S, headers=uncompressed) as response,
         output.open("wb") as file,
     ):
         response.raise_for_status()
         total = int(response.headers.get("Content-Length", 0)) or None
-        for chunk in response.iter_content(_CHUNK_BYTES):
+        # Not iter_content, which waits for a whole chunk however slowly its bytes come.
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             file.write(chunk)
             if file.tell() > limit:
                 raise ValueError(f"the server sends more than {limit} bytes")
+            if time.monotonic() > end:
+                raise ValueError(f"the server sends less than {_LEAST_SPEED // 1000} kB per second")
             if progress:
                 progress(file.tell(), total)
 

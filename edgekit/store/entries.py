@@ -124,7 +124,9 @@ def remove_entry(entry: CacheEntry) -> bool:
 
 
 def _listing(folder: Path) -> dict[str, dict[str, object]]:
-    listing: dict[str, dict[str, object]] = json.loads((folder / _LISTING).read_text())
+    from pydantic_core import from_json  # bounds the nesting, as json.loads does not
+
+    listing: dict[str, dict[str, object]] = from_json((folder / _LISTING).read_bytes())
     return listing
 
 

@@ -2,7 +2,7 @@
 
 A folder is filled under a hidden name beside its final place and then renamed, or exchanged with
 the folder that it replaces. If a process is killed (SIGKILL, power cut), the next writer removes
-its hidden folder once that is a day old.
+its hidden folder: at once where `locks` shows that nobody fills it, elsewhere once it is a day old.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edgekit.errors import BadInput
 from edgekit.store.exchange import exchange
+from edgekit.store.locks import UNKNOWN, lock, unlock
 from edgekit.store.paths import user_path
 
 _TEMPORARY = ".edgekit-tmp"
@@ -37,12 +38,9 @@ def atomic_dir(final: Path, *, replace: bool) -> Iterator[Path]:
     """
     final = user_path(final).resolve()
     require_replaceable(final, replace=replace)
-    part = part_dir(final, advice="choose another folder with --out")
-    try:
+    with part_dir(final, advice="choose another folder with --out") as part:
         yield part
         _put_in_place(part, final, replace=replace)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def require_replaceable(final: Path, *, replace: bool) -> None:
@@ -79,27 +77,49 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
         )
 
 
-def part_dir(final: Path, *, advice: str) -> Path:
-    """Make a hidden folder beside `final`, to be renamed to it, and remove abandoned ones.
+@contextmanager
+def part_dir(final: Path, *, advice: str) -> Iterator[Path]:
+    """A hidden folder beside `final`, to be renamed to it. What then is left of it is removed.
+
+    What killed processes left beside it is removed too.
 
     Raises:
         BadInput: the parent cannot be made or written; `advice` is the next step of the error.
     """
-    part = temporary_beside(final)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        part.mkdir()
+        part, held = _locked_part(final)
     except OSError as error:
         raise BadInput(
             f"cannot write to {final.parent}: {error.strerror}",
             expected="a folder that can be written",
             next_step=advice,
         ) from error
-    for replaced in final.parent.glob(f".*{_REPLACED}"):
+    try:
+        _sweep(final.parent)
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        unlock(held)
+
+
+def _locked_part(final: Path) -> tuple[Path, int | None]:
+    """A new hidden folder and its lock. Another process may sweep it away before it is locked."""
+    while True:
+        part = temporary_beside(final)
+        part.mkdir()
+        with suppress(FileNotFoundError):
+            held = lock(part)
+            if held is not None and part.exists():
+                return part, held
+            unlock(held)
+
+
+def _sweep(folder: Path) -> None:
+    for replaced in folder.glob(f".*{_REPLACED}"):
         _restore(replaced)
-    for leftover in final.parent.glob(f".*{_TEMPORARY}"):
+    for leftover in folder.glob(f".*{_TEMPORARY}"):
         _remove_abandoned(leftover)
-    return part
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -122,7 +142,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def temporary_beside(final: Path, suffix: str = _TEMPORARY) -> Path:
-    """A hidden name beside `final`. If a process leaves it behind, it is removed after a day."""
+    """A hidden name beside `final`. If a process leaves it behind, the next removes it."""
     return final.with_name(f".{final.name}.{secrets.token_hex(4)}{suffix}")
 
 
@@ -167,5 +187,10 @@ def _restore(old: Path) -> None:
 
 def _remove_abandoned(folder: Path) -> None:
     with suppress(OSError):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
-            shutil.rmtree(folder)
+        held = lock(folder)
+        try:
+            age = time.time() - folder.stat().st_mtime
+            if held is not None and (held != UNKNOWN or age > _ABANDONED_AFTER_S):
+                shutil.rmtree(folder)
+        finally:
+            unlock(held)

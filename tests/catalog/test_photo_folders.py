@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgekit.catalog import photos_from, photos_from_coco
+from edgekit.catalog import calibration_set, photos_from, photos_from_coco
 from edgekit.errors import BadInput
 
 
@@ -73,3 +73,22 @@ def test_a_photo_folder_that_is_not_there(tmp_path: Path) -> None:
     path = write(tmp_path, json_at="ann.json", photo_at="a.png")
     with pytest.raises(BadInput, match=r"there is no folder .*gone"):
         photos_from_coco(path, photo_dir=tmp_path / "gone")
+
+
+@pytest.mark.parametrize("find", [photos_from, lambda path, **k: calibration_set(str(path), **k)])
+def test_a_folder_that_the_user_names_for_a_json(tmp_path: Path, find) -> None:
+    path = write(tmp_path, json_at="made/ann.json", photo_at="elsewhere/deep/a.png")
+    (photo,) = find(path, photo_dir=tmp_path / "elsewhere" / "deep").photos
+    assert photo.path == tmp_path / "elsewhere" / "deep" / "a.png"
+
+
+@pytest.mark.parametrize("source", [None, "half", "folder", "photo"])
+def test_a_named_folder_is_refused_where_it_would_not_be_used(
+    tmp_path: Path, source: str | None
+) -> None:
+    path = write(tmp_path, json_at="ann.json", photo_at="photos/a.png")
+    places = {"folder": str(path.parent / "photos"), "photo": str(path.parent / "photos/a.png")}
+    named = places.get(source or "", source)
+    with pytest.raises(BadInput, match=r"--photos .* is not used: .* is no COCO JSON"):
+        calibration_set(named, photo_dir=tmp_path)
+    assert calibration_set(named).photos

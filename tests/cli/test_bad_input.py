@@ -276,6 +276,31 @@ def test_a_link_out_of_the_bundle_to_other_bytes_is_refused(opened, bundle, comm
     refused(opened(command), "encoder.xml was changed")
 
 
+@pytest.mark.parametrize(
+    ("where", "options"),
+    [
+        ("target", {"CACHE_DIR": "/tmp/anywhere"}),
+        ("artifact", {"CACHE_DIR": "/tmp/anywhere"}),
+        ("target", {"NUM_STREAMS": "many"}),
+        ("artifact", {"": ""}),
+    ],
+)
+def test_options_that_no_runtime_gets_are_shown_and_refused(run, opened, bundle, where, options):
+    def add(manifest):
+        place = manifest["target"] if where == "target" else manifest["artifacts"][0]
+        place["options"] |= options
+
+    change_manifest(bundle, add)
+    refused(opened("predict"), "options.", "Next: export it again")
+    result = opened("inspect")
+    assert result.exit_code == 0
+    assert "edgekit does not run this bundle: options." in result.stderr
+    assert "Next: export it again" in result.stderr
+    for name, value in options.items():
+        assert f"{name} = {value!r}" in result.stdout
+    assert json.loads(run("inspect", bundle, "--json").stdout)
+
+
 @OPENS_A_BUNDLE
 def test_a_manifest_that_does_not_parse(opened, bundle, command):
     (bundle / "manifest.json").write_text("{")
@@ -294,6 +319,24 @@ def test_a_folder_that_is_not_a_bundle(run, tmp_path):
 
 def test_a_missing_bundle(run):
     refused(run("verify", "nowhere"), "nowhere", "no such folder")
+
+
+@pytest.mark.parametrize("command", ["verify", "export", "evaluate"])
+def test_photos_is_where_the_photos_of_a_json_are(run, bundle, tmp_path, command):
+    ann = tmp_path / "made" / "ann.json"
+    ann.parent.mkdir()
+    ann.write_text('{"images": [{"id": 1, "file_name": "photo.png"}]}')
+    before = {
+        "verify": (bundle, "--annotations", ann),
+        "export": ("nanosam", "-t", "x86-int8", "--calibration", ann, "--out", tmp_path / "o"),
+        "evaluate": (bundle, ann),
+    }[command]
+    refused(run(command, *before), "'photo.png' is missing", "--photos")
+    refused(run(command, *before, "--photos", tmp_path / "gone"), "there is no folder")
+    (tmp_path / "photo.png").write_bytes(b"no photo")
+    result = run(command, *before, "--photos", tmp_path)
+    refused(result, "photo.png")
+    assert "missing" not in result.stderr
 
 
 # --- where to write -------------------------------------------------------------------------------

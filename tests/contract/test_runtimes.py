@@ -351,14 +351,27 @@ def test_no_other_option_reaches_a_runtime(case: Case, option: str) -> None:
         open_artifact(artifact, case.folder, case.target, threads=1)
 
 
-@pytest.mark.parametrize("case", ["onnxruntime", "openvino"], indirect=True)
+OTHER_TENSORS = {
+    "name": ({"name": "other"}, "its {way} are .*{name}"),
+    "type": ({"dtype": "float16"}, "{name} is float32 "),
+    "another size": ({"shape": (1, 4, 9)}, r"{name} is float32 \["),
+    "more axes": ({"shape": (1, 1, 4, 8)}, r"{name} is float32 \["),
+    "fewer axes": ({"shape": (4,)}, r"{name} is float32 \["),
+}
+
+
+@every_runtime
 @pytest.mark.parametrize("way", ["inputs", "outputs"])
-def test_a_file_that_is_not_the_manifests_graph(case: Case, way: str) -> None:
+@pytest.mark.parametrize("change", OTHER_TENSORS)
+def test_a_file_whose_tensors_are_not_the_manifests(case: Case, way: str, change: str) -> None:
     artifact = case.lower()
-    listed = getattr(artifact, way)
-    other = (dataclasses.replace(listed[0], name="other"), *listed[1:])
-    swapped = dataclasses.replace(artifact, **{way: other})
-    with pytest.raises(BundleCorrupt, match="is not the decoder of the manifest"):
+    first, *others = getattr(artifact, way)
+    fields, what = OTHER_TENSORS[change]
+    swapped = dataclasses.replace(
+        artifact, **{way: (dataclasses.replace(first, **fields), *others)}
+    )
+    sentence = r"is not the decoder of the manifest: " + what.format(way=way, name=first.name)
+    with pytest.raises(BundleCorrupt, match=sentence):
         open_artifact(swapped, case.folder, case.target, threads=1)
 
 

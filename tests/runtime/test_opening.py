@@ -97,6 +97,14 @@ def test_weights_that_the_manifest_does_not_list_are_not_opened(bundle: Bundle) 
         open_graphs(listing(bundle.path, "encoder.onnx"), threads=1)
 
 
+@pytest.mark.parametrize("name", [b"image", b"features", b"Add"])
+def test_a_name_in_a_graph_that_is_not_utf8(bundle: Bundle, name: bytes) -> None:
+    file = bundle.path / "encoder.onnx"
+    file.write_bytes(file.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(BundleCorrupt, match=r"encoder\.onnx"):
+        open_graphs(bundle, threads=1)
+
+
 def test_a_bundle_of_links_is_opened(bundle: Bundle, tmp_path: Path) -> None:
     blobs = tmp_path / "blobs"
     bundle.path.rename(blobs)

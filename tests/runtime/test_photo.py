@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,6 +64,30 @@ def test_palette_with_transparency(tmp_path: Path) -> None:
     palette.putpalette([0, 0, 0, 10, 200, 30])
     palette.save(tmp_path / "palette.png", transparency=bytes([0, 128]))
     assert (load_photo(tmp_path / "palette.png") == (10, 200, 30)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_deep_grey_is_scaled_in_little_memory(tmp_path: Path, dtype: type) -> None:
+    """A file of a few kB may have 89 million pixels, which all at once would take 3 GB."""
+    ramp = (np.arange(4_000_000) % 60_000).reshape(2000, 2000).astype(dtype)
+    Image.fromarray(ramp).save(tmp_path / "deep.tif")
+    tracemalloc.start()
+    pixels = load_photo(tmp_path / "deep.tif")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * ramp.nbytes + pixels.nbytes + 32 * 2**20
+    assert pixels[0, 0].tolist() == [0, 0, 0]
+
+
+def test_damaged_exif_is_passed_over_in_silence(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 6)).save(file, "TIFF", exif=exif)
+    tag = file.getvalue().replace(b"\x12\x01\x03\x00\x01", b"\x12\x01\x03\x00\xff")
+    assert tag != file.getvalue()
+    (tmp_path / "odd.tif").write_bytes(tag)
+    assert load_photo(tmp_path / "odd.tif").shape[2] == 3
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,29 +16,48 @@ import pytest
 
 from edgekit.errors import WeightsUnavailable
 from edgekit.records import CheckpointFile
-from edgekit.store import checkpoint_dir, download
+from edgekit.store import checkpoint_dir, download, downloads
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Shelf(BaseHTTPRequestHandler):
-    """Serves /weights.pth, /unsized without a length, /short truncated, and 404 otherwise."""
+    """Serves /weights.pth, and it in ways that a server should not; 404 for other names.
+
+    /unsized has no length, /packed is compressed although nobody asked for that, /short is
+    truncated, /endless never ends, /silent stops after one byte, and /dripping sends a byte every
+    20 ms.
+    """
+
+    pause = threading.Event()
 
     def do_GET(self) -> None:
-        if self.path not in ("/weights.pth", "/unsized", "/short", "/endless"):
+        if self.path == "/packed":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(gzip.compress(CONTENT))
+            return
+        names = ("/weights.pth", "/unsized", "/short", "/endless", "/silent", "/dripping")
+        if self.path not in names:
             self.send_error(404)
             return
         self.send_response(200)
         if self.path not in ("/unsized", "/endless"):
             self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
-        if self.path == "/endless":
+        if self.path in ("/endless", "/silent", "/dripping"):
             with suppress(OSError):
-                while True:
-                    self.wfile.write(CONTENT)
+                self.never_finish()
             return
         self.wfile.write(CONTENT[:-1] if self.path == "/short" else CONTENT)
+
+    def never_finish(self) -> None:
+        self.wfile.write(b"x")
+        wait = {"/endless": 0.0, "/silent": 60.0, "/dripping": 0.02}[self.path]
+        while not self.pause.wait(wait):
+            self.wfile.write(CONTENT if self.path == "/endless" else b"x")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -56,6 +77,7 @@ def server() -> Iterator[str]:
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{http.server_port}"
+        Shelf.pause.set()
         http.shutdown()
         thread.join()
 
@@ -98,6 +120,10 @@ def test_unknown_size(server: str) -> None:
     assert seen[-1][0] == len(CONTENT)
 
 
+def test_a_server_that_compresses_unasked(server: str) -> None:
+    assert download(checkpoint(f"{server}/packed")).read_bytes() == CONTENT
+
+
 def test_no_second_download(server: str) -> None:
     path = download(checkpoint(f"{server}/weights.pth"))
     assert download(checkpoint("http://127.0.0.1:1/gone")) == path
@@ -131,6 +157,26 @@ def test_wrong_content(server: str, page: str, sha256: str) -> None:
 
 def test_a_file_that_does_not_end(server: str) -> None:
     assert "the server sends more than" in refusal(checkpoint(f"{server}/endless"))
+    assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_a_server_that_falls_silent(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_SILENT_S", 0.3)
+    start = time.monotonic()
+    assert "timed out" in refusal(checkpoint(f"{server}/silent"))
+    assert time.monotonic() - start < 5
+    assert list(checkpoint_dir().iterdir()) == []
+
+
+def test_a_server_that_sends_a_byte_now_and_then(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte arrives in time, and the file never would."""
+    monkeypatch.setattr(downloads, "_START_S", 0.3)
+    monkeypatch.setattr(downloads, "_LEAST_SPEED", 10_000_000)
+    start = time.monotonic()
+    assert "less than 10000 kB per second" in refusal(checkpoint(f"{server}/dripping"))
+    assert time.monotonic() - start < 5
     assert list(checkpoint_dir().iterdir()) == []
 
 

@@ -114,7 +114,7 @@ def test_a_kill_at_any_moment_leaves_the_old_folder_or_the_new(
     whole = names_in(final)
     assert whole in (["manifest.json", "new"], ["manifest.json", "old"])
     assert killed or whole == ["manifest.json", "new"]
-    assert not list(tmp_path.glob("*.edgekit-old"))
+    assert names_in(tmp_path) == ["another", "bundle"]
 
 
 def run_and_kill(final: Path, moment: int, *, exchanges: bool) -> bool:
@@ -245,7 +245,13 @@ def test_link_is_followed_and_stays(tmp_path: Path) -> None:
     assert names_in(real) == ["new"]
 
 
-def test_leftovers_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locks", [True, False])
+def test_leftovers_of_killed_processes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    """At once, or after a day where the file system has no locks."""
+    if not locks:
+        monkeypatch.setattr(folders, "lock", lambda _: folders.UNKNOWN)
     old, fresh, foreign = (
         tmp_path / ".a.00000000.edgekit-tmp",
         tmp_path / ".b.00000000.edgekit-tmp",
@@ -257,7 +263,33 @@ def test_leftovers_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -
         os.utime(folder, (time.time() - 90_000,) * 2)
     with atomic_dir(tmp_path / "bundle", replace=False):
         pass
-    assert names_in(tmp_path) == [fresh.name, foreign.name, "bundle"]
+    assert names_in(tmp_path) == [*([] if locks else [fresh.name]), foreign.name, "bundle"]
+
+
+def test_a_folder_that_another_process_fills_is_left_alone(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "one", replace=False) as part:
+        os.utime(part, (time.time() - 260_000,) * 2)
+        with atomic_dir(tmp_path / "other", replace=False):
+            pass
+        (part / "file").write_text("x")
+    assert names_in(tmp_path) == ["one", "other"]
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, swept = folders.lock, []
+
+    def sweep_first(folder: Path) -> int | None:
+        if not swept:
+            swept.append(folder)
+            folder.rmdir()
+        return take(folder)
+
+    monkeypatch.setattr(folders, "lock", sweep_first)
+    with atomic_dir(tmp_path / "bundle", replace=False) as part:
+        assert part.is_dir()
+    assert names_in(tmp_path) == ["bundle"]
 
 
 @pytest.mark.parametrize("content", ["grün\n", b"\x00\xff"])

@@ -54,7 +54,14 @@ class Engine:
 
     PROFILES = (((1, 1), (1, 2), (1, 8)), ((1, 1), (4, 2), (16, 8)))
 
-    def __init__(self, bindings: Any, *, loads: bool = True, outputs: str = "y") -> None:
+    def __init__(
+        self,
+        bindings: Any,
+        *,
+        loads: bool = True,
+        outputs: str = "y",
+        sizes: dict[str, tuple[int, ...]] | None = None,
+    ) -> None:
         modes = bindings.enums["TensorIOMode"]
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
@@ -75,6 +82,7 @@ class Engine:
             get_tensor_name=names.__getitem__,
             get_tensor_mode=lambda name: modes.INPUT if name in names[:2] else modes.OUTPUT,
             get_tensor_dtype=bindings.enums["DataType"].FLOAT,
+            get_tensor_shape={"x": (-1, -1), "scale": (2,), "y": (-1, 2), **(sizes or {})}.get,
             num_optimization_profiles=len(self.PROFILES),
             get_tensor_profile_shape=self._profile,
             create_execution_context=self.context,
@@ -172,6 +180,15 @@ def test_an_engine_that_tensorrt_does_not_load_is_refused_with_the_command(
     with pytest.raises(RuntimeMissing, match=r"TensorRT 10\.3\.0 cannot load it") as caught:
         EngineSession(fakes.module, b"plan", artifact)
     assert "./build.sh" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize("name", ["scale", "x", "y"])
+def test_an_engine_of_other_shapes_is_refused(
+    bindings_of: Callable[..., Any], artifact: Artifact, name: str
+) -> None:
+    fakes = Engine(bindings_of("10"), sizes={name: (3, 3, 3)})
+    with pytest.raises(RuntimeMissing, match=rf"{name} is float32 \[3, 3, 3\], not"):
+        EngineSession(fakes.module, b"plan", artifact)
 
 
 def test_an_engine_of_another_graph_is_refused(

@@ -26,7 +26,9 @@ class Against(Enum):
 
 
 def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
-    bundles: Annotated[list[Path], typer.Argument(help="Folders written by `edgekit export`.")],
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Folders written by `edgekit export`, or .zip files.")
+    ],
     *,
     against: Annotated[
         list[Against] | None,

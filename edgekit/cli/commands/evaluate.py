@@ -21,7 +21,9 @@ _TITLES = {
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
+    ],
     annotations: Annotated[
         Path,
         typer.Argument(

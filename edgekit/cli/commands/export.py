@@ -32,6 +32,12 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="Photos to measure ranges on: an image set, a folder or a COCO JSON.",
         ),
     ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos", metavar="DIR", help="Where the photos of a COCO JSON are, if elsewhere."
+        ),
+    ] = None,
     float_fallback: Annotated[
         bool,
         typer.Option(
@@ -67,6 +73,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             target=profile(name).name,
             weights=tuple(weights or ()),
             calibration=calibration,
+            photos=photos,
             float_fallback=float_fallback,
             out=out,
             force=force,

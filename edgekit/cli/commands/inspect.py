@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from edgekit.records import Artifact, Manifest, TensorSpec, WeightsSource
 
 TOP_OPS = 8
+MOST_NAMED = 3
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
+    ],
     *,
     precision: Annotated[
         bool, typer.Option("--precision", help="Show the precision of each block, and the reasons.")
@@ -33,6 +39,7 @@ def inspect(
 
     opened = read_bundle(bundle)
     manifest = opened.manifest
+    _warn_of_options(manifest)
     if precision:
         show_precision(opened, as_json=as_json)
         return
@@ -56,6 +63,7 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
         ("runs on", f"{target.device}, {target.runtime} {target.runtime_versions}"),
         ("precision", f"{target.precision}, opset {target.opset}"),
         ("prompt slots", " or ".join(map(str, target.prompt_slots)) or "dynamic"),
+        ("options", _options(target.options) or "none"),
         ("gate", gate_text(target.gate)),
         ("weights", _provenance(manifest.weights)),
         ("licences", f"model {manifest.licence}; weights {manifest.weights.licence}"),
@@ -65,6 +73,28 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
     ):
         shown.add_row(name, value)
     printer.print(shown)
+
+
+def _options(options: Mapping[str, str]) -> str:
+    return "\n".join(f"{name} = {value!r}" for name, value in options.items())
+
+
+def _warn_of_options(manifest: Manifest) -> None:
+    """Say which options keep other commands from opening the bundle."""
+    from edgekit.catalog.options import refused_of
+    from edgekit.catalog.runtimes import RUNTIMES
+    from edgekit.cli.console import say
+
+    if manifest.target.runtime not in RUNTIMES:
+        return
+    found = (refused_of(manifest.target, artifact) for artifact in manifest.artifacts)
+    if refused := dict.fromkeys(chain.from_iterable(found)):
+        shown = "; ".join([*refused][:MOST_NAMED])
+        say(
+            f"Warning: edgekit does not run this bundle: {shown}\n"
+            "Next: export it again: edgekit export MODEL --target TARGET --force",
+            err=True,
+        )
 
 
 def _provenance(weights: WeightsSource) -> str:
@@ -99,6 +129,8 @@ def _print_artifact(artifact: Artifact, printer: Console) -> None:
         for spec in specs:
             tensors.add_row(way, spec.name, spec.dtype, _shape(spec))
     printer.print(tensors)
+    if artifact.options:
+        printer.print(f"options: {_options(artifact.options)}")
     printer.print(f"operators: {_common_ops(artifact)}\n")
 
 

@@ -24,7 +24,9 @@ MOST_NAMED = 3
 
 
 def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
-    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
+    ],
     photo: Annotated[Path, typer.Argument(help="The photo to segment.")],
     *,
     point: Annotated[

@@ -14,12 +14,22 @@ if TYPE_CHECKING:
     from edgekit.verification.verdict import Verdict
 
 
-def verify(
-    bundle: Annotated[Path, typer.Argument(help="A folder written by `edgekit export`.")],
+def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
+    bundle: Annotated[
+        Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
+    ],
     *,
     photos: Annotated[
         Path | None,
         typer.Option("--photos", help="A folder of photos or a COCO JSON. Default: bundled ones."),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotations",
+            metavar="COCO.json",
+            help="Take the photos of this JSON; --photos is then their folder, if elsewhere.",
+        ),
     ] = None,
     weights: Weights = None,
     min_iou: Annotated[
@@ -48,7 +58,11 @@ def verify(
     if json_file and json_file != "-":
         require_writable(Path(json_file))
     request = VerifyRequest(
-        bundle=bundle, photos=photos, weights=tuple(weights or ()), min_iou=min_iou
+        bundle=bundle,
+        photos=photos,
+        annotations=annotations,
+        weights=tuple(weights or ()),
+        min_iou=min_iou,
     )
     with reporting() as report:
         verdict = run(request, report=report)

@@ -181,7 +181,7 @@ def enter_in_manifest(onnx: str, facts: "dict[str, object]") -> None:
     try:
         with open(path, encoding="utf-8") as file:
             manifest = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Failed(f"the bundle's manifest cannot be read: {error}") from error
     (artifact,) = [a for a in manifest["artifacts"] if a["entry"] == os.path.basename(onnx)]
     artifact["engine"] = facts

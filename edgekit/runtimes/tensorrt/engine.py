@@ -15,6 +15,7 @@ import numpy as np
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.records import Artifact, Feeds, FloatArray, TensorSpec
 from edgekit.runtimes.feeds import checked_feeds
+from edgekit.runtimes.interface import Found, difference
 from edgekit.runtimes.tensorrt.device import Buffer, Device
 
 REBUILD = "./build.sh in the bundle's folder, on this machine"
@@ -132,7 +133,7 @@ def _profiles(engine: Any, inputs: tuple[TensorSpec, ...]) -> tuple[Profile, ...
 
 
 def _require_tensors(trt: Any, engine: Any, artifact: Artifact) -> None:
-    """Check names, modes and float32 interfaces: the engine may come from any file."""
+    """Check names, modes, float32 and shapes: the engine may come from any file."""
     modes = {trt.TensorIOMode.INPUT: artifact.inputs, trt.TensorIOMode.OUTPUT: artifact.outputs}
     wanted = {(spec.name, mode) for mode, specs in modes.items() for spec in specs}
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -141,6 +142,11 @@ def _require_tensors(trt: Any, engine: Any, artifact: Artifact) -> None:
     for name in names:
         if engine.get_tensor_dtype(name) != trt.DataType.FLOAT:
             raise unfit(artifact, f"{name} is {engine.get_tensor_dtype(name)}, not float32")
+    for spec in (*artifact.inputs, *artifact.outputs):
+        sizes = (int(size) for size in engine.get_tensor_shape(spec.name))
+        found = Found(shape=tuple(size if size >= 0 else None for size in sizes))
+        if shape := difference(found, spec):
+            raise unfit(artifact, f"{spec.name} is {shape}, not {[*spec.shape]}")
 
 
 def _outside_profiles(arrays: dict[str, FloatArray], profiles: tuple[Profile, ...]) -> BadInput:
