@@ -1,4 +1,4 @@
-"""The PyTorch model as sessions, the reference that every exported file is compared with."""
+"""PyTorch modules as sessions: the reference that every exported file is compared with."""
 
 from __future__ import annotations
 

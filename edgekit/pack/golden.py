@@ -1,4 +1,4 @@
-"""Golden vectors: one photo, a few prompts and every intermediate tensor of the PyTorch reference.
+"""Golden vectors: one photo, a few prompts and the tensors between the stages, by PyTorch.
 
 A client in C++ or Swift reproduces them stage by stage. The first tensor that differs shows whether
 resizing, prompt coordinates, the runtime or the upscaling is at fault. Most reports of shifted
@@ -31,19 +31,21 @@ from edgekit.runtime.preprocess import encoder_input, placement
 from edgekit.runtime.prompts import Prompt, decoder_feeds
 
 FOLDER = "golden"
+_EVERY = 16
+"""Of axis 1 of each feature: whole ones would take 30 MB of a bundle."""
 
 Facts = dict[str, dict[str, Sequence[float] | Sequence[Sequence[float]]]]
 Tensors = dict[str, FloatArray]
 
 _DECODER_STAGES = {
-    "image_embeddings and other features": "encoder outputs of the PyTorch reference",
+    "the encoder's outputs": "by PyTorch; of axis 1, every 16th",
     "NAME.point_coords, NAME.point_labels": "decoder inputs; mask_input and "
     "has_mask_input are zeros if the decoder has them",
-    "NAME.low_res_masks, NAME.iou_predictions": "decoder outputs of the reference",
+    "NAME.low_res_masks, NAME.iou_predictions": "decoder outputs by PyTorch",
     "NAME.mask": "0 or 1, the single mask at the photo's size",
 }
 _DETECTOR_STAGES = {
-    "boxes, scores, coefficients, prototypes": "candidates of the PyTorch reference",
+    "boxes, scores, coefficients, prototypes": "candidates by PyTorch",
     "found.boxes, found.scores": "objects after suppression, best first; boxes are x0, y0, x1, y1 "
     "in photo pixels",
     "NAME.mask": "0 or 1, the mask that the prompt selects, at the photo's size",
@@ -68,7 +70,7 @@ def write_golden(
         folder: the bundle's.
         photo: the photo's file.
         client: the family's rules.
-        sessions: the reference's encoder, and its decoder if it has one.
+        sessions: the encoder in PyTorch, and the decoder if there is one, as they are exported.
         slots: `Target.prompt_slots`; decoder inputs get the smallest number that fits.
     """
     from PIL import Image
@@ -87,6 +89,7 @@ def write_golden(
         stages = _detector_stages(prompts, features, client, size)
     else:
         stages = _decoder_stages(prompts, features, client, decoder[0], size=size, slots=slots)
+        features = {name: array[:, ::_EVERY] for name, array in features.items()}
     tensors = {"image": image, **features, **stages}
     np.savez_compressed(target / "tensors.npz", **tensors)  # type: ignore[arg-type]
     guide = _guide(

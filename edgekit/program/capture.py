@@ -14,7 +14,6 @@ from torch.export import Dim, ExportedProgram
 
 from edgekit.errors import GraphRejected
 from edgekit.program.passes.bake_tables import bake_tables
-from edgekit.program.passes.exported_form import exported_form
 from edgekit.program.passes.fold_batch_norm import fold_batch_norm
 from edgekit.records import GraphContract, Role, TensorSpec
 
@@ -67,11 +66,11 @@ def capture_decoder(
 ) -> Program:
     """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
 
-    Features keep batch 1 for any number of prompts: the decoder computes its image side once and
-    broadcasts it. Masks are four times as wide as `image_embeddings`.
+    Features keep batch 1 for any number of prompts. So does the mask prompt: prompts with different
+    masks take a call each. Masks are four times as wide as the first feature.
 
     Args:
-        decoder: the module, which is left unchanged.
+        decoder: the module in its exported form, which is left unchanged.
         features: the outputs of the encoder's program; None means `image_embeddings()`.
         slots: for runtimes without dynamic shapes: one prompt with that many points, of which
             unused ones are `Label.EMPTY`.
@@ -88,7 +87,7 @@ def capture_decoder(
         for spec in inputs
     )
     exported = torch.export.export(
-        exported_form(bake_tables(decoder)).eval(),
+        bake_tables(decoder).eval(),
         _example(inputs),
         dynamic_shapes=dynamic,
         strict=False,
@@ -100,13 +99,13 @@ def _decoder_inputs(
     features: Features, contract: GraphContract, slots: int | None
 ) -> tuple[TensorSpec, ...]:
     shapes = {spec.name: spec.shape for spec in features}
-    height, width = (4 * int(side) for side in shapes["image_embeddings"][2:])
+    height, width = (4 * int(side) for side in shapes[contract.features[0]][2:])
     prompts, points = (PROMPTS, POINTS) if slots is None else (1, slots)
     shapes |= {
         "point_coords": (prompts, points, 2),
         "point_labels": (prompts, points),
-        "mask_input": (prompts, 1, height, width),
-        "has_mask_input": (prompts,),
+        "mask_input": (1, 1, height, width),
+        "has_mask_input": (1,),
     }
     return tuple(_float32(name, shapes[name]) for name in contract.inputs(Role.DECODER))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from edgekit.records import ModelRow, WeightsSource
+from edgekit.records import ModelRow, Role, Session, WeightsSource
 from edgekit.report import SILENT, Report
 from edgekit.store import code_digest
 
 if TYPE_CHECKING:
     from edgekit.models.checkpoints.fit import Split
     from edgekit.program.capture import Program
+    from edgekit.program.passes.exported_form import ExportedForms
 
 LARGE = 250_000_000
 """Parameters (1 GB) from which a model must not stay in memory beside a converter's copies."""
@@ -38,6 +39,7 @@ class Programs:
         self.slots = slots
         self._report = report
         self._split: Split | None = None
+        self._forms: ExportedForms | None = None
         self._decoders: dict[int | None, Program] = {}
         self._encoder: Program | None = None
 
@@ -62,15 +64,35 @@ class Programs:
         return self._split
 
     @property
+    def forms(self) -> ExportedForms:
+        """The modules as they are captured."""
+        from edgekit.program.passes.exported_form import exported_forms
+
+        if self._forms is None:
+            split = self.split
+            self._forms = exported_forms(split.encoder, split.decoder, self.row.graph)
+        return self._forms
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The modules as they are captured, run in PyTorch: the encoder, then the decoder."""
+        from edgekit.models.reference import TorchSession
+
+        forms = self.forms
+        modules = {Role.ENCODER: forms.encoder, Role.DECODER: forms.decoder}
+        return tuple(
+            TorchSession(module, role, forms.contract) for role, module in modules.items() if module
+        )
+
+    @property
     def encoder(self) -> Program:
         """The captured encoder."""
         from edgekit.program.capture import capture_encoder
 
         if self._encoder is None:
             frame = self.row.client.preprocessing.frame
-            self._encoder = capture_encoder(
-                self.split.encoder, frame=frame, contract=self.row.graph
-            )
+            forms = self.forms
+            self._encoder = capture_encoder(forms.encoder, frame=frame, contract=forms.contract)
         return self._encoder
 
     @property
@@ -96,18 +118,18 @@ class Programs:
         A stage that still needs it loads and captures it again.
         """
         if self.row.parameters >= LARGE:
-            self._split, self._encoder = None, None
+            self._split, self._forms, self._encoder = None, None, None
             self._decoders.clear()
             gc.collect()  # fx graphs contain reference cycles
 
     def _decoder(self, slots: int | None) -> Program | None:
         from edgekit.program.capture import capture_decoder
 
-        module = self.split.decoder
-        if module is None:
+        forms = self.forms
+        if forms.decoder is None:
             return None
         if slots not in self._decoders:
             self._decoders[slots] = capture_decoder(
-                module, features=self.encoder.outputs, slots=slots, contract=self.row.graph
+                forms.decoder, features=self.encoder.outputs, slots=slots, contract=forms.contract
             )
         return self._decoders[slots]

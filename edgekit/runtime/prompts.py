@@ -182,7 +182,7 @@ def decoder_feeds(
     Shorter prompts are padded with empty slots (`Label.EMPTY`), which have no influence.
 
     Args:
-        prompts: at least one, inside the photo.
+        prompts: at least one, inside the photo; all with the same mask, or none.
         photo_size: (height, width) in pixels.
         client: the family's rules for coordinates, padding points and masks.
         slots: slot counts of decoders with fixed slots, ascending; the smallest that fits is used.
@@ -190,7 +190,7 @@ def decoder_feeds(
 
     Returns:
         point_coords [B, N, 2] in the prompts' frame and point_labels [B, N]; if the family takes
-        masks, also mask_input [B, 1, side, side] and has_mask_input [B]. All float32.
+        masks, also mask_input [1, 1, side, side] and has_mask_input [1]. All float32.
 
     Raises:
         BadInput: a prompt needs more slots than the largest decoder has.
@@ -206,7 +206,7 @@ def decoder_feeds(
     feeds: dict[str, FloatArray] = {"point_coords": coords, "point_labels": codes}
     if "mask" in client.prompts.refuses:
         return feeds
-    return feeds | _masks(prompts, side=client.masks.side)
+    return feeds | _mask_of(prompts, side=client.masks.side)
 
 
 def _length(needed: int, slots: Sequence[int]) -> int:
@@ -262,13 +262,12 @@ def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Co
     return np.array([new_width / width, new_height / height])
 
 
-def _masks(prompts: Sequence[Prompt], *, side: int) -> dict[str, FloatArray]:
-    masks = np.zeros((len(prompts), 1, side, side), dtype=np.float32)
-    given = np.zeros(len(prompts), dtype=np.float32)
-    for row, prompt in enumerate(prompts):
-        if prompt.mask is not None:
-            masks[row, 0], given[row] = prompt.mask, 1
-    return {"mask_input": masks, "has_mask_input": given}
+def _mask_of(prompts: Sequence[Prompt], *, side: int) -> dict[str, FloatArray]:
+    mask = prompts[0].mask
+    shared = np.zeros((1, 1, side, side), dtype=np.float32)
+    if mask is not None:
+        shared[0, 0] = mask
+    return {"mask_input": shared, "has_mask_input": np.array([mask is not None], np.float32)}
 
 
 def _too_long(*, needed: int, slots: int) -> BadInput:

@@ -13,9 +13,13 @@ import numpy as np
 from edgekit.errors import BadInput, BundleCorrupt
 from edgekit.records import Artifact, Feeds, FloatArray, TensorSpec
 
+_MASK_PROMPT = {"mask_input", "has_mask_input"}
+
 
 def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, FloatArray]:
     """The feeds in the order of `inputs`. Runtimes copy arrays that are not contiguous.
+
+    A decoder of edgekit 0.1 takes a mask per prompt, so a mask that all prompts share is repeated.
 
     Raises:
         BadInput: names, a dtype or a shape differ from `inputs`. A dynamic dimension must have the
@@ -30,6 +34,12 @@ def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, Flo
     return {spec.name: _checked(feeds[spec.name], spec, sizes) for spec in inputs}
 
 
+def _repeated(array: FloatArray, spec: TensorSpec, sizes: dict[str, int]) -> FloatArray:
+    """The array, with its first axis of size 1 repeated to the number of prompts known so far."""
+    count = sizes.get(str(spec.shape[0]), 1) if spec.name in _MASK_PROMPT else 1
+    return np.repeat(array, count, axis=0) if count > 1 and array.shape[0] == 1 else array
+
+
 def cannot_run(artifact: Artifact, error: Exception) -> BundleCorrupt:
     """The error for a file that loads but fails on inputs that fit the manifest."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -39,7 +49,8 @@ def cannot_run(artifact: Artifact, error: Exception) -> BundleCorrupt:
 
 
 def _checked(array: FloatArray, spec: TensorSpec, sizes: dict[str, int]) -> FloatArray:
-    """The array itself. `sizes` collects the sizes of dynamic dimensions."""
+    """The array. `sizes` collects the sizes of dynamic dimensions."""
+    array = _repeated(array, spec, sizes)
     if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec, sizes):
         shape = [f"{d}={sizes[d]}" if d in sizes else d for d in spec.shape]
         raise BadInput(

@@ -91,7 +91,6 @@ def _placed(graph: Graph, folder: Path) -> Graph:
 
 
 def _build(folder: Path, programs: Programs, target: Target, plan: PrecisionPlan | None) -> None:
-    from edgekit.models.reference import reference_sessions
     from edgekit.program.work import macs_by_node
 
     lowered = []
@@ -109,7 +108,7 @@ def _build(folder: Path, programs: Programs, target: Target, plan: PrecisionPlan
         folder,
         photo,
         client=programs.row.client,
-        sessions=reference_sessions(programs.split),
+        sessions=programs.sessions,
         slots=target.prompt_slots,
     )
 

@@ -64,11 +64,12 @@ def make_judge(
     client = programs.row.client
     few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
     references = tuple(map(CachedSession, reference_sessions(programs.split)))
+    in_float = tuple(map(CachedSession, programs.sessions))
     session = _fp16_session if target.precision is Precision.FP16 else _int8_session
     number = count(1)
 
     def judge(parts: tuple[PartPlan, ...]) -> Verdict:
-        planned = tuple(map(session, programs.planned, parts, references))
+        planned = tuple(map(session, programs.planned, parts, in_float))
         verdict = verify_predictors(
             Predictor.from_sessions(client, *planned, prompt_slots=target.prompt_slots[-1:]),
             Predictor.from_sessions(client, *references),
@@ -90,9 +91,9 @@ def _fp16_session(program: Program, part: PartPlan, _: Session) -> Session:
     return rounded_walk(apply_casts(program, part))
 
 
-def _int8_session(program: Program, part: PartPlan, reference: Session) -> Session:
-    """The program under its plan, or the cached reference if the plan codes nothing."""
+def _int8_session(program: Program, part: PartPlan, in_float: Session) -> Session:
+    """The program under its plan, or as it is if the plan codes nothing."""
     from edgekit.precision.apply.coded_walk import coded_walk
 
     coded = any(line.precision is Precision.INT8 for line in part.nodes)
-    return coded_walk(program, part) if coded else reference
+    return coded_walk(program, part) if coded else in_float

@@ -49,12 +49,23 @@ def feeds_of(artifact: Artifact) -> Feeds:
     return feeds
 
 
-def by_hand(split: Split, artifact: Artifact, folder: Path, threads: int) -> Callable[[], object]:
+def reference_feeds(split: Split, feeds: Feeds, role: Role) -> Feeds:
+    """The same prompts for the reference, whose decoder takes the encoder's own features."""
+    if role == Role.ENCODER:
+        return feeds
+    frame = split.row.client.preprocessing.frame
+    image = np.random.default_rng(0).standard_normal((1, 3, frame, frame), np.float32)
+    features = reference_sessions(split)[0].run({"image": image})
+    return {**features, **{name: feeds[name] for name in split.row.graph.prompts}}
+
+
+def by_hand(
+    split: Split, role: Role, feeds: Feeds, folder: Path, threads: int
+) -> Callable[[], object]:
     """What a user types today."""
     import onnxruntime as ort
     import torch
 
-    role, feeds = artifact.role, feeds_of(artifact)
     path = folder / f"{role}.onnx"
     example = tuple(torch.from_numpy(feeds[name]) for name in split.row.graph.inputs(role))
     with warnings.catch_warnings():
@@ -77,12 +88,13 @@ def contestants(
     """Name to a call that runs once."""
     target, artifact = bundle.manifest.target, bundle.artifact(role)
     feeds = feeds_of(artifact)
+    plain = reference_feeds(split, feeds, role)
     shipped = open_artifact(artifact, bundle.path, target, threads=threads)
     eager = reference_sessions(split)[0 if role == Role.ENCODER else 1]
     return {
         "bundle": lambda: shipped.run(feeds),
-        "by hand": by_hand(split, artifact, folder, threads),
-        "eager": lambda: eager.run(feeds),
+        "by hand": by_hand(split, role, plain, folder, threads),
+        "eager": lambda: eager.run(plain),
     }
 
 

@@ -21,7 +21,7 @@ def street():
 
 def test_inspect_shows_the_real_tensors(run, nanosam_bundle):
     shown = run("inspect", nanosam_bundle).stdout
-    for word in ("image_embeddings", "1 x 256 x 64 x 64", "low_res_masks", "seed 0", "torch 2."):
+    for word in ("photo_first_keys", "1 x 128 x 64 x 64", "low_res_masks", "seed 0", "torch 2."):
         assert word in shown
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.catalog.runtimes import RUNTIMES
 from edgekit.lowering import lowering, obstacle
-from edgekit.records import Gate, Graph, Label, Precision, Session, Target
+from edgekit.records import Gate, Graph, GraphContract, Label, Precision, Session, Target
 from edgekit.runtime.opening import open_artifact
 
 torch = pytest.importorskip("torch", reason="programs come from torch")
@@ -70,13 +70,18 @@ def parts(
     request: pytest.FixtureRequest, modules, tmp_path_factory: pytest.TempPathFactory
 ) -> Parts:
     from edgekit.program.capture import capture_decoder, capture_encoder
+    from edgekit.program.passes.exported_form import exported_forms
     from edgekit.program.saved import save_program
 
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
     if missing := obstacle(_target(name)):
         pytest.skip(missing)
-    encoder = capture_encoder(modules[0], frame=FRAME)
-    decoder = capture_decoder(modules[1], features=encoder.outputs, slots=SLOTS)
+    forms = exported_forms(*modules, GraphContract())
+    contract = forms.contract
+    encoder = capture_encoder(forms.encoder, frame=FRAME, contract=contract)
+    decoder = capture_decoder(
+        forms.decoder, features=encoder.outputs, slots=SLOTS, contract=contract
+    )
     sessions = [
         _session(save_program(program, folder=folder), name, folder)
         for program in (encoder, decoder)
@@ -119,9 +124,17 @@ def test_the_encoder_equals_the_module(parts: Parts) -> None:
     """A strided max pool, GELU, and a transposed convolution with output padding."""
     image = _noise(1, 1, 3, FRAME, FRAME)
     with torch.inference_mode():
-        expected = parts.reference[0](torch.from_numpy(image))
-    got = parts.encoder.run({"image": image})["image_embeddings"]
-    assert _error(got, expected) <= LARGEST_ERROR[parts.name]
+        expected = _maps(parts, parts.reference[0](torch.from_numpy(image)))
+    got = parts.encoder.run({"image": image})
+    assert got.keys() == expected.keys()
+    for name, wanted in expected.items():
+        assert _error(got[name], wanted) <= LARGEST_ERROR[parts.name], name
+
+
+def _maps(parts: Parts, embeddings: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the decoder's form takes in place of the image embedding."""
+    side = parts.reference[1].exported_form().photo_side()
+    return dict(zip(side.names, side(embeddings), strict=True))
 
 
 @pytest.mark.parametrize("with_mask", [False, True])
@@ -139,7 +152,8 @@ def test_the_decoder_equals_the_module_without_empty_slots(
     }
     with torch.inference_mode():
         masks, scores = parts.reference[1](*(torch.from_numpy(a) for a in short.values()))
-    got = parts.decoder.run(feeds)
+        maps = _maps(parts, torch.from_numpy(feeds.pop("image_embeddings")))
+    got = parts.decoder.run(feeds | {name: array.numpy() for name, array in maps.items()})
     assert _error(got["low_res_masks"], masks) <= LARGEST_ERROR[parts.name]
     assert _error(got["iou_predictions"], scores) <= LARGEST_ERROR[parts.name]
 

@@ -22,10 +22,12 @@ from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import load
+from edgekit.models.sam.photo_side import PHOTO_MAPS
 from edgekit.program.capture import Program, capture_decoder, capture_encoder, image_embeddings
 from edgekit.records import Graph, Target
 from edgekit.store import sha256_of
 from tests.graph.form import require_form
+from tests.models.exported import captured
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +54,7 @@ def decoder_graph(
     decoder: nn.Module, target: Target, tmp_path_factory: pytest.TempPathFactory
 ) -> Graph:
     folder = tmp_path_factory.mktemp("decoder")
-    return lower_to_onnx(capture_decoder(decoder), target, folder=folder)
+    return lower_to_onnx(captured(decoder), target, folder=folder)
 
 
 def _session(graph: Graph) -> onnxruntime.InferenceSession:
@@ -62,14 +64,14 @@ def _session(graph: Graph) -> onnxruntime.InferenceSession:
 
 
 def _feeds(prompts: int, points: int) -> dict[str, np.ndarray]:
-    """Different prompts: all label codes, and a mask for every other prompt."""
+    """Different prompts: all label codes, and a mask if their number is odd."""
     random = np.random.default_rng(10 * prompts + points)
     return {
         "image_embeddings": random.standard_normal((1, 256, 64, 64), np.float32),
         "point_coords": random.random((prompts, points, 2), np.float32) * 1024,
         "point_labels": np.resize(np.array(LABELS, np.float32), (prompts, points)),
-        "mask_input": 8 * random.standard_normal((prompts, 1, 256, 256), np.float32),
-        "has_mask_input": np.arange(prompts, dtype=np.float32) % 2,
+        "mask_input": 8 * random.standard_normal((1, 1, 256, 256), np.float32),
+        "has_mask_input": np.array([prompts % 2], np.float32),
     }
 
 
@@ -95,6 +97,10 @@ def test_the_decoder_equals_torch(
     feeds = _feeds(prompts, points)
     with torch.no_grad():
         expected = decoder(*(torch.from_numpy(array) for array in feeds.values()))
+    photo = decoder.exported_form().photo_side()
+    with torch.no_grad():
+        maps = photo(torch.from_numpy(feeds.pop("image_embeddings")))
+    feeds |= dict(zip(photo.names, (map_.numpy() for map_ in maps), strict=True))
     for got, reference in zip(decoder_session.run(None, feeds), expected, strict=True):
         _assert_equal(got, reference)
 
@@ -105,12 +111,14 @@ def test_the_decoder_graph_is_named_as_the_contract_says(decoder_graph: Graph) -
         value.name: tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
         for value in (*model.graph.input, *model.graph.output)
     }
-    assert shapes == {
-        "image_embeddings": (1, 256, 64, 64),
+    maps = {name: shape for name, shape in shapes.items() if name.startswith("photo_")}
+    assert tuple(maps) == PHOTO_MAPS
+    assert all(shape[0] == 1 for shape in maps.values())
+    assert shapes == maps | {
         "point_coords": ("prompts", "points", 2),
         "point_labels": ("prompts", "points"),
-        "mask_input": ("prompts", 1, 256, 256),
-        "has_mask_input": ("prompts",),
+        "mask_input": (1, 1, 256, 256),
+        "has_mask_input": (1,),
         "low_res_masks": ("prompts", 4, 256, 256),
         "iou_predictions": ("prompts", 4),
     }

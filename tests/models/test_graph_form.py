@@ -32,14 +32,16 @@ EVERYTHING = tuple(row.name for row in registry.models())
 def test_both_graphs_have_the_form_that_every_compiler_takes(name: str) -> None:
     from edgekit.models.checkpoints.fit import build
     from edgekit.program.capture import capture_decoder, capture_encoder
+    from edgekit.program.passes.exported_form import exported_forms
     from tests.graph.form import require_form
 
     row = registry.model(name)
     frame = row.client.preprocessing.frame
     with torch.device("meta"), torch.no_grad():
         encoder, decoder = build(row)
-        program = capture_encoder(encoder.eval(), frame=frame, contract=row.graph)
+        forms = exported_forms(encoder.eval(), decoder and decoder.eval(), row.graph)
+        program = capture_encoder(forms.encoder, frame=frame, contract=forms.contract)
         require_form(program)
-        if decoder is not None:
-            decoder.eval()
-            require_form(capture_decoder(decoder, features=program.outputs, contract=row.graph))
+        if forms.decoder is not None:
+            features, contract = program.outputs, forms.contract
+            require_form(capture_decoder(forms.decoder, features=features, contract=contract))

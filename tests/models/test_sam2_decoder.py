@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from edgekit.models.sam.sam2_decoder import ObjectDecoder, Sam2Decoder
+from tests.models.exported import as_exported
 
 GRID = 4
 
@@ -36,14 +37,14 @@ def features() -> tuple[torch.Tensor, ...]:
 
 
 def prompts() -> tuple[torch.Tensor, ...]:
-    """Three prompts: a box, points with an empty slot, a point with a mask."""
+    """Three prompts with one mask: a box, points with an empty slot, a point."""
     generator = torch.Generator().manual_seed(2)
     labels = torch.tensor([[2.0, 3.0, -1.0], [1.0, 0.0, -2.0], [1.0, -1.0, -2.0]])
     random = (
         16 * GRID * torch.rand(3, 3, 2, generator=generator),
         labels,
-        8 * torch.randn(3, 1, 4 * GRID, 4 * GRID, generator=generator),
-        torch.tensor([0.0, 0.0, 1.0]),
+        8 * torch.randn(1, 1, 4 * GRID, 4 * GRID, generator=generator),
+        torch.ones(1),
     )
     return tuple(tensor.double() for tensor in random)
 
@@ -57,7 +58,7 @@ def assert_equal_up_to_rounding(ours: tuple, theirs: tuple) -> None:
 def test_exported_form_equals_the_plain_decoder(decoder: nn.Module) -> None:
     inputs = (*features(), *prompts())
     with torch.no_grad():
-        plain, exported = decoder(*inputs), decoder.exported_form()(*inputs)
+        plain, exported = decoder(*inputs), as_exported(decoder, *inputs)
     assert_equal_up_to_rounding(exported, plain)
     masks, iou, objects = plain
     assert masks.shape == (3, 4, 4 * GRID, 4 * GRID)
@@ -70,7 +71,7 @@ def test_the_exported_form_equals_the_decoder_without_high_resolution_features()
     decoder = randomised(ObjectDecoder(frame=16 * GRID))
     inputs = (features()[0], *prompts())
     with torch.no_grad():
-        assert_equal_up_to_rounding(decoder.exported_form()(*inputs), decoder(*inputs))
+        assert_equal_up_to_rounding(as_exported(decoder, *inputs), decoder(*inputs))
 
 
 @pytest.mark.parametrize("which", [1, 2])

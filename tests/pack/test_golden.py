@@ -49,6 +49,7 @@ def test_golden_holds_every_feature_and_the_chosen_mask(tmp_path: Path, photo: P
     client = replace(SAM_CLIENT, masks=replace(SAM_CLIENT.masks, single=best))
     tensors, guide = golden_of(tmp_path, photo, client)
     assert {"image", "image_embeddings", "fine"} <= tensors.keys()
+    assert tensors["image_embeddings"].shape == (1, 1, 2, 2)  # every 16th channel
     assert sorted(guide["prompts"]) == ["box", "box_and_background", "point"]
     for name in guide["prompts"]:
         assert tensors[f"{name}.mask"].shape == (1, 30, 40)

@@ -84,8 +84,8 @@ def test_the_decoder_stays_dynamic(tiny, lowered, prompts: int, points: int) -> 
         "image_embeddings": random.standard_normal((1, 8, 64, 64), np.float32),
         "point_coords": 256 * random.random((prompts, points, 2), np.float32),
         "point_labels": np.ones((prompts, points), np.float32),
-        "mask_input": np.zeros((prompts, 1, 256, 256), np.float32),
-        "has_mask_input": np.zeros(prompts, np.float32),
+        "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+        "has_mask_input": np.zeros(1, np.float32),
     }
     masks, scores = session.run(None, feeds)
     assert masks.shape == (prompts, 4, 256, 256)

@@ -13,6 +13,7 @@ from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints.fit import Split
 from edgekit.precision.measure import ranges
+from edgekit.program.passes.exported_form import ExportedForms
 from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
 from edgekit.stages import judging
@@ -37,6 +38,7 @@ def programs(tiny, monkeypatch: pytest.MonkeyPatch, tmp_path):
     )
     loaded = Programs(row, SOURCE, ())
     loaded._split, loaded._encoder = split, model.encoder
+    loaded._forms = ExportedForms(encoder=split.encoder, decoder=split.decoder, contract=row.graph)
     loaded._decoders[None] = model.decoder
     return loaded
 

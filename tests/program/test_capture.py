@@ -43,8 +43,8 @@ def test_the_decoder_is_dynamic_in_prompts_and_points(small_decoder: nn.Module) 
         "image_embeddings": (1, 4, 2, 2),
         "point_coords": ("prompts", "points", 2),
         "point_labels": ("prompts", "points"),
-        "mask_input": ("prompts", 1, 8, 8),
-        "has_mask_input": ("prompts",),
+        "mask_input": (1, 1, 8, 8),
+        "has_mask_input": (1,),
         "low_res_masks": ("prompts", 1, 8, 8),
         "iou_predictions": ("prompts", 1),
     }
@@ -54,8 +54,8 @@ def test_the_decoder_is_dynamic_in_prompts_and_points(small_decoder: nn.Module) 
             torch.zeros(1, 4, 2, 2),
             torch.zeros(prompts, points, 2),
             torch.zeros(prompts, points),
-            torch.zeros(prompts, 1, 8, 8),
-            torch.zeros(prompts),
+            torch.zeros(1, 1, 8, 8),
+            torch.zeros(1),
         )
         assert masks.shape == (prompts, 1, 8, 8)
 

@@ -95,6 +95,15 @@ def test_low_res_logits_refine_the_next_prompt(setup: Any) -> None:
     assert np.array_equal(feeds["mask_input"][0], first.low_res_logits)
 
 
+def test_prompts_with_masks_are_decoded_alone(setup: Any) -> None:
+    mask = np.ones((256, 256), np.float32)
+    plain, masked = Prompt.checked(box=[1, 2, 20, 15]), Prompt.checked(box=[1, 2, 9, 8], mask=mask)
+    setup.predictor.predict_many([plain, plain, masked, masked, plain])
+    calls = setup.decoder.calls[-4:]
+    assert [len(feeds["point_coords"]) for feeds in calls] == [2, 1, 1, 1]
+    assert [feeds["has_mask_input"].tolist() for feeds in calls] == [[0], [1], [1], [0]]
+
+
 def test_the_photo_is_encoded_once(setup: Any) -> None:
     for _ in range(3):
         setup.predictor.predict([[20, 15]], [1])

@@ -259,20 +259,22 @@ def test_a_mask_of_another_familys_size(sam: ClientContract) -> None:
 def test_unlike_prompts_share_a_batch(sam: ClientContract) -> None:
     prompts = [
         Prompt.checked(points=[[1, 2], [3, 4], [5, 6]], labels=[1, 0, 1]),
-        Prompt.checked(box=[10, 20, 30, 40], mask=LOW_RES + 7),
+        Prompt.checked(box=[10, 20, 30, 40]),
     ]
     feeds = decoder_feeds(prompts, SIZE, sam)
     assert {name: array.shape for name, array in feeds.items()} == {
         "point_coords": (2, 4, 2),
         "point_labels": (2, 4),
-        "mask_input": (2, 1, 256, 256),
-        "has_mask_input": (2,),
+        "mask_input": (1, 1, 256, 256),
+        "has_mask_input": (1,),
     }
     assert all(array.dtype == np.float32 for array in feeds.values())
     assert feeds["point_labels"].tolist() == [[1, 0, 1, -1], [2, 3, -2, -2]]
-    assert feeds["has_mask_input"].tolist() == [0, 1]
-    assert not feeds["mask_input"][0].any()
-    assert (feeds["mask_input"][1] == 7).all()
+    assert feeds["has_mask_input"].tolist() == [0]
+    assert not feeds["mask_input"].any()
+    masked = decoder_feeds([Prompt.checked(mask=LOW_RES + 7)], SIZE, sam)
+    assert masked["has_mask_input"].tolist() == [1]
+    assert (masked["mask_input"] == 7).all()
 
 
 def test_fixed_slots_are_filled_exactly(sam: ClientContract) -> None:

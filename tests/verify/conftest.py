@@ -71,7 +71,7 @@ class DiscDecoder:
         grid_y, grid_x = np.mgrid[:256, :256]
         distance = np.hypot(grid_x + 0.5 - x, grid_y + 0.5 - y)
         logits = (self.radii[:, None, None] - distance).astype(np.float32)
-        return logits + 0.1 * feeds["mask_input"][row]
+        return logits + 0.1 * feeds["mask_input"][0]
 
 
 @pytest.fixture(scope="session")

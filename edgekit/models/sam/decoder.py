@@ -66,7 +66,7 @@ class SamDecoder(nn.Module):
         return decode(self.prompt_encoder, self.mask_decoder, image_embeddings, prompts)
 
     def exported_form(self) -> nn.Module:
-        """The form that is exported: the same function, with image-side work done once per call.
+        """The form that is exported: the same function, with the photo's work in the encoder.
 
         A subclass is exported as it is, because the other form would lose what it overrides.
         """

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from edgekit.models.sam.layers import LayerNorm2d, Mlp
 from edgekit.models.sam.mask_decoder import MaskDecoder
+from edgekit.models.sam.photo_side import PHOTO_MAPS, PROMPTS, PhotoMaps, PhotoSide, takes
 from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
 from edgekit.models.sam.token_side import TokenSide, masks_from_rows
 
@@ -101,12 +102,24 @@ class HqDecoder(nn.Module):
         return decoder.answers(tokens, masks, fine)
 
     def exported_form(self) -> nn.Module:
-        """The form that is exported: the same function, with image-side work done once per call."""
+        """The form that is exported: the same function, with the photo's work in the encoder."""
         return HqTokenSide(self.prompt_encoder, self.mask_decoder)
 
 
+class HqPhotoSide(PhotoSide):
+    """`PhotoSide` with the features of the fine mask, which stay as they are."""
+
+    names = (*PHOTO_MAPS, "hq_features")
+
+    def forward(  # type: ignore[override]
+        self, image_embeddings: Tensor, hq_features: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The features -> the fields of `PhotoMaps`, then `hq_features`."""
+        return *super().forward(image_embeddings), hq_features
+
+
 class HqTokenSide(TokenSide):
-    """`HqDecoder` with image-side work done once per call.
+    """`HqDecoder` on a photo's maps.
 
     The fine mask is a weighted sum of the last 3x3 convolution's 32 channels. Here the kernels are
     summed first, so that the convolution has one output channel: 1 / 32 of the work.
@@ -114,19 +127,17 @@ class HqTokenSide(TokenSide):
 
     mask_decoder: HqMaskDecoder
 
-    def forward(
-        self,
-        image_embeddings: Tensor,
-        hq_features: Tensor,
-        point_coords: Tensor,
-        point_labels: Tensor,
-        mask_input: Tensor,
-        has_mask_input: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """As `HqDecoder.forward`."""
-        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
+    def photo_side(self) -> nn.Module:
+        """What belongs to the encoder graph."""
+        return HqPhotoSide(self.prompt_encoder, self.mask_decoder)
+
+    @takes(*HqPhotoSide.names, *PROMPTS)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As `HqDecoder.forward`, with `PhotoMaps` in place of the image embedding."""
+        *maps, hq_features = inputs[: len(HqPhotoSide.names)]
+        photo, prompts = PhotoMaps(*maps), Prompts(*inputs[len(HqPhotoSide.names) :])
         decoder, grid = self.mask_decoder, self.prompt_encoder.grid
-        tokens, rows = self._upscale(image_embeddings, prompts)
+        tokens, rows = self._upscale(photo, prompts)
         masks = masks_from_rows(rows @ decoder.mask_weights(tokens).transpose(1, 2), grid)
         weights = decoder.fine_mask_weights(tokens)
         first, norm, activation, last = decoder.embedding_maskfeature

@@ -13,6 +13,14 @@ from torch import Tensor, nn
 from edgekit.models.sam.decoder import decode
 from edgekit.models.sam.layers import Mlp
 from edgekit.models.sam.mask_decoder import MaskDecoder
+from edgekit.models.sam.photo_side import (
+    PHOTO_MAPS,
+    PROMPTS,
+    PhotoMaps,
+    PhotoSide,
+    rows_from_details,
+    takes,
+)
 from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
 from edgekit.models.sam.token_side import TokenSide, TokenSideDecoder
 
@@ -57,7 +65,7 @@ class ObjectDecoder(nn.Module):
         return decode(self.sam_prompt_encoder, self.sam_mask_decoder, image_embeddings, prompts)
 
     def exported_form(self) -> nn.Module:
-        """The form that is exported: the same function, with image-side work done once per call."""
+        """The form that is exported: the same function, with the photo's work in the encoder."""
         return TokenSideDecoder(self.sam_prompt_encoder, self.sam_mask_decoder)
 
 
@@ -102,23 +110,37 @@ class Sam2Decoder(nn.Module):
         )
 
     def exported_form(self) -> nn.Module:
-        """The form that is exported: the same function, with image-side work done once per call."""
+        """The form that is exported: the same function, with the photo's work in the encoder."""
         return Sam2TokenSide(self.sam_prompt_encoder, self.sam_mask_decoder)
 
 
-class Sam2TokenSide(TokenSide):
-    """`Sam2Decoder` with image-side work done once per call."""
+class Sam2PhotoSide(PhotoSide):
+    """`PhotoSide` with the high-resolution features, as rows."""
 
-    def forward(  # noqa: PLR0913, PLR0917 (the graph contract)
-        self,
-        image_embeddings: Tensor,
-        high_res_features_0: Tensor,
-        high_res_features_1: Tensor,
-        point_coords: Tensor,
-        point_labels: Tensor,
-        mask_input: Tensor,
-        has_mask_input: Tensor,
+    names = (*PHOTO_MAPS, "photo_fine", "photo_coarse")
+
+    def __init__(self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder) -> None:
+        super().__init__(prompt_encoder, mask_decoder)
+        self.grid = prompt_encoder.grid
+
+    def forward(  # type: ignore[override]
+        self, image_embeddings: Tensor, high_res_features_0: Tensor, high_res_features_1: Tensor
     ) -> tuple[Tensor, ...]:
-        """As `Sam2Decoder.forward`."""
-        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
-        return self.decode(image_embeddings, prompts, (high_res_features_0, high_res_features_1))
+        """The features -> the fields of `PhotoMaps`, then `rows_from_details`."""
+        details = high_res_features_0, high_res_features_1
+        return *super().forward(image_embeddings), *rows_from_details(details, self.grid)
+
+
+class Sam2TokenSide(TokenSide):
+    """`Sam2Decoder` on a photo's maps."""
+
+    def photo_side(self) -> nn.Module:
+        """What belongs to the encoder graph."""
+        return Sam2PhotoSide(self.prompt_encoder, self.mask_decoder)
+
+    @takes(*Sam2PhotoSide.names, *PROMPTS)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """As `Sam2Decoder.forward`, with the photo's maps in place of the features."""
+        *maps, fine, coarse = inputs[: len(Sam2PhotoSide.names)]
+        prompts = Prompts(*inputs[len(Sam2PhotoSide.names) :])
+        return self.decode(PhotoMaps(*maps), prompts, (fine, coarse))

@@ -1,33 +1,19 @@
-"""SAM's decoder with the image tokens projected once per call, not once per prompt.
+"""SAM's decoder in the form that is exported: it works on tokens, and never forms an image.
 
-Most of the decoder's work is projecting 4096 image tokens of 256 channels: ten projections of 134
-million multiplications each per prompt. Two facts of the architecture avoid them without changing
-the result:
+`SamDecoder` is the definition, and the reference that verification compares with. This form
+computes the same function in two parts. `PhotoSide` does, once per photo, all that does not depend
+on a prompt, as a part of the encoder graph. `TokenSide` does the rest for each prompt, on
+`PromptedImage`s. A box (T = 7 tokens) takes 0.6 GMAC instead of 1.8 in the definition, and no
+operator reads or writes 256 channels at all positions before the upsampling. Work grows with the
+number of tokens: with 20 points it is about that of the definition's attention.
 
-- Matrix products are associative: `q @ (image @ Wk)^T = (q @ Wk^T) @ image^T`. So the few tokens (5
-  and the points) are projected to the image's channels instead: 8 heads x T columns rather than
-  128. A box (T = 7) takes less than half of the work, 11 points the same, more points more. Most
-  prompts are short.
-- Before the first layer, all prompts share one image except for the mask prompt. The mask prompt
-  has rank 16, because its last layer is linear in 16 channels. So the first keys and values are
-  computed at batch 1, and the masks' contribution to scores, values and image goes through the 16
-  channels.
-
-The upscaling also keeps one row per position. A 2x2 transposed convolution of stride 2 is a product
-with [in, 4 * out], and layer norm needs no permutation in that layout. At the end only the 4 masks
-are rearranged, not 64 and 32 channels.
-
-CPU time per box on one core, plain form and this one: ONNX Runtime 56 and 38 ms, OpenVINO 81 and 45
-ms. In batches of 4, where the shared part counts once: 64 and 34 ms, 86 and 38 ms. With 32 points
-this form is slower: 66 and 93 ms.
-
-Only this form is exported. The reference keeps the plain definition, so that verification compares
-two independent computations of a mask.
+The upscaling keeps one row per position. A 2x2 transposed convolution of stride 2 is a product with
+[in, 4 * out], and layer norm needs no permutation in that layout. At the end only the 4 masks are
+rearranged, not 64 and 32 channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -36,171 +22,251 @@ from torch import Tensor, nn
 
 from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.models.sam.mask_decoder import Details, MaskDecoder
-from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
-from edgekit.models.sam.token_attention import (
-    MaskPrompt,
-    image_to_tokens,
-    tokens_to_image,
-    tokens_to_shared_image,
+from edgekit.models.sam.photo_side import (
+    PHOTO_MAPS,
+    PROMPTS,
+    PhotoMaps,
+    PhotoSide,
+    mask_prompt_vectors,
+    takes,
+    upsampling_weight,
 )
-from edgekit.models.sam.transformer import TwoWayBlock
+from edgekit.models.sam.prompt_encoder import PromptEncoder, Prompts
+from edgekit.models.sam.prompted_image import (
+    Added,
+    PromptedImage,
+    as_heads,
+    by_head,
+    first_norm,
+    scaled_heads,
+    second_norm,
+    split_heads,
+)
+from edgekit.models.sam.transformer import Attention, TwoWayBlock
+
+_TERMS = 3
+"""The energies before those of a mask prompt."""
 
 
 class TokenSide(nn.Module):
-    """`decode` with image-side work at batch 1, on the submodules of a decoder."""
+    """`decode` on a photo's maps, with the submodules of a decoder."""
+
+    first_keys: Tensor
+    first_queries: Tensor
+    second_keys: Tensor
+    second_queries: Tensor
+    final_keys: Tensor
+    second_values: Tensor
+    final_values: Tensor
+    upscaled: Tensor
+    everywhere: Tensor
+    mask_terms: Tensor
+    mask_squares: Tensor
 
     def __init__(self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder) -> None:
         super().__init__()
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
+        first, second = (cast(TwoWayBlock, b) for b in mask_decoder.transformer.layers)
+        self.first, self.second = first, second
+        self.final = mask_decoder.transformer.final_attn_token_to_image
+        with torch.no_grad():
+            self._make_constants()
+            self._make_mask_constants(PhotoSide(prompt_encoder, mask_decoder))
+
+    def photo_side(self) -> nn.Module:
+        """What belongs to the encoder graph: the features -> `names`, the decoder's inputs."""
+        return PhotoSide(self.prompt_encoder, self.mask_decoder)
+
+    def _make_constants(self) -> None:
+        """What positions, biases and the layer norms' biases add where the image is read."""
+        # A constant in the keys adds the same number to all scores of a query; softmax cancels it.
+        places = self.prompt_encoder.image_positions()[0].t()  # [C, K]
+        moved = places + self.first.norm4.bias[:, None]
+        look, back = self.first.cross_attn_token_to_image, self.first.cross_attn_image_to_token
+        self._keep("first_keys", look.k_proj.weight @ places)
+        self._keep("first_queries", back.q_proj.weight @ places + back.q_proj.bias[:, None])
+        look, back = self.second.cross_attn_token_to_image, self.second.cross_attn_image_to_token
+        self._keep("second_keys", look.k_proj.weight @ places)
+        self._keep("second_queries", back.q_proj.weight @ moved + back.q_proj.bias[:, None])
+        self._keep("final_keys", self.final.k_proj.weight @ places)
+        for name, attention, block in (
+            ("second_values", look, self.first),
+            ("final_values", self.final, self.second),
+        ):
+            moved_values = attention.v_proj.weight @ block.norm4.bias + attention.v_proj.bias
+            self.register_buffer(name, moved_values)
+        first = self.mask_decoder.output_upscaling[0]
+        assert isinstance(first, nn.ConvTranspose2d)
+        assert first.bias is not None
+        bias = self.second.norm4.bias @ upsampling_weight(self.mask_decoder) + first.bias.repeat(4)
+        self.register_buffer("upscaled", bias)
+
+    def _keep(self, name: str, projected: Tensor) -> None:
+        """[heads * head_dim, K] as a constant [1, heads, head_dim, K]."""
+        heads = by_head(projected, self.final.heads)
+        self.register_buffer(name, heads.unsqueeze(0).contiguous())
+
+    def _make_mask_constants(self, side: PhotoSide) -> None:
+        """What the photo's maps of the mask prompt's vectors are."""
+        vectors = mask_prompt_vectors(self.prompt_encoder).t()[None, :, :, None]  # [1, C, 17, 1]
+        for name, part in zip(PhotoMaps._fields, side.linear_maps(vectors), strict=False):
+            # A copy: torch 2.13 warns when it saves a view that is not contiguous.
+            flat = part.flatten(2) if part.dim() == 4 else part
+            self.register_buffer(f"mask_{name}", flat.clone(memory_format=torch.contiguous_format))
+        everywhere = torch.ones(1, 1, self.first_keys.shape[3]).to(vectors)
+        self.register_buffer("everywhere", everywhere)
+        self.register_buffer("mask_terms", side.linear_energies(vectors).squeeze(3))
+        centred = [part.squeeze(3) for part in side.centred(vectors)]
+        squares = [part.transpose(1, 2) @ part / part.shape[1] for part in centred]
+        self.register_buffer("mask_squares", torch.cat(squares))
 
     def decode(
-        self, image: Tensor, prompts: Prompts, details: Details | None = None
+        self, photo: PhotoMaps, prompts: Prompts, details: Details | None = None
     ) -> tuple[Tensor, ...]:
-        """The results of `decoder.decode`."""
-        tokens, rows = self._upscale(image, prompts, details)
+        """The results of `decoder.decode`; the details are rows, as `rows_from_details` gives."""
+        tokens, rows = self._upscale(photo, prompts, details)
         weights = self.mask_decoder.mask_weights(tokens).transpose(1, 2)
         masks = masks_from_rows(rows @ weights, self.prompt_encoder.grid)
         return masks, *self.mask_decoder.scores(tokens)
 
     def _upscale(
-        self, image: Tensor, prompts: Prompts, details: Details | None = None
+        self, photo: PhotoMaps, prompts: Prompts, details: Details | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The tokens [B, T, dim], and the upscaled image as rows [B, 16 * K, channels]."""
-        tokens, key_bias = self._tokens(prompts)
-        none = self.prompt_encoder.no_mask_embed.weight
-        shared = image.flatten(2).transpose(1, 2) + none
-        added = self._mask_prompt(prompts.masks, prompts.has_mask.reshape(-1, 1, 1))
-        tokens, mixed = self._transform(tokens, shared, added, key_bias)
-        grid = self.prompt_encoder.grid
-        fine = (
-            None
-            if details is None
-            else (_rows_from_details(details[0], grid), _rows_from_details(details[1], grid))
-        )
-        return tokens, _upscale_rows(self.mask_decoder.output_upscaling, mixed, fine)
+        """The tokens [B, T, C], and the upscaled image as rows [B, 16 * K, C / 8]."""
+        photo = self._with_mask(photo, prompts)
+        places, empty = self._tokens(prompts)  # the tokens are their own positions
+        tokens, image, values = self._first_round(places, photo, empty)
+        tokens, image = self._second_round(tokens, image, photo, empty, (places, values))
+        queries = scaled_heads(self.final.q_proj(tokens + places), self.final)
+        weight = self.final.k_proj.weight
+        scores = image.scores(queries, weight, photo.final_keys, self.final_keys)
+        weight = self.final.v_proj.weight
+        seen = image.attend(torch.softmax(scores, dim=-1), weight, photo.final_values)
+        tokens = tokens + _merged(self.final, seen, self.final_values)
+        tokens = self.mask_decoder.transformer.norm_final_attn(tokens)
+        coarse = image.project(upsampling_weight(self.mask_decoder), photo.upscaled)
+        return tokens, self._finer(coarse + self.upscaled, details)
+
+    def _with_mask(self, photo: PhotoMaps, prompts: Prompts) -> PhotoMaps:
+        """The maps of the photo's image with the mask prompt added, which all prompts share.
+
+        It adds a sum of 17 vectors with a weight per position, so each linear map has a sum of 17
+        maps added.
+        """
+        *first, _ = self.prompt_encoder.mask_downscaling
+        features = nn.Sequential(*first)(prompts.masks).flatten(2)
+        rows = torch.cat([features, self.everywhere], dim=1)
+        rows = rows * prompts.has_mask.reshape(1, 1, 1)
+        *maps, upscaled, energies = photo
+        added = [
+            part + torch.unflatten(self.get_buffer(f"mask_{name}") @ rows, 2, part.shape[2:])
+            for name, part in zip(PhotoMaps._fields, maps, strict=False)
+        ]
+        upscaled = upscaled + rows.transpose(1, 2) @ self.get_buffer("mask_upscaled")
+        return PhotoMaps._make((*added, upscaled, self._energies_with_mask(energies, rows)))
+
+    def _energies_with_mask(self, energies: Tensor, rows: Tensor) -> Tensor:
+        """The three energies [1, 3, K] with the mask prompt's rows [1, 17, K]."""
+        terms, products = energies[:, :_TERMS], energies[:, _TERMS:]
+        both = torch.unflatten(products, 1, (2, -1)).squeeze(0)  # [2, 17, K]
+        squares = (rows * (both + self.mask_squares @ rows)).sum(dim=1).unsqueeze(0)
+        return terms + self.mask_terms @ rows + F.pad(squares, (0, 0, 0, 1))
 
     def _tokens(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """All tokens [B, T, dim], and the key bias [B, 1, 1, T] that hides the empty ones."""
+        """All tokens [B, T, C], and a number for each, [B, T], that hides the empty ones."""
         sparse = self.prompt_encoder.points(prompts.coords, prompts.labels)
         own = self.mask_decoder.output_tokens().unsqueeze(0).expand(sparse.shape[0], -1, -1)
-        tokens = torch.cat([own, sparse], dim=1)
-        empty = prompts.empty() * -1e4
-        return tokens, F.pad(empty, (own.shape[1], 0)).unsqueeze(1).unsqueeze(1)
+        return torch.cat([own, sparse], dim=1), F.pad(prompts.empty() * -1e4, (own.shape[1], 0))
 
-    def _mask_prompt(self, mask_input: Tensor, has: Tensor) -> MaskPrompt:
-        """`has * downscaled + (1 - has) * none - none` in 16 channels; `has` is [B, 1, 1]."""
-        *first, last = self.prompt_encoder.mask_downscaling
-        features = nn.Sequential(*first)(mask_input).flatten(2).transpose(1, 2)
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        return MaskPrompt(
-            features=features * has,
-            weight=last.weight.flatten(1).t(),
-            level=has * (last.bias - self.prompt_encoder.no_mask_embed.weight),
+    def _first_round(
+        self, places: Tensor, photo: PhotoMaps, empty: Tensor
+    ) -> tuple[Tensor, PromptedImage, Tensor]:
+        """The tokens and images after the first block, and the values that it added."""
+        block, heads = self.first, self.first.cross_attn_token_to_image.heads
+        look, back = block.cross_attn_token_to_image, block.cross_attn_image_to_token
+        tokens = block.norm1(block.self_attn(places, places, places, _key_bias(empty)))
+        keys = as_heads(photo.first_keys, heads) + self.first_keys
+        scores = scaled_heads(look.q_proj(tokens + places), look) @ keys
+        seen = torch.softmax(scores, dim=-1) @ as_heads(photo.first_values, heads).transpose(2, 3)
+        tokens = block.norm2(tokens + _merged(look, seen, look.v_proj.bias))
+        tokens = block.norm3(tokens + block.mlp(tokens))
+        queries = as_heads(photo.first_queries, heads) + self.first_queries
+        scores = scaled_heads(back.k_proj(tokens + places), back) @ queries
+        values = split_heads(back.v_proj(tokens), back)
+        image = first_norm(
+            Added(_shares(scores, empty), _vectors(back, values)),
+            block.norm4,
+            products=_products(values, photo.first_outputs),
+            square=photo.energies[:, :1],
+        )
+        return tokens, image, values
+
+    def _second_round(
+        self,
+        tokens: Tensor,
+        image: PromptedImage,
+        photo: PhotoMaps,
+        empty: Tensor,
+        before: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, PromptedImage]:
+        """The tokens and images after the second block; `before` are places and first values."""
+        block, level, (places, first_values) = self.second, self.first.norm4.bias, before
+        look, back = block.cross_attn_token_to_image, block.cross_attn_image_to_token
+        queries = tokens + places
+        tokens = tokens + block.self_attn(queries, queries, tokens, _key_bias(empty))
+        tokens = block.norm1(tokens)
+        queries, weight = scaled_heads(look.q_proj(tokens + places), look), look.k_proj.weight
+        scores = image.scores(queries, weight, photo.second_keys, self.second_keys)
+        share, weight = torch.softmax(scores, dim=-1), look.v_proj.weight
+        seen = image.attend(share, weight, photo.second_values)
+        tokens = block.norm2(tokens + _merged(look, seen, self.second_values))
+        tokens = block.norm3(tokens + block.mlp(tokens))
+        keys, weight = scaled_heads(back.k_proj(tokens + places), back), back.q_proj.weight
+        scores = image.scores(keys, weight, photo.second_queries, self.second_queries)
+        values = split_heads(back.v_proj(tokens), back)
+        both = torch.cat([first_values, values], dim=1)
+        return tokens, second_norm(
+            image,
+            Added(_shares(scores, empty), _vectors(back, values, level=level)),
+            block.norm4,
+            products=_products(both, photo.second_outputs),
+            energies=photo.energies[:, 1:],
         )
 
-    def _transform(
-        self, tokens: Tensor, image: Tensor, added: MaskPrompt, key_bias: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`TwoWayTransformer.forward` for an image [1, K, dim] and the masks' contribution."""
-        transformer = self.mask_decoder.transformer
-        token_pe, image_pe = tokens, self.prompt_encoder.image_positions()
-        first, *rest = cast(Iterable[TwoWayBlock], transformer.layers)
-        tokens, image = _first_round(first, tokens, image, image_pe, added, key_bias)
-        for block in rest:
-            tokens, image = _later_round(block, tokens, image, token_pe, image_pe, key_bias)
-        look = tokens_to_image(
-            transformer.final_attn_token_to_image, tokens + token_pe, image + image_pe, image
-        )
-        return transformer.norm_final_attn(tokens + look), image
+    def _finer(self, rows: Tensor, details: Details | None) -> Tensor:
+        """[B, K, C] after the first upsampling -> [B, 16 * K, C / 8] after the second.
+
+        The rows are ordered by position, then by row and column within each upsampling. The
+        details have the same order: [1, 16 * K, C / 8] and [1, 4 * K, C / 4].
+        """
+        _, norm, activation, second, last_activation = self.mask_decoder.output_upscaling
+        assert isinstance(norm, LayerNorm2d)
+        assert isinstance(second, nn.ConvTranspose2d)
+        assert second.bias is not None
+        rows = rows.reshape(-1, 4 * rows.shape[1], norm.weight.shape[0])
+        rows = rows if details is None else rows + details[1]
+        rows = F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, 1e-6)
+        weight = second.weight.permute(0, 2, 3, 1).flatten(1)
+        rows, count = activation(rows) @ weight + second.bias.repeat(4), 4 * rows.shape[1]
+        if details is None:  # before the reshape, so that a runtime fuses product, bias and GELU
+            return last_activation(rows).reshape(-1, count, second.out_channels)  # type: ignore[no-any-return]
+        finer = rows.reshape(-1, count, second.out_channels) + details[0]
+        return last_activation(finer)  # type: ignore[no-any-return]
 
 
 class TokenSideDecoder(TokenSide):
-    """`SamDecoder` with image-side work done once per call."""
+    """`SamDecoder` on a photo's maps."""
 
-    def forward(
-        self,
-        image_embeddings: Tensor,
-        point_coords: Tensor,
-        point_labels: Tensor,
-        mask_input: Tensor,
-        has_mask_input: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """As `SamDecoder.forward`."""
-        prompts = Prompts(point_coords, point_labels, mask_input, has_mask_input)
-        return self.decode(image_embeddings, prompts)
-
-
-def _first_round(
-    block: TwoWayBlock,
-    tokens: Tensor,
-    image: Tensor,
-    image_pe: Tensor,
-    added: MaskPrompt,
-    key_bias: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """`TwoWayBlock.forward` of the first block, whose tokens are their own positions."""
-    keys, token_pe = image + image_pe, tokens
-    tokens = block.norm1(block.self_attn(tokens, tokens, tokens, key_bias))
-    tokens = tokens + tokens_to_shared_image(
-        block.cross_attn_token_to_image, tokens + token_pe, keys, image, added
-    )
-    tokens = block.norm2(tokens)
-    tokens = block.norm3(tokens + block.mlp(tokens))
-    back = image_to_tokens(
-        block.cross_attn_image_to_token, keys, tokens + token_pe, tokens, key_bias, added
-    )
-    return tokens, block.norm4(image + back)
-
-
-def _later_round(
-    block: TwoWayBlock,
-    tokens: Tensor,
-    image: Tensor,
-    token_pe: Tensor,
-    image_pe: Tensor,
-    key_bias: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """`TwoWayBlock.forward` of the later blocks; the image is [B, K, dim]."""
-    keys, queries = image + image_pe, tokens + token_pe
-    tokens = block.norm1(tokens + block.self_attn(queries, queries, tokens, key_bias))
-    look = tokens_to_image(block.cross_attn_token_to_image, tokens + token_pe, keys, image)
-    tokens = block.norm2(tokens + look)
-    tokens = block.norm3(tokens + block.mlp(tokens))
-    back = image_to_tokens(
-        block.cross_attn_image_to_token, keys, tokens + token_pe, tokens, key_bias
-    )
-    return tokens, block.norm4(image + back)
-
-
-def _upscale_rows(upscaling: nn.Sequential, image: Tensor, details: Details | None) -> Tensor:
-    """[B, K, dim] -> [B, 16 * K, channels].
-
-    The rows are ordered by position, then by row and column within each upsampling. The details
-    have the same order: [1, 16 * K, channels] and [1, 4 * K, 2 * channels].
-    """
-    first, norm, activation, second, last_activation = upscaling
-    assert isinstance(first, nn.ConvTranspose2d)
-    assert isinstance(norm, LayerNorm2d)
-    assert isinstance(second, nn.ConvTranspose2d)
-    rows = _upsample_2x(first, image)
-    rows = rows if details is None else rows + details[1]
-    rows = F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, 1e-6)
-    rows = _upsample_2x(second, activation(rows))
-    upscaled: Tensor = last_activation(rows if details is None else rows + details[0])
-    return upscaled
-
-
-def _upsample_2x(layer: nn.ConvTranspose2d, rows: Tensor) -> Tensor:
-    """A 2x2 transposed convolution of stride 2: [B, n, in] -> [B, 4 * n, out]."""
-    assert layer.bias is not None
-    weight = layer.weight.permute(0, 2, 3, 1).flatten(1)
-    return (rows @ weight).reshape(-1, 4 * rows.shape[1], layer.out_channels) + layer.bias
+    @takes(*PHOTO_MAPS, *PROMPTS)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """As `SamDecoder.forward`, with `PhotoMaps` in place of the image embedding."""
+        count = len(PHOTO_MAPS)
+        return self.decode(PhotoMaps(*inputs[:count]), Prompts(*inputs[count:]))
 
 
 def masks_from_rows(rows: Tensor, grid: int) -> Tensor:
-    """[B, 16 * grid * grid, M] in the order of `_upscale_rows` -> [B, M, 4 * grid, 4 * grid].
+    """[B, 16 * grid * grid, M] in the order of `_finer` -> [B, M, 4 * grid, 4 * grid].
 
     Three permutes of rank 3 and 4, which every compiler takes, instead of one of rank 8.
     """
@@ -211,12 +277,32 @@ def masks_from_rows(rows: Tensor, grid: int) -> Tensor:
     return x.reshape(-1, masks, 4 * grid, 4 * grid)
 
 
-def _rows_from_details(details: Tensor, grid: int) -> Tensor:
-    """[1, C, n * grid, n * grid] -> rows [1, n^2 * K, C] as in `_upscale_rows`; n is 2 or 4."""
-    (channels, side), count = details.shape[1:3], details.shape[2] ** 2
-    rows, inner = details.permute(0, 2, 3, 1), channels
-    while side > grid:
-        side //= 2
-        rows = rows.reshape(-1, 2, side, 2 * inner).transpose(1, 2)
-        inner *= 4
-    return rows.reshape(1, count, channels)
+def _key_bias(empty: Tensor) -> Tensor:
+    """[B, T] -> [B, 1, 1, T], for attention to the tokens."""
+    return empty.unsqueeze(1).unsqueeze(1)
+
+
+def _shares(scores: Tensor, empty: Tensor) -> Tensor:
+    """The share of each token at each position: [B, H, T, K] -> [B, H * T, K]."""
+    return torch.softmax(scores + empty.unsqueeze(1).unsqueeze(3), dim=2).flatten(1, 2)
+
+
+def _vectors(attention: Attention, values: Tensor, *, level: Tensor | None = None) -> Tensor:
+    """What each head adds to the image for each token: [B, H, T, head_dim] -> [B, H * T, C].
+
+    The shares of a head sum to 1, so adding bias / heads to every vector adds the bias in all.
+    """
+    bias = attention.out_proj.bias if level is None else attention.out_proj.bias + level
+    vectors = values @ by_head(attention.out_proj.weight.t(), attention.heads)
+    return (vectors + bias / attention.heads).flatten(1, 2)
+
+
+def _products(values: Tensor, outputs: Tensor) -> Tensor:
+    """Values [B, n * H, T, head_dim] and the photo's products with n outputs -> [B, n*H*T, K]."""
+    by_head_ = outputs.reshape(1, values.shape[1], values.shape[3], -1)
+    return (values @ by_head_).flatten(1, 2)
+
+
+def _merged(attention: Attention, values: Tensor, bias: Tensor) -> Tensor:
+    """Attended values [B, H, T, head_dim], less their bias [H * head_dim] -> [B, T, C]."""
+    return attention.out_proj(values.transpose(1, 2).flatten(2) + bias)  # type: ignore[no-any-return]
