@@ -154,7 +154,10 @@ def _run_decoder(rule: PromptRule, slots: Sequence[int]) -> str:
     run = f"Run {which} on the encoder's outputs and the prompt{'' if slots else 's'}"
     if "mask" in rule.refuses:
         return f"{run}."
-    return f"{run}; without an earlier mask, `mask_input` and `has_mask_input` are zeros."
+    return (
+        f"{run}; without an earlier mask, `mask_input` and `has_mask_input` are zeros. All prompts "
+        "of a call share the mask."
+    )
 
 
 def _choice(choice: MaskChoice) -> str:

@@ -24,8 +24,6 @@ TENSORS = {
     "MLMultiArray of this shape plane by plane, red first. Run it with MLModel.prediction: a "
     "VNCoreMLRequest takes image inputs only.",
     "image_embeddings": "Features of the photo, from the encoder to every call of the decoder.",
-    "high_res_features_0": "Features of the photo at a quarter of the frame; as image_embeddings.",
-    "high_res_features_1": "Features of the photo at an eighth of the frame; as image_embeddings.",
     "hq_features": "Features of the photo for the high-quality mask; as image_embeddings.",
     "point_coords": "x, y per slot, in pixels of the encoder's frame.",
     "point_labels": "Per slot: 1 foreground, 0 background, 2 and 3 the corners of a box, -1 the "
@@ -42,6 +40,9 @@ TENSORS = {
 }
 """Descriptions by the tensor names of the graph contract."""
 
+PHOTO = "photo_"
+"""How the names of the photo's maps start, which only the decoder reads."""
+
 
 def describe(specification: Model, graph: Graph) -> None:
     """Fill in author, licence, version, summary, and a description of each input and output."""
@@ -51,4 +52,10 @@ def describe(specification: Model, graph: Graph) -> None:
     about.metadata.versionString = __version__
     about.metadata.shortDescription = _SUMMARY[graph.role]
     for feature in (*about.input, *about.output):
-        feature.shortDescription = TENSORS.get(feature.name, "")
+        feature.shortDescription = _description(feature.name)
+
+
+def _description(name: str) -> str:
+    if name.startswith(PHOTO):
+        return "What the decoder needs of the photo: from the encoder to every call of the decoder."
+    return TENSORS.get(name, "")

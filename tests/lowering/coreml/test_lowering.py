@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from edgekit.emulation.mil.package import read_package
 from edgekit.errors import GraphRejected
 from edgekit.lowering import coreml
-from edgekit.lowering.coreml.description import TENSORS
+from edgekit.lowering.coreml.description import PHOTO, TENSORS
 from edgekit.models import registry
 from edgekit.models.encoders.hiera import max_pool_2x2
 from edgekit.models.sam.hq_decoder import weighted_convolution
+from edgekit.models.sam.photo_side import PHOTO_MAPS
 from edgekit.records import NodePlan, PartPlan, Precision, Role, SavedProgram, Target
 from edgekit.runtime.opening import open_artifact
 
@@ -158,9 +159,13 @@ def test_what_core_ml_cannot_run_is_refused(graph_of, fp32, tmp_path, function, 
 
 
 def test_every_tensor_of_the_graph_contract_is_described() -> None:
+    inside = {"high_res_features_0", "high_res_features_1"}  # of the encoder's graph
     for row in registry.models():
-        for role in Role:
-            assert {*row.graph.inputs(role), *row.graph.outputs(role)} <= TENSORS.keys(), row.name
+        names = {
+            name for role in Role for name in (*row.graph.inputs(role), *row.graph.outputs(role))
+        }
+        assert names - inside <= TENSORS.keys(), row.name
+    assert all(name.startswith(PHOTO) for name in PHOTO_MAPS)
 
 
 @pytest.mark.slow
