@@ -75,6 +75,15 @@ def _feeds(prompts: int, points: int) -> dict[str, np.ndarray]:
     }
 
 
+def _exported(decoder: nn.Module, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The feeds of the exported form, which takes the photo's maps."""
+    photo = decoder.exported_form().photo_side()
+    prompts = dict(feeds)
+    with torch.no_grad():
+        maps = photo(torch.from_numpy(prompts.pop("image_embeddings")))
+    return prompts | dict(zip(photo.names, (part.numpy() for part in maps), strict=True))
+
+
 def _assert_equal(got: np.ndarray, expected: torch.Tensor) -> None:
     reference = expected.numpy()
     assert got.dtype == np.float32
@@ -97,11 +106,8 @@ def test_the_decoder_equals_torch(
     feeds = _feeds(prompts, points)
     with torch.no_grad():
         expected = decoder(*(torch.from_numpy(array) for array in feeds.values()))
-    photo = decoder.exported_form().photo_side()
-    with torch.no_grad():
-        maps = photo(torch.from_numpy(feeds.pop("image_embeddings")))
-    feeds |= dict(zip(photo.names, (map_.numpy() for map_ in maps), strict=True))
-    for got, reference in zip(decoder_session.run(None, feeds), expected, strict=True):
+    results = decoder_session.run(None, _exported(decoder, feeds))
+    for got, reference in zip(results, expected, strict=True):
         _assert_equal(got, reference)
 
 
@@ -170,14 +176,14 @@ def test_the_same_module_gives_the_same_bytes(
 
 
 def test_opset_13_of_the_decoder_equals_opset_20_and_passes_for_tensorrt_8_2(
-    decoder_graph: Graph, decoder_session: onnxruntime.InferenceSession
+    decoder: nn.Module, decoder_graph: Graph, decoder_session: onnxruntime.InferenceSession
 ) -> None:
     older = opset_13(onnx.load(decoder_graph.path))
     onnx.checker.check_model(older, full_check=True)
     assert lint(older, catalog.target("jetson-nano-fp16")) == ()
     session = onnxruntime.InferenceSession(older.SerializeToString())
     for prompts, points in ((1, 1), (3, 5)):
-        feeds = _feeds(prompts, points)
+        feeds = _exported(decoder, _feeds(prompts, points))
         for got, want in zip(
             session.run(None, feeds), decoder_session.run(None, feeds), strict=True
         ):
