@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import openvino as ov
 
 _ROW = runtime_row("openvino")
+_MOST_ELEMENTS = 2**29
+"""Of one tensor; attention in ViT-H has 2**28."""
 _TELEMETRY = "openvino_telemetry"
 PRECISION = "INFERENCE_PRECISION_HINT"
 """The property that sets the precision of float operators."""
@@ -62,7 +65,9 @@ def open_artifact(
     if threads is not None:
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
-        compiled = core.compile_model(folder / artifact.entry, "CPU", properties)
+        network = core.read_model(folder / artifact.entry)
+        _require_bounded(network)
+        compiled = core.compile_model(network, "CPU", properties)
         takes, gives = _tensors(compiled.inputs), _tensors(compiled.outputs)
     except Exception as error:  # RuntimeError; for names and types that Python lacks, others too
         raise BundleCorrupt(
@@ -71,6 +76,22 @@ def open_artifact(
         ) from error
     require_interface(artifact, takes=takes, gives=gives)
     return _OpenvinoSession(compiled, artifact)
+
+
+def _require_bounded(network: ov.Model) -> None:
+    """Refuse a tensor that no model has, before OpenVINO takes memory for it.
+
+    Raises:
+        ValueError: a tensor has more than `_MOST_ELEMENTS` in its static sizes.
+    """
+    for op in network.get_ops():
+        for port in op.outputs():
+            shape = port.get_partial_shape()
+            if shape.rank.is_dynamic:
+                continue
+            elements = math.prod(size.get_length() for size in shape if size.is_static)
+            if elements > _MOST_ELEMENTS:
+                raise ValueError(f"{op.get_friendly_name()} has {elements:.1e} elements")
 
 
 def _tensors(ports: Iterable[ov.ConstOutput]) -> dict[str, Found]:
