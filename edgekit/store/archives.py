@@ -100,6 +100,17 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
 class _BoundedReads(FileIO):
     """A file without large reads: zipfile reads an archive's whole listing in one."""
 
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As FileIO.seek.
+
+        Raises:
+            BadZipFile: the place is before the file's start, as a damaged listing may say.
+        """
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError) as error:
+            raise zipfile.BadZipFile(f"it has no place {offset}") from error
+
     def read(self, size: int | None = -1, /) -> bytes:
         """As FileIO.read.
 
