@@ -92,7 +92,8 @@ def test_a_bundle_says_everything_a_client_needs(nanosam_bundle: Path) -> None:
     assert manifest.weights.kind == "seeded"
     assert {"torch", "onnx", "openvino"} <= manifest.tools.keys()
     assert [spec.name for spec in decoder.outputs] == ["low_res_masks", "iou_predictions"]
-    assert decoder.inputs[1].shape == ("prompts", "points", 2)
+    shapes = {spec.name: spec.shape for spec in decoder.inputs}
+    assert shapes["point_coords"] == ("prompts", "points", 2)
     readme = (nanosam_bundle / "README.md").read_text()
     assert "from edgekit.runtime import Predictor" in readme
     assert "masks mean nothing" in readme
