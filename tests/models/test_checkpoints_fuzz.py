@@ -23,7 +23,7 @@ from edgekit.models.checkpoints import locate
 torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (extra `export`)")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-COUNT = int(os.environ.get("EDGEKIT_FUZZ", "48"))
+COUNT = int(os.environ.get("EDGEKIT_FUZZ", "12"))
 SEED = int(os.environ.get("EDGEKIT_FUZZ_SEED", "14"))
 LONGEST = 20.0  # seconds of computing for one file
 
