@@ -27,7 +27,7 @@ from edgekit.store import sha256_of
 from tests.fuzz.conftest import annotations, encoded
 from tests.fuzz.mutations import damaged_bytes, damaged_json, damaged_text, damaged_toml
 
-MUTATIONS = int(os.environ.get("EDGEKIT_FUZZ", "15"))
+MUTATIONS = int(os.environ.get("EDGEKIT_FUZZ", "12"))
 SEED = int(os.environ.get("EDGEKIT_FUZZ_SEED", "14"))
 HANG_S = 20
 START_S = 40  # for a process to import
