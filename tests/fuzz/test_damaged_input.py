@@ -1,6 +1,6 @@
 """Damaged input ends in success or in one message: no traceback, hang or gigabytes.
 
-EDGEKIT_FUZZ sets the number of mutations of each kind (10), EDGEKIT_FUZZ_SEED their seed.
+EDGEKIT_FUZZ sets the number of mutations of each kind (8), EDGEKIT_FUZZ_SEED their seed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edgekit.store import sha256_of
 from tests.fuzz.conftest import annotations, encoded
 from tests.fuzz.mutations import damaged_bytes, damaged_json, damaged_text, damaged_toml
 
-MUTATIONS = int(os.environ.get("EDGEKIT_FUZZ", "10"))
+MUTATIONS = int(os.environ.get("EDGEKIT_FUZZ", "8"))
 SEED = int(os.environ.get("EDGEKIT_FUZZ_SEED", "14"))
 HANG_S = 20
 START_S = 40  # for a process to import
