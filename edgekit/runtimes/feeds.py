@@ -36,8 +36,9 @@ def checked_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> dict[str, Flo
 
 def _repeated(array: FloatArray, spec: TensorSpec, sizes: dict[str, int]) -> FloatArray:
     """The array, with its first axis of size 1 repeated to the number of prompts known so far."""
-    count = sizes.get(str(spec.shape[0]), 1) if spec.name in _MASK_PROMPT else 1
-    return np.repeat(array, count, axis=0) if count > 1 and array.shape[0] == 1 else array
+    first = spec.shape[:1] if spec.name in _MASK_PROMPT else ()
+    count = max((sizes.get(str(size), 1) for size in first), default=1)
+    return np.repeat(array, count, axis=0) if count > 1 and array.shape[:1] == (1,) else array
 
 
 def cannot_run(artifact: Artifact, error: Exception) -> BundleCorrupt:

@@ -43,3 +43,9 @@ def test_a_decoder_of_edgekit_0_1_gets_the_mask_once_per_prompt() -> None:
 def test_another_number_of_masks_is_refused(first: int | str) -> None:
     with pytest.raises(BadInput, match="mask_input is float32 of shape"):
         checked_feeds(feeds(masks=2), specs(first))
+
+
+def test_a_mask_prompt_of_no_dimension_is_refused() -> None:
+    wrong = TensorSpec(name="has_mask_input", dtype="float32", shape=())
+    with pytest.raises(BadInput, match="has_mask_input"):
+        checked_feeds(feeds(), (*specs(1)[:2], wrong))

@@ -111,10 +111,10 @@ class PhotoSide(nn.Module):
         self.upscaled = _convolution(upsampling_weight(mask_decoder).t() @ twice)
         level = torch.cat([back.out_proj.bias[None], mask_prompt_vectors(prompt_encoder)])
         terms = 2 / dim * level @ centre
-        self.first_terms = _convolution(terms)
-        later_level = 2 / dim * (later.out_proj.bias + first.norm4.bias)[None]
-        later_terms = torch.cat([later_level, terms * first.norm4.weight])
-        self.second_terms = _convolution(later_terms @ once_centred)
+        later_terms = terms * first.norm4.weight @ once_centred
+        line = 2 / dim * (later.out_proj.bias + first.norm4.bias)[None] @ once_centred
+        self.lines = _convolution(torch.cat([terms[:1], later_terms[:1], line]))
+        self.mask_products = _convolution(torch.cat([terms[1:], later_terms[1:]]))
 
     def forward(self, image_embeddings: Tensor) -> tuple[Tensor, ...]:
         """[1, C, grid, grid] -> the fields of `PhotoMaps`."""
@@ -143,21 +143,10 @@ class PhotoSide(nn.Module):
         once = centred * self.gain
         return centred, once - once.mean(dim=1, keepdim=True)
 
-    def linear_energies(self, image: Tensor) -> Tensor:
-        """[B, C, n, m] -> the part of the first three energies that is linear: [B, 3, n, m]."""
-        first, second = self.first_terms(image), self.second_terms(image)
-        return torch.cat([first[:, :1], second[:, 1:2], second[:, :1]], dim=1)
-
     def _energies(self, image: Tensor) -> Tensor:
         squares = [(part * part).mean(dim=1, keepdim=True) for part in self.centred(image)]
-        first, second = self.first_terms(image), self.second_terms(image)
-        parts = (
-            squares[0] + first[:, :1],
-            squares[1] + second[:, 1:2],
-            second[:, :1],
-            first[:, 1:],
-            second[:, 2:],
-        )
+        lines = self.lines(image)
+        parts = (torch.cat(squares, dim=1) + lines[:, :2], lines[:, 2:], self.mask_products(image))
         return torch.cat(parts, dim=1).flatten(2)
 
 

@@ -146,14 +146,9 @@ def by_head(weight: Tensor, heads: int) -> Tensor:
     return torch.unflatten(weight, 0, (heads, -1))
 
 
-def split_heads(x: Tensor, attention: Attention) -> Tensor:
-    """[B, T, heads * head_dim] -> [B, heads, T, head_dim]."""
-    return torch.unflatten(x, 2, (attention.heads, attention.head_dim)).transpose(1, 2)
-
-
 def scaled_heads(x: Tensor, attention: Attention) -> Tensor:
-    """As `split_heads`, divided by the square root of head_dim, as scores are."""
-    return split_heads(x, attention) / math.sqrt(attention.head_dim)
+    """The heads of x, divided by the square root of head_dim, as scores are."""
+    return attention.split_heads(x) / math.sqrt(attention.head_dim)
 
 
 def as_heads(shared: Tensor, heads: int) -> Tensor:

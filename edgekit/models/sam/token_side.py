@@ -5,7 +5,7 @@ computes the same function in two parts. `PhotoSide` does, once per photo, all t
 on a prompt, as a part of the encoder graph. `TokenSide` does the rest for each prompt, on
 `PromptedImage`s. A box (T = 7 tokens) takes 0.6 GMAC instead of 1.8 in the definition, and no
 operator reads or writes 256 channels at all positions before the upsampling. Work grows with the
-number of tokens: with 20 points it is about that of the definition's attention.
+square of the number of tokens.
 
 The upscaling keeps one row per position. A 2x2 transposed convolution of stride 2 is a product with
 [in, 4 * out], and layer norm needs no permutation in that layout. At the end only the 4 masks are
@@ -40,7 +40,6 @@ from edgekit.models.sam.prompted_image import (
     first_norm,
     scaled_heads,
     second_norm,
-    split_heads,
 )
 from edgekit.models.sam.transformer import Attention, TwoWayBlock
 
@@ -116,7 +115,7 @@ class TokenSide(nn.Module):
             self.register_buffer(f"mask_{name}", flat.clone(memory_format=torch.contiguous_format))
         everywhere = torch.ones(1, 1, self.first_keys.shape[3]).to(vectors)
         self.register_buffer("everywhere", everywhere)
-        self.register_buffer("mask_terms", side.linear_energies(vectors).squeeze(3))
+        self.register_buffer("mask_terms", side.lines(vectors).squeeze(3))
         centred = [part.squeeze(3) for part in side.centred(vectors)]
         squares = [part.transpose(1, 2) @ part / part.shape[1] for part in centred]
         self.register_buffer("mask_squares", torch.cat(squares))
@@ -193,7 +192,7 @@ class TokenSide(nn.Module):
         tokens = block.norm3(tokens + block.mlp(tokens))
         queries = as_heads(photo.first_queries, heads) + self.first_queries
         scores = scaled_heads(back.k_proj(tokens + places), back) @ queries
-        values = split_heads(back.v_proj(tokens), back)
+        values = back.split_heads(back.v_proj(tokens))
         image = first_norm(
             Added(_shares(scores, empty), _vectors(back, values)),
             block.norm4,
@@ -224,7 +223,7 @@ class TokenSide(nn.Module):
         tokens = block.norm3(tokens + block.mlp(tokens))
         keys, weight = scaled_heads(back.k_proj(tokens + places), back), back.q_proj.weight
         scores = image.scores(keys, weight, photo.second_queries, self.second_queries)
-        values = split_heads(back.v_proj(tokens), back)
+        values = back.split_heads(back.v_proj(tokens))
         both = torch.cat([first_values, values], dim=1)
         return tokens, second_norm(
             image,

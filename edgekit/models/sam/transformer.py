@@ -30,7 +30,8 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(dim, inner)
         self.out_proj = nn.Linear(inner, dim)
 
-    def _split_heads(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
+        """[B, n, heads * head_dim] -> [B, heads, n, head_dim]."""
         heads: Tensor = torch.unflatten(x, -1, (self.heads, self.head_dim))
         return heads.transpose(1, 2)
 
@@ -46,8 +47,8 @@ class Attention(nn.Module):
         Returns:
             [B, Tq, dim].
         """
-        q = self._split_heads(self.q_proj(q)) * (1 / math.sqrt(self.head_dim))
-        k, v = self._split_heads(self.k_proj(k)), self._split_heads(self.v_proj(v))
+        q = self.split_heads(self.q_proj(q)) * (1 / math.sqrt(self.head_dim))
+        k, v = self.split_heads(self.k_proj(k)), self.split_heads(self.v_proj(v))
         scores = q @ k.transpose(-2, -1)
         if key_bias is not None:
             scores = scores + key_bias
