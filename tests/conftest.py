@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from edgekit.records import Gate, Precision, Target
 
 
@@ -38,10 +41,12 @@ def report() -> SilentReport:
 
 @pytest.fixture(scope="session", autouse=True)
 def edgekit_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache for this session, unless EDGEKIT_CACHE names one (as .ci/run does)."""
+    """A cache for this session and all its workers, unless EDGEKIT_CACHE names one."""
     with pytest.MonkeyPatch.context() as patch:
         if "EDGEKIT_CACHE" not in os.environ:
-            patch.setenv("EDGEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+            base = tmp_path_factory.getbasetemp()
+            worker = "PYTEST_XDIST_WORKER" in os.environ
+            patch.setenv("EDGEKIT_CACHE", str((base.parent if worker else base) / "cache"))
         yield Path(os.environ["EDGEKIT_CACHE"])
 
 
