@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekit import catalog, store
-from edgekit.benchmark import compare
+from edgekit.benchmark import Conditions, MachinePeak, compare
 from edgekit.doctor import preflight, read_machine, usable_cores
 from edgekit.lowering import lowering
 from edgekit.models import registry
@@ -35,7 +35,8 @@ from edgekit.stages.measurement import (
     contestants_of,
     default_photo,
     mean_ious,
-    peaks,
+    notes_on,
+    peak_shares,
     read_bundles,
 )
 from edgekit.stages.precision import make_plan
@@ -170,17 +171,15 @@ def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
     """
     bundles = read_bundles(request.bundles)
     contestants = contestants_of(bundles, request.against)
-    threads = request.threads or usable_cores()
+    conditions = Conditions(
+        photo=request.photo or default_photo(),
+        threads=request.threads or usable_cores(),
+        rounds=request.rounds,
+    )
     with report.stage("bench"):
-        figures = compare(
-            contestants,
-            request.photo or default_photo(),
-            threads=threads,
-            rounds=request.rounds,
-            on_call=report.progress,
-        )
-    with report.stage("machine's peak"):
-        peak, shares = peaks(bundles, figures, threads)
+        peak = MachinePeak(conditions.threads)
+        figures = compare(contestants, conditions, peak=peak, on_round=report.progress)
+    shares = peak_shares(bundles, figures, peak.rates)
     ious: dict[str, float] = {}
     if request.ious:
         with report.stage("IoU"):
@@ -188,9 +187,10 @@ def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
     return Bench(
         figures=figures,
         cpu=read_machine().cpu,
-        threads=threads,
-        rounds=request.rounds,
+        threads=conditions.threads,
+        rounds=conditions.rounds,
         iou=ious,
-        peak={precision.value: macs for precision, macs in peak.items()},
+        peak={precision.value: macs for precision, macs in peak.rates.items()},
         peak_share=shares,
+        notes=notes_on(shares),
     )
