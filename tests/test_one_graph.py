@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from edgekit import catalog, store
@@ -121,6 +122,24 @@ def test_the_bundles_papers(exported: Callable[[str], Path]) -> None:
     readme = (path / "README.md").read_text()
     for said in ("AGPL-3.0", "masks mean nothing", "Without a prompt, the answer is all masks"):
         assert said in readme
+
+
+def test_float_graphs_compute_nothing_from_weights_alone_at_every_run(
+    exported: Callable[[str], Path],
+) -> None:
+    from tests.benchmarks.bench_bundle import repeated_work
+
+    assert repeated_work(exported("x86-ort-fp32") / "encoder.onnx") == []
+
+
+@pytest.mark.slow
+def test_onnx_runtime_folds_the_casts_of_float16_weights(exported: Callable[[str], Path]) -> None:
+    from tests.benchmarks.bench_bundle import repeated_work
+
+    path = exported("x86-ort-int8") / "encoder.onnx"
+    half = [t for t in onnx.load(path).graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    assert half
+    assert not [work for work in repeated_work(path) if work.startswith("Cast")]
 
 
 @pytest.mark.slow
