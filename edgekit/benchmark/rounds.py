@@ -17,9 +17,11 @@ WARM_UP = 2
 """Calls of each task that are not counted. `Figures.first_s` has the first of them."""
 
 PATIENCE_S = 45
-"""Seconds after which tasks get no more rounds, once they have had `FEWEST`."""
+"""Seconds after which a task gets no more rounds, once it has had `FEWEST`."""
 FEWEST = 3
-"""Also the rounds of the longer tasks of the curve, whose calls are long."""
+
+CURVE_ROUNDS = 3
+"""Rounds of the curve's longer points, at most; one is enough. A call with PyTorch takes seconds."""
 
 NO_DECODER = "it has no decoder; prompts select among the objects that its one graph finds"
 
@@ -107,12 +109,13 @@ class _Stretch:
     tasks: tuple[Task, ...]
     rounds: int
     warm_up: int = WARM_UP
+    fewest: int = FEWEST
 
     def turns(self) -> Iterator[int]:
         """The numbers of the rounds, below 0 where they do not count; a slow task gets fewer."""
         start = time.monotonic()
         for turn in range(-self.warm_up, self.rounds):
-            if turn >= FEWEST and time.monotonic() - start > PATIENCE_S:
+            if turn >= self.fewest and time.monotonic() - start > PATIENCE_S:
                 return
             yield turn
 
@@ -130,8 +133,8 @@ def _stretches(conditions: Conditions) -> list[_Stretch]:
         if task not in curve
     ]
     if curve:
-        fewer = min(conditions.rounds, FEWEST)
-        stretches.append(_Stretch(tasks=curve, rounds=fewer, warm_up=1))
+        most = min(conditions.rounds, CURVE_ROUNDS)
+        stretches.append(_Stretch(tasks=curve, rounds=most, warm_up=1, fewest=1))
     return stretches
 
 

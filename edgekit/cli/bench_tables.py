@@ -69,12 +69,15 @@ def _curve_table(result: Bench) -> object:
     """Time over the number of boxes."""
     from edgekit.benchmark.figures import CURVE
 
+    rows = [(figures, [figures.timing(task) for task in CURVE]) for figures in result.figures]
+    calls = max((row[-1].runs for _, row in rows if row[-1]), default=0)
     columns = tuple(f"{task.prompts}" for task in CURVE)
-    title = "one photo and so many boxes, from the file to all masks, encoding included: medians"
+    title = (
+        f"one photo and so many boxes, from file to all masks: medians, of {calls} calls from 10"
+    )
     listed = table("boxes", "ran", *columns, title=title, right=columns)
-    for figures in result.figures:
-        timings = [figures.timing(task) for task in CURVE]
-        medians = [timing.p50 if timing else None for timing in timings]
+    for figures, row in rows:
+        medians = (timing.p50 if timing else None for timing in row)
         listed.add_row(figures.name, figures.execution, *map(_milliseconds, medians))
     return listed
 
