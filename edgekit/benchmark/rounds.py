@@ -21,7 +21,7 @@ PATIENCE_S = 45
 FEWEST = 3
 
 CURVE_ROUNDS = 3
-"""Rounds of the curve's longer points, at most; one is enough. A call with PyTorch takes seconds."""
+"""Of the curve's longer points, at most; one is enough, since PyTorch takes seconds for a call."""
 
 NO_DECODER = "it has no decoder; prompts select among the objects that its one graph finds"
 
