@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import onnx
 import pytest
 
 from edgekit import catalog, store
@@ -130,16 +129,6 @@ def test_float_graphs_compute_nothing_from_weights_alone_at_every_run(
     from tests.benchmarks.bench_bundle import repeated_work
 
     assert repeated_work(exported("x86-ort-fp32") / "encoder.onnx") == []
-
-
-@pytest.mark.slow
-def test_onnx_runtime_folds_the_casts_of_float16_weights(exported: Callable[[str], Path]) -> None:
-    from tests.benchmarks.bench_bundle import repeated_work
-
-    path = exported("x86-ort-int8") / "encoder.onnx"
-    half = [t for t in onnx.load(path).graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
-    assert half
-    assert not [work for work in repeated_work(path) if work.startswith("Cast")]
 
 
 @pytest.mark.slow

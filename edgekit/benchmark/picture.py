@@ -73,7 +73,7 @@ def _picture(drawn: Sequence[Drawn], *, machine: str) -> Figure:
     figure = Figure(figsize=(11, 11), layout="constrained")
     above, below = figure.subplots(2)
     above.set_title(f"Latency and agreement with PyTorch: {machine}", loc="left")
-    below.set_title("One photo and so many boxes, from the file to all masks", loc="left")
+    below.set_title("One photo and its boxes, from the file to all masks", loc="left")
     fastest_first = sorted(drawn, key=lambda each: each.seconds)
     for place, each in enumerate(fastest_first):
         _draw_one(above, below, each, place)

@@ -72,9 +72,7 @@ def _curve_table(result: Bench) -> object:
     rows = [(figures, [figures.timing(task) for task in CURVE]) for figures in result.figures]
     calls = max((row[-1].runs for _, row in rows if row[-1]), default=0)
     columns = tuple(f"{task.prompts}" for task in CURVE)
-    title = (
-        f"one photo and so many boxes, from file to all masks: medians, of {calls} calls from 10"
-    )
+    title = f"one photo and its boxes, from file to all masks: medians, of {calls} calls from 10"
     listed = table("boxes", "ran", *columns, title=title, right=columns)
     for figures, row in rows:
         medians = (timing.p50 if timing else None for timing in row)

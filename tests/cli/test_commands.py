@@ -475,7 +475,7 @@ def test_bench_shows_the_parts_of_a_photos_time_and_the_curve(run, fake_bench):
     lines = run("bench", "b").stdout.splitlines()
     parts, curve = (
         next(place for place, line in enumerate(lines) if line.startswith(title))
-        for title in ("photo file to mask: medians", "one photo and so many boxes")
+        for title in ("photo file to mask: medians", "one photo and its boxes")
     )
     assert all(part.value in lines[parts + 1] for part in Part)
     assert lines[parts + 3].split()[2:] == ["11.0", "12.0", "13.0", "14.0", "15.0"]
