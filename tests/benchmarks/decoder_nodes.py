@@ -15,8 +15,9 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from edgekit.models.checkpoints import locate
 from edgekit.pipeline import ExportRequest, export
 from edgekit.program.blocks import block_names
 from edgekit.program.programs import Programs
-from edgekit.records import Artifact, Bundle, Feeds, Role
+from edgekit.records import Bundle, Feeds, Role
 from edgekit.runtime import Prompt
 from edgekit.runtime.prompts import decoder_feeds
 
@@ -93,22 +94,23 @@ def feeds_of(bundle: Bundle, prompts: int) -> Feeds:
     boxes = [Prompt.checked(box=box) for box in fixed_boxes(*PHOTO_SIZE)[:prompts]]
     asked = decoder_feeds(boxes, PHOTO_SIZE, bundle.manifest.client)
     noise = np.random.default_rng(0)
-    decoder: Artifact = bundle.artifact(Role.DECODER)
     photo = {
         spec.name: noise.standard_normal([int(size) for size in spec.shape], dtype=np.float32)
-        for spec in decoder.inputs
+        for spec in bundle.artifact(Role.DECODER).inputs
         if spec.name not in asked
     }
     return {**photo, **asked}
 
 
 def parts_of(model: str) -> Mapping[str, str]:
-    """The part of the model that computes a tensor, by the tensor's name."""
+    """The part of the model that computes a tensor, by the tensor's name: two levels of its path."""
     row = registry.model(model)
     slots = catalog.target(TARGET).prompt_slots
     decoder = Programs(row, locate(row, ("seeded",)), slots).decoder
     assert decoder is not None, f"{model} has no decoder"
-    return block_names(decoder)
+    return {
+        tensor: ".".join(block.split(".")[:2]) for tensor, block in block_names(decoder).items()
+    }
 
 
 def profiled(
@@ -193,8 +195,7 @@ def grouped(nodes: Sequence[Node], column: str) -> list[dict[str, Any]]:
         {"name": name, "nodes": len(times), "ms": round(sum(times), 3)}
         for name, times in groups.items()
     ]
-    longest_first: Callable[[dict[str, Any]], float] = lambda line: -line["ms"]  # noqa: E731
-    return sorted(lines, key=longest_first)
+    return sorted(lines, key=itemgetter("ms"), reverse=True)
 
 
 def show(result: Mapping[str, Any]) -> None:
