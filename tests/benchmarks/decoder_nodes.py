@@ -103,7 +103,7 @@ def feeds_of(bundle: Bundle, prompts: int) -> Feeds:
 
 
 def parts_of(model: str) -> Mapping[str, str]:
-    """The part of the model that computes a tensor, by the tensor's name: two levels of its path."""
+    """The part of the model that computes a tensor, by its name: two levels of a path."""
     row = registry.model(model)
     slots = catalog.target(TARGET).prompt_slots
     decoder = Programs(row, locate(row, ("seeded",)), slots).decoder
