@@ -18,34 +18,34 @@ _WAVES = frozenset({"Sin", "Cos"})
 _COMPUTES_NOTHING = frozenset({"Const", "Parameter"})
 
 
-def mark_waves(xml: Path) -> int:
-    """Mark sines, cosines and what their phases are computed from; return the number of marks.
+def mark_waves(xml: Path) -> None:
+    """Mark sines, cosines and what their phases are computed from.
 
     Args:
         xml: an IR that edgekit has just written. It is rewritten if it has any of them.
     """
     tree = ET.parse(xml)
-    marked = _behind_waves(tree)
+    marked = _behind_waves(tree.getroot())
     for layer in marked:
         _rt_info(layer).append(ET.Element("attribute", _MARK))
     if marked:
         tree.write(xml, encoding="utf-8", xml_declaration=True)
-    return len(marked)
 
 
-def _behind_waves(tree: ET.ElementTree) -> list[ET.Element]:
-    layers = {layer.get("id"): layer for layer in tree.iterfind("layers/layer")}
-    sources: dict[str | None, list[str | None]] = {}
-    for edge in tree.iterfind("edges/edge"):
-        sources.setdefault(edge.get("to-layer"), []).append(edge.get("from-layer"))
-    pending = [name for name, layer in layers.items() if layer.get("type") in _WAVES]
-    found = set[str | None]()
+def _behind_waves(network: ET.Element) -> list[ET.Element]:
+    """The layers, in order, that are sines, cosines or before them."""
+    layers = {layer.attrib["id"]: layer for layer in network.iterfind("layers/layer")}
+    sources: dict[str, list[str]] = {}
+    for edge in network.iterfind("edges/edge"):
+        sources.setdefault(edge.attrib["to-layer"], []).append(edge.attrib["from-layer"])
+    pending = [key for key, layer in layers.items() if layer.get("type") in _WAVES]
+    found = set[str]()
     while pending:
-        name = pending.pop()
-        if name not in found and layers[name].get("type") not in _COMPUTES_NOTHING:
-            found.add(name)
-            pending += sources.get(name, [])
-    return [layer for name, layer in layers.items() if name in found]
+        key = pending.pop()
+        if key not in found and layers[key].get("type") not in _COMPUTES_NOTHING:
+            found.add(key)
+            pending += sources.get(key, [])
+    return [layer for key, layer in layers.items() if key in found]
 
 
 def _rt_info(layer: ET.Element) -> ET.Element:
