@@ -84,16 +84,22 @@ class Masks(Sequence[BoolArray]):
         """Where coefficients times prototypes, enlarged and cropped to the box, exceed 0."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        height, width = self.detections.place.photo
-        mask = np.zeros((height, width), dtype=np.bool_)
+        mask = np.zeros(self.detections.place.photo, dtype=np.bool_)
+        part, (top, left) = self.part(index)
+        mask[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return mask
+
+    def part(self, index: int) -> tuple[BoolArray, tuple[int, int]]:
+        """The mask inside its box, bool [h, w], and the box's (top, left). It is empty outside."""
         x0, y0, x1, y1 = np.ceil(self.detections.boxes[index]).astype(int).tolist()
         rows, columns = _bands_within(self._rows, y0, y1), _bands_within(self._columns, x0, x1)
-        if rows and columns:
-            logits = np.tensordot(self.detections.coefficients[index], self._cropped, axes=1)
-            top, left = rows[0].rows.start, columns[0].rows.start
-            enlarged = resample(logits, rows, columns)
-            mask[y0:y1, x0:x1] = enlarged[y0 - top : y1 - top, x0 - left : x1 - left] > 0
-        return mask
+        if not rows or not columns:
+            return np.empty((0, 0), dtype=np.bool_), (0, 0)
+        logits = np.tensordot(self.detections.coefficients[index], self._cropped, axes=1)
+        top, left = rows[0].rows.start, columns[0].rows.start
+        enlarged = resample(logits, rows, columns)
+        part: BoolArray = enlarged[y0 - top : y1 - top, x0 - left : x1 - left] > 0
+        return part, (y0, x0)
 
 
 def _bands_within(bands: Sequence[Band], start: int, stop: int) -> tuple[Band, ...]:
