@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
-from edgekit.records import EverythingRule, Feeds, FloatArray, Segment
+from edgekit.records import EverythingRule, Feeds, FloatArray, Segment, Strategy
 from edgekit.records.run_lengths import unpack
 from edgekit.runtime import Predictor
 from edgekit.runtime.everything.crops import crops_with_grids
@@ -58,12 +58,14 @@ class SyntheticSessions:
     def __init__(self, scene: Any, size: tuple[int, int], crops: list[Any]) -> None:
         self.scene, self.size, self.crops = scene, size, iter(crops)
         self.crop = crops[0]
+        self.points: list[tuple[float, float]] = []
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
         if "image" in feeds:
             self.crop = next(self.crops)
             return {"image_embeddings": np.zeros((1, 1, 1, 1), np.float32)}
         points = [self.on_photo(place) for place in feeds["point_coords"][:, 0]]
+        self.points += points
         whole = self.crop == (0, 0, *self.size[::-1])
         decoded = [self.scene.decode(p, None if whole else self.crop) for p in points]
         low_res = np.stack([np.concatenate([masks[:1], masks]) for masks, _ in decoded])
@@ -79,7 +81,10 @@ class SyntheticSessions:
         return x + x0, y + y0
 
 
-def everything_of(document: dict[str, Any], name: str) -> list[Segment]:
+def everything_of(
+    document: dict[str, Any], name: str
+) -> tuple[list[Segment], list[tuple[float, float]]]:
+    """The segments, and the points that were decoded for them."""
     config = document["cases"][name]["config"]
     numbers = {NAMES[key]: value for key, value in config.items() if key in NAMES}
     rule = EverythingRule(**numbers)
@@ -91,7 +96,8 @@ def everything_of(document: dict[str, Any], name: str) -> list[Segment]:
     )
     predictor = Predictor.from_sessions(replace(SAM_CLIENT, everything=rule), sessions, sessions)
     predictor.set_image(np.zeros((*size, 3), np.uint8))
-    return predictor.everything("hierarchical" if name.startswith("tinysam") else "grid")
+    strategy: Strategy = "hierarchical" if name.startswith("tinysam") else "grid"
+    return predictor.everything(strategy), sessions.points
 
 
 @pytest.mark.parametrize(("file", "name"), CASES)
@@ -102,9 +108,13 @@ def test_upstreams_result(file: Path, name: str) -> None:
         for key, value in np.load(file.with_suffix(".npz")).items()
         if key.startswith(f"{name}.")
     }
-    segments = everything_of(document, name)
+    segments, points = everything_of(document, name)
+    assert 3 * len(points) == document["cases"][name]["candidates"]
+    if "pass2_points" in arrays:
+        both_rounds = np.concatenate([arrays["pass1_points"], arrays["pass2_points"]])
+        np.testing.assert_allclose(points, both_rounds, rtol=1e-12)
     assert len(segments) == len(arrays["kept"])
-    assert np.array_equal([each.point for each in segments], arrays["point"])
+    np.testing.assert_allclose([each.point for each in segments], arrays["point"], rtol=1e-12)
     assert np.array_equal([each.box for each in segments], arrays["bbox"])
     assert np.array_equal(
         np.array([each.predicted_iou for each in segments], np.float32), arrays["iou"]
