@@ -85,6 +85,19 @@ def test_family_that_squashes_the_photo() -> None:
     assert "zeros at the right" not in text
 
 
+def test_everything() -> None:
+    text = steps_text(SAM_CLIENT)
+    for phrase in (
+        "ask for 32 x 32 points",
+        "take masks 1, 2 and 3. Keep those with a score > 0.88",
+        "logits > 1 at least 0.95 of the area of logits > -1",
+        "IoU > 0.7",
+    ):
+        assert phrase in text
+    unscored = replace(SAM_CLIENT.everything, predicted_iou=0.0)
+    assert "a score >" not in steps_text(replace(SAM_CLIENT, everything=unscored))
+
+
 def test_family_that_refuses_prompts() -> None:
     prompts = replace(
         SAM_CLIENT.prompts,
