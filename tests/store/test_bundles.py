@@ -13,7 +13,7 @@ import pytest
 
 from edgekit import records
 from edgekit.errors import BundleCorrupt
-from edgekit.records import Bundle, Manifest
+from edgekit.records import Bundle, EverythingRule, Manifest
 from edgekit.store import bounds, digest_file, read_bundle, write_manifest
 
 Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
@@ -375,8 +375,11 @@ def test_bundle_of_edgekit_0_1_still_opens(tampered: Tamper) -> None:
     def as_0_1(document):
         for artifact in document["artifacts"]:
             artifact["weights"] = None
+        del document["client"]["everything"]
 
-    assert read_bundle(tampered(as_0_1)).manifest.artifacts
+    manifest = read_bundle(tampered(as_0_1)).manifest
+    assert manifest.artifacts
+    assert manifest.client.everything == EverythingRule()
 
 
 def test_control_characters_do_not_reach_the_terminal(tampered: Tamper) -> None:

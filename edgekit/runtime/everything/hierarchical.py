@@ -59,9 +59,8 @@ def points_around(points: Coordinates, size: Size, grid: int) -> Coordinates:
     """The points [N, 2] around those of the first round that lie in the photo, point by point."""
     height, width = size
     step = np.array([max(1, width // grid), max(1, height // grid)])
-    around = (points[:, None] + _OFFSETS * step).reshape(-1, 2)
-    inside: BoolArray = ((around >= 0) & (around < (width, height))).all(axis=1)
-    return around[inside]
+    around: Coordinates = (points[:, None] + _OFFSETS * step).reshape(-1, 2)
+    return around[((around >= 0) & (around < (width, height))).all(axis=1)]
 
 
 def _confident(found: Found, points: Coordinates, level: float) -> BoolArray:
