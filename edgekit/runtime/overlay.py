@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from edgekit.records import BoolArray, FloatArray, Label, Rgb
+from edgekit.records import BoolArray, FloatArray, Label, Rgb, Segment
 from edgekit.runtime.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ POINT_COLOURS: dict[int, Colour] = {
     Label.FOREGROUND: (34, 197, 94),
     Label.BACKGROUND: (239, 68, 68),
 }
+
+GOLDEN = 0.618034
+"""Of the colour circle: multiples of it stay far apart."""
 
 FILL = 0.45
 SUPERSAMPLING = 4
@@ -65,6 +70,43 @@ def draw(
         colour = first_colours[index] if index < len(first_colours) else WHITE
         _draw_prompt(picture, prompt, colour=colour, stroke=stroke)
     return picture
+
+
+def draw_segments(photo: Rgb, segments: Sequence[Segment]) -> Image.Image:
+    """The photo with every segment in a colour of its own, and white lines between them.
+
+    The large ones come first, so that the parts of an object lie on top of it. Each mask is decoded
+    when it is drawn.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        segments: with masks of the photo's size.
+    """
+    owners = np.zeros(photo.shape[:2], dtype=np.int32)
+    drawn = sorted(segments, key=lambda segment: segment.area, reverse=True)
+    for number, segment in enumerate(drawn, start=1):
+        owners[segment.mask] = number
+    colours = np.array([WHITE, *map(_spread_colour, range(len(drawn)))], dtype=np.uint8)
+    fills = np.where(owners[..., None] > 0, colours[owners], photo)
+    picture = Image.blend(Image.fromarray(photo), Image.fromarray(fills), FILL)
+    picture.paste(WHITE, mask=_lines_between(owners))
+    return picture
+
+
+def _lines_between(owners: npt.NDArray[np.int32]) -> Image.Image:
+    """The opacity [H, W] of soft lines where neighbouring pixels have different owners."""
+    edges = np.zeros(owners.shape, dtype=np.bool_)
+    edges[1:] |= owners[1:] != owners[:-1]
+    edges[:, 1:] |= owners[:, 1:] != owners[:, :-1]
+    width = max(owners.shape) / 1000
+    blurred = Image.fromarray(edges).convert("L").filter(ImageFilter.GaussianBlur(width))
+    return blurred.point(lambda level: min(255, 2 * level))
+
+
+def _spread_colour(index: int) -> Colour:
+    """A vivid colour. Neighbours in the order differ most: hues are a golden angle apart."""
+    red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN % 1, 0.85 - 0.25 * (index % 2), 1)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _paint(canvas: FloatArray, mask: BoolArray, *, colour: Colour, stroke: float) -> None:
