@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Rle = dict[str, object]
-"""A mask as COCO's compressed run lengths: `size` [H, W] and `counts`."""
+from edgekit.records import CocoRle
 
 Ious = npt.NDArray[np.float64]
 
@@ -57,7 +56,7 @@ class Agreement:
     mean_iou: float | None
 
 
-def match(reference: Sequence[Rle], candidate: Sequence[Rle], *, photo: str) -> Matching:
+def match(reference: Sequence[CocoRle], candidate: Sequence[CocoRle], *, photo: str) -> Matching:
     """Pair the masks of two sets, all of one size, with each other."""
     return Matching(
         photo=photo,
@@ -67,7 +66,7 @@ def match(reference: Sequence[Rle], candidate: Sequence[Rle], *, photo: str) -> 
     )
 
 
-def rle_ious(first: Sequence[Rle], second: Sequence[Rle]) -> Ious:
+def rle_ious(first: Sequence[CocoRle], second: Sequence[CocoRle]) -> Ious:
     """IoU [K, L] of each of K masks with each of L, all of one size. Two empty masks give 1."""
     from pycocotools import mask
 

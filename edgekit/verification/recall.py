@@ -16,7 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from edgekit.verification.matching import Rle
+from edgekit.catalog import Photo, instance_mask
+from edgekit.records import CocoRle, Segment, runs_from_mask
+from edgekit.runtime import Predictor
+from edgekit.runtime.photo import load_photo
+from edgekit.verification.everything import Everything
 
 Counts = npt.NDArray[np.int64]
 
@@ -31,7 +35,7 @@ SIZES = ("all", "small", "medium", "large")
 class Region:
     """A mask with its area in photo pixels and, for a proposal, its predicted IoU as `score`."""
 
-    rle: Rle
+    rle: CocoRle
     area: float
     score: float = 0.0
 
@@ -40,10 +44,12 @@ class Region:
 class Found:
     """The annotated objects of a photo and how many were found.
 
+    masks: the number of masks that were proposed.
     instances: [4] objects for each of `SIZES`.
     found: [10, 4, 3] of them, by IoU threshold, size and `LIMITS`.
     """
 
+    masks: int
     instances: Counts
     found: Counts
 
@@ -55,6 +61,37 @@ class AverageRecall:
     size: str
     instances: int
     recall: dict[int, float]
+
+
+def objects_found(predictor: Predictor, photo: Photo, everything: Everything) -> Found | None:
+    """How many annotated objects of a photo are among all masks; None if none has a mask.
+
+    Raises:
+        BadInput: the photo cannot be read, or an annotation does not fit it.
+    """
+    pixels = load_photo(photo.path)
+    size = pixels.shape[0], pixels.shape[1]
+    truth = _annotated(photo, size)
+    if not truth:
+        return None
+    predictor.set_image(pixels)
+    return found_in([_proposal(segment) for segment in everything(predictor)], truth, size=size)
+
+
+def _proposal(segment: Segment) -> Region:
+    return Region(rle=segment.rle, area=segment.area, score=segment.predicted_iou)
+
+
+def _annotated(photo: Photo, size: tuple[int, int]) -> list[Region]:
+    """The instances that have a mask with a pixel, one mask in memory at a time."""
+    regions: list[Region] = []
+    for instance in photo.instances:
+        if instance.segmentation is None:
+            continue
+        mask = instance_mask(instance, *size)
+        if mask.any():
+            regions.append(Region(rle=runs_from_mask(mask).as_coco(), area=instance.area))
+    return regions
 
 
 def found_in(
@@ -75,7 +112,7 @@ def found_in(
     instances = np.array([np.count_nonzero(row["gtIgnore"] == 0) for row in measured.evalImgs])
     recall = np.maximum(measured.eval["recall"][:, 0], 0)  # -1 for a size without objects
     found = np.rint(recall * instances[:, None]).astype(np.int64)
-    return Found(instances=instances, found=found)
+    return Found(masks=len(proposals), instances=instances, found=found)
 
 
 def _coco(regions: Sequence[Region], size: tuple[int, int]) -> Any:
