@@ -11,9 +11,10 @@ from edgekit.catalog.image_sets import (
     image_sets,
     photos_from,
 )
-from edgekit.catalog.masks import instance_mask, runs_from_mask
-from edgekit.catalog.photos import Instance, Photo, PhotoSet, RunLengths
+from edgekit.catalog.masks import instance_mask
+from edgekit.catalog.photos import Instance, Photo, PhotoSet
 from edgekit.catalog.targets import target, targets
+from edgekit.records import RunLengths, runs_from_mask
 
 __all__ = [
     "Instance",

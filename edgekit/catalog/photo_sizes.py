@@ -14,7 +14,8 @@ from pathlib import Path
 from PIL import Image
 
 from edgekit.catalog.photo_formats import photo_formats
-from edgekit.catalog.photos import Instance, RunLengths
+from edgekit.catalog.photos import Instance
+from edgekit.records import RunLengths
 
 Size = tuple[int, int]
 """Width and height in pixels."""

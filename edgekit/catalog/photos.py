@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.records import RunLengths
+
 Polygons = tuple[tuple[float, ...], ...]
 """x0, y0, x1, y1, ... in photo pixels; several polygons are parts of one instance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLengths:
-    """COCO's RLE: alternating runs of 0 and 1, column by column.
-
-    `size` is [height, width]; `counts` are the run lengths, as numbers or packed in a string.
-    """
-
-    size: tuple[int, int]
-    counts: tuple[int, ...] | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

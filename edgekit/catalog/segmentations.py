@@ -11,8 +11,9 @@ from itertools import chain
 
 import numpy as np
 
-from edgekit.catalog.masks import counts_of
-from edgekit.catalog.photos import Polygons, RunLengths
+from edgekit.catalog.photos import Polygons
+from edgekit.records import RunLengths
+from edgekit.records.run_lengths import counts_of
 from edgekit.store import Malformed
 
 Box = tuple[float, float, float, float]

@@ -66,6 +66,16 @@ from edgekit.records.requests import (
     ExportRequest,
     VerifyRequest,
 )
+from edgekit.records.run_lengths import (
+    RunLengths,
+    mask_from_runs,
+    runs_from_mask,
+)
+from edgekit.records.segments import (
+    CocoRle,
+    Segment,
+    Strategy,
+)
 from edgekit.records.targets import (
     Gate,
     Int8Recipe,
@@ -94,6 +104,7 @@ __all__ = [
     "CheckpointForm",
     "Client",
     "ClientContract",
+    "CocoRle",
     "DetectionRule",
     "DetectorContract",
     "EngineRecord",
@@ -129,13 +140,18 @@ __all__ = [
     "Resampling",
     "Rgb",
     "Role",
+    "RunLengths",
     "SavedProgram",
+    "Segment",
     "Session",
     "StableMask",
+    "Strategy",
     "Target",
     "TensorSpec",
     "VerifyRequest",
     "WeightsKind",
     "WeightsSource",
+    "mask_from_runs",
+    "runs_from_mask",
     "slots_in",
 ]

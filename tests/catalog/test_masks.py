@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgekit.catalog import Instance, RunLengths, instance_mask, runs_from_mask
-from edgekit.catalog.masks import mask_from_runs, unpack
 from edgekit.errors import BadInput, RuntimeMissing
-from edgekit.records import BoolArray
+from edgekit.records import BoolArray, mask_from_runs
+from edgekit.records.run_lengths import unpack
 
 Segmentation = tuple[tuple[float, ...], ...] | RunLengths
 
@@ -143,3 +143,11 @@ def test_masks_become_run_lengths_and_back(fill: str) -> None:
     packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     assert (list(runs.size), runs.counts) == (packed["size"], packed["counts"].decode())
     np.testing.assert_array_equal(mask_from_runs(runs, 37, 501), mask)
+
+
+@pytest.mark.parametrize("part", [(slice(0, 9), slice(0, 4)), (slice(3, 37), slice(2, 8))])
+def test_a_part_of_a_mask_becomes_run_lengths_of_the_whole(part: tuple[slice, slice]) -> None:
+    mask = np.zeros((37, 9), bool)
+    mask[part] = np.random.default_rng(3).random((37, 9))[part] < 0.7
+    corner = (part[0].start, part[1].start)
+    assert runs_from_mask(mask[part], size=mask.shape, corner=corner) == runs_from_mask(mask)
