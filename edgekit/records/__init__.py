@@ -62,8 +62,10 @@ from edgekit.records.plans import (
 from edgekit.records.requests import (
     Against,
     BenchRequest,
+    EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    VerifyEverythingRequest,
     VerifyRequest,
 )
 from edgekit.records.run_lengths import (
@@ -108,6 +110,7 @@ __all__ = [
     "DetectionRule",
     "DetectorContract",
     "EngineRecord",
+    "EvaluateEverythingRequest",
     "EvaluateRequest",
     "Execution",
     "ExportRequest",
@@ -148,6 +151,7 @@ __all__ = [
     "Strategy",
     "Target",
     "TensorSpec",
+    "VerifyEverythingRequest",
     "VerifyRequest",
     "WeightsKind",
     "WeightsSource",

@@ -8,6 +8,11 @@ from typing import Literal
 
 from edgekit.records.segments import Strategy
 
+VERIFY_GRID = 16
+"""Points per side where PyTorch runs too: a quarter of SAM's 1,024 points."""
+SAM_GRID = 32
+"""Points per side of SAM's mask generator."""
+
 Against = Literal["pytorch", "torch-compile"]
 
 
@@ -77,7 +82,7 @@ class VerifyEverythingRequest:
     annotations: Path | None = None
     weights: tuple[str, ...] = ()
     strategy: Strategy = "grid"
-    grid: int = 16
+    grid: int = VERIFY_GRID
     min_matched: float | None = None
 
 
@@ -132,4 +137,4 @@ class EvaluateEverythingRequest:
     annotations: Path
     photos: Path | None = None
     strategy: Strategy = "grid"
-    grid: int = 32
+    grid: int = SAM_GRID

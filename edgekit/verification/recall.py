@@ -1,4 +1,4 @@
-"""Average recall of a photo's masks against its annotations, as COCO and the proposal papers have it.
+"""Average recall of all masks of a photo against its annotations, as papers on proposals report it.
 
 The recall of annotated objects, whatever their category, by the K masks with the highest predicted
 IoU, averaged over the IoU thresholds 0.5, 0.55 ... 0.95 (arXiv 1502.05082). pycocotools measures
@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from edgekit.catalog import Photo, instance_mask
-from edgekit.records import CocoRle, Segment, runs_from_mask
+from edgekit.records import BoolArray, CocoRle, Segment, runs_from_mask
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verification.everything import Everything
@@ -90,8 +91,13 @@ def _annotated(photo: Photo, size: tuple[int, int]) -> list[Region]:
             continue
         mask = instance_mask(instance, *size)
         if mask.any():
-            regions.append(Region(rle=runs_from_mask(mask).as_coco(), area=instance.area))
+            regions.append(Region(rle=_rle(mask), area=instance.area))
     return regions
+
+
+def _rle(mask: BoolArray) -> CocoRle:
+    runs = runs_from_mask(mask)
+    return {"size": list(runs.size), "counts": str(runs.counts)}
 
 
 def found_in(
