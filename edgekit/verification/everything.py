@@ -128,7 +128,7 @@ def _failures(
 
 
 def to_json(verdict: EverythingVerdict) -> dict[str, object]:
-    """The verdict for `json.dumps`. `count_difference` is the bundle's masks less the reference's."""
+    """The verdict for `json.dumps`, with how many masks more than the reference the bundle has."""
     return {
         **asdict(verdict),
         "reference_masks": verdict.reference_masks,

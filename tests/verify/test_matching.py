@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.catalog.masks import runs_from_mask
+from edgekit.records import CocoRle, runs_from_mask
 from edgekit.verification.matching import Matching, agreement, match, matched_ious, rle_ious
 
 pytest.importorskip("pycocotools")
 
 
-def bar(start: int, stop: int) -> dict[str, object]:
+def bar(start: int, stop: int) -> CocoRle:
     """A mask of whole columns of a photo of 100 x 4 pixels."""
     mask = np.zeros((4, 100), bool)
     mask[:, start:stop] = True
     runs = runs_from_mask(mask)
-    return {"size": list(runs.size), "counts": runs.counts}
+    return {"size": list(runs.size), "counts": str(runs.counts)}
 
 
 NOTHING = bar(0, 0)

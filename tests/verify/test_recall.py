@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.catalog.masks import runs_from_mask
+from edgekit.records import CocoRle, runs_from_mask
 from edgekit.verification.recall import LIMITS, Found, Region, average_recall, found_in
 
 pytest.importorskip("pycocotools")
@@ -17,7 +17,7 @@ def rectangle(left: int, top: int, width: int, height: int, *, score: float = 0.
     mask = np.zeros(SIZE, bool)
     mask[top : top + height, left : left + width] = True
     runs = runs_from_mask(mask)
-    rle: dict[str, object] = {"size": list(runs.size), "counts": runs.counts}
+    rle: CocoRle = {"size": list(runs.size), "counts": str(runs.counts)}
     return Region(rle=rle, area=width * height, score=score)
 
 

@@ -1,0 +1,155 @@
+"""`--everything` of verify and evaluate: options, figures, exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgekit import pipeline
+from edgekit.pipeline import (
+    EvaluateEverythingRequest,
+    EverythingEvaluation,
+    VerifyEverythingRequest,
+)
+from edgekit.records import NATIVE, Execution
+from edgekit.verification.everything import everything_not_run, judge_everything
+from edgekit.verification.matching import Matching
+from edgekit.verification.recall import AverageRecall
+
+TEN_TO_NINE = Matching(photo="a", reference=10, candidate=9, ious=(1.0,) * 5 + (0.8,))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], list[object]]:
+    """`answers("verify_everything", verdict)` replaces a pipeline function; returns its requests."""
+
+    def answer(function: str, result: object) -> list[object]:
+        requests: list[object] = []
+
+        def stand_in(request, *, report):
+            requests.append(request)
+            return result
+
+        monkeypatch.setattr(pipeline, function, stand_in)
+        return requests
+
+    return answer
+
+
+def test_verify_passes_its_options_to_the_pipeline(run, answers) -> None:
+    requests = answers("verify_everything", judge_everything([TEN_TO_NINE], min_matched=None))
+    run("verify", "b", "--everything")
+    options = ("--photos", "p", "--weights", "seeded", "--strategy", "hierarchical", "--grid", "8")
+    run("verify", "b", "--everything", *options, "--min-matched", "0.5")
+    assert requests == [
+        VerifyEverythingRequest(bundle=Path("b"), strategy="grid", grid=16),
+        VerifyEverythingRequest(
+            bundle=Path("b"),
+            photos=Path("p"),
+            weights=("seeded",),
+            strategy="hierarchical",
+            grid=8,
+            min_matched=0.5,
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("min_matched", "code", "outcome"),
+    [
+        (None, 0, "NOT JUDGED (native; no gate: figures only; --min-matched makes one)"),
+        (0.5, 0, "PASSED (native; gate: matched share >= 0.5 at IoU 0.9)"),
+        (0.9, 1, "FAILED (native; gate: matched share >= 0.9 at IoU 0.9)"),
+    ],
+)
+def test_verify_prints_figures_and_an_outcome(run, answers, min_matched, code, outcome) -> None:
+    answers("verify_everything", judge_everything([TEN_TO_NINE], min_matched=min_matched))
+    result = run("verify", "b", "--everything")
+    assert result.exit_code == code
+    assert outcome in result.stdout
+    assert "10 of the reference, 9 of the bundle (-1)" in result.stdout
+    strict = next(line for line in result.stdout.splitlines() if line.startswith("0.9"))
+    assert strict.split() == ["0.9", "5", "0.5263", "0.5000", "1.0000"]
+
+
+def test_two_sides_without_masks_fail(run, answers) -> None:
+    nothing = Matching(photo="a", reference=0, candidate=0, ious=())
+    answers("verify_everything", judge_everything([nothing], min_matched=None))
+    result = run("verify", "b", "--everything")
+    assert result.exit_code == 1
+    assert "FAILED (native; no gate)" in result.stdout
+    assert "neither side found a mask" in result.stdout
+
+
+def test_a_bundle_that_cannot_run_ends_with_3(run, answers) -> None:
+    answers("verify_everything", everything_not_run("there is no GPU", min_matched=None))
+    result = run("verify", "b", "--everything")
+    assert result.exit_code == 3
+    assert "NOT RUN" in result.stdout
+    assert "there is no GPU" in result.stdout
+
+
+def test_verify_names_the_stand_in_and_writes_json(run, answers) -> None:
+    stand_in = Execution(how="emulated", by="ONNX Runtime 1.24.1", reason="there is no GPU")
+    verdict = judge_everything([TEN_TO_NINE], min_matched=None, execution=stand_in)
+    answers("verify_everything", verdict)
+    result = run("verify", "b", "--everything", "--json", "-")
+    told = json.loads(result.stdout)
+    assert (told["strategy"], told["grid"], told["count_difference"]) == ("grid", 16, -1)
+    assert "emulated by ONNX Runtime 1.24.1" in result.stderr
+
+
+EVALUATION = EverythingEvaluation(
+    recall=(
+        AverageRecall(size="all", instances=7, recall={10: 0.25, 100: 0.5, 1000: 0.625}),
+        AverageRecall(size="small", instances=7, recall={10: 0.25, 100: 0.5, 1000: 0.625}),
+    ),
+    photos=2,
+    masks=63,
+    ran=NATIVE.label,
+)
+
+
+def test_evaluate_prints_the_average_recall(run, answers) -> None:
+    requests = answers("evaluate_everything", EVALUATION)
+    result = run("evaluate", "b", "a.json", "--everything")
+    assert result.exit_code == 0
+    row = next(line for line in result.stdout.splitlines() if line.startswith("all (7)"))
+    assert row.split()[2:] == ["0.250", "0.500", "0.625"]
+    assert "2 photos with annotations, 31.5 masks each." in result.stdout
+    assert requests == [
+        EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"), grid=32)
+    ]
+
+
+def test_evaluate_writes_json(run, answers, tmp_path) -> None:
+    requests = answers("evaluate_everything", EVALUATION)
+    file = tmp_path / "recall.json"
+    options = ("--strategy", "hierarchical", "--grid", "16", "--photos", "p", "--json")
+    run("evaluate", "b", "a.json", "--everything", *options, file)
+    told = json.loads(file.read_text())
+    assert (told["strategy"], told["grid"], told["masks"]) == ("hierarchical", 16, 63)
+    assert told["recall"][0]["recall"] == {"10": 0.25, "100": 0.5, "1000": 0.625}
+    assert requests[0].photos == Path("p")
+    assert json.loads(run("evaluate", "b", "a.json", "--everything", "--json", "-").stdout)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("verify", "b", "--grid", "8"), "--grid says how everything is segmented"),
+        (("verify", "b", "--strategy", "grid"), "--strategy says how"),
+        (("verify", "b", "--min-matched", "0.9"), "--min-matched says how"),
+        (("verify", "b", "--everything", "--min-iou", "0.9"), "--min-iou is about the masks of"),
+        (("verify", "b", "--everything", "--picture", "a.png"), "--picture is about the masks of"),
+        (("evaluate", "b", "a.json", "--grid", "8"), "--grid says how everything is segmented"),
+        (("evaluate", "b", "a.json", "--everything", "--card", "c.md"), "--card is about"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(run, command, said) -> None:
+    result = run(*command)
+    assert result.exit_code == 2
+    assert said in result.stderr

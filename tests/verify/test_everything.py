@@ -1,0 +1,209 @@
+"""All masks of two predictors compared, judged, and scored against annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edgekit import catalog
+from edgekit.catalog import PhotoSet, photos_from
+from edgekit.errors import BadInput, RuntimeMissing
+from edgekit.records import (
+    NATIVE,
+    BoolArray,
+    EvaluateEverythingRequest,
+    Execution,
+    Segment,
+    VerifyEverythingRequest,
+    WeightsSource,
+    runs_from_mask,
+)
+from edgekit.report import SILENT
+from edgekit.stages import everything as stage
+from edgekit.verification.everything import compare_everything, judge_everything, to_json
+from edgekit.verification.matching import Matching
+from tests.coco_shapes import SIZE, bar_mask, disc_mask
+
+pytest.importorskip("pycocotools")
+
+
+def segment(mask: BoolArray, *, predicted_iou: float = 0.9) -> Segment:
+    runs = runs_from_mask(mask)
+    return Segment(
+        rle={"size": list(runs.size), "counts": str(runs.counts)},
+        area=int(mask.sum()),
+        box=(0, 0, 0, 0),
+        predicted_iou=predicted_iou,
+    )
+
+
+class Finder:
+    """A predictor that finds the same masks in every photo."""
+
+    execution = NATIVE
+
+    def __init__(self, *masks: BoolArray) -> None:
+        self.masks = masks
+        self.photos: list[tuple[int, ...]] = []
+        self.asked: list[dict[str, object]] = []
+
+    def set_image(self, pixels: np.ndarray) -> None:
+        self.photos.append(pixels.shape)
+
+    def everything(self, **how: object) -> Sequence[Segment]:
+        self.asked.append(how)
+        return [segment(mask) for mask in self.masks]
+
+
+@pytest.fixture
+def photos(coco: Path) -> PhotoSet:
+    """Four photos with a disc and a bar."""
+    return photos_from(coco)
+
+
+# --- against the reference ------------------------------------------------------------------------
+
+
+def test_both_sides_segment_every_photo(photos: PhotoSet) -> None:
+    candidate, reference = Finder(bar_mask()), Finder(disc_mask(), bar_mask())
+    steps: list[tuple[int, int]] = []
+    matchings = compare_everything(
+        candidate,
+        reference,
+        photos,
+        everything=lambda predictor: predictor.everything(),
+        on_step=lambda done, total: steps.append((done, total)),
+    )
+    assert [matching.photo for matching in matchings] == [photo.id for photo in photos.photos]
+    assert {(m.reference, m.candidate, m.ious) for m in matchings} == {(2, 1, (1.0,))}
+    assert candidate.photos == reference.photos == [(*SIZE, 3)] * 4
+    assert steps == [(done, 8) for done in range(1, 9)]
+
+
+def matching(reference: int, candidate: int, *ious: float) -> Matching:
+    return Matching(photo="a", reference=reference, candidate=candidate, ious=ious)
+
+
+@pytest.mark.parametrize(
+    ("photos", "min_matched", "failure"),
+    [
+        pytest.param([matching(4, 1)], None, None, id="nothing is demanded"),
+        pytest.param([matching(2, 2, 1.0, 0.9)], 1.0, None, id="all match"),
+        pytest.param([matching(2, 2, 1.0, 0.8)], 0.5, None, id="just enough"),
+        pytest.param([matching(2, 2, 1.0, 0.8)], 0.6, "0.5000 at IoU 0.9 is below 0.6", id="few"),
+        pytest.param([matching(1, 3, 1.0)], 0.6, "0.5000 at IoU 0.9 is below", id="extra masks"),
+        pytest.param([matching(1, 1, 1.0)], float("nan"), "below nan", id="no number"),
+        pytest.param([matching(0, 0), matching(1, 1, 1.0)], 1.0, None, id="one photo is empty"),
+        pytest.param([matching(0, 0)], None, "nothing was compared", id="all photos are empty"),
+        pytest.param([matching(0, 0)], 0.0, "nothing was compared", id="empty, 0 demanded"),
+    ],
+)
+def test_the_share_of_matched_masks_is_judged(
+    photos: list[Matching], min_matched: float | None, failure: str | None
+) -> None:
+    verdict = judge_everything(photos, min_matched=min_matched)
+    assert verdict.passed is (failure is None)
+    assert len(verdict.failures) == (failure is not None)
+    assert failure is None or failure in verdict.failures[0]
+
+
+def test_the_verdict_as_json() -> None:
+    stand_in = Execution(how="emulated", by="ONNX Runtime", reason="there is no GPU")
+    verdict = judge_everything([matching(4, 3, 1.0)], min_matched=None, execution=stand_in)
+    told = json.loads(json.dumps(to_json(verdict), allow_nan=False))
+    assert told["count_difference"] == -1
+    assert (told["reference_masks"], told["candidate_masks"]) == (4, 3)
+    assert (told["how"], told["by"]) == ("emulated", "ONNX Runtime")
+    assert told["agreement"][-1] == {
+        "threshold": 0.9,
+        "matched": 1,
+        "share": pytest.approx(2 / 7),
+        "recall": 0.25,
+        "mean_iou": 1.0,
+    }
+    assert told["photos"][0]["ious"] == [1.0]
+
+
+SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
+BUNDLE = SimpleNamespace(manifest=SimpleNamespace(target=None, model="nanosam"))
+
+
+def verified(photos: PhotoSet, **asked: object) -> object:
+    request = VerifyEverythingRequest(bundle=Path("b"), **asked)
+    return stage.verify_all_masks(BUNDLE, SOURCE, photos, request=request, report=SILENT)
+
+
+def test_both_sides_get_the_same_strategy_and_grid(
+    monkeypatch: pytest.MonkeyPatch, photos: PhotoSet
+) -> None:
+    candidate, reference = Finder(bar_mask()), Finder(bar_mask())
+    monkeypatch.setattr(stage, "execution", lambda _: NATIVE)
+    monkeypatch.setattr(stage, "Predictor", lambda _: candidate)
+    monkeypatch.setattr(stage, "reference_predictor", lambda *_: reference)
+    verdict = verified(photos, strategy="hierarchical", grid=8, min_matched=1.0)
+    assert verdict.passed
+    assert verdict.how == "native"
+    assert candidate.asked == reference.asked == [{"strategy": "hierarchical", "grid": 8}] * 4
+
+
+def test_a_bundle_that_cannot_run_never_passes(
+    monkeypatch: pytest.MonkeyPatch, photos: PhotoSet
+) -> None:
+    absent = Execution(how="not run", reason="there is no GPU")
+    monkeypatch.setattr(stage, "execution", lambda _: absent)
+    verdict = verified(photos)
+    assert not verdict.passed
+    assert (verdict.how, verdict.failures) == ("not run", ("not run: there is no GPU",))
+
+
+def test_no_photo_cannot_be_verified() -> None:
+    with pytest.raises(BadInput, match="'mine' has no photo"):
+        verified(PhotoSet(name="mine", photos=()))
+
+
+# --- against annotations --------------------------------------------------------------------------
+
+
+def evaluated(finder: Finder, photos: PhotoSet) -> stage.EverythingEvaluation:
+    request = EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"), grid=8)
+    return stage.evaluate_all_masks(finder, photos, request=request, report=SILENT)
+
+
+def test_half_of_the_objects_are_found(photos: PhotoSet) -> None:
+    finder = Finder(bar_mask(), ~bar_mask())
+    evaluation = evaluated(finder, photos)
+    assert (evaluation.photos, evaluation.masks, evaluation.ran) == (4, 8, "native")
+    everything, medium = evaluation.recall
+    assert (everything.size, everything.instances) == ("all", 8)
+    assert (medium.size, medium.instances) == ("medium", 8)
+    assert everything.recall == pytest.approx({10: 0.5, 100: 0.5, 1000: 0.5})
+    assert finder.asked == [{"strategy": "grid", "grid": 8}] * 4
+
+
+def test_photos_without_objects_are_not_segmented(photos: PhotoSet, coco: Path) -> None:
+    first = photos.photos[0]
+    plain = catalog.photos_from(coco.parent / "images").photos
+    finder = Finder(disc_mask(), bar_mask())
+    evaluation = evaluated(finder, PhotoSet(name="mixed", photos=(first, *plain)))
+    assert (evaluation.photos, len(finder.photos)) == (1, 1)
+    assert evaluation.recall[0].recall[1000] == 1.0
+
+
+def test_photos_without_annotations_are_refused(coco: Path) -> None:
+    with pytest.raises(BadInput, match="annotates nothing"):
+        evaluated(Finder(), photos_from(coco.parent / "images"))
+
+
+def test_a_device_without_pycocotools_is_told_first(
+    monkeypatch: pytest.MonkeyPatch, photos: PhotoSet
+) -> None:
+    monkeypatch.setattr(stage.importlib.util, "find_spec", lambda _: None)
+    finder = Finder()
+    with pytest.raises(RuntimeMissing, match="pip install pycocotools"):
+        evaluated(finder, photos)
+    assert not finder.photos
