@@ -129,6 +129,40 @@ class MaskRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EverythingRule:
+    """How everything in a photo is segmented, and which masks are kept.
+
+    The defaults are those of SAM's automatic mask generator. The photo is prompted with `grid` x
+    `grid` points, and each point gives the masks of `choice`. A mask is kept if its score is above
+    `predicted_iou` and its stability at `stability_offset` (see `StableMask`; here at the photo's
+    size) is at least `stability`; a threshold of 0 is no threshold. Of two masks whose boxes have
+    an IoU above `overlap`, the one with the higher score stays.
+
+    `crops` is the number of layers of crops that are segmented too. Layer i splits the photo into
+    2^i x 2^i crops that share `crop_overlap` of the short side (divided by 2^(i-1)), and prompts
+    each with `grid` / `crop_grid_divisor`^i points a side. Masks that end at the edge of a crop are
+    dropped, and of two masks of different crops whose boxes have an IoU above
+    `overlap_across_crops`, the one of the smaller crop stays.
+
+    Holes and islands of fewer than `min_area` pixels are removed at the end. `confident` is the
+    logit above which a pixel needs no more prompts in hierarchical mode (TinySAM's 8.5).
+    """
+
+    choice: MaskChoice = MaskChoice(masks=(1, 2, 3))
+    grid: int = 32
+    predicted_iou: float = 0.88
+    stability: float = 0.95
+    stability_offset: float = 1.0
+    overlap: float = 0.7
+    crops: int = 0
+    crop_overlap: float = 512 / 1500
+    crop_grid_divisor: int = 1
+    overlap_across_crops: float = 0.7
+    min_area: int = 0
+    confident: float = 8.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientContract:
     """Everything a client must do as the family's upstream predictor does.
 
@@ -138,6 +172,7 @@ class ClientContract:
     preprocessing: Preprocessing
     prompts: PromptRule
     masks: MaskRule
+    everything: EverythingRule = EverythingRule()
     answers: Literal["decoded"] = "decoded"
 
     @property

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from edgekit.errors import BadInput
 from edgekit.records.arrays import BoolArray
 
+Positions = npt.NDArray[np.int64]
+
 _MOST_DIGITS = 7
 """Five bits each: runs of up to 2^34 pixels."""
 
@@ -67,30 +69,31 @@ def runs_from_mask(
         corner: (top, left) of the part in the whole.
     """
     height, width = size or (mask.shape[0], mask.shape[1])
-    edges = _edges(mask, height, corner)
-    counts = np.diff(edges, prepend=0, append=height * width)
-    if len(counts) > 1 and not counts[-1]:
-        counts = counts[:-1]  # the last run reaches the last pixel
-    return RunLengths(size=(height, width), counts=pack(counts))
-
-
-def _edges(mask: BoolArray, height: int, corner: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """Where the value changes, in column order and ascending.
-
-    The changes are found row by row, as the pixels lie in memory, and only they are sorted. A mask
-    that leaves a column at the bottom and enters the next at the top does not change there.
-    """
     changes = np.zeros((mask.shape[0] + 1, mask.shape[1]), dtype=np.bool_)
     changes[:-1] = mask
     changes[1:] ^= mask
+    # Found row by row, as the pixels lie in memory; sorted by column afterwards.
     rows, columns = np.divmod(np.flatnonzero(changes), max(mask.shape[1], 1))
-    edges = np.sort((columns + corner[1]) * height + rows + corner[0])
-    repeated = edges[1:] == edges[:-1]
-    once = np.ones(len(edges), dtype=np.bool_)
+    return runs_from_edges((columns + corner[1]) * height + rows + corner[0], (height, width))
+
+
+def runs_from_edges(edges: Positions, size: tuple[int, int]) -> RunLengths:
+    """The run lengths of a mask of `size` (height, width) whose value changes at `edges`.
+
+    Args:
+        edges: positions in column order, x * height + y, in any order. Two at one position cancel:
+            one piece of the mask ends there, and the next begins.
+        size: of the mask.
+    """
+    ordered = np.sort(edges)
+    repeated = ordered[1:] == ordered[:-1]
+    once = np.ones(len(ordered), dtype=np.bool_)
     once[1:] &= ~repeated
     once[:-1] &= ~repeated
-    kept: npt.NDArray[np.int64] = edges[once]
-    return kept
+    counts = np.diff(ordered[once], prepend=0, append=size[0] * size[1])
+    if len(counts) > 1 and not counts[-1]:
+        counts = counts[:-1]  # the last run reaches the last pixel
+    return RunLengths(size=size, counts=pack(counts))
 
 
 def pack(counts: npt.ArrayLike) -> str:

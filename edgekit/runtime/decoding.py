@@ -8,7 +8,6 @@ from typing import overload
 
 import numpy as np
 
-from edgekit.errors import BadInput
 from edgekit.records import BoolArray, ClientContract, FloatArray, Session
 from edgekit.runtime.mask_choice import Multimask, choice_for, choose_masks
 from edgekit.runtime.postprocess import masks_from_logits
@@ -54,7 +53,7 @@ class Predictions(Sequence[Prediction]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DecoderAnswers:
-    """`Answers` from a decoder: features and prompts in, low-res masks and scores out.
+    """Answers to prompts from a decoder: features and prompts in, low-res masks and scores out.
 
     `size` is the photo's (height, width). `slots` are the slot counts that the decoder accepts at
     batch 1, ascending; empty for a dynamic decoder.
@@ -68,19 +67,18 @@ class DecoderAnswers:
 
     def many(self, prompts: Sequence[Prompt], *, multimask: Multimask) -> Predictions:
         """Decode all prompts now, `CHUNK` at a time; upscale each mask when it is read."""
-        chunks = _chunks(prompts, most=1 if self.slots else CHUNK)
         return Predictions(
-            [pair for chunk in chunks for pair in self._decode(chunk, multimask=multimask)],
+            list(self.decoded(prompts, multimask=multimask)),
             masks_from=lambda logits: masks_from_logits(logits, self.size, self.client),
             clamp=self.client.masks.clamp,
         )
 
-    def everything(self) -> Sequence[Prediction]:
-        """Always an error: a decoder needs prompts."""
-        raise BadInput(
-            "There is no prompt: this model needs to be told what to segment.",
-            expected="a point or a box, in photo pixels",
-        )
+    def decoded(
+        self, prompts: Sequence[Prompt], *, multimask: Multimask
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Low-res logits [K, side, side] and scores [K] of each prompt, `CHUNK` decoded at once."""
+        for chunk in _chunks(prompts, most=1 if self.slots else CHUNK):
+            yield from self._decode(chunk, multimask=multimask)
 
     def _decode(
         self, prompts: Sequence[Prompt], *, multimask: Multimask

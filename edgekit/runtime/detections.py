@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from edgekit.records import BoolArray, DetectionRule, FloatArray
 from edgekit.runtime.preprocess import Placement
 from edgekit.runtime.resampling import Band, bands_of, bilinear, resample
+from edgekit.runtime.suppression import box_ious, suppress_overlaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,10 +44,10 @@ def find_objects(
         rule: thresholds for scores, overlaps and borders.
     """
     scores = raw["scores"][0, 0]
-    candidates = np.flatnonzero(scores > rule.score)
-    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
+    placed = np.isfinite(raw["boxes"][0]).all(axis=0)
+    candidates = np.flatnonzero((scores > rule.score) & placed)
     corners = _corners(raw["boxes"][0].T[candidates])
-    kept = _suppress_overlaps(corners, rule)
+    kept = suppress_overlaps(corners, scores[candidates], overlap=rule.overlap, most=rule.most)
     boxes = _snap_to_border(corners[kept], place.canvas, rule)
     return Detections(
         boxes=_on_photo(boxes, place),
@@ -84,16 +84,22 @@ class Masks(Sequence[BoolArray]):
         """Where coefficients times prototypes, enlarged and cropped to the box, exceed 0."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        height, width = self.detections.place.photo
-        mask = np.zeros((height, width), dtype=np.bool_)
+        mask = np.zeros(self.detections.place.photo, dtype=np.bool_)
+        part, (top, left) = self.part(index)
+        mask[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return mask
+
+    def part(self, index: int) -> tuple[BoolArray, tuple[int, int]]:
+        """The mask inside its box, bool [h, w], and the box's (top, left). It is empty outside."""
         x0, y0, x1, y1 = np.ceil(self.detections.boxes[index]).astype(int).tolist()
         rows, columns = _bands_within(self._rows, y0, y1), _bands_within(self._columns, x0, x1)
-        if rows and columns:
-            logits = np.tensordot(self.detections.coefficients[index], self._cropped, axes=1)
-            top, left = rows[0].rows.start, columns[0].rows.start
-            enlarged = resample(logits, rows, columns)
-            mask[y0:y1, x0:x1] = enlarged[y0 - top : y1 - top, x0 - left : x1 - left] > 0
-        return mask
+        if not rows or not columns:
+            return np.empty((0, 0), dtype=np.bool_), (0, 0)
+        logits = np.tensordot(self.detections.coefficients[index], self._cropped, axes=1)
+        top, left = rows[0].rows.start, columns[0].rows.start
+        enlarged = resample(logits, rows, columns)
+        part: BoolArray = enlarged[y0 - top : y1 - top, x0 - left : x1 - left] > 0
+        return part, (y0, x0)
 
 
 def _bands_within(bands: Sequence[Band], start: int, stop: int) -> tuple[Band, ...]:
@@ -107,33 +113,13 @@ def _corners(boxes: FloatArray) -> FloatArray:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
-def _suppress_overlaps(boxes: FloatArray, rule: DetectionRule) -> npt.NDArray[np.int64]:
-    """Non-maximum suppression: indices of the boxes to keep. Boxes come best first."""
-    kept: list[int] = []
-    remaining = np.arange(len(boxes))
-    while len(remaining) and len(kept) < rule.most:
-        kept.append(int(remaining[0]))
-        overlap = _overlaps(boxes[remaining[0]], boxes[remaining[1:]])
-        remaining = remaining[1:][overlap <= rule.overlap]
-    return np.array(kept, dtype=np.int64)
-
-
-def _overlaps(box: FloatArray, others: FloatArray) -> FloatArray:
-    """IoU of one box with each of [K, 4]."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    overlaps: FloatArray = shared / ((box[2:] - box[:2]).prod() + areas - shared)
-    return overlaps
-
-
 def _snap_to_border(boxes: FloatArray, canvas: tuple[int, int], rule: DetectionRule) -> FloatArray:
     """Move edges near the border onto it; a box of nearly the whole input becomes all of it."""
     frame = np.array([0, 0, canvas[1], canvas[0]], dtype=np.float32)
     low = np.where(boxes[:, :2] < rule.snap, 0, boxes[:, :2])
     high = np.where(boxes[:, 2:] > frame[2:] - rule.snap, frame[2:], boxes[:, 2:])
     boxes = np.concatenate([low, high], axis=1).astype(np.float32)
-    boxes[_overlaps(frame, boxes) > rule.whole] = frame
+    boxes[box_ious(frame, boxes) > rule.whole] = frame
     return boxes
 
 

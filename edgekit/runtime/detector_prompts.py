@@ -6,22 +6,24 @@ Source of the rules: CASIA-IVA-Lab/FastSAM, `FastSAMPrompt`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.records import BoolArray, FloatArray
+from edgekit.records import BoolArray, FloatArray, Segment
 from edgekit.runtime.detections import Masks
 from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.prompts import Prompt
+from edgekit.runtime.segments import segment_from
 
 Boxes = npt.NDArray[np.float64]
 
 
 class DetectorAnswers:
-    """`Answers` from the objects that a detector found in the photo."""
+    """Answers to prompts from the objects that a detector found in the photo."""
 
     def __init__(self, masks: Masks) -> None:
         self._masks = masks
@@ -33,12 +35,26 @@ class DetectorAnswers:
             len(prompts), lambda index: object_mask(self._masks, prompts[index])
         )
 
-    def everything(self) -> Sequence[Prediction]:
+    @property
+    def boxes(self) -> FloatArray:
+        """The boxes [K, 4] of all objects, the best-scored first."""
+        return self._masks.detections.boxes
+
+    def everything(self) -> list[Segment]:
         """All objects, the best-scored first."""
-        scores = self._masks.detections.scores.tolist()
-        return ObjectPredictions(
-            len(scores), lambda index: ObjectMask(self._masks[index], scores[index])
+        return [self._segment(index) for index in range(len(self._masks))]
+
+    def _segment(self, index: int) -> Segment:
+        detections = self._masks.detections
+        part, corner = self._masks.part(index)
+        x0, y0, x1, y1 = detections.boxes[index].tolist()
+        segment = segment_from(
+            part,
+            float(detections.scores[index]),
+            photo_size=detections.place.photo,
+            corner=corner,
         )
+        return replace(segment, prompt_box=(x0, y0, x1, y1))
 
 
 class ObjectPredictions(Sequence[Prediction]):

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from edgekit.records import BoolArray, ClientContract, FloatArray
 from edgekit.runtime.preprocess import resized_size
-from edgekit.runtime.resampling import Band, Matrix, bands_of, bicubic, bilinear
+from edgekit.runtime.resampling import Band, Matrix, bands_of, bicubic, bilinear, resample
 
 _INTERPOLATIONS = {"bilinear": bilinear, "bicubic": bicubic}
 _INSIDE = {"above": np.greater, "at_or_above": np.greater_equal}
+
+_ROUNDING = 1e-3
+"""More than float32 rounds a weighted mean of logits up."""
 
 
 def upscale_logits(
@@ -50,21 +54,71 @@ def masks_from_logits(
     """
     flat = low_res.reshape(-1, *low_res.shape[-2:])
     out = np.empty((len(flat), *photo_size), dtype=np.bool_)
-    inside = _INSIDE[client.masks.inside]
     for logits, target in zip(flat, out, strict=True):
         for rows, values in _row_bands(logits, photo_size, client):
-            inside(values, client.masks.threshold, out=target[rows])
+            target[rows] = inside(values, client)
     return out.reshape(*low_res.shape[:-2], *photo_size)
+
+
+def inside(logits: FloatArray, client: ClientContract) -> BoolArray:
+    """Which of the enlarged logits belong to the mask."""
+    belongs: BoolArray = _INSIDE[client.masks.inside](logits, client.masks.threshold)
+    return belongs
+
+
+class EnlargedPart(NamedTuple):
+    """A part of the logits at the photo's size."""
+
+    logits: FloatArray
+    """[h, w]"""
+    corner: tuple[int, int]
+    """(top, left) in the photo, in pixels."""
+
+
+def enlarge_above(
+    low_res: FloatArray, photo_size: tuple[int, int], client: ClientContract, *, level: float
+) -> EnlargedPart:
+    """The part of the enlarged logits that holds every pixel above `level`; often a small one.
+
+    A weighted mean is at most the largest of the low-res logits that it mixes, so only what mixes a
+    logit above the level is enlarged. Bicubic weights can be negative; then all of it is.
+
+    Args:
+        low_res: one mask's `low_res_masks`, float32 [side, side].
+        photo_size: (height, width) in pixels.
+        client: the family's rules (`masks`, `preprocessing`).
+        level: a logit.
+    """
+    maps = _upscaling(photo_size, client)
+    rows, columns = maps.rows, maps.columns
+    if maps.means:
+        above = low_res > level - _ROUNDING
+        rows = _bands_that_mix(rows, above.any(axis=1))
+        columns = _bands_that_mix(columns, above.any(axis=0))
+    if not rows or not columns:
+        return EnlargedPart(np.empty((0, 0), dtype=np.float32), (0, 0))
+    corner = (rows[0].rows.start, columns[0].rows.start)
+    return EnlargedPart(resample(low_res, rows, columns), corner)
+
+
+def _bands_that_mix(bands: tuple[Band, ...], chosen: BoolArray) -> tuple[Band, ...]:
+    """The bands from the first to the last that mixes a chosen row."""
+    mixing = [index for index, band in enumerate(bands) if chosen[band.source].any()]
+    return bands[mixing[0] : mixing[-1] + 1] if mixing else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Upscaling:
-    """The composed linear maps of both axes. Only the first `source_rows` low-res rows are read."""
+    """The composed linear maps of both axes. Only the first `source_rows` low-res rows are read.
+
+    `means` says that no weight is negative: every result is a weighted mean.
+    """
 
     rows: tuple[Band, ...]
     columns: tuple[Band, ...]
     source_rows: int
     width: int
+    means: bool
 
 
 def _row_bands(
@@ -89,6 +143,7 @@ def _upscaling(photo_size: tuple[int, int], client: ClientContract) -> _Upscalin
         columns=columns,
         source_rows=max(band.source.stop for band in rows),
         width=photo_size[1],
+        means=all(float(band.weights.min()) >= 0 for band in (*rows, *columns)),
     )
 
 

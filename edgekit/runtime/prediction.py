@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from edgekit.records import BoolArray, FloatArray
-from edgekit.runtime.mask_choice import Multimask
-from edgekit.runtime.prompts import Prompt
 
 Size = tuple[int, int]
 
@@ -22,19 +19,3 @@ class Prediction(NamedTuple):
     low_res_logits: FloatArray
     """[M, side, side]: any of them can be the `mask` of the next prompt. [M, 0, 0] for a detector,
     which has no decoder."""
-
-
-class Answers(Protocol):
-    """Turns prompts on one photo into masks."""
-
-    def many(self, prompts: Sequence[Prompt], *, multimask: Multimask) -> Sequence[Prediction]:
-        """The predictions of checked prompts. Each mask is computed when its item is read."""
-        ...
-
-    def everything(self) -> Sequence[Prediction]:
-        """All objects of the photo, best first. Each mask is computed when its item is read.
-
-        Raises:
-            BadInput: this model needs prompts.
-        """
-        ...

@@ -6,10 +6,12 @@ prompts select among them (`detector_prompts`). The bundle's manifest says which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
@@ -18,16 +20,21 @@ from edgekit.records import (
     Bundle,
     Client,
     DetectorContract,
+    EverythingRule,
     FloatArray,
+    Rgb,
     Role,
+    Segment,
     Session,
+    Strategy,
 )
 from edgekit.runtime.decoding import DecoderAnswers
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import DetectorAnswers
+from edgekit.runtime.everything import CropBox, Scene, find_segments
 from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.photo import PhotoLike, load_photo
-from edgekit.runtime.prediction import Answers, Prediction, Size
+from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.preprocess import encoder_input, placement
 from edgekit.runtime.prompts import Prompt, prompts_inside
 from edgekit.runtime.upstream_names import refuse_keywords
@@ -101,15 +108,15 @@ class Predictor:
         self._encoder = encoder
         self._decoder = decoder
         self._slots = prompt_slots
-        self._size: Size | None = None
-        self._answers: Answers | None = None
+        self._pixels: Rgb | None = None
+        self._answers: DecoderAnswers | DetectorAnswers | None = None
 
     @property
     def photo_size(self) -> tuple[int, int]:
         """(height, width) of the photo that was set, in pixels."""
         self._photo()
-        assert self._size is not None
-        return self._size
+        assert self._pixels is not None
+        return self._pixels.shape[0], self._pixels.shape[1]
 
     def set_image(self, photo: PhotoLike, **others: NoReturn) -> None:
         """Encode a photo. All prompts refer to it until the next call.
@@ -124,13 +131,14 @@ class Predictor:
         """
         refuse_keywords("set_image", others)
         self._answers = None
-        pixels = load_photo(photo)
-        self._size = pixels.shape[0], pixels.shape[1]
-        image = encoder_input(pixels, self.client.preprocessing)
-        self._answers = self._answers_from(self._encoder.run({"image": image}), self._size)
+        self._pixels = load_photo(photo)
+        self._answers = self._encoded(self._pixels)
 
-    def _answers_from(self, features: dict[str, FloatArray], size: Size) -> Answers:
-        client = self.client
+    def _encoded(self, pixels: Rgb) -> DecoderAnswers | DetectorAnswers:
+        """The answers to prompts on a photo, or on a crop of it."""
+        client, size = self.client, (pixels.shape[0], pixels.shape[1])
+        image = encoder_input(pixels, client.preprocessing)
+        features = self._encoder.run({"image": image})
         if isinstance(client, DetectorContract):
             place = placement(size, client.preprocessing)
             return DetectorAnswers(Masks(find_objects(features, place, client.objects)))
@@ -187,17 +195,79 @@ class Predictor:
             prompt.check_supported(self.client, multimask=multimask)
         return answers.many(placed, multimask=multimask)
 
-    def everything(self) -> Sequence[Prediction]:
-        """All objects that the model finds in the photo, best first, one mask each.
+    def everything(
+        self,
+        strategy: Strategy = "grid",
+        *,
+        grid: int | None = None,
+        boxes: npt.ArrayLike | None = None,
+        rule: EverythingRule | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Segment]:
+        """All objects of the photo.
 
-        Each mask is computed when its item is read: 300 masks of 12 megapixels are 3.6 GB.
+        A model with a decoder is given many prompts. With the strategies "grid" (SAM's) and
+        "hierarchical" (TinySAM's: fewer prompts, nearly the same objects), the masks that pass the
+        rule's thresholds are returned without duplicates, the best first. With "boxes"
+        (MobileSAMv2's), each box gives its mask, in the order of the boxes. A detector (FastSAM)
+        finds all objects at once, the best first; none of the arguments applies to it.
+
+        Args:
+            strategy: where the prompts come from.
+            grid: points a side; None for the rule's. "hierarchical" takes a quarter of them first.
+            boxes: [N, 4] x0, y0, x1, y1 in photo pixels, for the strategy "boxes"; for a detector's
+                own, see `detected_boxes`.
+            rule: all other numbers; None for those of the family, `client.everything`.
+            on_progress: called after each prompt with the prompts done and to do.
 
         Raises:
-            BadInput: no photo is set, or the model needs prompts.
+            BadInput: no photo is set; a number is out of range; boxes are missing, not taken, or
+                wrong (see `Prompt.checked`).
         """
-        return self._photo().everything()
+        answers = self._photo()
+        if isinstance(answers, DetectorAnswers):
+            return answers.everything()
+        rule = rule or answers.client.everything
+        scene = Scene(
+            size=answers.size,
+            rule=rule if grid is None else replace(rule, grid=grid),
+            encode=self._decoder_answers,
+            on_progress=on_progress or (lambda _done, _total: None),
+        )
+        return find_segments(strategy, scene, None if boxes is None else self._box_prompts(boxes))
 
-    def _photo(self) -> Answers:
+    def _decoder_answers(self, crop: CropBox) -> DecoderAnswers:
+        """The answers on a crop of the photo; the whole photo is not encoded again."""
+        assert self._pixels is not None
+        x0, y0, x1, y1 = crop
+        pixels = self._pixels[y0:y1, x0:x1]
+        whole = pixels.shape == self._pixels.shape
+        answers = self._answers if whole else self._encoded(pixels)
+        assert isinstance(answers, DecoderAnswers)
+        return answers
+
+    def _box_prompts(self, boxes: npt.ArrayLike) -> list[Prompt]:
+        prompts = [Prompt.checked(box=box) for box in np.asarray(boxes, dtype=object)]
+        placed = prompts_inside(prompts, self.photo_size)
+        for prompt in placed:
+            prompt.check_supported(self.client)
+        return placed
+
+    def detected_boxes(self) -> FloatArray:
+        """The boxes [N, 4] of all objects that a detector found: x0, y0, x1, y1, the best first.
+
+        Raises:
+            BadInput: no photo is set, or the model is not a detector.
+        """
+        answers = self._photo()
+        if isinstance(answers, DetectorAnswers):
+            return answers.boxes
+        raise BadInput(
+            "This model has a decoder: it answers prompts, and detects no boxes.",
+            expected="a detector's bundle, such as one of fastsam_s",
+        )
+
+    def _photo(self) -> DecoderAnswers | DetectorAnswers:
         if self._answers is None:
             raise BadInput(
                 "No photo is set.",

@@ -80,12 +80,17 @@ def resample(plane: FloatArray, rows: Sequence[Band], columns: Sequence[Band]) -
 
     Given only some neighbouring bands of an axis, compute only that part of the result.
     """
-    first = columns[0].rows.start
-    widened = np.empty((len(plane), columns[-1].rows.stop - first), dtype=np.float32)
+    top, left = rows[0].rows.start, columns[0].rows.start
+    read = slice(rows[0].source.start, rows[-1].source.stop)
+    widened = np.empty((len(plane), columns[-1].rows.stop - left), dtype=np.float32)
     for band in columns:
-        place = slice(band.rows.start - first, band.rows.stop - first)
-        widened[:, place] = plane[:, band.source] @ band.weights.T
-    return np.concatenate([band.weights @ widened[band.source] for band in rows])
+        place = slice(band.rows.start - left, band.rows.stop - left)
+        widened[read, place] = plane[read, band.source] @ band.weights.T
+    resized = np.empty((rows[-1].rows.stop - top, widened.shape[1]), dtype=np.float32)
+    for band in rows:
+        place = slice(band.rows.start - top, band.rows.stop - top)
+        np.matmul(band.weights, widened[band.source], out=resized[place])
+    return resized
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

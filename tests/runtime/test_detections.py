@@ -147,13 +147,15 @@ def test_miss_gives_an_empty_mask() -> None:
     assert not predictor((BIG, 0.1)).predict(box=(0, 0, 9, 9)).masks.any()
 
 
-def test_everything_computes_masks_when_read() -> None:
-    objects = predictor((BIG, 0.9), (SMALL, 0.8), (FAR, 0.7)).everything()
-    assert [int(each.masks.sum()) for each in objects[:2]] == [area(BIG), area(SMALL)]
-    assert [float(each.scores[0]) for each in objects] == pytest.approx([0.9, 0.8, 0.7])
-    assert objects[-1].masks.sum() == area(FAR)
-    with pytest.raises(IndexError):
-        objects[3]
+def test_everything_is_all_objects_best_first() -> None:
+    objects = predictor((SMALL, 0.8), (BIG, 0.9), (FAR, 0.7)).everything()
+    assert [each.area for each in objects] == [area(BIG), area(SMALL), area(FAR)]
+    assert [int(each.mask.sum()) for each in objects] == [each.area for each in objects]
+    assert [each.predicted_iou for each in objects] == pytest.approx([0.9, 0.8, 0.7])
+    assert [each.prompt_box for each in objects] == [BIG, SMALL, FAR]
+    x, y, width, height = objects[1].box
+    assert (x, y, x + width + 1, y + height + 1) == SMALL
+    assert (objects[0].stability, objects[0].point) == (None, None)
 
 
 def test_many_prompts_at_once() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
-from edgekit.records import CheckpointFile, MaskChoice, ModelRow
+from edgekit.records import CheckpointFile, EverythingRule, MaskChoice, ModelRow
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +22,10 @@ CLIENT = replace(
     masks=replace(
         SAM_CLIENT.masks,
         others=(MaskChoice(name="stability", masks=(0, 1, 2, 3), stability_offset=1.0),),
+    ),
+    # Its own scores would be those of the IoU head, so masks are ranked by stability instead.
+    everything=EverythingRule(
+        choice=MaskChoice(masks=(1, 2, 3), stability_offset=1.0), predicted_iou=0.0
     ),
 )
 

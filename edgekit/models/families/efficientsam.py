@@ -13,6 +13,7 @@ from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.records import (
     CheckpointFile,
     ClientContract,
+    EverythingRule,
     GraphContract,
     MaskChoice,
     MaskRule,
@@ -44,6 +45,13 @@ CLIENT = ClientContract(
         upscale="squashed",
         resample="bicubic",
         inside="at_or_above",
+    ),
+    # notebooks/EfficientSAM_segment_everything_example.ipynb
+    everything=EverythingRule(
+        choice=MaskChoice(masks=(1, 2, 3), keep="best"),
+        predicted_iou=0.7,
+        stability=0.9,
+        min_area=100,
     ),
 )
 

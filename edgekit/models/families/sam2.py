@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgekit.records import (
     CheckpointFile,
     ClientContract,
+    EverythingRule,
     GraphContract,
     MaskChoice,
     MaskRule,
@@ -43,6 +44,7 @@ CLIENT = ClientContract(
         upscale="squashed",
         clamp=32.0,
     ),
+    everything=EverythingRule(predicted_iou=0.8),  # sam2/automatic_mask_generator.py
 )
 
 OBJECT_GRAPH = GraphContract(answers=("low_res_masks", "iou_predictions", "object_scores"))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
-from edgekit.records import CheckpointFile, GraphContract, MaskChoice, ModelRow
+from edgekit.records import CheckpointFile, EverythingRule, GraphContract, MaskChoice, ModelRow
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +23,7 @@ CLIENT = replace(
         multimask=MaskChoice(masks=(1, 2, 3), keep="best"),
         others=(MaskChoice(name="hq_only", masks=(4,)),),
     ),
+    everything=EverythingRule(choice=MaskChoice(masks=(1, 2, 3), keep="best")),
 )
 
 

@@ -1,0 +1,35 @@
+"""One mask for each box of a detector or a file, without thresholds: MobileSAMv2's way.
+
+Sources: Zhang et al., arXiv 2312.09579; ChaoningZhang/MobileSAM, MobileSAMv2/Inference.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edgekit.records import Segment
+from edgekit.runtime.everything.found import decoded_masks, segment_in
+from edgekit.runtime.everything.measuring import measure
+from edgekit.runtime.everything.scene import Scene
+from edgekit.runtime.prompts import Prompt
+
+
+def segments_by_boxes(scene: Scene, prompts: Sequence[Prompt]) -> list[Segment]:
+    """The object of each box, in the order of the boxes; empty masks too.
+
+    Args:
+        scene: the photo.
+        prompts: one box each, inside the photo.
+    """
+    view = scene.view()
+    client = view.answers.client
+    advance = scene.counting(len(prompts))
+    segments: list[Segment] = []
+    for prompt, low_res, score in decoded_masks(prompts, view, client.masks.single, advance):
+        assert prompt.box is not None
+        x0, y0, x1, y1 = prompt.box.tolist()
+        measured = measure(low_res, scene.size, client, offset=scene.rule.stability_offset)
+        segment = segment_in(view, measured, score)
+        segments.append(replace(segment, prompt_box=(x0, y0, x1, y1)))
+    return segments
