@@ -17,9 +17,20 @@ if TYPE_CHECKING:
     from edgekit.pipeline import EverythingEvaluation, EverythingVerdict
 
 Strategy = Annotated[
-    Literal["grid", "hierarchical"] | None,
+    Literal["grid", "hierarchical", "boxes"] | None,
     typer.Option(
-        "--strategy", help="With --everything: where the points come from. Default: grid."
+        "--strategy",
+        help="With --everything: where the prompts come from. Default: grid, or boxes with "
+        "--detector.",
+    ),
+]
+
+Detector = Annotated[
+    Path | None,
+    typer.Option(
+        "--detector",
+        metavar="BUNDLE",
+        help="With --everything: a bundle, such as FastSAM's, whose boxes are the prompts.",
     ),
 ]
 
@@ -69,7 +80,9 @@ def print_everything(verdict: EverythingVerdict, *, stream: str = "stdout") -> N
 def _print_agreement(verdict: EverythingVerdict, printer: Console) -> None:
     columns = ("pairs", "matched share", "recall", "mean IoU of pairs")
     title = f"All masks against the PyTorch reference's, {_photos(len(verdict.photos))}"
-    listed = table("IoU from", *columns, title=f"{title}, {_what_ran(verdict)}", right=columns)
+    asked = _asked(verdict.strategy, verdict.grid)
+    title = f"{title}, {asked}, {_what_ran(verdict)}"
+    listed = table("IoU from", *columns, title=title, right=columns)
     for row in verdict.agreement:
         mean_iou = "-" if row.mean_iou is None else f"{row.mean_iou:.4f}"
         shares = f"{row.share:.4f}", f"{row.recall:.4f}"
@@ -106,7 +119,8 @@ def _what_ran(verdict: EverythingVerdict) -> str:
 def print_recall(evaluation: EverythingEvaluation) -> None:
     """Print the average recall by object size and number of masks."""
     limits = [f"{limit} masks" for limit in evaluation.recall[0].recall]
-    title = f"average recall of the annotated objects, {evaluation.ran}"
+    asked = _asked(evaluation.strategy, evaluation.grid)
+    title = f"average recall of the annotated objects, {asked}, {evaluation.ran}"
     listed = table("size (objects)", *limits, title=title, right=tuple(limits))
     for row in evaluation.recall:
         figures = (f"{recall:.3f}" for recall in row.recall.values())
@@ -114,6 +128,13 @@ def print_recall(evaluation: EverythingEvaluation) -> None:
     console().print(listed)
     per_photo = evaluation.masks / evaluation.photos
     say(f"{_photos(evaluation.photos)} with annotations, {per_photo:.1f} masks each.")
+
+
+def _asked(strategy: str | None, grid: int | None) -> str:
+    """Where the prompts came from, a few words."""
+    if strategy is None:
+        return "without prompts"
+    return strategy if grid is None else f"{strategy} of {grid} x {grid} points"
 
 
 def _photos(count: int) -> str:

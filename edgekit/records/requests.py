@@ -8,11 +8,6 @@ from typing import Literal
 
 from edgekit.records.segments import Strategy
 
-VERIFY_GRID = 16
-"""Points per side where PyTorch runs too: a quarter of SAM's 1,024 points."""
-SAM_GRID = 32
-"""Points per side of SAM's mask generator."""
-
 Against = Literal["pytorch", "torch-compile"]
 
 
@@ -71,8 +66,9 @@ class VerifyEverythingRequest:
 
     Attributes:
         bundle, photos, annotations, weights: as for `VerifyRequest`.
-        strategy: where the prompts come from: "grid" or "hierarchical".
-        grid: points per side of the photo.
+        strategy: where the prompts come from; None takes a grid.
+        grid: points per side of the photo; None takes 16, since PyTorch has to decode them too.
+        detector: a bundle such as FastSAM's, which finds the boxes of the strategy "boxes".
         min_matched: demand this share (0 to 1) of masks that match at an IoU of 0.9; None demands
             nothing.
     """
@@ -81,8 +77,9 @@ class VerifyEverythingRequest:
     photos: Path | None = None
     annotations: Path | None = None
     weights: tuple[str, ...] = ()
-    strategy: Strategy = "grid"
-    grid: int = VERIFY_GRID
+    strategy: Strategy | None = None
+    grid: int | None = None
+    detector: Path | None = None
     min_matched: float | None = None
 
 
@@ -129,12 +126,13 @@ class EvaluateEverythingRequest:
 
     Attributes:
         bundle, annotations, photos: as for `EvaluateRequest`.
-        strategy: where the prompts come from: "grid" or "hierarchical".
-        grid: points per side of the photo.
+        strategy, detector: as for `VerifyEverythingRequest`.
+        grid: points per side of the photo; None takes the family's, which is 32 for SAM.
     """
 
     bundle: Path
     annotations: Path
     photos: Path | None = None
-    strategy: Strategy = "grid"
-    grid: int = SAM_GRID
+    strategy: Strategy | None = None
+    grid: int | None = None
+    detector: Path | None = None

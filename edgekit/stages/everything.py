@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.records import (
     Bundle,
+    Client,
+    DetectorContract,
     EvaluateEverythingRequest,
-    Segment,
     Strategy,
     VerifyEverythingRequest,
     WeightsSource,
 )
 from edgekit.report import Report
 from edgekit.runtime import Predictor
+from edgekit.runtime.everything import check_request
 from edgekit.runtime.opening import execution
 from edgekit.stages.evaluation import require_masks
 from edgekit.stages.reference import reference_predictor
@@ -27,8 +28,12 @@ from edgekit.verification.everything import (
     compare_everything,
     everything_not_run,
     judge_everything,
+    part_of,
 )
 from edgekit.verification.recall import AverageRecall, Found, average_recall, objects_found
+
+VERIFY_GRID = 16
+"""Points per side by default, a quarter of SAM's 1,024 points: PyTorch decodes them too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +42,15 @@ class EverythingEvaluation:
 
     photos: how many had objects with masks; the others were left out.
     masks: the number of masks that were found on them.
+    strategy, grid: as in `Everything`.
     ran: how the bundle's files ran: "native", or "emulated by" a stand-in.
     """
 
     recall: tuple[AverageRecall, ...]
     photos: int
     masks: int
+    strategy: Strategy | None
+    grid: int | None
     ran: str
 
 
@@ -57,7 +65,7 @@ def verify_all_masks(
     """Match all masks with the reference's; "not run", with the reason, where the files cannot run.
 
     Raises:
-        BadInput: there is no photo, or one cannot be read.
+        BadInput: there is no photo, one cannot be read, or the strategy or grid does not fit.
         RuntimeMissing: pycocotools is not installed.
     """
     _require_pycocotools()
@@ -66,18 +74,22 @@ def verify_all_masks(
             f"The image set '{photos.name}' has no photo, so nothing can be verified.",
             expected="at least one photo that the bundle was not calibrated on",
         )
+    everything = _everything(bundle.manifest.client, request, default_grid=VERIFY_GRID)
     how = execution(bundle.manifest.target)
     if how.how == "not run":
-        return everything_not_run(f"{how.reason}", min_matched=request.min_matched)
+        reason = f"{how.reason}"
+        return everything_not_run(reason, everything=everything, min_matched=request.min_matched)
     with report.stage("verify"):
         matchings = compare_everything(
             Predictor(bundle),
             reference_predictor(bundle.manifest.model, source),
             photos,
-            everything=_everything(request.strategy, request.grid),
+            everything=everything,
             on_step=report.progress,
         )
-    return judge_everything(matchings, min_matched=request.min_matched, execution=how)
+    return judge_everything(
+        matchings, everything=everything, min_matched=request.min_matched, execution=how
+    )
 
 
 def evaluate_all_masks(
@@ -88,32 +100,64 @@ def evaluate_all_masks(
     Warns of instances that are boxes without a mask.
 
     Raises:
-        BadInput: no instance has a mask, or a photo cannot be read.
+        BadInput: no instance has a mask, a photo cannot be read, or the strategy or grid does not
+            fit.
         RuntimeMissing: pycocotools is not installed.
     """
     _require_pycocotools()
     require_masks(photos, report)
-    count = len(photos.photos)
-    everything = _everything(request.strategy, request.grid)
+    everything = _everything(predictor.client, request, default_grid=None)
     found: list[Found] = []
     with report.stage("evaluate"):
-        for done, photo in enumerate(photos.photos):
-            report.progress(done, count)
-            if one := objects_found(predictor, photo, everything):
+        for turn, photo in enumerate(photos.photos):
+            progress = part_of(report.progress, turn=turn, turns=len(photos.photos))
+            if one := objects_found(predictor, photo, everything, progress):
                 found.append(one)
+    if not found:
+        raise BadInput(
+            f"The masks of {photos.name} are empty, so no object can be found.",
+            expected="COCO instances whose masks cover a pixel",
+        )
     return EverythingEvaluation(
         recall=average_recall(found),
         photos=len(found),
         masks=sum(photo.masks for photo in found),
+        strategy=everything.strategy,
+        grid=everything.grid,
         ran=predictor.execution.label,
     )
 
 
-def _everything(strategy: Strategy, grid: int) -> Everything:
-    def find(predictor: Predictor) -> Sequence[Segment]:
-        return predictor.everything(strategy=strategy, grid=grid)
+def _everything(
+    client: Client,
+    request: VerifyEverythingRequest | EvaluateEverythingRequest,
+    *,
+    default_grid: int | None,
+) -> Everything:
+    """How to segment everything; checked before any photo is encoded."""
+    if isinstance(client, DetectorContract):
+        return _without_prompts(request)
+    strategy: Strategy = request.strategy or ("boxes" if request.detector else "grid")
+    grid = default_grid if request.grid is None else request.grid
+    rule = client.everything if grid is None else replace(client.everything, grid=grid)
+    check_request(strategy, rule, with_boxes=request.detector is not None)
+    if request.detector is None:
+        return Everything(strategy=strategy, grid=rule.grid)
+    if request.grid is not None:
+        raise BadInput(
+            "A grid has no use where a detector finds the boxes.",
+            expected="either a grid or a detector",
+        )
+    return Everything(strategy=strategy, detector=Predictor(request.detector))
 
-    return find
+
+def _without_prompts(request: VerifyEverythingRequest | EvaluateEverythingRequest) -> Everything:
+    if request.strategy or request.grid is not None or request.detector:
+        raise BadInput(
+            "This model finds all objects at once, without prompts.",
+            expected="neither strategy nor grid nor detector",
+        )
+    return Everything(strategy=None)
 
 
 def _require_pycocotools() -> None:

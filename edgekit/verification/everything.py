@@ -12,15 +12,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from edgekit.catalog import PhotoSet
-from edgekit.records import NATIVE, Execution, How, Segment
+from edgekit.records import NATIVE, CocoRle, Execution, FloatArray, How, Rgb, Segment, Strategy
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.verification.matching import Agreement, Matching, agreement, match
 
-Everything = Callable[[Predictor], Sequence[Segment]]
-"""Finds the objects of a predictor's current photo."""
-
 OnStep = Callable[[int, int], None]
+
+STEPS = 1000
+"""Steps of progress for one photo on one side, whose number of prompts is not known before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everything:
+    """How everything is segmented, the same on both sides.
+
+    strategy: where the prompts come from; None for a model that finds all objects without any.
+    grid: points per side; None for boxes and for such a model.
+    detector: finds the boxes of the strategy "boxes".
+    """
+
+    strategy: Strategy | None
+    grid: int | None = None
+    detector: Predictor | None = None
+
+    def boxes(self, pixels: Rgb) -> FloatArray | None:
+        """The detector's boxes [N, 4] in a photo; None without a detector.
+
+        Raises:
+            BadInput: the detector has a decoder.
+        """
+        if self.detector is None:
+            return None
+        self.detector.set_image(pixels)
+        return self.detector.detected_boxes()
+
+    def segments(
+        self, predictor: Predictor, boxes: FloatArray | None, on_step: OnStep | None = None
+    ) -> list[Segment]:
+        """All masks of a predictor's current photo."""
+        if self.strategy is None:
+            return predictor.everything()
+        return predictor.everything(self.strategy, grid=self.grid, boxes=boxes, on_progress=on_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +62,7 @@ class EverythingVerdict:
 
     passed: there was something to compare, and the share of matched masks at the highest threshold
         is at least `min_matched`.
+    strategy, grid: as in `Everything`.
     min_matched: what the caller demands; None if nothing is demanded.
     how, by, reason: what ran (see `Execution`).
     failures: why it did not pass; empty if it did.
@@ -38,6 +72,8 @@ class EverythingVerdict:
 
     passed: bool
     how: How
+    strategy: Strategy | None
+    grid: int | None
     min_matched: float | None
     failures: tuple[str, ...]
     agreement: tuple[Agreement, ...] = ()
@@ -56,38 +92,55 @@ class EverythingVerdict:
         return sum(photo.candidate for photo in self.photos)
 
 
+def _no_progress(_done: int, _total: int) -> None:
+    pass
+
+
 def compare_everything(
     candidate: Predictor,
     reference: Predictor,
     photos: PhotoSet,
     *,
     everything: Everything,
-    on_step: OnStep | None = None,
+    on_step: OnStep = _no_progress,
 ) -> list[Matching]:
     """Match all masks of both sides, photo by photo. One photo's run lengths are in memory.
 
-    `on_step` is called with (done, total); a photo is two steps, one for each side.
+    `on_step` is called with (done, total), in steps of which each side of a photo has `STEPS`.
 
     Raises:
-        BadInput: a photo cannot be read.
+        BadInput: a photo cannot be read, or the strategy does not fit.
     """
     matchings: list[Matching] = []
-    steps = 2 * len(photos.photos)
+    turns = 2 * len(photos.photos)
     for index, photo in enumerate(photos.photos):
         pixels = load_photo(photo.path)
-        sides: list[Sequence[Segment]] = []
+        boxes = everything.boxes(pixels)
+        sides: list[list[CocoRle]] = []
         for predictor in (reference, candidate):
             predictor.set_image(pixels)
-            sides.append(everything(predictor))
-            if on_step:
-                on_step(2 * index + len(sides), steps)
-        first, second = ([segment.rle for segment in side] for side in sides)
-        matchings.append(match(first, second, photo=photo.id))
+            progress = part_of(on_step, turn=2 * index + len(sides), turns=turns)
+            segments = everything.segments(predictor, boxes, progress)
+            sides.append([segment.rle for segment in segments])
+        matchings.append(match(*sides, photo=photo.id))
     return matchings
 
 
+def part_of(on_step: OnStep, *, turn: int, turns: int) -> OnStep:
+    """Progress of one of several turns of equal length, as progress of all."""
+
+    def step(done: int, total: int) -> None:
+        on_step(turn * STEPS + STEPS * done // max(total, 1), turns * STEPS)
+
+    return step
+
+
 def judge_everything(
-    photos: Sequence[Matching], *, min_matched: float | None, execution: Execution = NATIVE
+    photos: Sequence[Matching],
+    *,
+    everything: Everything,
+    min_matched: float | None,
+    execution: Execution = NATIVE,
 ) -> EverythingVerdict:
     """Judge matchings by the share of matched masks. Nothing to compare never passes."""
     figures = agreement(photos)
@@ -97,6 +150,8 @@ def judge_everything(
         how=execution.how,
         by=execution.by,
         reason=execution.reason,
+        strategy=everything.strategy,
+        grid=everything.grid,
         min_matched=min_matched,
         failures=failures,
         agreement=figures,
@@ -104,12 +159,16 @@ def judge_everything(
     )
 
 
-def everything_not_run(reason: str, *, min_matched: float | None) -> EverythingVerdict:
+def everything_not_run(
+    reason: str, *, everything: Everything, min_matched: float | None
+) -> EverythingVerdict:
     """The verdict on a bundle that could not be run here. It never passes."""
     return EverythingVerdict(
         passed=False,
         how="not run",
         reason=reason,
+        strategy=everything.strategy,
+        grid=everything.grid,
         min_matched=min_matched,
         failures=(f"not run: {reason}",),
     )

@@ -21,7 +21,7 @@ from edgekit.catalog import Photo, instance_mask
 from edgekit.records import BoolArray, CocoRle, Segment, runs_from_mask
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
-from edgekit.verification.everything import Everything
+from edgekit.verification.everything import Everything, OnStep
 
 Counts = npt.NDArray[np.int64]
 
@@ -64,11 +64,16 @@ class AverageRecall:
     recall: dict[int, float]
 
 
-def objects_found(predictor: Predictor, photo: Photo, everything: Everything) -> Found | None:
+def objects_found(
+    predictor: Predictor, photo: Photo, everything: Everything, on_step: OnStep | None = None
+) -> Found | None:
     """How many annotated objects of a photo are among all masks; None if none has a mask.
 
+    `on_step` is called with the prompts done and to do.
+
     Raises:
-        BadInput: the photo cannot be read, or an annotation does not fit it.
+        BadInput: the photo cannot be read, an annotation does not fit it, or the strategy does not
+            fit.
     """
     pixels = load_photo(photo.path)
     size = pixels.shape[0], pixels.shape[1]
@@ -76,7 +81,8 @@ def objects_found(predictor: Predictor, photo: Photo, everything: Everything) ->
     if not truth:
         return None
     predictor.set_image(pixels)
-    return found_in([_proposal(segment) for segment in everything(predictor)], truth, size=size)
+    segments = everything.segments(predictor, everything.boxes(pixels), on_step)
+    return found_in([_proposal(segment) for segment in segments], truth, size=size)
 
 
 def _proposal(segment: Segment) -> Region:

@@ -15,16 +15,31 @@ from edgekit.pipeline import (
     VerifyEverythingRequest,
 )
 from edgekit.records import NATIVE, Execution
-from edgekit.verification.everything import everything_not_run, judge_everything
+from edgekit.verification.everything import (
+    Everything,
+    EverythingVerdict,
+    everything_not_run,
+    judge_everything,
+)
 from edgekit.verification.matching import Matching
 from edgekit.verification.recall import AverageRecall
 
+GRID = Everything(strategy="grid", grid=16)
 TEN_TO_NINE = Matching(photo="a", reference=10, candidate=9, ious=(1.0,) * 5 + (0.8,))
+
+
+def judged(
+    photo: Matching, *, min_matched: float | None = None, execution: Execution = NATIVE
+) -> EverythingVerdict:
+    return judge_everything([photo], everything=GRID, min_matched=min_matched, execution=execution)
 
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], list[object]]:
-    """`answers("verify_everything", verdict)` replaces a pipeline function; returns its requests."""
+    """`answers("verify_everything", verdict)` replaces a function of the pipeline.
+
+    It returns the list of requests to come.
+    """
 
     def answer(function: str, result: object) -> list[object]:
         requests: list[object] = []
@@ -40,18 +55,20 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], list[obj
 
 
 def test_verify_passes_its_options_to_the_pipeline(run, answers) -> None:
-    requests = answers("verify_everything", judge_everything([TEN_TO_NINE], min_matched=None))
+    requests = answers("verify_everything", judged(TEN_TO_NINE))
     run("verify", "b", "--everything")
     options = ("--photos", "p", "--weights", "seeded", "--strategy", "hierarchical", "--grid", "8")
-    run("verify", "b", "--everything", *options, "--min-matched", "0.5")
+    more = ("--detector", "d", "--min-matched", "0.5")
+    run("verify", "b", "--everything", *options, *more)
     assert requests == [
-        VerifyEverythingRequest(bundle=Path("b"), strategy="grid", grid=16),
+        VerifyEverythingRequest(bundle=Path("b")),
         VerifyEverythingRequest(
             bundle=Path("b"),
             photos=Path("p"),
             weights=("seeded",),
             strategy="hierarchical",
             grid=8,
+            detector=Path("d"),
             min_matched=0.5,
         ),
     ]
@@ -66,7 +83,10 @@ def test_verify_passes_its_options_to_the_pipeline(run, answers) -> None:
     ],
 )
 def test_verify_prints_figures_and_an_outcome(run, answers, min_matched, code, outcome) -> None:
-    answers("verify_everything", judge_everything([TEN_TO_NINE], min_matched=min_matched))
+    answers(
+        "verify_everything",
+        judged(TEN_TO_NINE, min_matched=min_matched),
+    )
     result = run("verify", "b", "--everything")
     assert result.exit_code == code
     assert outcome in result.stdout
@@ -77,7 +97,7 @@ def test_verify_prints_figures_and_an_outcome(run, answers, min_matched, code, o
 
 def test_two_sides_without_masks_fail(run, answers) -> None:
     nothing = Matching(photo="a", reference=0, candidate=0, ious=())
-    answers("verify_everything", judge_everything([nothing], min_matched=None))
+    answers("verify_everything", judged(nothing))
     result = run("verify", "b", "--everything")
     assert result.exit_code == 1
     assert "FAILED (native; no gate)" in result.stdout
@@ -85,7 +105,10 @@ def test_two_sides_without_masks_fail(run, answers) -> None:
 
 
 def test_a_bundle_that_cannot_run_ends_with_3(run, answers) -> None:
-    answers("verify_everything", everything_not_run("there is no GPU", min_matched=None))
+    answers(
+        "verify_everything",
+        everything_not_run("there is no GPU", everything=GRID, min_matched=None),
+    )
     result = run("verify", "b", "--everything")
     assert result.exit_code == 3
     assert "NOT RUN" in result.stdout
@@ -94,7 +117,7 @@ def test_a_bundle_that_cannot_run_ends_with_3(run, answers) -> None:
 
 def test_verify_names_the_stand_in_and_writes_json(run, answers) -> None:
     stand_in = Execution(how="emulated", by="ONNX Runtime 1.24.1", reason="there is no GPU")
-    verdict = judge_everything([TEN_TO_NINE], min_matched=None, execution=stand_in)
+    verdict = judged(TEN_TO_NINE, execution=stand_in)
     answers("verify_everything", verdict)
     result = run("verify", "b", "--everything", "--json", "-")
     told = json.loads(result.stdout)
@@ -109,6 +132,8 @@ EVALUATION = EverythingEvaluation(
     ),
     photos=2,
     masks=63,
+    strategy="hierarchical",
+    grid=16,
     ran=NATIVE.label,
 )
 
@@ -120,20 +145,27 @@ def test_evaluate_prints_the_average_recall(run, answers) -> None:
     row = next(line for line in result.stdout.splitlines() if line.startswith("all (7)"))
     assert row.split()[2:] == ["0.250", "0.500", "0.625"]
     assert "2 photos with annotations, 31.5 masks each." in result.stdout
-    assert requests == [
-        EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"), grid=32)
-    ]
+    assert requests == [EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"))]
 
 
 def test_evaluate_writes_json(run, answers, tmp_path) -> None:
     requests = answers("evaluate_everything", EVALUATION)
     file = tmp_path / "recall.json"
-    options = ("--strategy", "hierarchical", "--grid", "16", "--photos", "p", "--json")
-    run("evaluate", "b", "a.json", "--everything", *options, file)
+    options = ("--strategy", "boxes", "--grid", "8", "--detector", "d", "--photos", "p")
+    run("evaluate", "b", "a.json", "--everything", *options, "--json", file)
     told = json.loads(file.read_text())
     assert (told["strategy"], told["grid"], told["masks"]) == ("hierarchical", 16, 63)
     assert told["recall"][0]["recall"] == {"10": 0.25, "100": 0.5, "1000": 0.625}
-    assert requests[0].photos == Path("p")
+    assert requests == [
+        EvaluateEverythingRequest(
+            bundle=Path("b"),
+            annotations=Path("a.json"),
+            photos=Path("p"),
+            strategy="boxes",
+            grid=8,
+            detector=Path("d"),
+        )
+    ]
     assert json.loads(run("evaluate", "b", "a.json", "--everything", "--json", "-").stdout)
 
 
@@ -143,6 +175,7 @@ def test_evaluate_writes_json(run, answers, tmp_path) -> None:
         (("verify", "b", "--grid", "8"), "--grid says how everything is segmented"),
         (("verify", "b", "--strategy", "grid"), "--strategy says how"),
         (("verify", "b", "--min-matched", "0.9"), "--min-matched says how"),
+        (("verify", "b", "--detector", "d"), "--detector says how"),
         (("verify", "b", "--everything", "--min-iou", "0.9"), "--min-iou is about the masks of"),
         (("verify", "b", "--everything", "--picture", "a.png"), "--picture is about the masks of"),
         (("evaluate", "b", "a.json", "--grid", "8"), "--grid says how everything is segmented"),

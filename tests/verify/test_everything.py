@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ import pytest
 from edgekit import catalog
 from edgekit.catalog import PhotoSet, photos_from
 from edgekit.errors import BadInput, RuntimeMissing
+from edgekit.models import registry
 from edgekit.records import (
     NATIVE,
     BoolArray,
@@ -25,7 +26,13 @@ from edgekit.records import (
 )
 from edgekit.report import SILENT
 from edgekit.stages import everything as stage
-from edgekit.verification.everything import compare_everything, judge_everything, to_json
+from edgekit.verification.everything import (
+    Everything,
+    EverythingVerdict,
+    compare_everything,
+    judge_everything,
+    to_json,
+)
 from edgekit.verification.matching import Matching
 from tests.coco_shapes import SIZE, bar_mask, disc_mask
 
@@ -46,17 +53,28 @@ class Finder:
     """A predictor that finds the same masks in every photo."""
 
     execution = NATIVE
+    client = registry.model("nanosam").client
 
     def __init__(self, *masks: BoolArray) -> None:
         self.masks = masks
         self.photos: list[tuple[int, ...]] = []
-        self.asked: list[dict[str, object]] = []
+        self.asked: list[tuple[object, ...]] = []
 
     def set_image(self, pixels: np.ndarray) -> None:
         self.photos.append(pixels.shape)
 
-    def everything(self, **how: object) -> Sequence[Segment]:
-        self.asked.append(how)
+    def everything(
+        self,
+        strategy: str | None = None,
+        *,
+        grid: int | None = None,
+        boxes: object = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Sequence[Segment]:
+        self.asked.append((strategy, grid, boxes))
+        if on_progress:
+            on_progress(3, 4)
+            on_progress(4, 4)
         return [segment(mask) for mask in self.masks]
 
 
@@ -76,13 +94,18 @@ def test_both_sides_segment_every_photo(photos: PhotoSet) -> None:
         candidate,
         reference,
         photos,
-        everything=lambda predictor: predictor.everything(),
+        everything=Everything(strategy="grid", grid=8),
         on_step=lambda done, total: steps.append((done, total)),
     )
     assert [matching.photo for matching in matchings] == [photo.id for photo in photos.photos]
     assert {(m.reference, m.candidate, m.ious) for m in matchings} == {(2, 1, (1.0,))}
     assert candidate.photos == reference.photos == [(*SIZE, 3)] * 4
-    assert steps == [(done, 8) for done in range(1, 9)]
+    ends = [750, 1000, 1750, 2000, 2750, 3000, 3750, 4000]
+    assert steps == [(done, 8000) for done in [*ends, *(4000 + end for end in ends)]]
+    assert candidate.asked == reference.asked == [("grid", 8, None)] * 4
+
+
+GRID = Everything(strategy="grid", grid=16)
 
 
 def matching(reference: int, candidate: int, *ious: float) -> Matching:
@@ -106,7 +129,7 @@ def matching(reference: int, candidate: int, *ious: float) -> Matching:
 def test_the_share_of_matched_masks_is_judged(
     photos: list[Matching], min_matched: float | None, failure: str | None
 ) -> None:
-    verdict = judge_everything(photos, min_matched=min_matched)
+    verdict = judge_everything(photos, everything=GRID, min_matched=min_matched)
     assert verdict.passed is (failure is None)
     assert len(verdict.failures) == (failure is not None)
     assert failure is None or failure in verdict.failures[0]
@@ -114,8 +137,11 @@ def test_the_share_of_matched_masks_is_judged(
 
 def test_the_verdict_as_json() -> None:
     stand_in = Execution(how="emulated", by="ONNX Runtime", reason="there is no GPU")
-    verdict = judge_everything([matching(4, 3, 1.0)], min_matched=None, execution=stand_in)
+    verdict = judge_everything(
+        [matching(4, 3, 1.0)], everything=GRID, min_matched=None, execution=stand_in
+    )
     told = json.loads(json.dumps(to_json(verdict), allow_nan=False))
+    assert (told["strategy"], told["grid"]) == ("grid", 16)
     assert told["count_difference"] == -1
     assert (told["reference_masks"], told["candidate_masks"]) == (4, 3)
     assert (told["how"], told["by"]) == ("emulated", "ONNX Runtime")
@@ -130,25 +156,90 @@ def test_the_verdict_as_json() -> None:
 
 
 SOURCE = WeightsSource(kind="seeded", licence="none", seed=0)
-BUNDLE = SimpleNamespace(manifest=SimpleNamespace(target=None, model="nanosam"))
 
 
-def verified(photos: PhotoSet, **asked: object) -> object:
+def bundle(model: str = "nanosam") -> SimpleNamespace:
+    row = registry.model(model)
+    return SimpleNamespace(manifest=SimpleNamespace(target=None, model=model, client=row.client))
+
+
+def verified(photos: PhotoSet, *, model: str = "nanosam", **asked: object) -> EverythingVerdict:
     request = VerifyEverythingRequest(bundle=Path("b"), **asked)
-    return stage.verify_all_masks(BUNDLE, SOURCE, photos, request=request, report=SILENT)
+    return stage.verify_all_masks(bundle(model), SOURCE, photos, request=request, report=SILENT)
 
 
-def test_both_sides_get_the_same_strategy_and_grid(
-    monkeypatch: pytest.MonkeyPatch, photos: PhotoSet
-) -> None:
+class Detector:
+    """A predictor that detects one box."""
+
+    def set_image(self, pixels: np.ndarray) -> None:
+        pass
+
+    def detected_boxes(self) -> np.ndarray:
+        return BOX
+
+
+BOX = np.float32([[70, 10, 110, 80]])
+
+
+@pytest.fixture
+def sides(monkeypatch: pytest.MonkeyPatch) -> tuple[Finder, Finder]:
+    """The predictors of the bundle and the reference, which find the same bar."""
     candidate, reference = Finder(bar_mask()), Finder(bar_mask())
     monkeypatch.setattr(stage, "execution", lambda _: NATIVE)
-    monkeypatch.setattr(stage, "Predictor", lambda _: candidate)
+    opened = {Path("detector"): Detector()}
+    monkeypatch.setattr(
+        stage, "Predictor", lambda b: opened.get(b, candidate) if isinstance(b, Path) else candidate
+    )
     monkeypatch.setattr(stage, "reference_predictor", lambda *_: reference)
-    verdict = verified(photos, strategy="hierarchical", grid=8, min_matched=1.0)
+    return candidate, reference
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "given"),
+    [
+        ("nanosam", {}, ("grid", 16, None)),
+        ("nanosam", {"strategy": "hierarchical", "grid": 8}, ("hierarchical", 8, None)),
+        ("nanosam", {"detector": Path("detector")}, ("boxes", None, BOX)),
+        ("fastsam_s", {}, (None, None, None)),
+    ],
+)
+def test_both_sides_get_the_same_prompts(
+    sides: tuple[Finder, Finder],
+    photos: PhotoSet,
+    model: str,
+    asked: dict[str, object],
+    given: tuple[object, ...],
+) -> None:
+    verdict = verified(photos, model=model, min_matched=1.0, **asked)
     assert verdict.passed
-    assert verdict.how == "native"
-    assert candidate.asked == reference.asked == [{"strategy": "hierarchical", "grid": 8}] * 4
+    assert (verdict.how, verdict.strategy, verdict.grid) == ("native", *given[:2])
+    assert sides[0].asked == sides[1].asked == [given] * 4
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "reason"),
+    [
+        ("nanosam", {"grid": 0}, "grid of points a side cannot be 0"),
+        ("nanosam", {"grid": 1000}, "grid of points a side cannot be 1000"),
+        ("nanosam", {"strategy": "spiral"}, "no strategy named 'spiral'"),
+        ("nanosam", {"strategy": "boxes"}, "needs boxes"),
+        ("nanosam", {"strategy": "grid", "detector": Path("detector")}, "takes no boxes"),
+        ("nanosam", {"grid": 8, "detector": Path("detector")}, "A grid has no use"),
+        ("fastsam_s", {"grid": 8}, "finds all objects at once"),
+        ("fastsam_s", {"strategy": "grid"}, "finds all objects at once"),
+        ("fastsam_s", {"detector": Path("detector")}, "finds all objects at once"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_work(
+    sides: tuple[Finder, Finder],
+    photos: PhotoSet,
+    model: str,
+    asked: dict[str, object],
+    reason: str,
+) -> None:
+    with pytest.raises(BadInput, match=reason):
+        verified(photos, model=model, **asked)
+    assert not sides[1].photos
 
 
 def test_a_bundle_that_cannot_run_never_passes(
@@ -182,7 +273,7 @@ def test_half_of_the_objects_are_found(photos: PhotoSet) -> None:
     assert (everything.size, everything.instances) == ("all", 8)
     assert (medium.size, medium.instances) == ("medium", 8)
     assert everything.recall == pytest.approx({10: 0.5, 100: 0.5, 1000: 0.5})
-    assert finder.asked == [{"strategy": "grid", "grid": 8}] * 4
+    assert finder.asked == [("grid", 8, None)] * 4
 
 
 def test_photos_without_objects_are_not_segmented(photos: PhotoSet, coco: Path) -> None:

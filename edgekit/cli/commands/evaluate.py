@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.all_masks import Strategy
+from edgekit.cli.all_masks import Detector, Strategy
 
 if TYPE_CHECKING:
     from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
@@ -50,9 +50,12 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     grid: Annotated[
         int | None,
         typer.Option(
-            "--grid", metavar="N", help="With --everything: N x N points. Default: 32, as SAM."
+            "--grid",
+            metavar="N",
+            help="With --everything: N x N points. Default: the family's, which is 32 for SAM.",
         ),
     ] = None,
+    detector: Detector = None,
     json_file: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE", help="Write the figures as JSON; '-' is stdout."),
@@ -68,7 +71,6 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     """
     from edgekit.cli.all_masks import refuse_with_everything, refuse_without_everything
     from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
-    from edgekit.records.requests import SAM_GRID
 
     if everything:
         refuse_with_everything({"--card": card})
@@ -76,12 +78,13 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             bundle=bundle,
             annotations=annotations,
             photos=photos,
-            strategy=strategy or "grid",
-            grid=SAM_GRID if grid is None else grid,
+            strategy=strategy,
+            grid=grid,
+            detector=detector,
         )
         _evaluate_everything(request, json_file)
         return
-    refuse_without_everything({"--strategy": strategy, "--grid": grid})
+    refuse_without_everything({"--strategy": strategy, "--grid": grid, "--detector": detector})
     _evaluate_prompts(
         EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos), json_file, card
     )
@@ -115,8 +118,7 @@ def _evaluate_everything(request: EvaluateEverythingRequest, json_file: str | No
     with reporting() as report:
         evaluation = run(request, report=report)
     if json_file:
-        asked: dict[str, object] = {"strategy": request.strategy, "grid": request.grid}
-        write_figures({**asked, **asdict(evaluation)}, json_file)
+        write_figures(asdict(evaluation), json_file)
     if json_file != "-":
         print_recall(evaluation)
 

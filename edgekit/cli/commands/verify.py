@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.all_masks import Strategy
+from edgekit.cli.all_masks import Detector, Strategy
 from edgekit.cli.console import say
 from edgekit.cli.options import Weights
 
@@ -54,6 +54,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="With --everything: N x N points. Default: 16, because PyTorch is slow.",
         ),
     ] = None,
+    detector: Detector = None,
     min_matched: Annotated[
         float | None,
         typer.Option(
@@ -75,7 +76,6 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.cli.all_masks import refuse_with_everything, refuse_without_everything
     from edgekit.cli.options import require_picture, require_writable
     from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
-    from edgekit.records.requests import VERIFY_GRID
 
     if picture:
         require_picture(picture)
@@ -88,13 +88,19 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             photos=photos,
             annotations=annotations,
             weights=tuple(weights or ()),
-            strategy=strategy or "grid",
-            grid=VERIFY_GRID if grid is None else grid,
+            strategy=strategy,
+            grid=grid,
+            detector=detector,
             min_matched=min_matched,
         )
         raise typer.Exit(_verify_everything(all_masks, json_file))
     refuse_without_everything(
-        {"--strategy": strategy, "--grid": grid, "--min-matched": min_matched}
+        {
+            "--strategy": strategy,
+            "--grid": grid,
+            "--detector": detector,
+            "--min-matched": min_matched,
+        }
     )
     request = VerifyRequest(
         bundle=bundle,
@@ -135,7 +141,6 @@ def _verify_everything(request: VerifyEverythingRequest, json_file: str | None) 
     with reporting() as report:
         verdict = run(request, report=report)
     if json_file:
-        asked: dict[str, object] = {"strategy": request.strategy, "grid": request.grid}
-        write_figures({**asked, **to_json(verdict)}, json_file)
+        write_figures(to_json(verdict), json_file)
     print_everything(verdict, stream="stderr" if json_file == "-" else "stdout")
     return exit_code(verdict)
