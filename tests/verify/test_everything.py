@@ -36,8 +36,6 @@ from edgekit.verification.everything import (
 from edgekit.verification.matching import Matching
 from tests.coco_shapes import SIZE, bar_mask, disc_mask
 
-pytest.importorskip("pycocotools")
-
 
 def segment(mask: BoolArray, *, predicted_iou: float = 0.9) -> Segment:
     runs = runs_from_mask(mask)

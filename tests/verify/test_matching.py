@@ -8,8 +8,6 @@ import pytest
 from edgekit.records import CocoRle, runs_from_mask
 from edgekit.verification.matching import Matching, agreement, match, matched_ious, rle_ious
 
-pytest.importorskip("pycocotools")
-
 
 def bar(start: int, stop: int) -> CocoRle:
     """A mask of whole columns of a photo of 100 x 4 pixels."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from edgekit.records import CocoRle, runs_from_mask
+from edgekit.records import CocoRle, RunLengths, mask_from_runs, runs_from_mask
 from edgekit.verification.recall import LIMITS, Found, Region, average_recall, found_in
-
-pytest.importorskip("pycocotools")
 
 SIZE = (120, 200)
 
@@ -80,3 +80,59 @@ def test_no_photo_gives_no_figure() -> None:
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     found([OBJECT], [OBJECT])
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_photos_together_as_pycocotools_measures_them() -> None:
+    """The sum over photos is what COCO's evaluation gives for the whole data set."""
+    photos = [_random_photo(seed) for seed in range(4)]
+    ours = average_recall([found(proposals, truth) for proposals, truth in photos])
+    recall = _recall_of_all(photos)
+    for row, size in zip(ours, range(4), strict=True):
+        expected = recall[:, 0, size].mean(axis=0)
+        assert list(row.recall.values()) == pytest.approx(expected.tolist())
+    assert 0 < ours[0].recall[10] < ours[0].recall[100] < 1
+
+
+def _random_photo(seed: int) -> tuple[list[Region], list[Region]]:
+    """Objects of all sizes, and shifted copies of most of them among other rectangles."""
+    random = np.random.default_rng(seed)
+    truth = [
+        rectangle(*random.integers(0, 60, 2).tolist(), side, side) for side in (8, 20, 40, 50, 100)
+    ]
+    proposals = [
+        rectangle(*random.integers(0, 80, 4).tolist(), score=random.random()) for _ in range(20)
+    ]
+    for region in truth[:-1]:
+        rows, columns = np.nonzero(_decode(region))
+        left, top = int(columns.min()) + int(random.integers(0, 8)), int(rows.min())
+        proposals.append(rectangle(left, top, np.ptp(columns), np.ptp(rows), score=random.random()))
+    return proposals, truth
+
+
+def _decode(region: Region) -> np.ndarray:
+    runs = RunLengths(size=SIZE, counts=region.rle["counts"])
+    return mask_from_runs(runs, *SIZE)
+
+
+def _recall_of_all(photos: list[tuple[list[Region], list[Region]]]) -> np.ndarray:
+    """Recall [10, 1, 4, 3] of one evaluation over all photos."""
+    sides = []
+    for side in (1, 0):
+        regions = [(index, region) for index, photo in enumerate(photos) for region in photo[side]]
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": index, "height": SIZE[0], "width": SIZE[1]} for index in range(4)],
+            "categories": [{"id": 1}],
+            "annotations": [
+                {"id": number, "image_id": index, "category_id": 1, "iscrowd": 0}
+                | {"segmentation": region.rle, "area": region.area, "score": region.score}
+                for number, (index, region) in enumerate(regions, start=1)
+            ],
+        }
+        coco.createIndex()
+        sides.append(coco)
+    whole = COCOeval(*sides, "segm")
+    whole.params.useCats, whole.params.maxDets = 0, list(LIMITS)
+    whole.evaluate()
+    whole.accumulate()
+    return whole.eval["recall"]
