@@ -109,6 +109,23 @@ def photos_from_coco(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
     return PhotoSet(name=str(path), photos=photos, annotations_licence=_terms(document.info))
 
 
+def instances_from_coco(path: Path) -> dict[str, tuple[Instance, ...]]:
+    """The non-crowd instances of each image of a COCO instance file, by the image's file name.
+
+    The photos themselves are not looked for.
+
+    Raises:
+        BadInput: the file is not COCO JSON, or is larger than 512 MiB.
+    """
+    document = _read(path)
+    ids = _image_ids(path, document.images)
+    instances = _instances_by_image(path, document.annotations or ())
+    return {
+        image.file_name: tuple(instances[one])
+        for image, one in zip(document.images, ids, strict=True)
+    }
+
+
 def _read(path: Path) -> _Document:
     try:
         if path.stat().st_size > _MAX_BYTES:

@@ -5,10 +5,10 @@ predictor.set_image("photo.jpg")
 masks, scores, low_res_logits = predictor.predict(box=[40, 60, 300, 420])
 """
 
-from edgekit.runtime.overlay import draw
+from edgekit.runtime.overlay import draw, draw_segments
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
 
-__all__ = ["Prediction", "Predictor", "Prompt", "draw", "load_photo"]
+__all__ = ["Prediction", "Predictor", "Prompt", "draw", "draw_segments", "load_photo"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from edgekit.records import BoolArray, FloatArray, Label, Rgb
+from edgekit.records import BoolArray, FloatArray, Label, Rgb, Segment
 from edgekit.runtime.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ POINT_COLOURS: dict[int, Colour] = {
     Label.FOREGROUND: (34, 197, 94),
     Label.BACKGROUND: (239, 68, 68),
 }
+
+GOLDEN = 0.618034
+"""Of the colour circle: multiples of it stay far apart."""
 
 FILL = 0.45
 SUPERSAMPLING = 4
@@ -65,6 +69,39 @@ def draw(
         colour = first_colours[index] if index < len(first_colours) else WHITE
         _draw_prompt(picture, prompt, colour=colour, stroke=stroke)
     return picture
+
+
+def draw_segments(photo: Rgb, segments: Sequence[Segment]) -> Image.Image:
+    """The photo under all segments, each filled with a colour of its own and outlined.
+
+    The large ones come first, so that the parts of an object lie on top of it. Each mask is decoded
+    when it is drawn.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        segments: with masks of the photo's size.
+    """
+    stroke = max(1.5, max(photo.shape[:2]) / 500)
+    fills, lines = photo.copy(), photo.copy()
+    line_opacity = np.zeros(photo.shape[:2], dtype=np.uint8)
+    drawn = [segment for segment in segments if segment.area]
+    drawn.sort(key=lambda segment: segment.area, reverse=True)
+    for index, segment in enumerate(drawn):
+        mask, colour = segment.mask, _spread_colour(index)
+        region = _region(mask, margin=int(4 * stroke) + 1)
+        fills[region][mask[region]] = colour
+        opacity = np.rint(255 * _outline(mask[region], stroke)).astype(np.uint8)
+        lines[region][opacity > 0] = colour
+        np.maximum(line_opacity[region], opacity, out=line_opacity[region])
+    picture = Image.blend(Image.fromarray(photo), Image.fromarray(fills), FILL)
+    picture.paste(Image.fromarray(lines), mask=Image.fromarray(line_opacity))
+    return picture
+
+
+def _spread_colour(index: int) -> Colour:
+    """A vivid colour. Neighbours in the order differ most: hues are a golden angle apart."""
+    red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN % 1, 0.85 - 0.25 * (index % 2), 1)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _paint(canvas: FloatArray, mask: BoolArray, *, colour: Colour, stroke: float) -> None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from edgekit.records import BoolArray, ClientContract, FloatArray
 from edgekit.runtime.preprocess import resized_size
@@ -92,19 +93,21 @@ def enlarge_above(
     maps = _upscaling(photo_size, client)
     rows, columns = maps.rows, maps.columns
     if maps.means:
-        above = low_res > level - _ROUNDING
-        rows = _bands_that_mix(rows, above.any(axis=1))
-        columns = _bands_that_mix(columns, above.any(axis=0))
+        above: BoolArray = low_res > level - _ROUNDING
+        rows = _bands_that_mix(rows, np.flatnonzero(above.any(axis=1)))
+        columns = _bands_that_mix(columns, np.flatnonzero(above.any(axis=0)))
     if not rows or not columns:
         return EnlargedPart(np.empty((0, 0), dtype=np.float32), (0, 0))
     corner = (rows[0].rows.start, columns[0].rows.start)
     return EnlargedPart(resample(low_res, rows, columns), corner)
 
 
-def _bands_that_mix(bands: tuple[Band, ...], chosen: BoolArray) -> tuple[Band, ...]:
-    """The bands from the first to the last that mixes a chosen row."""
-    mixing = [index for index, band in enumerate(bands) if chosen[band.source].any()]
-    return bands[mixing[0] : mixing[-1] + 1] if mixing else ()
+def _bands_that_mix(bands: tuple[Band, ...], chosen: npt.NDArray[np.int64]) -> tuple[Band, ...]:
+    """The bands that mix low-res rows from the first to the last of the chosen ones."""
+    if not len(chosen):
+        return ()
+    first, last = chosen[0], chosen[-1]
+    return tuple(b for b in bands if b.source.start <= last and b.source.stop > first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

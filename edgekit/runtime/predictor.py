@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
@@ -234,7 +233,7 @@ class Predictor:
             encode=self._decoder_answers,
             on_progress=on_progress or (lambda _done, _total: None),
         )
-        return find_segments(strategy, scene, None if boxes is None else self._box_prompts(boxes))
+        return find_segments(strategy, scene, boxes)
 
     def _decoder_answers(self, crop: CropBox) -> DecoderAnswers:
         """The answers on a crop of the photo; the whole photo is not encoded again."""
@@ -246,26 +245,20 @@ class Predictor:
         assert isinstance(answers, DecoderAnswers)
         return answers
 
-    def _box_prompts(self, boxes: npt.ArrayLike) -> list[Prompt]:
-        prompts = [Prompt.checked(box=box) for box in np.asarray(boxes, dtype=object)]
-        placed = prompts_inside(prompts, self.photo_size)
-        for prompt in placed:
-            prompt.check_supported(self.client)
-        return placed
-
     def detected_boxes(self) -> FloatArray:
         """The boxes [N, 4] of all objects that a detector found: x0, y0, x1, y1, the best first.
 
         Raises:
             BadInput: no photo is set, or the model is not a detector.
         """
+        if not isinstance(self.client, DetectorContract):
+            raise BadInput(
+                "This model has a decoder: it answers prompts, and detects no boxes.",
+                expected="a detector, such as fastsam_s",
+            )
         answers = self._photo()
-        if isinstance(answers, DetectorAnswers):
-            return answers.boxes
-        raise BadInput(
-            "This model has a decoder: it answers prompts, and detects no boxes.",
-            expected="a detector's bundle, such as one of fastsam_s",
-        )
+        assert isinstance(answers, DetectorAnswers)
+        return answers.boxes
 
     def _photo(self) -> DecoderAnswers | DetectorAnswers:
         if self._answers is None:

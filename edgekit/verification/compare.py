@@ -85,7 +85,7 @@ def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> 
     refused = reference.client.refuses
     trials = trials_for_subjects(subjects, seed=photo.id, refuses=refused)
     if isinstance(reference.client, DetectorContract):
-        trials += trials_for_masks([each.masks[0] for each in reference.everything()])
+        trials += trials_for_masks([each.mask for each in reference.everything()])
     for trial in trials:
         expected.append(_predict(reference, trial, expected))
         actual, flipped = _candidate_prediction(candidate, reference, trial, expected)
@@ -201,7 +201,7 @@ def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor
     worst-matched object and the candidate's nearest to it.
     """
     actual, expected = candidate.everything(), reference.everything()
-    ious = iou_table((one.masks[0] for one in expected), (one.masks[0] for one in actual))
+    ious = iou_table((one.mask for one in expected), (one.mask for one in actual))
     if ious.size:
         iou = float(min(ious.max(axis=0).mean(), ious.max(axis=1).mean()))
     else:
@@ -214,7 +214,7 @@ def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor
             photo=photo.id,
             trial=Trial(kind=PromptKind.EVERYTHING),
             iou=iou,
-            finite=all(map(_finite, [*actual, *expected])),
+            finite=all(np.isfinite(one.predicted_iou) for one in [*actual, *expected]),
             logit_cosine=None,
             logit_error=None,
             chosen=0,
@@ -224,8 +224,8 @@ def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor
         ),
         photo=photo.path,
         client=reference.client,
-        reference=expected[worst].masks[0] if len(expected) else nothing,
-        candidate=actual[nearest].masks[0] if len(actual) else nothing,
+        reference=expected[worst].mask if expected else nothing,
+        candidate=actual[nearest].mask if actual else nothing,
         logit_difference=np.empty((0, 0), np.float32),
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +13,9 @@ from edgekit.cli.console import say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgekit.cli.everything import EverythingOptions
     from edgekit.cli.mask_files import MaskFiles
+    from edgekit.records import Rgb
     from edgekit.runtime import Prediction, Predictor, Prompt
 
 MOST_LISTED = 20
@@ -45,6 +47,45 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         bool, typer.Option("--multimask", help="Three masks: whole, part, sub-part.")
     ] = False,
     text: Annotated[str | None, typer.Option("--text", hidden=True)] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Find all objects, without a prompt.")
+    ] = False,
+    strategy: Annotated[
+        Literal["grid", "hierarchical", "boxes"] | None,
+        typer.Option(
+            "--strategy",
+            help="With --everything: points in a grid (SAM's way, the default); few points first "
+            "(TinySAM's, faster); or the boxes of --detector or --boxes (MobileSAMv2's).",
+        ),
+    ] = None,
+    grid: Annotated[
+        int | None,
+        typer.Option("--grid", metavar="N", help="N x N points, 1 to 256. Default: 32."),
+    ] = None,
+    crops: Annotated[
+        int | None,
+        typer.Option(
+            "--crops", metavar="N", help="Segment N layers of crops too, for small objects: 0 to 3."
+        ),
+    ] = None,
+    min_area: Annotated[
+        int | None,
+        typer.Option(
+            "--min-area", metavar="PIXELS", help="Fill smaller holes and remove smaller islands."
+        ),
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option("--detector", metavar="BUNDLE", help="Take the boxes of a FastSAM bundle."),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            "--boxes",
+            metavar="FILE",
+            help="Take boxes from JSON: [[x0, y0, x1, y1], ...] or COCO's.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="PNG", help="Write the photo with its mask.")
     ] = None,
@@ -61,35 +102,109 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     """Segment PHOTO with BUNDLE. Coordinates are photo pixels, x to the right and y down.
 
     Several boxes are several objects; a box that reaches out of the photo is clipped to it.
-    Without a prompt, a model that finds all objects at once (FastSAM) returns every one.
+    With --everything, all objects are found without a prompt. A model that finds them at once
+    (FastSAM) does so whenever there is no prompt.
     """
-    from edgekit.cli.console import print_json
+    from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.mask_files import mask_files
     from edgekit.cli.options import require_picture
-    from edgekit.runtime import draw, load_photo
+    from edgekit.runtime import load_photo
     from edgekit.runtime.prompts import prompts_inside
 
     if out:
         require_picture(out)
-    files = mask_files(masks) if masks else None
+    options = EverythingOptions(
+        strategy=strategy,
+        grid=grid,
+        crops=crops,
+        min_area=min_area,
+        detector=detector,
+        boxes=boxes,
+    )
+    about_prompts = {"--point": point, "--box": box, "--multimask": multimask}
+    check_options(
+        options,
+        everything=everything,
+        prompt_options=[name for name, value in about_prompts.items() if value],
+    )
+    output = _Output(
+        photo=photo, picture=out, masks=mask_files(masks) if masks else None, as_json=as_json
+    )
     _refuse_text(text)
     prompts = _prompts(point or [], box or [])
     pixels = load_photo(photo)
     # Encoding the photo takes the longest, so check the prompts before it.
     prompts = prompts_inside(prompts, (pixels.shape[0], pixels.shape[1]))
     predictor = _opened(bundle)
-    _check_prompts(predictor, prompts, multimask=multimask)
-    predictor.set_image(pixels)
-    predictions = (
-        predictor.predict_many(prompts, multimask=multimask) if prompts else predictor.everything()
-    )
-    if out:
-        draw(pixels, predictions, prompts).save(out)
-    found = list(_mask_rows(predictions, files))
-    if as_json:
-        print_json({"masks": found, "picture": str(out) if out else None})
+    if not everything:
+        _check_prompts(predictor, prompts, multimask=multimask)
+    if prompts:
+        _predict_prompts(predictor, pixels, prompts, output, multimask=multimask)
     else:
-        _print_masks(found, out)
+        _predict_everything(predictor, pixels, options, output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """Where the result goes."""
+
+    photo: Path
+    picture: Path | None
+    masks: MaskFiles | None
+    as_json: bool
+
+
+def _predict_everything(
+    predictor: Predictor, pixels: Rgb, options: EverythingOptions, output: _Output
+) -> None:
+    from edgekit.cli.console import print_json
+    from edgekit.cli.everything import (
+        everything_json,
+        print_segments,
+        segment_everything,
+        segment_rows,
+    )
+    from edgekit.cli.progress import reporting
+    from edgekit.runtime import draw_segments
+
+    with reporting() as report:
+        found = segment_everything(
+            predictor, pixels, options, name=output.photo.name, report=report
+        )
+        if output.picture:
+            with report.stage("draw"):
+                draw_segments(pixels, found.segments).save(output.picture)
+    rows = list(segment_rows(found.segments, output.masks))
+    if output.as_json:
+        told = everything_json(found, rows, photo=output.photo, size=predictor.photo_size)
+        print_json({**told, "picture": str(output.picture) if output.picture else None})
+        return
+    print_segments(found, pixels=pixels.shape[0] * pixels.shape[1])
+    _print_files(rows, output.picture)
+
+
+def _predict_prompts(
+    predictor: Predictor,
+    pixels: Rgb,
+    prompts: Sequence[Prompt],
+    output: _Output,
+    *,
+    multimask: bool,
+) -> None:
+    from edgekit.cli.console import print_json
+    from edgekit.runtime import draw
+
+    predictor.set_image(pixels)
+    predictions = predictor.predict_many(prompts, multimask=multimask)
+    if output.picture:
+        draw(pixels, predictions, prompts).save(output.picture)
+    found = list(_mask_rows(predictions, output.masks))
+    if output.as_json:
+        picture = str(output.picture) if output.picture else None
+        print_json({"masks": found, "picture": picture})
+    else:
+        _print_masks(found)
+        _print_files(found, output.picture)
 
 
 def _opened(path: Path) -> Predictor:
@@ -125,7 +240,7 @@ def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask
     if not isinstance(predictor.client, DetectorContract):
         raise BadInput(
             "There is no prompt, and this model needs one.",
-            expected="--point x,y or --box x0,y0,x1,y1, in photo pixels",
+            expected="--point x,y or --box x0,y0,x1,y1, in photo pixels; or --everything",
         )
     if multimask:
         raise BadInput(
@@ -181,7 +296,7 @@ def _mask_rows(
             }
 
 
-def _print_masks(masks: Sequence[dict[str, object]], out: Path | None) -> None:
+def _print_masks(masks: Sequence[dict[str, object]]) -> None:
     from edgekit.cli.console import console, table
 
     listed = table("mask", "score", "area", "of the photo", right=("score", "area", "of the photo"))
@@ -191,6 +306,9 @@ def _print_masks(masks: Sequence[dict[str, object]], out: Path | None) -> None:
     console().print(listed)
     if len(masks) > MOST_LISTED:
         say(f"{len(masks)} masks in all; --json prints every one.")
+
+
+def _print_files(masks: Sequence[dict[str, object]], out: Path | None) -> None:
     if masks and masks[0]["file"]:
         say(f"Masks: {', '.join(str(mask['file']) for mask in masks[:MOST_NAMED])}")
     say(f"Picture: {out}" if out else "Add --out mask.png to see the masks on the photo.")

@@ -7,6 +7,6 @@ outlines and not with masks times pixels. Needs NumPy alone.
 
 from edgekit.runtime.everything.crops import CropBox
 from edgekit.runtime.everything.scene import Scene
-from edgekit.runtime.everything.strategies import find_segments
+from edgekit.runtime.everything.strategies import check_request, find_segments
 
-__all__ = ["CropBox", "Scene", "find_segments"]
+__all__ = ["CropBox", "Scene", "check_request", "find_segments"]

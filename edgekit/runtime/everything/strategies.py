@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import get_args
+
+import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import EverythingRule, Segment, Strategy
-from edgekit.runtime.everything.boxes import segments_by_boxes
+from edgekit.runtime.everything.boxes import box_prompts, segments_by_boxes
 from edgekit.runtime.everything.found import without_duplicates
 from edgekit.runtime.everything.grid import segments_by_grid
 from edgekit.runtime.everything.hierarchical import FIRST, segments_by_hierarchy
 from edgekit.runtime.everything.scene import Scene
 from edgekit.runtime.everything.small_regions import tidied
-from edgekit.runtime.prompts import Prompt
 
 MOST_POINTS = 256
 MOST_LAYERS = 3
@@ -21,21 +21,21 @@ MOST_LAYERS = 3
 
 
 def find_segments(
-    strategy: Strategy, scene: Scene, boxes: Sequence[Prompt] | None = None
+    strategy: Strategy, scene: Scene, boxes: npt.ArrayLike | None = None
 ) -> list[Segment]:
     """The objects of a photo.
 
     Args:
         strategy: where the prompts come from.
         scene: the photo, and the rule to segment it by.
-        boxes: the prompts of "boxes", inside the photo.
+        boxes: [N, 4] x0, y0, x1, y1 in photo pixels, for the strategy "boxes".
 
     Raises:
-        BadInput: as `check_request`.
+        BadInput: as `check_request` and `box_prompts`.
     """
-    check_request(strategy, scene.rule, boxes)
-    if strategy == "boxes":
-        segments = segments_by_boxes(scene, boxes or ())
+    check_request(strategy, scene.rule, with_boxes=boxes is not None)
+    if boxes is not None:
+        segments = segments_by_boxes(scene, box_prompts(boxes, scene.size))
     elif strategy == "hierarchical":
         segments = segments_by_hierarchy(scene)
     else:
@@ -55,9 +55,7 @@ def _without_new_duplicates(
     return without_duplicates(after, unchanged, overlap=overlap)
 
 
-def check_request(
-    strategy: Strategy, rule: EverythingRule, boxes: Sequence[object] | None = None
-) -> None:
+def check_request(strategy: Strategy, rule: EverythingRule, *, with_boxes: bool) -> None:
     """Check what was asked for, before the work starts.
 
     Raises:
@@ -74,7 +72,7 @@ def check_request(
     _check_range("smallest area", rule.min_area, 0, None)
     if rule.crops and strategy != "grid":
         raise BadInput(f"The strategy {strategy!r} takes no crops.", expected="the strategy 'grid'")
-    if (strategy == "boxes") != (boxes is not None):
+    if (strategy == "boxes") != with_boxes:
         raise _boxes_missing() if strategy == "boxes" else _boxes_not_taken(strategy)
 
 

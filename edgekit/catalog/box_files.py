@@ -1,0 +1,74 @@
+"""Boxes of one photo from a JSON file: a list of boxes, a detector's results, or annotations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import GenericAlias
+from typing import Any
+
+from edgekit.catalog.annotations import instances_from_coco
+from edgekit.catalog.segmentations import Box
+from edgekit.errors import BadInput
+from edgekit.store import Malformed, record_from_json
+
+_MAX_BYTES = 64 * 2**20
+_FORMS = (
+    "a list of boxes [[x0, y0, x1, y1], ...] in photo pixels, COCO results "
+    '[{"bbox": [x, y, width, height]}, ...] of one photo, or COCO annotations'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    bbox: tuple[float, float, float, float]
+    image_id: int | str | None = None
+
+
+def read_boxes(path: Path, photo: str) -> list[Box]:
+    """The boxes x0, y0, x1, y1 of a photo, in the file's order.
+
+    Args:
+        path: JSON: [[x0, y0, x1, y1], ...], COCO's results of one photo, or COCO's annotations.
+        photo: the photo's file name, as annotations list it. Of a single photo, any name will do.
+
+    Raises:
+        BadInput: the file cannot be read, holds something else, or holds the boxes of other photos.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise Malformed((f"larger than {_MAX_BYTES} bytes",))
+        content = path.read_bytes()
+        start = b"".join(content[:64].split())[:2]
+        if start[:1] != b"[":
+            return _of_photo(path, photo)
+        return _results(content) if start == b"[{" else _corners(content)
+    except Malformed as error:
+        raise BadInput(f"{path} holds no boxes: {error}.", expected=_FORMS) from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.", expected=_FORMS) from error
+
+
+def _corners(content: bytes) -> list[Box]:
+    return list(record_from_json(_tuple_of(Box), content))
+
+
+def _results(content: bytes) -> list[Box]:
+    results = record_from_json(_tuple_of(_Result), content, unknown_keys="ignore")
+    photos = {result.image_id for result in results}
+    if len(photos) > 1:
+        raise Malformed((f"the results of {len(photos)} photos, not of one",))
+    boxes = [result.bbox for result in results]
+    return [(x, y, x + width, y + height) for x, y, width, height in boxes]
+
+
+def _tuple_of(kind: Any) -> Any:
+    return GenericAlias(tuple, (kind, ...))
+
+
+def _of_photo(path: Path, photo: str) -> list[Box]:
+    by_name = instances_from_coco(path)
+    names = [name for name in by_name if len(by_name) == 1 or Path(name).name == photo]
+    if len(names) != 1:
+        raise Malformed((f"{len(by_name)} photos, and {photo} is not one of them",))
+    return [instance.box for instance in by_name[names[0]]]

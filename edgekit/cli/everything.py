@@ -1,0 +1,216 @@
+"""`edgekit predict --everything`: what is asked for, and what is told of the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.cli.console import say
+from edgekit.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edgekit.cli.mask_files import MaskFiles
+    from edgekit.records import EverythingRule, Rgb, Segment, Strategy
+    from edgekit.report import Report
+    from edgekit.runtime import Predictor
+
+MOST_LISTED = 20
+"""Objects that the table shows; --json prints all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EverythingOptions:
+    """The options that belong to `--everything`; None where they are not given."""
+
+    strategy: Strategy | None = None
+    grid: int | None = None
+    crops: int | None = None
+    min_area: int | None = None
+    detector: Path | None = None
+    boxes: Path | None = None
+
+    def given(self) -> list[str]:
+        """The names of the options that are given."""
+        values = asdict(self)
+        return [
+            f"--{name.replace('_', '-')}" for name, value in values.items() if value is not None
+        ]
+
+    @property
+    def by_name(self) -> Strategy:
+        """The strategy: boxes if a source of boxes is given, otherwise the grid."""
+        return self.strategy or ("boxes" if self.detector or self.boxes else "grid")
+
+    def rule_from(self, rule: EverythingRule) -> EverythingRule:
+        """The family's rule with what is given here."""
+        return replace(
+            rule,
+            grid=rule.grid if self.grid is None else self.grid,
+            crops=rule.crops if self.crops is None else self.crops,
+            min_area=rule.min_area if self.min_area is None else self.min_area,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmented:
+    """All objects of a photo, how they were found, and in how many seconds.
+
+    `strategy` and `rule` are None for a detector, which has neither.
+    """
+
+    segments: Sequence[Segment]
+    strategy: Strategy | None
+    rule: EverythingRule | None
+    seconds: float
+
+
+def check_options(
+    options: EverythingOptions, *, everything: bool, prompt_options: Sequence[str]
+) -> None:
+    """Check that the options given belong together.
+
+    Args:
+        options: those of `--everything`.
+        everything: whether `--everything` is given.
+        prompt_options: the names of the options given that describe a prompt.
+
+    Raises:
+        BadInput: they do not.
+    """
+    if everything and prompt_options:
+        raise BadInput(
+            f"{prompt_options[0]} is about one object, and --everything finds all of them.",
+            expected=f"either {prompt_options[0]} or --everything",
+        )
+    if not everything and (given := options.given()):
+        raise BadInput(
+            f"{given[0]} says how everything is segmented, and --everything is not given.",
+            expected=f"{given[0]} together with --everything",
+        )
+    if options.detector and options.boxes:
+        raise BadInput("--detector and --boxes both give boxes.", expected="one of the two")
+
+
+def segment_everything(
+    predictor: Predictor, photo: Rgb, options: EverythingOptions, *, name: str, report: Report
+) -> Segmented:
+    """Find all objects of a photo. What can be refused is refused before it is encoded.
+
+    Args:
+        predictor: over the bundle.
+        photo: uint8 RGB [H, W, 3].
+        options: how.
+        name: the photo's file name, as a file of boxes may list it.
+        report: receives the stages.
+
+    Raises:
+        BadInput: the options do not suit the model, or the boxes are unusable.
+    """
+    from edgekit.records import DetectorContract
+    from edgekit.runtime.everything import check_request
+
+    if isinstance(predictor.client, DetectorContract):
+        return _detected(predictor, photo, options, report)
+    strategy, rule = options.by_name, options.rule_from(predictor.client.everything)
+    check_request(strategy, rule, with_boxes=bool(options.detector or options.boxes))
+    boxes = _boxes(options, photo, name, report)
+    start = time.monotonic()
+    with report.stage("encode"):
+        predictor.set_image(photo)
+    with report.stage("segment"):
+        segments = predictor.everything(
+            strategy, boxes=boxes, rule=rule, on_progress=report.progress
+        )
+    seconds = time.monotonic() - start
+    return Segmented(segments=segments, strategy=strategy, rule=rule, seconds=seconds)
+
+
+def _detected(
+    predictor: Predictor, photo: Rgb, options: EverythingOptions, report: Report
+) -> Segmented:
+    if given := options.given():
+        raise BadInput(
+            f"This model detects all objects at once, so {given[0]} has no meaning for it.",
+            expected=f"--everything without {given[0]}, or the bundle of a model with a decoder",
+        )
+    start = time.monotonic()
+    with report.stage("detect"):
+        predictor.set_image(photo)
+        segments = predictor.everything()
+    seconds = time.monotonic() - start
+    return Segmented(segments=segments, strategy=None, rule=None, seconds=seconds)
+
+
+def _boxes(
+    options: EverythingOptions, photo: Rgb, name: str, report: Report
+) -> npt.ArrayLike | None:
+    """The boxes [N, 4] of the file or of the detector; None if neither is given."""
+    from edgekit.catalog.box_files import read_boxes
+    from edgekit.records import DetectorContract
+    from edgekit.runtime import Predictor
+
+    if options.boxes:
+        return read_boxes(options.boxes, name)
+    if not options.detector:
+        return None
+    detector = Predictor(options.detector)
+    if not isinstance(detector.client, DetectorContract):
+        raise BadInput(
+            f"{options.detector} has a decoder: it answers prompts, and detects no boxes.",
+            expected="the bundle of a detector, such as fastsam_s",
+            next_step="edgekit export fastsam_s --target T",
+        )
+    with report.stage("detect"):
+        detector.set_image(photo)
+        return detector.detected_boxes()
+
+
+def segment_rows(
+    segments: Sequence[Segment], files: MaskFiles | None
+) -> Iterator[dict[str, object]]:
+    """What JSON tells of each segment. Masks are decoded one after the other, to be written."""
+    for index, segment in enumerate(segments):
+        file = files.write(segment.mask, index) if files else None
+        # JSON has no NaN, which broken weights give as a score.
+        score = segment.predicted_iou if isfinite(segment.predicted_iou) else None
+        yield {**asdict(segment), "predicted_iou": score, "file": str(file) if file else None}
+
+
+def everything_json(
+    found: Segmented, rows: Sequence[dict[str, object]], *, photo: Path, size: tuple[int, int]
+) -> dict[str, object]:
+    """The result as JSON. `size` is the photo's (height, width)."""
+    return {
+        "photo": str(photo),
+        "size": list(size),
+        "strategy": found.strategy,
+        "parameters": asdict(found.rule) if found.rule else None,
+        "seconds": round(found.seconds, 3),
+        "segments": rows,
+    }
+
+
+def print_segments(found: Segmented, *, pixels: int) -> None:
+    """Print a table of the first objects, their number, and the seconds. `pixels`: the photo's."""
+    from edgekit.cli.console import console, table
+
+    columns = ("score", "stability", "area", "of the photo")
+    listed = table("object", *columns, right=columns)
+    for index, segment in enumerate(found.segments[:MOST_LISTED]):
+        stability = "" if segment.stability is None else f"{segment.stability:.3f}"
+        share = f"{segment.area / pixels:.1%}"
+        listed.add_row(
+            str(index), f"{segment.predicted_iou:.3f}", stability, f"{segment.area} px", share
+        )
+    if found.segments:
+        console().print(listed)
+    count = len(found.segments)
+    say(f"{count} object{'' if count == 1 else 's'} in {found.seconds:.1f} s.")
+    if count > MOST_LISTED:
+        say("--json prints every one.")
