@@ -154,7 +154,7 @@ def _everything(
 def _without_prompts(request: VerifyEverythingRequest | EvaluateEverythingRequest) -> Everything:
     if request.strategy or request.grid is not None or request.detector:
         raise BadInput(
-            "This model finds all objects at once, without prompts.",
+            "This model detects all objects at once, without prompts.",
             expected="neither strategy nor grid nor detector",
         )
     return Everything(strategy=None)

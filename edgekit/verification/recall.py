@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.catalog import Photo, instance_mask
-from edgekit.records import BoolArray, CocoRle, Segment, runs_from_mask
+from edgekit.records import CocoRle, Segment, runs_from_mask
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
+from edgekit.runtime.segments import rle_from
 from edgekit.verification.everything import Everything, OnStep
 
 Counts = npt.NDArray[np.int64]
@@ -97,13 +98,8 @@ def _annotated(photo: Photo, size: tuple[int, int]) -> list[Region]:
             continue
         mask = instance_mask(instance, *size)
         if mask.any():
-            regions.append(Region(rle=_rle(mask), area=instance.area))
+            regions.append(Region(rle=rle_from(runs_from_mask(mask)), area=instance.area))
     return regions
-
-
-def _rle(mask: BoolArray) -> CocoRle:
-    runs = runs_from_mask(mask)
-    return {"size": list(runs.size), "counts": str(runs.counts)}
 
 
 def found_in(

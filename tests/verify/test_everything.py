@@ -22,9 +22,9 @@ from edgekit.records import (
     Segment,
     VerifyEverythingRequest,
     WeightsSource,
-    runs_from_mask,
 )
 from edgekit.report import SILENT
+from edgekit.runtime.segments import segment_from
 from edgekit.stages import everything as stage
 from edgekit.verification.everything import (
     Everything,
@@ -35,16 +35,6 @@ from edgekit.verification.everything import (
 )
 from edgekit.verification.matching import Matching
 from tests.coco_shapes import SIZE, bar_mask, disc_mask
-
-
-def segment(mask: BoolArray, *, predicted_iou: float = 0.9) -> Segment:
-    runs = runs_from_mask(mask)
-    return Segment(
-        rle={"size": list(runs.size), "counts": str(runs.counts)},
-        area=int(mask.sum()),
-        box=(0, 0, 0, 0),
-        predicted_iou=predicted_iou,
-    )
 
 
 class Finder:
@@ -73,7 +63,7 @@ class Finder:
         if on_progress:
             on_progress(3, 4)
             on_progress(4, 4)
-        return [segment(mask) for mask in self.masks]
+        return [segment_from(mask, 0.9) for mask in self.masks]
 
 
 @pytest.fixture
@@ -223,9 +213,9 @@ def test_both_sides_get_the_same_prompts(
         ("nanosam", {"strategy": "boxes"}, "needs boxes"),
         ("nanosam", {"strategy": "grid", "detector": Path("detector")}, "takes no boxes"),
         ("nanosam", {"grid": 8, "detector": Path("detector")}, "A grid has no use"),
-        ("fastsam_s", {"grid": 8}, "finds all objects at once"),
-        ("fastsam_s", {"strategy": "grid"}, "finds all objects at once"),
-        ("fastsam_s", {"detector": Path("detector")}, "finds all objects at once"),
+        ("fastsam_s", {"grid": 8}, "detects all objects at once"),
+        ("fastsam_s", {"strategy": "grid"}, "detects all objects at once"),
+        ("fastsam_s", {"detector": Path("detector")}, "detects all objects at once"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_work(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.records import CocoRle, runs_from_mask
+from edgekit.runtime.segments import rle_from
 from edgekit.verification.matching import Matching, agreement, match, matched_ious, rle_ious
 
 
@@ -13,8 +14,7 @@ def bar(start: int, stop: int) -> CocoRle:
     """A mask of whole columns of a photo of 100 x 4 pixels."""
     mask = np.zeros((4, 100), bool)
     mask[:, start:stop] = True
-    runs = runs_from_mask(mask)
-    return {"size": list(runs.size), "counts": str(runs.counts)}
+    return rle_from(runs_from_mask(mask))
 
 
 NOTHING = bar(0, 0)

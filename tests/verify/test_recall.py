@@ -7,7 +7,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from edgekit.records import CocoRle, RunLengths, mask_from_runs, runs_from_mask
+from edgekit.records import RunLengths, mask_from_runs, runs_from_mask
+from edgekit.runtime.segments import rle_from
 from edgekit.verification.recall import LIMITS, Found, Region, average_recall, found_in
 
 SIZE = (120, 200)
@@ -16,9 +17,7 @@ SIZE = (120, 200)
 def rectangle(left: int, top: int, width: int, height: int, *, score: float = 0.5) -> Region:
     mask = np.zeros(SIZE, bool)
     mask[top : top + height, left : left + width] = True
-    runs = runs_from_mask(mask)
-    rle: CocoRle = {"size": list(runs.size), "counts": str(runs.counts)}
-    return Region(rle=rle, area=width * height, score=score)
+    return Region(rle=rle_from(runs_from_mask(mask)), area=width * height, score=score)
 
 
 def found(proposals: list[Region], truth: list[Region]) -> Found:
