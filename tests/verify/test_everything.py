@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgekit import catalog
-from edgekit.catalog import PhotoSet, photos_from
+from edgekit.catalog import Photo, PhotoSet, photos_from
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.models import registry
 from edgekit.records import (
@@ -24,6 +24,7 @@ from edgekit.records import (
     WeightsSource,
 )
 from edgekit.report import SILENT
+from edgekit.runtime import Predictor
 from edgekit.runtime.segments import segment_from
 from edgekit.stages import everything as stage
 from edgekit.verification.everything import (
@@ -91,6 +92,44 @@ def test_both_sides_segment_every_photo(photos: PhotoSet) -> None:
     ends = [750, 1000, 1750, 2000, 2750, 3000, 3750, 4000]
     assert steps == [(done, 8000) for done in [*ends, *(4000 + end for end in ends)]]
     assert candidate.asked == reference.asked == [("grid", 8, None)] * 4
+
+
+def discs(*, wider: float) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Discs of 20 low-res pixels plus `wider`, with edges as sharp as SAM's."""
+
+    def change(out: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**out, "low_res_masks": 10 * (out["low_res_masks"] + np.float32(wider))}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("wider", "pairs", "mean_iou"),
+    [
+        pytest.param(0, (16, 16, 16), 1.0, id="the same"),
+        pytest.param(0.5, (16, 16, 16), (20 / 20.5) ** 2, id="IoU 0.95"),
+        pytest.param(2, (16, 16, 0), (20 / 22) ** 2, id="IoU 0.83"),
+        pytest.param(-6, (0, 0, 0), None, id="IoU 0.49"),
+    ],
+)
+def test_a_grid_of_discs(
+    predictor: Callable[..., Predictor],
+    photo: Callable[..., Photo],
+    wider: float,
+    pairs: tuple[int, ...],
+    mean_iou: float | None,
+) -> None:
+    """Sixteen points on a photo of 160 x 120 pixels give sixteen discs of 25 pixels."""
+    matchings = compare_everything(
+        predictor(discs(wider=wider)),
+        predictor(discs(wider=0)),
+        PhotoSet(name="desk", photos=(photo(),)),
+        everything=Everything(strategy="grid", grid=4),
+    )
+    assert (matchings[0].reference, matchings[0].candidate) == (16, 16)
+    figures = judge_everything(matchings, everything=GRID, min_matched=None).agreement
+    assert tuple(row.matched for row in figures) == pairs
+    assert figures[0].mean_iou == (mean_iou and pytest.approx(mean_iou, abs=0.04))
 
 
 GRID = Everything(strategy="grid", grid=16)
