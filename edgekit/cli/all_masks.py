@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgekit.cli.console import console, json_text, print_json, say, table
-from edgekit.errors import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,36 +32,6 @@ Detector = Annotated[
         help="With --everything: a bundle, such as FastSAM's, whose boxes are the prompts.",
     ),
 ]
-
-
-def refuse_without_everything(options: dict[str, object]) -> None:
-    """Check that no option that belongs to `--everything` is given; those that are not are None.
-
-    Raises:
-        BadInput: one is given.
-    """
-    if given := _given(options):
-        raise BadInput(
-            f"{given} says how everything is segmented, and --everything is not given.",
-            expected=f"{given} together with --everything",
-        )
-
-
-def refuse_with_everything(options: dict[str, object]) -> None:
-    """Check that no option for the masks of prompts is given; those that are not are None.
-
-    Raises:
-        BadInput: one is given.
-    """
-    if given := _given(options):
-        raise BadInput(
-            f"{given} is about the masks of prompts, and --everything has no prompts.",
-            expected=f"either {given} or --everything",
-        )
-
-
-def _given(options: dict[str, object]) -> str | None:
-    return next((name for name, value in options.items() if value is not None), None)
 
 
 def print_everything(verdict: EverythingVerdict, *, stream: str = "stdout") -> None:

@@ -174,12 +174,16 @@ def test_evaluate_writes_json(run, answers, tmp_path) -> None:
     [
         (("verify", "b", "--grid", "8"), "--grid says how everything is segmented"),
         (("verify", "b", "--strategy", "grid"), "--strategy says how"),
-        (("verify", "b", "--min-matched", "0.9"), "--min-matched says how"),
+        (("verify", "b", "--min-matched", "0.9"), "--min-matched is about all masks"),
         (("verify", "b", "--detector", "d"), "--detector says how"),
-        (("verify", "b", "--everything", "--min-iou", "0.9"), "--min-iou is about the masks of"),
-        (("verify", "b", "--everything", "--picture", "a.png"), "--picture is about the masks of"),
+        (("verify", "b", "--everything", "--min-iou", "0.9"), "--min-iou is about one object"),
+        (("verify", "b", "--everything", "--picture", "a.png"), "--picture is about one object"),
+        (("evaluate", "b", "a.json", "--json", "no/a.json"), "folder 'no' does not exist"),
         (("evaluate", "b", "a.json", "--grid", "8"), "--grid says how everything is segmented"),
-        (("evaluate", "b", "a.json", "--everything", "--card", "c.md"), "--card is about"),
+        (
+            ("evaluate", "b", "a.json", "--everything", "--card", "c.md"),
+            "--card is about one object",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(run, command, said) -> None:

@@ -69,11 +69,18 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
     With --everything: the average recall of the annotated objects by 10, 100 and 1000 masks.
     """
-    from edgekit.cli.all_masks import refuse_with_everything, refuse_without_everything
+    from edgekit.cli.everything import EverythingOptions, check_options
+    from edgekit.cli.options import require_writable
     from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
 
+    if json_file and json_file != "-":
+        require_writable(Path(json_file))
+    check_options(
+        EverythingOptions(strategy=strategy, grid=grid, detector=detector),
+        everything=everything,
+        prompt_options=["--card"] if card else [],
+    )
     if everything:
-        refuse_with_everything({"--card": card})
         request = EvaluateEverythingRequest(
             bundle=bundle,
             annotations=annotations,
@@ -84,7 +91,6 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         )
         _evaluate_everything(request, json_file)
         return
-    refuse_without_everything({"--strategy": strategy, "--grid": grid, "--detector": detector})
     _evaluate_prompts(
         EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos), json_file, card
     )

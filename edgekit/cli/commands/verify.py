@@ -73,7 +73,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
 ) -> None:
     """Compare the masks of BUNDLE with those of the PyTorch reference."""
-    from edgekit.cli.all_masks import refuse_with_everything, refuse_without_everything
+    from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.options import require_picture, require_writable
     from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
 
@@ -81,8 +81,13 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         require_picture(picture)
     if json_file and json_file != "-":
         require_writable(Path(json_file))
+    about_prompts = {"--min-iou": min_iou, "--picture": picture}
+    check_options(
+        EverythingOptions(strategy=strategy, grid=grid, detector=detector),
+        everything=everything,
+        prompt_options=[name for name, value in about_prompts.items() if value is not None],
+    )
     if everything:
-        refuse_with_everything({"--min-iou": min_iou, "--picture": picture})
         all_masks = VerifyEverythingRequest(
             bundle=bundle,
             photos=photos,
@@ -94,14 +99,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             min_matched=min_matched,
         )
         raise typer.Exit(_verify_everything(all_masks, json_file))
-    refuse_without_everything(
-        {
-            "--strategy": strategy,
-            "--grid": grid,
-            "--detector": detector,
-            "--min-matched": min_matched,
-        }
-    )
+    _refuse_min_matched(min_matched)
     request = VerifyRequest(
         bundle=bundle,
         photos=photos,
@@ -110,6 +108,16 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         min_iou=min_iou,
     )
     raise typer.Exit(_verify_prompts(request, json_file, picture))
+
+
+def _refuse_min_matched(min_matched: float | None) -> None:
+    from edgekit.errors import BadInput
+
+    if min_matched is not None:
+        raise BadInput(
+            "--min-matched is about all masks, and --everything is not given.",
+            expected="--min-matched together with --everything, or --min-iou",
+        )
 
 
 def _verify_prompts(request: VerifyRequest, json_file: str | None, picture: Path | None) -> int:
