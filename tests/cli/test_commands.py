@@ -247,8 +247,9 @@ def test_a_detector_answers_prompts_or_returns_everything(
 ):
     out = tmp_path / "all.png"
     told = json.loads(run("predict", detector, photo, "--json", "--out", out).stdout)
-    assert [mask["area_px"] for mask in told["masks"]] == [80 * 120] * 2
-    assert [mask["score"] for mask in told["masks"]] == pytest.approx([0.9, 0.8])
+    assert [each["area"] for each in told["segments"]] == [80 * 120] * 2
+    assert [each["predicted_iou"] for each in told["segments"]] == pytest.approx([0.9, 0.8])
+    assert (told["strategy"], told["parameters"]) == (None, None)
     assert np.asarray(Image.open(out)).shape == (120, 160, 3)
     for prompt in (("--point", "120,60"), ("--box", "81,0,160,120")):
         told = json.loads(run("predict", detector, photo, *prompt, "--json").stdout)
@@ -257,7 +258,7 @@ def test_a_detector_answers_prompts_or_returns_everything(
 
 def test_many_objects_are_not_all_listed(run, detector, photo, two_halves, monkeypatch):
     monkeypatch.setattr(sys.modules["edgekit.cli.commands.predict"], "MOST_LISTED", 1)
-    result = run("predict", detector, photo)
+    result = run("predict", detector, photo, "--box", "1,1,9,9", "--box", "90,9,150,90")
     assert "2 masks in all" in result.stdout
     assert "0.800" not in result.stdout
 

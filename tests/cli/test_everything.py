@@ -1,192 +1,153 @@
-"""`--everything` of verify and evaluate: options, figures, exit codes."""
+"""`edgekit predict --everything`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from edgekit import pipeline
-from edgekit.pipeline import (
-    EvaluateEverythingRequest,
-    EverythingEvaluation,
-    VerifyEverythingRequest,
-)
-from edgekit.records import NATIVE, Execution
-from edgekit.verification.everything import (
-    Everything,
-    EverythingVerdict,
-    everything_not_run,
-    judge_everything,
-)
-from edgekit.verification.matching import Matching
-from edgekit.verification.recall import AverageRecall
+from edgekit.records import mask_from_runs
+from edgekit.records.run_lengths import RunLengths
+from edgekit.runtime import opening
 
-GRID = Everything(strategy="grid", grid=16)
-TEN_TO_NINE = Matching(photo="a", reference=10, candidate=9, ious=(1.0,) * 5 + (0.8,))
-
-
-def judged(
-    photo: Matching, *, min_matched: float | None = None, execution: Execution = NATIVE
-) -> EverythingVerdict:
-    return judge_everything([photo], everything=GRID, min_matched=min_matched, execution=execution)
+EVERYTHING = "--everything"
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], list[object]]:
-    """`answers("verify_everything", verdict)` replaces a function of the pipeline.
+def quarters(monkeypatch):
+    """The decoder answers a point with the quarter of the photo that holds it, and half of that."""
 
-    It returns the list of requests to come.
-    """
+    class Quarters:
+        def run(self, feeds):
+            if "image" in feeds:
+                return {"image_embeddings": np.zeros((1, 256, 64, 64), np.float32)}
+            batch = len(feeds["point_coords"])
+            low_res = np.full((batch, 4, 256, 256), -9, np.float32)
+            for index, (x, y) in enumerate(feeds["point_coords"][:, 0] / 4):
+                left, top = int(x >= 128) * 128, int(y >= 96) * 96
+                low_res[index, :, top : top + 96, left : left + 128] = 9
+                low_res[index, 2, top : top + 96, left : left + 64] = -9
+            scores = np.float32([[0.9, 0.95, 0.9, 0.1]]).repeat(batch, axis=0)
+            return {"low_res_masks": low_res, "iou_predictions": scores}
 
-    def answer(function: str, result: object) -> list[object]:
-        requests: list[object] = []
-
-        def stand_in(request, *, report):
-            requests.append(request)
-            return result
-
-        monkeypatch.setattr(pipeline, function, stand_in)
-        return requests
-
-    return answer
-
-
-def test_verify_passes_its_options_to_the_pipeline(run, answers) -> None:
-    requests = answers("verify_everything", judged(TEN_TO_NINE))
-    run("verify", "b", "--everything")
-    options = ("--photos", "p", "--weights", "seeded", "--strategy", "hierarchical", "--grid", "8")
-    more = ("--detector", "d", "--min-matched", "0.5")
-    run("verify", "b", "--everything", *options, *more)
-    assert requests == [
-        VerifyEverythingRequest(bundle=Path("b")),
-        VerifyEverythingRequest(
-            bundle=Path("b"),
-            photos=Path("p"),
-            weights=("seeded",),
-            strategy="hierarchical",
-            grid=8,
-            detector=Path("d"),
-            min_matched=0.5,
-        ),
-    ]
+    monkeypatch.setattr(opening, "open_artifact", lambda *_, **__: Quarters())
 
 
-@pytest.mark.parametrize(
-    ("min_matched", "code", "outcome"),
-    [
-        (None, 0, "NOT JUDGED (native; no gate: figures only; --min-matched makes one)"),
-        (0.5, 0, "PASSED (native; gate: matched share >= 0.5 at IoU 0.9)"),
-        (0.9, 1, "FAILED (native; gate: matched share >= 0.9 at IoU 0.9)"),
-    ],
-)
-def test_verify_prints_figures_and_an_outcome(run, answers, min_matched, code, outcome) -> None:
-    answers(
-        "verify_everything",
-        judged(TEN_TO_NINE, min_matched=min_matched),
-    )
-    result = run("verify", "b", "--everything")
-    assert result.exit_code == code
-    assert outcome in result.stdout
-    assert "10 of the reference, 9 of the bundle (-1)" in result.stdout
-    strict = next(line for line in result.stdout.splitlines() if line.startswith("0.9"))
-    assert strict.split() == ["0.9", "5", "0.5263", "0.5000", "1.0000"]
-
-
-def test_two_sides_without_masks_fail(run, answers) -> None:
-    nothing = Matching(photo="a", reference=0, candidate=0, ious=())
-    answers("verify_everything", judged(nothing))
-    result = run("verify", "b", "--everything")
-    assert result.exit_code == 1
-    assert "FAILED (native; no gate)" in result.stdout
-    assert "neither side found a mask" in result.stdout
-
-
-def test_a_bundle_that_cannot_run_ends_with_3(run, answers) -> None:
-    answers(
-        "verify_everything",
-        everything_not_run("there is no GPU", everything=GRID, min_matched=None),
-    )
-    result = run("verify", "b", "--everything")
-    assert result.exit_code == 3
-    assert "NOT RUN" in result.stdout
-    assert "there is no GPU" in result.stdout
-
-
-def test_verify_names_the_stand_in_and_writes_json(run, answers) -> None:
-    stand_in = Execution(how="emulated", by="ONNX Runtime 1.24.1", reason="there is no GPU")
-    verdict = judged(TEN_TO_NINE, execution=stand_in)
-    answers("verify_everything", verdict)
-    result = run("verify", "b", "--everything", "--json", "-")
+def test_all_objects_are_told_and_drawn(run, bundle, photo, quarters, tmp_path):
+    picture, masks = tmp_path / "all.png", tmp_path / "masks"
+    asked = (EVERYTHING, "--grid", "4", "--json", "--out", picture, "--masks", masks)
+    result = run("predict", bundle, photo, *asked)
     told = json.loads(result.stdout)
-    assert (told["strategy"], told["grid"], told["count_difference"]) == ("grid", 16, -1)
-    assert "emulated by ONNX Runtime 1.24.1" in result.stderr
-
-
-EVALUATION = EverythingEvaluation(
-    recall=(
-        AverageRecall(size="all", instances=7, recall={10: 0.25, 100: 0.5, 1000: 0.625}),
-        AverageRecall(size="small", instances=7, recall={10: 0.25, 100: 0.5, 1000: 0.625}),
-    ),
-    photos=2,
-    masks=63,
-    strategy="hierarchical",
-    grid=16,
-    ran=NATIVE.label,
-)
-
-
-def test_evaluate_prints_the_average_recall(run, answers) -> None:
-    requests = answers("evaluate_everything", EVALUATION)
-    result = run("evaluate", "b", "a.json", "--everything")
-    assert result.exit_code == 0
-    row = next(line for line in result.stdout.splitlines() if line.startswith("all (7)"))
-    assert row.split()[2:] == ["0.250", "0.500", "0.625"]
-    assert "2 photos with annotations, 31.5 masks each." in result.stdout
-    assert requests == [EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"))]
-
-
-def test_evaluate_writes_json(run, answers, tmp_path) -> None:
-    requests = answers("evaluate_everything", EVALUATION)
-    file = tmp_path / "recall.json"
-    options = ("--strategy", "boxes", "--grid", "8", "--detector", "d", "--photos", "p")
-    run("evaluate", "b", "a.json", "--everything", *options, "--json", file)
-    told = json.loads(file.read_text())
-    assert (told["strategy"], told["grid"], told["masks"]) == ("hierarchical", 16, 63)
-    assert told["recall"][0]["recall"] == {"10": 0.25, "100": 0.5, "1000": 0.625}
-    assert requests == [
-        EvaluateEverythingRequest(
-            bundle=Path("b"),
-            annotations=Path("a.json"),
-            photos=Path("p"),
-            strategy="boxes",
-            grid=8,
-            detector=Path("d"),
-        )
-    ]
-    assert json.loads(run("evaluate", "b", "a.json", "--everything", "--json", "-").stdout)
+    assert (told["photo"], told["size"], told["strategy"]) == (str(photo), [120, 160], "grid")
+    assert (told["parameters"]["grid"], told["parameters"]["predicted_iou"]) == (4, 0.88)
+    assert told["seconds"] >= 0
+    assert [each["area"] for each in told["segments"]] == [80 * 60] * 4 + [40 * 60] * 4
+    first = told["segments"][0]
+    assert (first["box"], first["stability"], first["point"]) == ([0, 0, 79, 59], 1, [20, 15])
+    assert first["predicted_iou"] == pytest.approx(0.95)
+    runs = RunLengths(size=tuple(first["rle"]["size"]), counts=first["rle"]["counts"])
+    mask = mask_from_runs(runs, 120, 160)
+    assert np.array_equal(mask, np.asarray(Image.open(first["file"])) == 255)
+    drawn = np.asarray(Image.open(picture))
+    assert len({tuple(drawn[y, x]) for y in (30, 90) for x in (20, 60, 100, 140)}) == 8
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("asked", "count"),
     [
-        (("verify", "b", "--grid", "8"), "--grid says how everything is segmented"),
-        (("verify", "b", "--strategy", "grid"), "--strategy says how"),
-        (("verify", "b", "--min-matched", "0.9"), "--min-matched is about all masks"),
-        (("verify", "b", "--detector", "d"), "--detector says how"),
-        (("verify", "b", "--everything", "--min-iou", "0.9"), "--min-iou is about one object"),
-        (("verify", "b", "--everything", "--picture", "a.png"), "--picture is about one object"),
-        (("evaluate", "b", "a.json", "--json", "no/a.json"), "folder 'no' does not exist"),
-        (("evaluate", "b", "a.json", "--grid", "8"), "--grid says how everything is segmented"),
-        (
-            ("evaluate", "b", "a.json", "--everything", "--card", "c.md"),
-            "--card is about one object",
-        ),
+        ((), 8),
+        (("--strategy", "hierarchical"), 8),
+        (("--grid", "1"), 2),
+        (("--crops", "1"), 8),
+        (("--min-area", "10"), 8),
     ],
 )
-def test_options_that_do_not_fit_are_refused(run, command, said) -> None:
-    result = run(*command)
+def test_counts(run, bundle, photo, quarters, asked, count):
+    shown = run("predict", bundle, photo, EVERYTHING, "--grid", "4", *asked)
+    assert f"{count} objects in" in shown.stdout
+    assert "segment:" in shown.stderr
+
+
+def test_many_objects_are_not_all_listed(run, bundle, photo, quarters, monkeypatch):
+    monkeypatch.setattr("edgekit.cli.everything.MOST_LISTED", 1)
+    shown = run("predict", bundle, photo, EVERYTHING, "--grid", "4").stdout
+    assert "--json prints every one" in shown
+    assert "0.900" not in shown
+
+
+def test_no_object_is_a_result(run, bundle, photo, left_half, tmp_path):
+    picture = tmp_path / "none.png"
+    shown = run("predict", bundle, photo, EVERYTHING, "--grid", "2", "--out", picture)
+    assert (shown.exit_code, "0 objects" in shown.stdout) == (0, True)
+    assert np.array_equal(np.asarray(Image.open(picture)), np.full((120, 160, 3), 90))
+    told = json.loads(run("predict", bundle, photo, EVERYTHING, "--grid", "2", "--json").stdout)
+    assert told["segments"] == []
+
+
+def test_boxes_of_a_file(run, bundle, photo, quarters, tmp_path):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text("[[2, 2, 70, 50], [90, 70, 150, 110]]")
+    told = json.loads(run("predict", bundle, photo, EVERYTHING, "--boxes", boxes, "--json").stdout)
+    assert told["strategy"] == "boxes"
+    assert [each["prompt_box"] for each in told["segments"]] == [[2, 2, 70, 50], [90, 70, 150, 110]]
+
+
+def test_boxes_of_a_detector(run, bundle, detector, photo, monkeypatch):
+    class Both:
+        def run(self, feeds):
+            if "image" not in feeds:
+                batch = len(feeds["point_coords"])
+                return {
+                    "low_res_masks": np.full((batch, 4, 256, 256), 9, np.float32),
+                    "iou_predictions": np.ones((batch, 4), np.float32),
+                }
+            boxes = [[256, 768], [512, 512], [512, 512], [768, 768]]
+            return {
+                "image_embeddings": np.zeros((1, 256, 64, 64), np.float32),
+                "boxes": np.array([boxes], np.float32),
+                "scores": np.array([[[0.8, 0.9]]], np.float32),
+                "coefficients": np.ones((1, 32, 2), np.float32),
+                "prototypes": np.ones((1, 32, 256, 256), np.float32),
+            }
+
+    monkeypatch.setattr(opening, "open_artifact", lambda *_, **__: Both())
+    asked = (EVERYTHING, "--strategy", "boxes", "--detector", detector, "--json")
+    told = json.loads(run("predict", bundle, photo, *asked).stdout)
+    assert [each["prompt_box"] for each in told["segments"]] == [[80, 0, 160, 120], [0, 0, 80, 120]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ((EVERYTHING, "--grid", "0"), "grid of points a side cannot be 0"),
+        ((EVERYTHING, "--grid", "1000"), "1 to 256"),
+        ((EVERYTHING, "--crops", "9"), "0 to 3"),
+        ((EVERYTHING, "--min-area", "-1"), "at least 0"),
+        ((EVERYTHING, "--point", "9,9"), "either --point or --everything"),
+        ((EVERYTHING, "--box", "1,1,9,9"), "either --box or --everything"),
+        ((EVERYTHING, "--multimask"), "either --multimask or --everything"),
+        ((EVERYTHING, "--strategy", "boxes"), "needs boxes"),
+        ((EVERYTHING, "--strategy", "random"), "random"),
+        ((EVERYTHING, "--strategy", "grid", "--boxes", "BOXES"), "'grid' takes no boxes"),
+        ((EVERYTHING, "--boxes", "BOXES", "--detector", "BUNDLE"), "one of the two"),
+        ((EVERYTHING, "--boxes", "BOXES"), "BOXES cannot be read"),
+        ((EVERYTHING, "--detector", "BUNDLE"), "detects no boxes"),
+        (("--grid", "4"), "--grid together with --everything"),
+        (("--strategy", "grid", "--point", "9,9"), "--strategy together with --everything"),
+        ((), "or --everything"),
+    ],
+)
+def test_bad_input(run, bundle, photo, left_half, asked, words):
+    named = [str(bundle) if part == "BUNDLE" else part for part in asked]
+    result = run("predict", bundle, photo, *named)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert words in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("option", [("--grid", "4"), ("--strategy", "hierarchical")])
+def test_a_detector_takes_no_options(run, detector, photo, two_halves, option):
+    result = run("predict", detector, photo, EVERYTHING, *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} has no meaning" in result.stderr

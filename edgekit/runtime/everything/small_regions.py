@@ -89,13 +89,15 @@ def _joined(pieces: Pieces, others: Pieces) -> Pieces:
 def _in_small_region(pieces: Pieces, least: int, *, but_largest: bool = False) -> BoolArray:
     """Which pieces belong to a region of fewer than `least` pixels.
 
-    With `but_largest`, the largest region is not small if all the others are.
+    With `but_largest`, the largest region is not small if all the others are; of equals, the one
+    that begins first, row by row.
     """
     regions = _regions_of(pieces)
     sizes = np.bincount(regions, weights=pieces.length)[regions]
     small: BoolArray = sizes < least
     if but_largest and len(small) and small.all():
-        small = regions != regions[sizes.argmax()]
+        largest_first = np.lexsort((pieces.column, pieces.top, -sizes))
+        small = regions != regions[largest_first[0]]
     return small
 
 
