@@ -136,4 +136,5 @@ def _open_pytorch(contestant: Contestant, threads: int) -> Opened:
             split.decoder.compile(dynamic=True)
     encoder, *rest = reference_sessions(split)
     decoder = rest[0] if rest else None
-    return Opened(client=row.client, encoder=encoder, decoder=decoder, prompt_slots=())
+    client = row.client_for(contestant.weights.kind)
+    return Opened(client=client, encoder=encoder, decoder=decoder, prompt_slots=())

@@ -9,6 +9,7 @@ from edgekit.records import (
     ClientContract,
     DetectionRule,
     DetectorContract,
+    EverythingRule,
     Label,
     MaskChoice,
     MaskRule,
@@ -97,6 +98,7 @@ def _decoder_steps(client: ClientContract, slots: Sequence[int]) -> list[str]:
         f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
         _enlarge(client),
+        _everything(client.everything),
     ]
 
 
@@ -189,6 +191,18 @@ def _enlarge(client: ClientContract) -> str:
     return (
         f"Enlarge the {rule.side} x {rule.side} logits: {route} (half-pixel centres, not "
         f"antialiased); keep logits {sign} {rule.threshold:g}.{_clamp(rule)}"
+    )
+
+
+def _everything(rule: EverythingRule) -> str:
+    offset = rule.stability_offset
+    score = f"a score > {rule.predicted_iou:g} and " if rule.predicted_iou else ""
+    return (
+        f"To segment everything, ask for {rule.grid} x {rule.grid} points in the middle of equal "
+        f"cells, and for each take {_choice(rule.choice)}. Keep those with {score}an area of "
+        f"logits > {offset:g} at least {rule.stability:g} of the area of logits > {-offset:g}, "
+        f"both at the photo's size. If two boxes have an IoU > {rule.overlap:g}, keep the better "
+        "mask."
     )
 
 

@@ -68,7 +68,7 @@ def make_manifest(
         title=row.title,
         licence=weights.licence,
         target=target,
-        client=row.client,
+        client=row.client_for(weights.kind),
         label_codes=dict(LABEL_CODES),
         weights=replace(weights, files=files, warning=warning),
         artifacts=artifacts,

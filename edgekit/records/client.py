@@ -128,6 +128,13 @@ class MaskRule:
     clamp: float | None = None
 
 
+MOST_GRID = 256
+"""65,536 points: hours on a phone."""
+
+MOST_CROPS = 3
+"""85 crops, each of which is encoded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EverythingRule:
     """How everything in a photo is segmented, and which masks are kept.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from edgekit.records.client import Client
+from edgekit.records.client import Client, ClientContract, EverythingRule
 from edgekit.records.contract import GraphContract
-from edgekit.records.weights import CheckpointFile, CheckpointForm
+from edgekit.records.weights import CheckpointFile, CheckpointForm, WeightsKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class ModelRow:
     `graph` names the tensors of the graphs. `widths` "from_checkpoint" reads every width from the
     checkpoint, so that pruned models load. `forms` lists the forms of checkpoint that load.
     `warning` is a fact that users must not overlook, such as a licence that restricts the use.
+    `bundled_everything` is the rule for everything that suits the checkpoint that comes with
+    edgekit, if its scores are not those of the family.
     """
 
     name: str
@@ -43,3 +45,11 @@ class ModelRow:
     widths: Literal["fixed", "from_checkpoint"] = "fixed"
     forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")
     warning: str | None = None
+    bundled_everything: EverythingRule | None = None
+
+    def client_for(self, weights: WeightsKind) -> Client:
+        """The client's rules for weights of this kind."""
+        if weights != "bundled" or self.bundled_everything is None:
+            return self.client
+        assert isinstance(self.client, ClientContract)  # a detector has no such rule
+        return replace(self.client, everything=self.bundled_everything)

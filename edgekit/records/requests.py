@@ -67,7 +67,7 @@ class VerifyEverythingRequest:
     Attributes:
         bundle, photos, annotations, weights: as for `VerifyRequest`.
         strategy: where the prompts come from; None takes a grid.
-        grid: points per side of the photo; None takes 16, since PyTorch has to decode them too.
+        grid: points per side of the photo; None takes 8, since PyTorch has to decode them too.
         detector: a bundle such as FastSAM's, which finds the boxes of the strategy "boxes".
         min_matched: demand this share (0 to 1) of masks that match at an IoU of 0.9; None demands
             nothing.

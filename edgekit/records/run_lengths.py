@@ -109,6 +109,8 @@ def pack(counts: npt.ArrayLike) -> str:
         more = values != -(bits >> 4)
         text[open_, place] = (48 + bits + 32 * more)[open_]
         open_ &= more
+        if not open_.any():
+            break
     return text[text > 0].tobytes().decode("ascii")
 
 

@@ -8,6 +8,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from edgekit.records import BoolArray, FloatArray, Label, Rgb, Segment
@@ -72,7 +73,7 @@ def draw(
 
 
 def draw_segments(photo: Rgb, segments: Sequence[Segment]) -> Image.Image:
-    """The photo under all segments, each filled with a colour of its own and outlined.
+    """The photo with every segment in a colour of its own, and white lines between them.
 
     The large ones come first, so that the parts of an object lie on top of it. Each mask is decoded
     when it is drawn.
@@ -81,21 +82,25 @@ def draw_segments(photo: Rgb, segments: Sequence[Segment]) -> Image.Image:
         photo: uint8 RGB [H, W, 3].
         segments: with masks of the photo's size.
     """
-    stroke = max(1.5, max(photo.shape[:2]) / 500)
-    fills, lines = photo.copy(), photo.copy()
-    line_opacity = np.zeros(photo.shape[:2], dtype=np.uint8)
-    drawn = [segment for segment in segments if segment.area]
-    drawn.sort(key=lambda segment: segment.area, reverse=True)
-    for index, segment in enumerate(drawn):
-        mask, colour = segment.mask, _spread_colour(index)
-        region = _region(mask, margin=int(4 * stroke) + 1)
-        fills[region][mask[region]] = colour
-        opacity = np.rint(255 * _outline(mask[region], stroke)).astype(np.uint8)
-        lines[region][opacity > 0] = colour
-        np.maximum(line_opacity[region], opacity, out=line_opacity[region])
+    owners = np.zeros(photo.shape[:2], dtype=np.int32)
+    drawn = sorted(segments, key=lambda segment: segment.area, reverse=True)
+    for number, segment in enumerate(drawn, start=1):
+        owners[segment.mask] = number
+    colours = np.array([WHITE, *map(_spread_colour, range(len(drawn)))], dtype=np.uint8)
+    fills = np.where(owners[..., None] > 0, colours[owners], photo)
     picture = Image.blend(Image.fromarray(photo), Image.fromarray(fills), FILL)
-    picture.paste(Image.fromarray(lines), mask=Image.fromarray(line_opacity))
+    picture.paste(WHITE, mask=_lines_between(owners))
     return picture
+
+
+def _lines_between(owners: npt.NDArray[np.int32]) -> Image.Image:
+    """The opacity [H, W] of soft lines where neighbouring pixels have different owners."""
+    edges = np.zeros(owners.shape, dtype=np.bool_)
+    edges[1:] |= owners[1:] != owners[:-1]
+    edges[:, 1:] |= owners[:, 1:] != owners[:, :-1]
+    width = max(owners.shape) / 1000
+    blurred = Image.fromarray(edges).convert("L").filter(ImageFilter.GaussianBlur(width))
+    return blurred.point(lambda level: min(255, 2 * level))
 
 
 def _spread_colour(index: int) -> Colour:

@@ -32,8 +32,9 @@ from edgekit.verification.everything import (
 )
 from edgekit.verification.recall import AverageRecall, Found, average_recall, objects_found
 
-VERIFY_GRID = 16
-"""Points per side by default, a quarter of SAM's 1,024 points: PyTorch decodes them too."""
+VERIFY_GRID = 8
+"""Points per side by default: PyTorch decodes them too. 16 photos get 1,024 prompts, as many as SAM
+gives to one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,11 @@ def verify_all_masks(
         reason = f"{how.reason}"
         return everything_not_run(reason, everything=everything, min_matched=request.min_matched)
     with report.stage("verify"):
+        reference = reference_predictor(bundle.manifest.model, source)
+        _warn_of_another_rule(bundle.manifest.client, reference.client, report)
         matchings = compare_everything(
             Predictor(bundle),
-            reference_predictor(bundle.manifest.model, source),
+            reference,
             photos,
             everything=everything,
             on_step=report.progress,
@@ -158,6 +161,16 @@ def _without_prompts(request: VerifyEverythingRequest | EvaluateEverythingReques
             expected="neither strategy nor grid nor detector",
         )
     return Everything(strategy=None)
+
+
+def _warn_of_another_rule(ours: Client, theirs: Client, report: Report) -> None:
+    if isinstance(ours, DetectorContract) or isinstance(theirs, DetectorContract):
+        return
+    if ours.everything != theirs.everything:
+        report.warning(
+            "The bundle's manifest has other thresholds for everything than this edgekit: masks "
+            "will differ for that reason. Export the bundle again."
+        )
 
 
 def _require_pycocotools() -> None:

@@ -37,7 +37,8 @@ def reference_predictor(model: str, source: WeightsSource) -> Predictor:
     from edgekit.models.reference import reference_sessions
 
     row = registry.model(model)
-    return Predictor.from_sessions(row.client, *reference_sessions(load(row, source)))
+    client = row.client_for(source.kind)
+    return Predictor.from_sessions(client, *reference_sessions(load(row, source)))
 
 
 def require_same(source: WeightsSource, made_from: WeightsSource) -> None:

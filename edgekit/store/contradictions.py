@@ -10,13 +10,16 @@ from edgekit.records import (
     ClientContract,
     DetectionRule,
     DetectorContract,
+    EverythingRule,
     Manifest,
+    MaskChoice,
     MaskRule,
     Precision,
     Preprocessing,
     Role,
     Target,
 )
+from edgekit.records.client import MOST_CROPS, MOST_GRID
 from edgekit.store.bounds import out_of_bounds
 
 _LARGEST_FRAME = 4096  # 16 times the pixels of SAM's 1024; a larger frame would only exhaust memory
@@ -128,16 +131,35 @@ def _in_decoding(client: ClientContract) -> Iterator[str]:
     if rule.padding_point == "fill" and rule.max_points is None:
         yield "client.prompts: padding to max_points needs max_points"
     yield from _in_masks(client.masks)
+    yield from _in_everything(client.everything)
+
+
+def _in_everything(rule: EverythingRule) -> Iterator[str]:
+    if problem := _in_choice(rule.choice):
+        yield f"client.everything.choice: {problem}"
+    shares = (rule.stability, rule.overlap, rule.crop_overlap, rule.overlap_across_crops)
+    if not all(0 <= share <= 1 for share in shares):
+        yield "client.everything: stability and all overlaps must be 0 to 1"
+    if not 1 <= rule.grid <= MOST_GRID or not 0 <= rule.crops <= MOST_CROPS:
+        yield f"client.everything: grid must be 1 to {MOST_GRID}, and crops 0 to {MOST_CROPS}"
+    if rule.crop_grid_divisor < 1 or rule.min_area < 0:
+        yield "client.everything: crop_grid_divisor must be positive, and min_area not negative"
 
 
 def _in_masks(rule: MaskRule) -> Iterator[str]:
     for choice in (rule.single, rule.multimask, *rule.others):
-        stable = [choice.unless_stable.index] if choice.unless_stable else []
-        indices = (*choice.masks, *stable)
-        if not choice.masks or min(indices) < 0 or max(indices) >= _MASKS:
-            yield f"client.masks: indices must be 0 to {_MASKS - 1}"
+        if problem := _in_choice(choice):
+            yield f"client.masks: {problem}"
     if len(rule.single.masks) != 1 and rule.single.keep == "all":
         yield "client.masks.single: must choose one mask"
+
+
+def _in_choice(choice: MaskChoice) -> str | None:
+    stable = [choice.unless_stable.index] if choice.unless_stable else []
+    indices = (*choice.masks, *stable)
+    if choice.masks and min(indices) >= 0 and max(indices) < _MASKS:
+        return None
+    return f"indices must be 0 to {_MASKS - 1}"
 
 
 def _in_artifact(artifact: Artifact) -> Iterator[str]:
@@ -160,15 +182,16 @@ def _between(artifact: Artifact, client: Client) -> Iterator[str]:
         yield f"client.preprocessing.frame: is {frame}, and the encoder's image {[*image]}"
     masks = shapes.get("low_res_masks", ())
     if len(masks) == 4 and isinstance(masks[1], int) and isinstance(client, ClientContract):
-        if max(_indices(client.masks), default=0) >= masks[1]:
+        if max(_indices(client), default=0) >= masks[1]:
             yield f"client.masks: indices must be below {masks[1]}, the decoder's masks"
         if masks[2:] != (client.masks.side, client.masks.side):
             yield f"client.masks.side: is {client.masks.side}, and the decoder's masks {[*masks]}"
 
 
-def _indices(rule: MaskRule) -> list[int]:
-    """Every index of a mask that a client's rule names."""
-    choices = (rule.single, rule.multimask, *rule.others)
+def _indices(client: ClientContract) -> list[int]:
+    """Every index of a mask that a client's rules name."""
+    rule = client.masks
+    choices = (rule.single, rule.multimask, *rule.others, client.everything.choice)
     stable = [choice.unless_stable.index for choice in choices if choice.unless_stable]
     return [*stable, *(index for choice in choices for index in choice.masks)]
 

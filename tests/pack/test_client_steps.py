@@ -10,7 +10,7 @@ from edgekit.models import registry
 from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.pack.client_steps import client_steps
-from edgekit.records import ClientContract, MaskChoice, StableMask
+from edgekit.records import ClientContract, DetectorContract, MaskChoice, StableMask
 
 
 def steps_text(client: ClientContract) -> str:
@@ -18,9 +18,10 @@ def steps_text(client: ClientContract) -> str:
 
 
 @pytest.mark.parametrize("row", registry.models(), ids=lambda row: row.name)
-def test_every_model_has_seven_steps(row) -> None:
+def test_every_model_has_its_steps(row) -> None:
     text = steps_text(row.client)
-    assert [line[0] for line in text.splitlines()] == list("1234567")
+    steps = "1234567" if isinstance(row.client, DetectorContract) else "12345678"
+    assert [line[0] for line in text.splitlines()] == list(steps)
     assert "None" not in text
     assert f"[1, 3, {row.client.preprocessing.frame}," in text
     if isinstance(row.client, ClientContract):
@@ -83,6 +84,19 @@ def test_family_that_squashes_the_photo() -> None:
     ):
         assert phrase in text
     assert "zeros at the right" not in text
+
+
+def test_everything() -> None:
+    text = steps_text(SAM_CLIENT)
+    for phrase in (
+        "ask for 32 x 32 points",
+        "take masks 1, 2 and 3. Keep those with a score > 0.88",
+        "logits > 1 at least 0.95 of the area of logits > -1",
+        "IoU > 0.7",
+    ):
+        assert phrase in text
+    unscored = replace(SAM_CLIENT.everything, predicted_iou=0.0)
+    assert "a score >" not in steps_text(replace(SAM_CLIENT, everything=unscored))
 
 
 def test_family_that_refuses_prompts() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgekit.records import BoolArray, Rgb
-from edgekit.runtime import Prediction, Prompt, draw
+from edgekit.runtime import Prediction, Prompt, draw, draw_segments
 from edgekit.runtime.overlay import PALETTE, POINT_COLOURS
+from edgekit.runtime.segments import segment_from
 
 
 @pytest.fixture
@@ -73,3 +74,18 @@ def test_empty_mask_changes_nothing(grey: Rgb) -> None:
 def test_photo_is_not_modified(grey: Rgb) -> None:
     draw(grey, [prediction(square(10, 10))])
     assert (grey == 128).all()
+
+
+def test_segments_have_colours_of_their_own_and_lines_between_them(grey: Rgb) -> None:
+    small, large = segment_from(square(50, 50, 20), 0.9), segment_from(square(40, 40, 60), 0.8)
+    picture = np.asarray(draw_segments(grey, [small, large, segment_from(square(0, 0, 0), 0.7)]))
+    inside, around = picture[60, 60].astype(int), picture[90, 90].astype(int)
+    assert np.abs(inside - around).max() > 20
+    assert (np.ptp(inside) > 20) & (np.ptp(around) > 20)
+    assert picture[60, 50].min() > 200  # a white line
+    untouched = ~square(35, 35, 70)
+    assert (picture[untouched] == 128).all()
+
+
+def test_no_segment_leaves_the_photo(grey: Rgb) -> None:
+    assert np.array_equal(np.asarray(draw_segments(grey, [])), grey)

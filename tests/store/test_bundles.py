@@ -13,7 +13,7 @@ import pytest
 
 from edgekit import records
 from edgekit.errors import BundleCorrupt
-from edgekit.records import Bundle, Manifest
+from edgekit.records import Bundle, EverythingRule, Manifest
 from edgekit.store import bounds, digest_file, read_bundle, write_manifest
 
 Tamper = Callable[[Callable[[dict[str, Any]], None]], Path]
@@ -238,6 +238,11 @@ def origin(**changes: object) -> dict[str, object]:
         ),
         (lambda d: d["client"]["masks"]["single"].update(masks=[-1]), "masks: indices must be 0"),
         (lambda d: d["client"]["masks"]["multimask"].update(masks=[]), "masks: indices must be 0"),
+        (lambda d: d["client"]["everything"]["choice"].update(masks=[5]), "choice: indices must"),
+        (lambda d: d["client"]["everything"].update(grid=257), "grid must be 1 to 256"),
+        (lambda d: d["client"]["everything"].update(crops=-1), "crops 0 to 3"),
+        (lambda d: d["client"]["everything"].update(overlap=1.5), "overlaps must be 0 to 1"),
+        (lambda d: d["client"]["everything"].update(crop_grid_divisor=0), "must be positive"),
         (lambda d: d["client"]["masks"]["single"].update(masks=[0, 1]), "must choose one mask"),
         (lambda d: d["client"]["masks"].update(side=0), "masks.side: must be 1 to 4096"),
         (lambda d: d["client"]["prompts"].update(padding_point="fill"), "needs max_points"),
@@ -370,8 +375,11 @@ def test_bundle_of_edgekit_0_1_still_opens(tampered: Tamper) -> None:
     def as_0_1(document):
         for artifact in document["artifacts"]:
             artifact["weights"] = None
+        del document["client"]["everything"]
 
-    assert read_bundle(tampered(as_0_1)).manifest.artifacts
+    manifest = read_bundle(tampered(as_0_1)).manifest
+    assert manifest.artifacts
+    assert manifest.client.everything == EverythingRule()
 
 
 def test_control_characters_do_not_reach_the_terminal(tampered: Tamper) -> None:

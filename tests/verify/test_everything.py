@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from edgekit.records import (
     NATIVE,
     BoolArray,
     EvaluateEverythingRequest,
+    EverythingRule,
     Execution,
     Segment,
     VerifyEverythingRequest,
@@ -224,8 +226,8 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> tuple[Finder, Finder]:
 @pytest.mark.parametrize(
     ("model", "asked", "given"),
     [
-        ("nanosam", {}, ("grid", 16, None)),
-        ("nanosam", {"strategy": "hierarchical", "grid": 8}, ("hierarchical", 8, None)),
+        ("nanosam", {}, ("grid", 8, None)),
+        ("nanosam", {"strategy": "hierarchical", "grid": 16}, ("hierarchical", 16, None)),
         ("nanosam", {"detector": Path("detector")}, ("boxes", None, BOX)),
         ("fastsam_s", {}, (None, None, None)),
     ],
@@ -241,6 +243,19 @@ def test_both_sides_get_the_same_prompts(
     assert verdict.passed
     assert (verdict.how, verdict.strategy, verdict.grid) == ("native", *given[:2])
     assert sides[0].asked == sides[1].asked == [given] * 4
+
+
+def test_other_thresholds_than_edgekits_are_told(
+    sides: tuple[Finder, Finder], photos: PhotoSet, report
+) -> None:
+    client = registry.model("nanosam").client
+    old = bundle()
+    old.manifest.client = replace(client, everything=EverythingRule(predicted_iou=0.1))
+    request = VerifyEverythingRequest(bundle=Path("b"))
+    for made, warnings in ((bundle(), 0), (old, 1)):
+        stage.verify_all_masks(made, SOURCE, photos, request=request, report=report)
+        assert len(report.warnings) == warnings
+    assert "other thresholds for everything" in report.warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PNG", help="Write the photo with its mask.")
+        Path | None, typer.Option("--out", metavar="PNG", help="Write the photo with its masks.")
     ] = None,
     masks: Annotated[
         Path | None,

@@ -51,7 +51,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         typer.Option(
             "--grid",
             metavar="N",
-            help="With --everything: N x N points. Default: 16, because PyTorch is slow.",
+            help="With --everything: N x N points. Default: 8, because PyTorch is slow.",
         ),
     ] = None,
     detector: Detector = None,

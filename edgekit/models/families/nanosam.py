@@ -14,6 +14,7 @@ from edgekit.models.families.mobilesam import MOBILE_SAM_FILE, SAM_CLIENT
 from edgekit.records import (
     CheckpointFile,
     ClientContract,
+    EverythingRule,
     MaskChoice,
     MaskRule,
     ModelRow,
@@ -31,6 +32,12 @@ CLIENT = ClientContract(
         multimask=MaskChoice(masks=(0, 1, 2, 3)),
         upscale="straight",
     ),
+)
+
+# The demonstration checkpoint's scores stay below 0.65, and its logits are flat: at SAM's offset of
+# 1.0 no mask is stable.
+BUNDLED_EVERYTHING = EverythingRule(
+    predicted_iou=0.3, stability=0.7, stability_offset=0.2, confident=2.0, min_area=200
 )
 
 ROWS = (
@@ -57,6 +64,7 @@ ROWS = (
             MOBILE_SAM_FILE,
         ),
         client=CLIENT,
+        bundled_everything=BUNDLED_EVERYTHING,
         forms=("state dict", "safetensors", "onnx"),
     ),
 )

@@ -16,8 +16,6 @@ first where scores tie. It differs where upstream stops with an error or a usele
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from edgekit.records import BoolArray, Segment
@@ -35,9 +33,8 @@ FIRST = 4
 """The first round has this fraction of the grid's points a side."""
 
 _NEAR = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]
-_RIGHT = [(2, y) for y in (-1, 0, 1)]
-_BELOW = [(x, 2) for x in (-1, 0, 1)]
-_CORNER = [(2, 2)]
+_OFFSETS = np.array([*_NEAR, (2, -1), (2, 0), (2, 1), (-1, 2), (0, 2), (1, 2), (2, 2)])
+"""Where the points of the second round lie around one of the first, in steps."""
 
 
 def segments_by_hierarchy(scene: Scene) -> list[Segment]:
@@ -59,23 +56,11 @@ def segments_by_hierarchy(scene: Scene) -> list[Segment]:
 
 
 def points_around(points: Coordinates, size: Size, grid: int) -> Coordinates:
-    """The points [N, 2] around those of the first round, point by point."""
+    """The points [N, 2] around those of the first round that lie in the photo, point by point."""
     height, width = size
     step = np.array([max(1, width // grid), max(1, height // grid)])
-    around = [
-        point + step * offset
-        for point in points
-        for offset in _offsets(*(point + 2 * step < (width, height)))
-    ]
-    return np.array(around).reshape(-1, 2)
-
-
-def _offsets(right: bool, below: bool) -> Iterator[tuple[int, int]]:
-    """The offsets from one point, in steps; those by two only where they end inside the photo."""
-    yield from _NEAR
-    yield from _RIGHT if right else ()
-    yield from _BELOW if below else ()
-    yield from _CORNER if right and below else ()
+    around: Coordinates = (points[:, None] + _OFFSETS * step).reshape(-1, 2)
+    return around[((around >= 0) & (around < (width, height))).all(axis=1)]
 
 
 def _confident(found: Found, points: Coordinates, level: float) -> BoolArray:

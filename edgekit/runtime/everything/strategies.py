@@ -8,16 +8,13 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import EverythingRule, Segment, Strategy
+from edgekit.records.client import MOST_CROPS, MOST_GRID
 from edgekit.runtime.everything.boxes import box_prompts, segments_by_boxes
 from edgekit.runtime.everything.found import without_duplicates
 from edgekit.runtime.everything.grid import segments_by_grid
 from edgekit.runtime.everything.hierarchical import FIRST, segments_by_hierarchy
 from edgekit.runtime.everything.scene import Scene
 from edgekit.runtime.everything.small_regions import tidied
-
-MOST_POINTS = 256
-MOST_LAYERS = 3
-"""85 crops, each of which is encoded."""
 
 
 def find_segments(
@@ -67,8 +64,8 @@ def check_request(strategy: Strategy, rule: EverythingRule, *, with_boxes: bool)
             f"There is no strategy named {strategy!r}.", expected=", ".join(get_args(Strategy))
         )
     fewest = FIRST if strategy == "hierarchical" else 1
-    _check_range("grid of points a side", rule.grid, fewest, MOST_POINTS)
-    _check_range("number of crop layers", rule.crops, 0, MOST_LAYERS)
+    _check_range("grid of points a side", rule.grid, fewest, MOST_GRID)
+    _check_range("number of crop layers", rule.crops, 0, MOST_CROPS)
     _check_range("smallest area", rule.min_area, 0, None)
     if rule.crops and strategy != "grid":
         raise BadInput(f"The strategy {strategy!r} takes no crops.", expected="the strategy 'grid'")

@@ -61,3 +61,9 @@ def test_equal_scores_prefer_the_second_round(scenery: Make) -> None:
 def test_a_photo_smaller_than_the_grid_has_steps_of_one_pixel() -> None:
     around = points_around(np.array([[5.0, 5.0]]), (20, 20), 32)
     assert around[:3].tolist() == [[4, 4], [4, 5], [4, 6]]
+
+
+def test_no_point_lies_outside_the_photo() -> None:
+    around = points_around(np.array([[0.25, 0.25], [3.5, 2.5]]), (3, 4), 32)
+    assert ((around >= 0) & (around < (4, 3))).all()
+    assert len(around) > 0
