@@ -100,7 +100,7 @@ def evaluate_all_masks(
 ) -> EverythingEvaluation:
     """Measure the average recall of every annotated instance that has a mask.
 
-    Warns of instances that are boxes without a mask.
+    Warns of instances that are boxes without a mask, and where no mask is found at all.
 
     Raises:
         BadInput: no instance has a mask, a photo cannot be read, or the strategy or grid does not
@@ -121,10 +121,16 @@ def evaluate_all_masks(
             f"The masks of {photos.name} are empty, so no object can be found.",
             expected="COCO instances whose masks cover a pixel",
         )
+    masks = sum(photo.masks for photo in found)
+    if not masks:
+        report.warning(
+            "No mask was found on any photo: none passes the thresholds in the bundle's manifest "
+            "(`client.everything`)."
+        )
     return EverythingEvaluation(
         recall=average_recall(found),
         photos=len(found),
-        masks=sum(photo.masks for photo in found),
+        masks=masks,
         strategy=everything.strategy,
         grid=everything.grid,
         ran=predictor.execution.label,

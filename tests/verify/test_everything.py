@@ -25,7 +25,7 @@ from edgekit.records import (
     VerifyEverythingRequest,
     WeightsSource,
 )
-from edgekit.report import SILENT
+from edgekit.report import SILENT, Report
 from edgekit.runtime import Predictor
 from edgekit.runtime.segments import segment_from
 from edgekit.stages import everything as stage
@@ -302,9 +302,11 @@ def test_no_photo_cannot_be_verified() -> None:
 # --- against annotations --------------------------------------------------------------------------
 
 
-def evaluated(finder: Finder, photos: PhotoSet) -> stage.EverythingEvaluation:
+def evaluated(
+    finder: Finder, photos: PhotoSet, report: Report = SILENT
+) -> stage.EverythingEvaluation:
     request = EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"), grid=8)
-    return stage.evaluate_all_masks(finder, photos, request=request, report=SILENT)
+    return stage.evaluate_all_masks(finder, photos, request=request, report=report)
 
 
 def test_half_of_the_objects_are_found(photos: PhotoSet) -> None:
@@ -316,6 +318,13 @@ def test_half_of_the_objects_are_found(photos: PhotoSet) -> None:
     assert (medium.size, medium.instances) == ("medium", 8)
     assert everything.recall == pytest.approx({10: 0.5, 100: 0.5, 1000: 0.5})
     assert finder.asked == [("grid", 8, None)] * 4
+
+
+def test_no_mask_at_all_is_told(photos: PhotoSet, report) -> None:
+    evaluation = evaluated(Finder(), photos, report)
+    assert evaluation.masks == 0
+    assert evaluation.recall[0].recall[1000] == 0
+    assert ["No mask was found" in text for text in report.warnings] == [True]
 
 
 def test_photos_without_objects_are_not_segmented(photos: PhotoSet, coco: Path) -> None:
