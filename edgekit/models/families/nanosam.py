@@ -34,10 +34,11 @@ CLIENT = ClientContract(
     ),
 )
 
-# The demonstration checkpoint's scores stay below 0.65, and its logits are flat: at SAM's offset of
-# 1.0 no mask is stable.
+# On eight photos of COCO train, the demonstration checkpoint's scores are 0.13 to 0.55 (median 0.30),
+# and its logits are flat: at SAM's offset of 1.0 the stability is at most 0.5 for 99 % of the masks,
+# and half of the masks have no logit above 2.5.
 BUNDLED_EVERYTHING = EverythingRule(
-    predicted_iou=0.3, stability=0.7, stability_offset=0.2, confident=2.0, min_area=200
+    predicted_iou=0.3, stability=0.6, stability_offset=0.2, confident=1.5, min_area=100
 )
 
 ROWS = (
