@@ -18,8 +18,10 @@ from edgekit.program.programs import Programs
 from edgekit.records import (
     BenchRequest,
     Bundle,
+    EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    VerifyEverythingRequest,
     VerifyRequest,
 )
 from edgekit.report import SILENT, Report
@@ -29,6 +31,11 @@ from edgekit.stages.artifacts import make_artifacts
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.diagnosis import explain_failure
 from edgekit.stages.evaluation import Evaluation, evaluate_photos
+from edgekit.stages.everything import (
+    EverythingEvaluation,
+    evaluate_all_masks,
+    verify_all_masks,
+)
 from edgekit.stages.graphs import lower_graphs
 from edgekit.stages.measurement import (
     Bench,
@@ -48,22 +55,28 @@ from edgekit.stages.verification import (
     verify_bundle,
     without_calibration_photos,
 )
-from edgekit.verification import Verdict
+from edgekit.verification import EverythingVerdict, Verdict
 
 __all__ = [
     "Bench",
     "BenchRequest",
+    "EvaluateEverythingRequest",
     "EvaluateRequest",
     "Evaluation",
+    "EverythingEvaluation",
+    "EverythingVerdict",
     "ExportRequest",
     "Exported",
     "Report",
     "Verdict",
+    "VerifyEverythingRequest",
     "VerifyRequest",
     "bench",
     "evaluate",
+    "evaluate_everything",
     "export",
     "verify",
+    "verify_everything",
 ]
 
 
@@ -142,12 +155,27 @@ def verify(request: VerifyRequest, *, report: Report = SILENT) -> Verdict:
     """
     bundle = store.read_bundle(request.bundle)
     photos = photos_to_verify(bundle, request, report=report)
-    if request.photos or request.annotations:
-        require_readable(photos)
     with report.stage("weights"):
         source = reference_weights(bundle, request.weights, progress=report.progress)
     gate = gate_of(bundle.manifest.target, min_iou=request.min_iou)
     return verify_bundle(bundle, source, photos, gate=gate, report=report)
+
+
+def verify_everything(
+    request: VerifyEverythingRequest, *, report: Report = SILENT
+) -> EverythingVerdict:
+    """Segment everything with a bundle and with the PyTorch reference, and match the masks.
+
+    Raises:
+        BundleCorrupt, WeightsUnavailable: as for `verify`.
+        BadInput: as for `verify`, or the strategy or grid does not fit.
+        RuntimeMissing: pycocotools is not installed.
+    """
+    bundle = store.read_bundle(request.bundle)
+    photos = photos_to_verify(bundle, request, report=report)
+    with report.stage("weights"):
+        source = reference_weights(bundle, request.weights, progress=report.progress)
+    return verify_all_masks(bundle, source, photos, request=request, report=report)
 
 
 def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation:
@@ -160,6 +188,22 @@ def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation
     photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
     require_readable(photos)
     return evaluate_photos(Predictor(request.bundle), photos, report=report)
+
+
+def evaluate_everything(
+    request: EvaluateEverythingRequest, *, report: Report = SILENT
+) -> EverythingEvaluation:
+    """Measure how many annotated objects are among all masks of a bundle. Needs no PyTorch.
+
+    Raises:
+        BundleCorrupt: the bundle was changed.
+        RuntimeMissing: the bundle cannot be opened here, or pycocotools is not installed.
+        BadInput: the annotations do not read or have no masks, or the strategy or grid does not
+            fit.
+    """
+    photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
+    require_readable(photos)
+    return evaluate_all_masks(Predictor(request.bundle), photos, request=request, report=report)
 
 
 def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
