@@ -99,7 +99,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
         source = locate(row, request.weights, progress=report.progress)
     for warning in filter(None, (row.warning, source.warning)):
         report.warning(warning)
-    programs = Programs(row, source, target.prompt_slots, report=report)
+    programs = Programs(row, source, target.prompt_shapes, report=report)
     with report.stage("precision"):
         plan = make_plan(
             programs,

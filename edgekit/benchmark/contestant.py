@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgekit.records import Bundle, Client, DetectorContract, Role, Session, WeightsSource
+from edgekit.records import (
+    Bundle,
+    Client,
+    DetectorContract,
+    PromptShape,
+    Role,
+    Session,
+    WeightsSource,
+)
 
 Kind = Literal["bundle", "eager", "compile"]
 
@@ -43,6 +51,7 @@ class Opened:
     encoder: Session
     decoder: Session | None
     prompt_slots: tuple[int, ...]
+    prompt_batches: tuple[PromptShape, ...]
 
 
 def bundle_contestant(bundle: Bundle) -> Contestant:
@@ -115,6 +124,7 @@ def _open_bundle(contestant: Contestant, threads: int) -> Opened:
         encoder=opened[Role.ENCODER],
         decoder=opened.get(Role.DECODER),
         prompt_slots=bundle.manifest.target.prompt_slots,
+        prompt_batches=bundle.manifest.target.prompt_batches,
     )
 
 
@@ -136,4 +146,6 @@ def _open_pytorch(contestant: Contestant, threads: int) -> Opened:
             split.decoder.compile(dynamic=True)
     encoder, *rest = reference_sessions(split)
     decoder = rest[0] if rest else None
-    return Opened(client=row.client, encoder=encoder, decoder=decoder, prompt_slots=())
+    return Opened(
+        client=row.client, encoder=encoder, decoder=decoder, prompt_slots=(), prompt_batches=()
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from edgekit.benchmark.contestant import Contestant, Opened, open_sessions
 from edgekit.benchmark.figures import MANY, Task
 from edgekit.errors import EdgekitError
 from edgekit.interpreter import python_command
+
+if TYPE_CHECKING:
+    from edgekit.runtime import Predictor
 
 _ANSWER_S = 600
 """Seconds to wait for one call: the first one with torch.compile takes minutes."""
@@ -117,12 +120,10 @@ class _Tasks:
 
     @classmethod
     def from_sessions(cls, opened: Opened, path: Path) -> _Tasks:
-        from edgekit.runtime import Predictor, Prompt, load_photo
+        from edgekit.runtime import Prompt, load_photo
         from edgekit.runtime.preprocess import encoder_input
 
-        predictor = Predictor.from_sessions(
-            opened.client, opened.encoder, opened.decoder, prompt_slots=opened.prompt_slots
-        )
+        predictor = _predictor(opened)
         pixels = load_photo(path)
         image = encoder_input(pixels, opened.client.preprocessing)
         boxes = [Prompt.checked(box=box) for box in fixed_boxes(pixels.shape[0], pixels.shape[1])]
@@ -132,9 +133,7 @@ class _Tasks:
             whole.set_image(path)
             return whole.predict_many(boxes[:1])[0].masks
 
-        whole = Predictor.from_sessions(
-            opened.client, opened.encoder, opened.decoder, prompt_slots=opened.prompt_slots
-        )
+        whole = _predictor(opened)
         return cls(
             calls={
                 Task.ENCODER: lambda: opened.encoder.run({"image": image}),
@@ -148,6 +147,18 @@ class _Tasks:
         start = time.perf_counter()
         self.calls[task]()
         return time.perf_counter() - start
+
+
+def _predictor(opened: Opened) -> Predictor:
+    from edgekit.runtime import Predictor
+
+    return Predictor.from_sessions(
+        opened.client,
+        opened.encoder,
+        opened.decoder,
+        prompt_slots=opened.prompt_slots,
+        prompt_batches=opened.prompt_batches,
+    )
 
 
 def fixed_boxes(height: int, width: int) -> list[tuple[float, float, float, float]]:

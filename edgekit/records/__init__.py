@@ -39,9 +39,10 @@ from edgekit.records.client import (
 from edgekit.records.contract import (
     GraphContract,
     Label,
+    PromptShape,
     Role,
     TensorSpec,
-    slots_in,
+    prompt_shape_in,
 )
 from edgekit.records.machines import (
     NATIVE,
@@ -125,6 +126,7 @@ __all__ = [
     "Probe",
     "PromptPart",
     "PromptRule",
+    "PromptShape",
     "Quantization",
     "Resampling",
     "Rgb",
@@ -137,5 +139,5 @@ __all__ = [
     "VerifyRequest",
     "WeightsKind",
     "WeightsSource",
-    "slots_in",
+    "prompt_shape_in",
 ]

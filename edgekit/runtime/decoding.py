@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import overload
 
 import numpy as np
 
 from edgekit.errors import BadInput
-from edgekit.records import BoolArray, ClientContract, FloatArray, Session
+from edgekit.records import BoolArray, ClientContract, FloatArray, PromptShape, Session
 from edgekit.runtime.mask_choice import Multimask, choice_for, choose_masks
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.prediction import Prediction, Size
-from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.runtime.prompts import Prompt, decoder_feeds, slots_of
 
 CHUNK = 8
 """Prompts decoded at once. Each takes about 50 MB in the runtime, and they share a call's work."""
+
+_WORTH_FILLING = 0.5
+"""The share of a fixed batch from which one call is faster than a call for each prompt."""
 
 
 class Predictions(Sequence[Prediction]):
@@ -57,20 +61,25 @@ class DecoderAnswers:
     """`Answers` from a decoder: features and prompts in, low-res masks and scores out.
 
     `size` is the photo's (height, width). `slots` are the slot counts that the decoder accepts at
-    batch 1, ascending; empty for a dynamic decoder.
+    batch 1, ascending; empty for a dynamic decoder. `batches` are the (prompts, slots) that it
+    accepts beside them.
     """
 
     client: ClientContract
     decoder: Session
     slots: tuple[int, ...]
+    batches: tuple[PromptShape, ...]
     size: Size
     features: dict[str, FloatArray]
 
     def many(self, prompts: Sequence[Prompt], *, multimask: Multimask) -> Predictions:
-        """Decode all prompts now, `CHUNK` at a time; upscale each mask when it is read."""
-        chunks = _chunks(prompts, most=1 if self.slots else CHUNK)
+        """Decode all prompts now, several at a time; upscale each mask when it is read."""
         return Predictions(
-            [pair for chunk in chunks for pair in self._decode(chunk, multimask=multimask)],
+            [
+                pair
+                for chunk in self._chunks(prompts)
+                for pair in self._decode(chunk, multimask=multimask)
+            ],
             masks_from=lambda logits: masks_from_logits(logits, self.size, self.client),
             clamp=self.client.masks.clamp,
         )
@@ -86,20 +95,39 @@ class DecoderAnswers:
         self, prompts: Sequence[Prompt], *, multimask: Multimask
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
         """For each prompt, low-res logits [K, side, side] and scores [K] of the chosen masks."""
-        choice = choice_for(self.client.masks, multimask)
-        feeds = decoder_feeds(prompts, self.size, self.client, slots=self.slots)
+        choice, count = choice_for(self.client.masks, multimask), len(prompts)
+        feeds = self._feeds(prompts)
         out = self.decoder.run({**self.features, **feeds})
-        low_res, scores = choose_masks(choice, out["low_res_masks"], out["iou_predictions"])
+        masks, ious = out["low_res_masks"][:count], out["iou_predictions"][:count]
+        low_res, scores = choose_masks(choice, masks, ious)
         return zip(low_res, scores, strict=True)
 
+    def _feeds(self, prompts: Sequence[Prompt]) -> dict[str, FloatArray]:
+        """The decoder's inputs; its batch of fixed size is filled up with the last prompt."""
+        batch = self._batch(prompts[0]) if len(prompts) > 1 else None
+        count, slots = (batch[0], batch[1:]) if batch else (len(prompts), self.slots)
+        filled = [*prompts, *[prompts[-1]] * (count - len(prompts))]
+        return decoder_feeds(filled, self.size, self.client, slots=slots)
 
-def _chunks(prompts: Sequence[Prompt], *, most: int) -> list[list[Prompt]]:
-    """The prompts in order, at most so many at once; a prompt with a mask is alone."""
-    chunks: list[list[Prompt]] = []
-    for prompt in prompts:
-        last = chunks[-1] if chunks else []
-        if last and len(last) < most and last[0].mask is None and prompt.mask is None:
-            last.append(prompt)
-        else:
-            chunks.append([prompt])
-    return chunks
+    def _chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
+        """The prompts in order, as many in each call as the decoder takes."""
+        for most, group in groupby(prompts, key=self._at_once):
+            alike = list(group)
+            for start in range(0, len(alike), most):
+                chunk = alike[start : start + most]
+                if self.slots and len(chunk) < _WORTH_FILLING * most:
+                    yield from ([prompt] for prompt in chunk)
+                else:
+                    yield chunk
+
+    def _at_once(self, prompt: Prompt) -> int:
+        """How many prompts like this one a call takes. All of them would share its mask."""
+        if prompt.mask is not None:
+            return 1
+        batch = self._batch(prompt)
+        return batch[0] if batch else 1 if self.slots else CHUNK
+
+    def _batch(self, prompt: Prompt) -> PromptShape | None:
+        """The fixed batch with the most prompts among those that have slots for this one."""
+        needed = slots_of(prompt, self.client)
+        return max((batch for batch in self.batches if batch[1] >= needed), default=None)

@@ -19,6 +19,7 @@ from edgekit.records import (
     Client,
     DetectorContract,
     FloatArray,
+    PromptShape,
     Role,
     Session,
 )
@@ -63,6 +64,7 @@ class Predictor:
             opened[Role.ENCODER],
             opened.get(Role.DECODER),
             bundle.manifest.target.prompt_slots,
+            bundle.manifest.target.prompt_batches,
         )
         self.execution = execution(bundle.manifest.target)
 
@@ -74,6 +76,7 @@ class Predictor:
         decoder: Session | None = None,
         *,
         prompt_slots: tuple[int, ...] = (),
+        prompt_batches: tuple[PromptShape, ...] = (),
     ) -> Predictor:
         """A predictor over graphs that are already open, such as the PyTorch reference's.
 
@@ -84,9 +87,10 @@ class Predictor:
                 for a detector.
             prompt_slots: slot counts of a decoder with fixed slots and batch 1, ascending; empty
                 for a dynamic decoder.
+            prompt_batches: (prompts, slots) that this decoder takes beside them.
         """
         predictor = cls.__new__(cls)
-        predictor._connect(client, encoder, decoder, prompt_slots)
+        predictor._connect(client, encoder, decoder, prompt_slots, prompt_batches)
         return predictor
 
     def _connect(
@@ -95,12 +99,14 @@ class Predictor:
         encoder: Session,
         decoder: Session | None,
         prompt_slots: tuple[int, ...],
+        prompt_batches: tuple[PromptShape, ...],
     ) -> None:
         self.client = client
         self.execution = NATIVE
         self._encoder = encoder
         self._decoder = decoder
         self._slots = prompt_slots
+        self._batches = prompt_batches
         self._size: Size | None = None
         self._answers: Answers | None = None
 
@@ -136,7 +142,12 @@ class Predictor:
             return DetectorAnswers(Masks(find_objects(features, place, client.objects)))
         assert self._decoder is not None  # a ClientContract always has a decoder
         return DecoderAnswers(
-            client=client, decoder=self._decoder, slots=self._slots, size=size, features=features
+            client=client,
+            decoder=self._decoder,
+            slots=self._slots,
+            batches=self._batches,
+            size=size,
+            features=features,
         )
 
     def predict(

@@ -39,6 +39,32 @@ def test_output_padding_as_taps_of_zero_is_the_same_function(
     torch.testing.assert_close(rewritten.module()(image), layer(image))
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize(
+    ("left", "right", "stacked"),
+    [
+        ((3, 2, 5, 4), (1, 2, 4, 6), True),
+        ((3, 2, 5, 4), (2, 4, 6), True),
+        ((1, 2, 5, 4), (1, 2, 4, 6), False),  # one prompt: nothing is repeated
+        ((3, 2, 5, 4), (3, 2, 4, 6), False),
+        ((3, 5, 4), (4, 6), False),
+    ],
+)
+def test_a_product_with_a_shared_side_stacks_the_rows(left, right, stacked: bool) -> None:
+    from edgekit.lowering.litert.conversion import _DECOMPOSITIONS
+
+    class Product(torch.nn.Module):
+        def forward(self, a, b):
+            return a @ b
+
+    feeds = torch.randn(left), torch.randn(right)
+    program = torch.export.export(Product(), feeds, strict=False)
+    rewritten = program.run_decompositions(_DECOMPOSITIONS)
+    targets = {str(node.target) for node in rewritten.graph.nodes}
+    assert ("aten.bmm.default" in targets and "aten.expand.default" not in targets) is stacked
+    torch.testing.assert_close(rewritten.module()(*feeds), feeds[0] @ feeds[1])
+
+
 def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device has the runtime without the converter; an export names the extra to install."""
     from importlib.metadata import PackageNotFoundError
