@@ -99,7 +99,7 @@ def test_fixed_slots_where_the_runtime_takes_no_dynamic_shapes() -> None:
 
 
 def test_shapes_are_those_of_one_prompt_and_then_of_several() -> None:
-    assert target("iphone-fp16").prompt_shapes == ((1, 5), (1, 16), (8, 2))
+    assert target("iphone-fp16").prompt_shapes == ((1, 5), (1, 16), (4, 2))
     assert target("x86-fp32").prompt_shapes == ()
 
 
