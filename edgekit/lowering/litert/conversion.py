@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
+from edgekit.lowering.litert.xnnpack_products import with_xnnpack_products
 from edgekit.records import Graph, Precision
 from edgekit.runtimes.quiet import deep_recursion, quiet, silent_stderr
 
@@ -44,6 +45,7 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
         content = bytes(model.model_content())
     if precision is Precision.FP16:
         return with_float16_weights(content)
+    content = with_xnnpack_products(content)  # a phone's GPU delegate takes the FP16 file instead
     return with_float_interface(content) if precision is Precision.INT8 else content
 
 
