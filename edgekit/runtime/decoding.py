@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import overload
 
 import numpy as np
@@ -74,12 +73,12 @@ class DecoderAnswers:
 
     def many(self, prompts: Sequence[Prompt], *, multimask: Multimask) -> Predictions:
         """Decode all prompts now, several at a time; upscale each mask when it is read."""
+        decoded: dict[int, tuple[FloatArray, FloatArray]] = {}
+        for chunk in self._chunks(prompts):
+            pairs = self._decode([prompts[index] for index in chunk], multimask=multimask)
+            decoded.update(zip(chunk, pairs, strict=True))
         return Predictions(
-            [
-                pair
-                for chunk in self._chunks(prompts)
-                for pair in self._decode(chunk, multimask=multimask)
-            ],
+            [decoded[index] for index in range(len(prompts))],
             masks_from=lambda logits: masks_from_logits(logits, self.size, self.client),
             clamp=self.client.masks.clamp,
         )
@@ -103,31 +102,34 @@ class DecoderAnswers:
         return zip(low_res, scores, strict=True)
 
     def _feeds(self, prompts: Sequence[Prompt]) -> dict[str, FloatArray]:
-        """The decoder's inputs; its batch of fixed size is filled up with the last prompt."""
-        batch = self._batch(prompts[0]) if len(prompts) > 1 else None
-        count, slots = (batch[0], batch[1:]) if batch else (len(prompts), self.slots)
-        filled = [*prompts, *[prompts[-1]] * (count - len(prompts))]
+        """The decoder's inputs; a batch of a fixed number is filled up with the last prompt."""
+        count, slots = self._call(prompts[0]) if len(prompts) > 1 else (1, self.slots)
+        missing = count - len(prompts) if slots else 0
+        filled = [*prompts, *[prompts[-1]] * missing]
         return decoder_feeds(filled, self.size, self.client, slots=slots)
 
-    def _chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
-        """The prompts in order, as many in each call as the decoder takes."""
-        for most, group in groupby(prompts, key=self._at_once):
-            alike = list(group)
-            for start in range(0, len(alike), most):
-                chunk = alike[start : start + most]
-                if self.slots and len(chunk) < _WORTH_FILLING * most:
-                    yield from ([prompt] for prompt in chunk)
+    def _chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+        """The prompts of each call, by index: as many like each other as the decoder takes."""
+        calls = [self._call(prompt) for prompt in prompts]
+        for count, slots in dict.fromkeys(calls):
+            alike = [index for index, call in enumerate(calls) if call == (count, slots)]
+            for start in range(0, len(alike), count):
+                chunk = alike[start : start + count]
+                if slots and len(chunk) < _WORTH_FILLING * count:
+                    yield from ([index] for index in chunk)
                 else:
                     yield chunk
 
-    def _at_once(self, prompt: Prompt) -> int:
-        """How many prompts like this one a call takes. All of them would share its mask."""
-        if prompt.mask is not None:
-            return 1
-        batch = self._batch(prompt)
-        return batch[0] if batch else 1 if self.slots else CHUNK
+    def _call(self, prompt: Prompt) -> tuple[int, tuple[int, ...]]:
+        """How many prompts like this one a call takes, and the slots that each may have.
 
-    def _batch(self, prompt: Prompt) -> PromptShape | None:
-        """The fixed batch with the most prompts among those that have slots for this one."""
+        All prompts of a call share its mask, so a prompt with a mask is alone.
+        """
+        if prompt.mask is not None:
+            return 1, self.slots
+        if not self.slots:
+            return CHUNK, ()
         needed = slots_of(prompt, self.client)
-        return max((batch for batch in self.batches if batch[1] >= needed), default=None)
+        fitting = [(count, -slots) for count, slots in self.batches if slots >= needed]
+        count, slots = max(fitting, default=(1, 0))
+        return count, (-slots,) if slots else self.slots

@@ -38,6 +38,7 @@ class Predictor:
     """Segments objects that prompts point at, with the files of a bundle.
 
     `execution` says how the files run here: natively, or on a stand-in for their runtime.
+    `prompt_batches` are the (prompts, points) of decoders for several prompts of a fixed number.
 
     Not thread-safe: it holds one photo.
     """
@@ -106,7 +107,7 @@ class Predictor:
         self._encoder = encoder
         self._decoder = decoder
         self._slots = prompt_slots
-        self._batches = prompt_batches
+        self.prompt_batches = prompt_batches
         self._size: Size | None = None
         self._answers: Answers | None = None
 
@@ -145,7 +146,7 @@ class Predictor:
             client=client,
             decoder=self._decoder,
             slots=self._slots,
-            batches=self._batches,
+            batches=self.prompt_batches,
             size=size,
             features=features,
         )

@@ -99,9 +99,9 @@ def test_prompts_with_masks_are_decoded_alone(setup: Any) -> None:
     mask = np.ones((256, 256), np.float32)
     plain, masked = Prompt.checked(box=[1, 2, 20, 15]), Prompt.checked(box=[1, 2, 9, 8], mask=mask)
     setup.predictor.predict_many([plain, plain, masked, masked, plain])
-    calls = setup.decoder.calls[-4:]
-    assert [len(feeds["point_coords"]) for feeds in calls] == [2, 1, 1, 1]
-    assert [feeds["has_mask_input"].tolist() for feeds in calls] == [[0], [1], [1], [0]]
+    calls = setup.decoder.calls[-3:]
+    assert [len(feeds["point_coords"]) for feeds in calls] == [3, 1, 1]
+    assert [feeds["has_mask_input"].tolist() for feeds in calls] == [[0], [1], [1]]
 
 
 def test_the_photo_is_encoded_once(setup: Any) -> None:
@@ -184,7 +184,7 @@ MASKED = Prompt.checked(box=[1, 2, 9, 8], mask=np.ones((256, 256), np.float32))
         ([BOX] * 6, [(4, 2)] * 2),  # half a batch is filled up
         ([BOX], [(1, 4)]),
         ([THREE] * 4, [(1, 4)] * 4),
-        ([BOX] * 2 + [THREE] + [BOX] * 3, [(4, 2), (1, 4), (4, 2)]),
+        ([BOX] * 2 + [THREE] + [BOX] * 2, [(4, 2), (1, 4)]),  # in any order
         ([BOX] * 2 + [MASKED] * 2, [(4, 2), (1, 4), (1, 4)]),
     ],
 )
@@ -199,7 +199,7 @@ def test_short_prompts_are_decoded_in_fixed_batches(
 
 
 def test_fixed_batches_give_each_prompt_its_own_result(photo: Rgb, make_setup: Any) -> None:
-    setup, plain = make_setup(slots=(4,), batches=((8, 3), (4, 2))), make_setup()
+    setup, plain = make_setup(slots=(4,), batches=((4, 3), (4, 2))), make_setup()
     prompts = [*boxes(13), THREE, *boxes(7)]
     results = []
     for each in (setup, plain):
