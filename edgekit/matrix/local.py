@@ -1,0 +1,125 @@
+"""The fleet that is this machine: a cell at a time, each step in a process of its own."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from threading import Event
+
+from edgekit import store
+from edgekit.catalog.runtimes import runtime_row
+from edgekit.doctor import read_machine
+from edgekit.doctor.packages import packages_of
+from edgekit.matrix.cells import Cell, Host, Step, StepName, StepRun
+from edgekit.matrix.leash import leashed
+from edgekit.matrix.process import Limits, run_limited
+from edgekit.matrix.steps import commands_of
+from edgekit.records import Target
+from edgekit.store.folders import part_dir
+from edgekit.store.locks import lock, unlock
+
+_LOG_LINES = 20
+_POLL_S = 1.0
+_GOES_ON = (0, 1)
+"""Exit codes after which a cell's next step runs: a bundle that failed its gate is timed too."""
+
+
+class LocalFleet:
+    """This machine. A cell may take `limits.seconds` in all, and `limits.bytes` at once."""
+
+    capacity = 1
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._stop = Event()
+
+    def host(self, target: Target) -> Host:
+        """This machine, for every target: where its runtime is missing, a stand-in runs it."""
+        return Host(label="local", machine=_machine(), versions=_versions(target.runtime))
+
+    def run(self, cell: Cell) -> tuple[StepRun, ...]:
+        """Run the steps of a cell in turns. Their bundle is removed at the end.
+
+        Raises:
+            BadInput: the cache cannot be written.
+        """
+        with _workplace(cell, self._stop) as folder:
+            return tuple(self._steps(cell, folder))
+
+    def stop(self) -> None:
+        """Kill what runs."""
+        self._stop.set()
+
+    def _steps(self, cell: Cell, folder: Path) -> Iterator[StepRun]:
+        deadline = time.monotonic() + self._limits.seconds
+        to_repeat = commands_of(cell)
+        for name, command in commands_of(cell, folder=str(folder)).items():
+            limits = Limits(seconds=deadline - time.monotonic(), bytes=self._limits.bytes)
+            ran = self._step(name, command, folder, limits)
+            yield StepRun(step=_told(ran.step, to_repeat[name], folder), document=ran.document)
+            if ran.step.exit_code not in _GOES_ON:
+                return
+
+    def _step(
+        self, name: StepName, command: tuple[str, ...], folder: Path, limits: Limits
+    ) -> StepRun:
+        printed, log = folder / f"{name}.json", folder / f"{name}.log"
+        ended = run_limited(
+            leashed(command), stdout=printed, stderr=log, limits=limits, stop=self._stop
+        )
+        step = Step(
+            name=name,
+            command=command,
+            exit_code=ended.exit_code,
+            seconds=round(ended.seconds, 2),
+            peak_bytes=ended.peak_bytes,
+            stopped=ended.stopped,
+            log=log.read_text(encoding="utf-8", errors="backslashreplace"),
+        )
+        return StepRun(step=step, document=printed.read_text(encoding="utf-8", errors="replace"))
+
+
+def _told(step: Step, to_repeat: tuple[str, ...], folder: Path) -> Step:
+    """The step as it is told: the command for a user's folder, and the end of the log."""
+    lines = step.log.replace(f"{folder}/", "dist/").splitlines()
+    return replace(step, command=to_repeat, log="\n".join(lines[-_LOG_LINES:]))
+
+
+@contextmanager
+def _workplace(cell: Cell, stop: Event) -> Iterator[Path]:
+    """A folder for a cell's bundle. What a killed run left behind is removed first.
+
+    It waits until no other matrix runs a cell on this machine: two would distort each other's
+    times.
+    """
+    place = store.cache_dir() / "matrix"
+    advice = "set EDGEKIT_CACHE to a folder that can be written"
+    with part_dir(place / cell.name, advice=advice) as folder:
+        while (held := lock(place)) is None and not stop.wait(_POLL_S):
+            pass
+        try:
+            yield folder
+        finally:
+            unlock(held)
+
+
+@cache
+def _machine() -> str:
+    machine = read_machine()
+    gpus = "".join(f", {gpu.name}" for gpu in machine.gpus)
+    system = f"{platform.system()} {machine.architecture}"
+    return f"{machine.cpu}, {machine.cores} cores{gpus}, {system}"
+
+
+@cache
+def _versions(runtime: str) -> dict[str, str]:
+    row = runtime_row(runtime)
+    extras = filter(None, ("export", row.name, row.converter))
+    packages = [package for extra in extras for package in packages_of(extra)]
+    found = {package.distribution: package.installed or "not installed" for package in packages}
+    return {"python": platform.python_version(), **found}

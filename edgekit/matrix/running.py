@@ -1,0 +1,137 @@
+"""The story of a matrix: which cells are asked for, which of them run, and what became of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from edgekit import catalog
+from edgekit.errors import BadInput, EdgekitError
+from edgekit.matrix.cells import Cell, Host, Identity
+from edgekit.matrix.config import MatrixRequest
+from edgekit.matrix.estimate import Estimate
+from edgekit.matrix.fleet import Fleet
+from edgekit.matrix.identity import identity_of
+from edgekit.matrix.known import FILE, KnownFailure, read_known_failures
+from edgekit.matrix.outcome import result_of, result_without_host
+from edgekit.matrix.overview import Overview, overview_of
+from edgekit.matrix.results import Place, Result, ResultsFolder, open_results, read_results
+from edgekit.matrix.selection import (
+    CHANGED,
+    cells_of,
+    selected_models,
+    selected_targets,
+    shard_of,
+)
+from edgekit.matrix.watch import Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A cell that is to run, where, and its identity there."""
+
+    cell: Cell
+    identity: Identity
+    host: Host
+
+    @property
+    def place(self) -> Place:
+        """Where its result stands."""
+        return (self.cell.model, self.cell.weights, self.cell.target, self.host.label)
+
+
+def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overview:
+    """Run the cells that have no result yet, and tell what became of all.
+
+    A result is written as soon as its cell ends, so that an interrupted matrix loses only the cells
+    that were running.
+
+    Raises:
+        UnknownName: a model or target is not known.
+        BadInput: the request contradicts itself, or the results folder cannot be used.
+    """
+    known = _known_failures(request)
+    asked: list[Place] = []
+    if not request.models and not request.targets:
+        folder = read_results(request.results)
+    else:
+        jobs = [_job(cell, fleet) for cell in _cells(request)]
+        folder = open_results(request.results)
+        waiting = [job for job in jobs if not _is_known(job, folder, request)]
+        asked = [job.place for job in (waiting if _only_changed(request) else jobs)]
+        run_jobs(waiting, fleet, folder, watch=watch)
+    return overview_of(
+        folder, asked=asked, fleet=fleet, known=known, today=datetime.now(timezone.utc).date()
+    )
+
+
+def _cells(request: MatrixRequest) -> tuple[Cell, ...]:
+    for name, given in (("--models", request.models), ("--targets", request.targets)):
+        if not given:
+            raise BadInput(
+                f"{name} is missing.",
+                expected="names, globs or words for both models and targets",
+                next_step=f"add {name} canary, or {name} all",
+            )
+    cells = cells_of(
+        selected_models(request.models),
+        selected_targets(request.targets),
+        weights=request.weights,
+        photos=request.photos,
+        measures=request.measures,
+    )
+    return shard_of(cells, request.shard) if request.shard else cells
+
+
+def _only_changed(request: MatrixRequest) -> bool:
+    words = (word for text in (*request.models, *request.targets) for word in text.split(","))
+    return CHANGED in words
+
+
+def _is_known(job: Job, folder: ResultsFolder, request: MatrixRequest) -> bool:
+    return folder.known(job.cell, job.identity.key, resume=request.resume)
+
+
+def _job(cell: Cell, fleet: Fleet) -> Job:
+    host = fleet.host(catalog.target(cell.target))
+    return Job(cell=cell, identity=identity_of(cell, host), host=host)
+
+
+def run_jobs(jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, *, watch: Watch) -> None:
+    """Run jobs on the fleet and write each result when it comes."""
+    estimate = Estimate(folder, fleet.capacity)
+    left = {job.place: job for job in jobs}
+    watch.planned(len(left), estimate.end(left))
+    with ThreadPoolExecutor(fleet.capacity) as pool:
+        futures = [pool.submit(_run, job, fleet, watch) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                folder.write(result)
+                del left[result.place]
+                estimate.learn(result)
+                watch.ended(result, len(left), estimate.end(left))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            fleet.stop()
+            raise
+
+
+def _run(job: Job, fleet: Fleet, watch: Watch) -> Result:
+    watch.started(job.cell)
+    started = datetime.now(timezone.utc)
+    try:
+        runs = fleet.run(job.cell)
+    except EdgekitError as error:
+        return result_without_host(job.cell, job.identity, job.host, started=started, error=error)
+    return result_of(job.cell, job.identity, job.host, started=started, runs=runs)
+
+
+def _known_failures(request: MatrixRequest) -> tuple[KnownFailure, ...]:
+    named = request.known_failures
+    own = request.results / FILE
+    if named is None and not own.is_file():
+        return ()
+    return read_known_failures(named or own)
