@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from threading import Event, Lock
 
 from edgekit import catalog
 from edgekit.errors import BadInput, EdgekitError
@@ -101,26 +102,46 @@ def _job(cell: Cell, fleet: Fleet) -> Job:
 
 def run_jobs(jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, *, watch: Watch) -> None:
     """Run jobs on the fleet and write each result when it comes."""
-    estimate = Estimate(folder, fleet.capacity)
-    left = {job.place: job for job in jobs}
-    watch.planned(len(left), estimate.end(left))
+    run = _Run(jobs, fleet, folder, watch)
     with ThreadPoolExecutor(fleet.capacity) as pool:
-        futures = [pool.submit(_run, job, fleet, watch) for job in jobs]
+        futures = [pool.submit(run.job, job) for job in jobs]
         try:
             for future in as_completed(futures):
-                result = future.result()
-                folder.write(result)
-                del left[result.place]
-                estimate.learn(result)
-                watch.ended(result, len(left), estimate.end(left))
+                future.result()
         except BaseException:
+            run.interrupted.set()
             pool.shutdown(wait=False, cancel_futures=True)
             fleet.stop()
             raise
 
 
-def _run(job: Job, fleet: Fleet, watch: Watch) -> Result:
-    watch.started(job.cell)
+class _Run:
+    """The jobs that are left. A thread that has run one writes its result itself, at once."""
+
+    def __init__(
+        self, jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, watch: Watch
+    ) -> None:
+        self.interrupted = Event()
+        self._fleet, self._folder, self._watch = fleet, folder, watch
+        self._left = {job.place for job in jobs}
+        self._estimate = Estimate(folder, fleet.capacity)
+        self._lock = Lock()
+        watch.planned(len(self._left), self._estimate.end(self._left))
+
+    def job(self, job: Job) -> None:
+        """Run a job. After an interruption its steps were stopped, and nothing is written."""
+        self._watch.started(job.cell)
+        result = _result(job, self._fleet)
+        with self._lock:
+            if self.interrupted.is_set():
+                return
+            self._folder.write(result)
+            self._left.remove(result.place)
+            self._estimate.learn(result)
+            self._watch.ended(result, len(self._left), self._estimate.end(self._left))
+
+
+def _result(job: Job, fleet: Fleet) -> Result:
     started = datetime.now(timezone.utc)
     try:
         runs = fleet.run(job.cell)
