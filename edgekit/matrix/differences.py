@@ -9,6 +9,7 @@ from edgekit.benchmark.figures import Figures, Task, Timing
 from edgekit.matrix.results import Place, Result
 from edgekit.matrix.states import PASSED
 from edgekit.records.enums import StrEnum
+from edgekit.verification import Summary
 
 IOU_STEP = 0.001
 """A mean or minimum IoU that moves by more is told. Kernels of another CPU move it by less."""
@@ -57,7 +58,8 @@ def _changes(before: Result | None, after: Result | None) -> Iterator[tuple[Chan
         return
     if before.state != after.state:
         yield _change_of_state(before, after), f"{before.state} to {_with_reason(after)}"
-    yield from _iou_changes(before, after)
+    elif before.overall and after.overall:
+        yield from _iou_changes(before.overall, after.overall)
     if before.identity.machine == after.identity.machine:
         for task in Task:
             yield from _time_changes(before, after, task)
@@ -73,13 +75,11 @@ def _with_reason(result: Result) -> str:
     return f"{result.state}: {result.reason}" if result.reason else str(result.state)
 
 
-def _iou_changes(before: Result, after: Result) -> Iterator[tuple[Change, str]]:
-    if before.overall is None or after.overall is None:
-        return
-    for name in ("mean_iou", "min_iou"):
-        old, new = getattr(before.overall, name), getattr(after.overall, name)
-        if abs(new - old) > IOU_STEP:
-            yield Change.IOU_MOVED, f"{name.partition('_')[0]} IoU {old:.4f} to {new:.4f}"
+def _iou_changes(before: Summary, after: Summary) -> Iterator[tuple[Change, str]]:
+    moved = (after.mean_iou - before.mean_iou, after.min_iou - before.min_iou)
+    if max(map(abs, moved)) > IOU_STEP:
+        mean = f"mean IoU {before.mean_iou:.4f} to {after.mean_iou:.4f}"
+        yield Change.IOU_MOVED, f"{mean}, minimum {before.min_iou:.4f} to {after.min_iou:.4f}"
 
 
 def _time_changes(before: Result, after: Result, task: Task) -> Iterator[tuple[Change, str]]:

@@ -205,8 +205,8 @@ def test_markdown(overview, changes):
     assert "**1** passed native" in text
     assert "| model | jetson-fp16 | x86-fp32 | x86-int8 |" in lines
     row = next(line for line in lines if line.startswith("| nanosam (seeded)"))
-    assert "🟢 passed native · 0.9991 · 101 ms · 101 ms · 12.3 MB" in row
-    assert "🔴 gate failed · 0.5000" in row
+    assert "🟢 passed native · 0.99910 · 101 ms · 101 ms · 12.3 MB" in row
+    assert "🔴 gate failed · 0.50000" in row
     assert "\\<script\\>" in text
     assert "<script>" not in text
     assert {line.count(" | ") for line in lines if line.startswith(("| model | ", "| nano"))} == {3}

@@ -31,8 +31,8 @@ def figures_of(cell: ShownCell) -> FigureTexts:
     overall, timed = result.overall, result.bundle_figures
     native = timed if timed and timed.execution == "native" else None
     return FigureTexts(
-        mean_iou=f"{overall.mean_iou:.4f}" if overall else "",
-        min_iou=f"{overall.min_iou:.4f}" if overall else "",
+        mean_iou=f"{overall.mean_iou:.5f}" if overall else "",
+        min_iou=f"{overall.min_iou:.5f}" if overall else "",
         encoder=milliseconds(native, Task.ENCODER),
         many_prompts=milliseconds(native, Task.DECODER_MANY),
         size=f"{result.bundle_bytes / 1e6:.1f} MB" if result.bundle_bytes else "",

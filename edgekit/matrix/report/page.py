@@ -83,6 +83,7 @@ def page_from(overview: Overview, changes: Sequence[Difference] | None) -> str:
         places=[place for place in places if place.cell.result],
         tasks=list(Task),
         milliseconds=milliseconds,
+        first_line=first_line,
         typed=_typed,
         slug=_slug,
     )
