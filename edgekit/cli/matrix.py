@@ -45,6 +45,8 @@ def _until(until: datetime | None) -> str:
 
 def print_overview(overview: Overview, changes: tuple[Difference, ...] | None) -> None:
     """Print all cells, the number in each state, what changed, and notices."""
+    from edgekit.matrix.report.figures import first_line
+
     printer = console()
     listed = table("model", "weights", "target", "state", *_FIGURES, "reason", right=_FIGURES)
     for cell in overview.cells:
@@ -52,7 +54,7 @@ def print_overview(overview: Overview, changes: tuple[Difference, ...] | None) -
     printer.print(listed)
     for change in changes or ():
         model, _, target, _ = change.place
-        printer.print(f"{change.change}: {model} for {target}: {change.text}")
+        printer.print(f"{change.change}: {model} for {target}: {first_line(change.text)}")
     if changes == ():
         printer.print("Nothing changed since the earlier results.")
     for notice in overview.notices:
@@ -61,10 +63,9 @@ def print_overview(overview: Overview, changes: tuple[Difference, ...] | None) -
 
 
 def _row(cell: ShownCell) -> tuple[str, ...]:
-    from edgekit.matrix.report.figures import figures_of
+    from edgekit.matrix.report.figures import figures_of, first_line
 
     figures = figures_of(cell)
-    reason = (cell.reason or "").splitlines()
     return (
         cell.model,
         cell.weights,
@@ -75,7 +76,7 @@ def _row(cell: ShownCell) -> tuple[str, ...]:
         figures.encoder,
         figures.many_prompts,
         figures.size,
-        reason[0] if reason else "",
+        first_line(cell.reason),
     )
 
 

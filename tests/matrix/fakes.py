@@ -110,7 +110,7 @@ def step_run(
 
 
 def bench(name: str, seconds: float, *, execution: str = "native", spread: float = 0.01) -> Bench:
-    """Figures of a bundle and of PyTorch. The median call is slower than the fastest by `spread`."""
+    """Figures of a bundle and of PyTorch; `spread` is how much slower the median call is."""
 
     def figures(named: str, runtime: str, fastest: float) -> Figures:
         calls = [fastest, fastest * (1 + spread), fastest * (1 + spread)]

@@ -161,7 +161,7 @@ def test_an_empty_folder_has_a_page(matrix, results):
 
 
 def test_without_jinja_the_page_is_refused(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(RuntimeMissing) as error:
         require_jinja()
     assert error.value.next_step == "pip install 'edgekit[report]'"
@@ -256,7 +256,12 @@ def test_times_of_a_stand_in_are_not_shown_as_the_runtimes(matrix, monkeypatch):
 
 def test_all_renderings_are_written(overview, changes, tmp_path):
     written = write_report(tmp_path / "a" / "report", overview, changes)
-    assert [path.name for path in written] == ["report.html", "summary.md", "junit.xml", "cells.csv"]
+    assert [path.name for path in written] == [
+        "report.html",
+        "summary.md",
+        "junit.xml",
+        "cells.csv",
+    ]
     assert all(path.read_text(encoding="utf-8") for path in written)
 
 
