@@ -51,7 +51,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the outcome of a cell depends on. `weights` to `code` are digests."""
+    """What the outcome of a cell depends on; `weights` to `code` are digests."""
 
     model: str
     target: str
@@ -59,15 +59,14 @@ class Identity:
     profile: str
     photos: str
     code: str
-    machine: str
-    versions: dict[str, str]
+    host: Host
 
     @property
     def key(self) -> str:
-        """32 hex digits. A result with this key holds for the cell."""
-        versions = (f"{name} {version}" for name, version in sorted(self.versions.items()))
+        """32 hex digits. A result with this key holds for the cell, whatever its host's label."""
+        versions = (f"{name} {version}" for name, version in sorted(self.host.versions.items()))
         digests = (self.weights, self.profile, self.photos, self.code)
-        return content_key(self.model, self.target, *digests, self.machine, *versions)
+        return content_key(self.model, self.target, *digests, self.host.machine, *versions)
 
 
 StepName = Literal["export", "verify", "bench"]

@@ -60,7 +60,7 @@ def _changes(before: Result | None, after: Result | None) -> Iterator[tuple[Chan
         yield _change_of_state(before, after), f"{before.state} to {_with_reason(after)}"
     elif before.overall and after.overall:
         yield from _iou_changes(before.overall, after.overall)
-    if before.identity.machine == after.identity.machine:
+    if before.identity.host.machine == after.identity.host.machine:
         for task in Task:
             yield from _time_changes(before, after, task)
 

@@ -35,8 +35,7 @@ def identity_of(cell: Cell, host: Host) -> Identity:
         profile=store.content_key(json.dumps(asdict(target), sort_keys=True)),
         photos=_photos_digest(cell.photos),
         code=_code_digest(row, target),
-        machine=host.machine,
-        versions=host.versions,
+        host=host,
     )
 
 

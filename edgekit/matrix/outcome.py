@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from edgekit.errors import EdgekitError
-from edgekit.matrix.cells import Cell, Host, Identity, Step, StepRun
+from edgekit.matrix.cells import Cell, Identity, Step, StepRun
 from edgekit.matrix.results import Judgement, Result
 from edgekit.matrix.states import State
 from edgekit.stages.measurement import Bench
@@ -33,12 +33,7 @@ class _Exported:
 
 
 def result_of(
-    cell: Cell,
-    identity: Identity,
-    host: Host,
-    *,
-    started: datetime,
-    runs: Sequence[StepRun],
+    cell: Cell, identity: Identity, *, started: datetime, runs: Sequence[StepRun]
 ) -> Result:
     """The result of a cell whose steps have ended."""
     by_name = {run.step.name: run for run in runs}
@@ -48,7 +43,6 @@ def result_of(
     return Result(
         cell=cell,
         identity=identity,
-        host=host,
         state=state,
         reason=reason,
         started=started.isoformat(timespec="seconds"),
@@ -62,13 +56,12 @@ def result_of(
 
 
 def result_without_host(
-    cell: Cell, identity: Identity, host: Host, *, started: datetime, error: EdgekitError
+    cell: Cell, identity: Identity, *, started: datetime, error: EdgekitError
 ) -> Result:
     """The result of a cell whose machine could not be used."""
     return Result(
         cell=cell,
         identity=identity,
-        host=host,
         state=State.COULD_NOT_RUN,
         reason=str(error),
         started=started.isoformat(timespec="seconds"),

@@ -183,7 +183,8 @@ def changes_since(result: Result, fleet: Fleet) -> tuple[str, ...]:
     """
     try:
         here = fleet.host(catalog.target(result.cell.target))
-        host = here if here.label == result.host.label else result.host
+        there = result.identity.host
+        host = here if here.label == there.label else there
         now = identity_of(result.cell, host)
     except EdgekitError as error:
         return (error.what,)
@@ -195,9 +196,10 @@ def _changes(before: Identity, now: Identity) -> Iterator[str]:
     for field, name in named.items():
         if getattr(before, field) != getattr(now, field):
             yield name
-    if before.machine != now.machine:
-        yield f"machine ({before.machine} to {now.machine})"
-    for package in sorted({*before.versions, *now.versions}):
-        old, new = before.versions.get(package, "none"), now.versions.get(package, "none")
+    there, here = before.host, now.host
+    if there.machine != here.machine:
+        yield f"machine ({there.machine} to {here.machine})"
+    for package in sorted({*there.versions, *here.versions}):
+        old, new = there.versions.get(package, "none"), here.versions.get(package, "none")
         if old != new:
             yield f"{package} {old} to {new}"

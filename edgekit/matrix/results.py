@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
-from edgekit.matrix.cells import Cell, Host, Identity, Step
+from edgekit.matrix.cells import Cell, Identity, Step
 from edgekit.matrix.states import UNDECIDED, State
 from edgekit.records import Gate, How
 from edgekit.stages.measurement import Bench
@@ -58,7 +58,6 @@ class Result:
 
     cell: Cell
     identity: Identity
-    host: Host
     state: State
     reason: str | None
     started: str
@@ -78,7 +77,7 @@ class Result:
     @property
     def place(self) -> Place:
         """Its place in a matrix, where only one result stands."""
-        return (self.cell.model, self.cell.weights, self.cell.target, self.host.label)
+        return (self.cell.model, self.cell.weights, self.cell.target, self.identity.host.label)
 
     @property
     def overall(self) -> Summary | None:

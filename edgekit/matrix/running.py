@@ -10,7 +10,7 @@ from threading import Event, Lock
 
 from edgekit import catalog
 from edgekit.errors import BadInput, EdgekitError
-from edgekit.matrix.cells import Cell, Host, Identity
+from edgekit.matrix.cells import Cell, Identity
 from edgekit.matrix.config import MatrixRequest
 from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.fleet import Fleet
@@ -31,16 +31,15 @@ from edgekit.matrix.watch import Watch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell that is to run, where, and its identity there."""
+    """A cell that is to run, and its identity on its host."""
 
     cell: Cell
     identity: Identity
-    host: Host
 
     @property
     def place(self) -> Place:
         """Where its result stands."""
-        return (self.cell.model, self.cell.weights, self.cell.target, self.host.label)
+        return (self.cell.model, self.cell.weights, self.cell.target, self.identity.host.label)
 
 
 def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overview:
@@ -97,7 +96,7 @@ def _is_known(job: Job, folder: ResultsFolder, request: MatrixRequest) -> bool:
 
 def _job(cell: Cell, fleet: Fleet) -> Job:
     host = fleet.host(catalog.target(cell.target))
-    return Job(cell=cell, identity=identity_of(cell, host), host=host)
+    return Job(cell=cell, identity=identity_of(cell, host))
 
 
 def run_jobs(jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, *, watch: Watch) -> None:
@@ -146,8 +145,8 @@ def _result(job: Job, fleet: Fleet) -> Result:
     try:
         runs = fleet.run(job.cell)
     except EdgekitError as error:
-        return result_without_host(job.cell, job.identity, job.host, started=started, error=error)
-    return result_of(job.cell, job.identity, job.host, started=started, runs=runs)
+        return result_without_host(job.cell, job.identity, started=started, error=error)
+    return result_of(job.cell, job.identity, started=started, runs=runs)
 
 
 def _known_failures(request: MatrixRequest) -> tuple[KnownFailure, ...]:

@@ -36,7 +36,7 @@ TRACE = 'Traceback:\n  File "x.py"\nerror: The disk is full.\nExpected: 1 GB'
 def result(steps):
     host = FakeFleet().host(catalog.target(CELL.target))
     started = datetime(2026, 11, 26, tzinfo=timezone.utc)
-    return result_of(CELL, identity_of(CELL, host), host, started=started, runs=steps(CELL))
+    return result_of(CELL, identity_of(CELL, host), started=started, runs=steps(CELL))
 
 
 @pytest.mark.parametrize(

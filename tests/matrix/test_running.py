@@ -92,7 +92,7 @@ def test_other_versions_or_another_machine_run_again_and_replace(matrix, results
     matrix(FakeFleet())
     matrix(FakeFleet(machine="another"))
     assert len(list(results.iterdir())) == SIX
-    assert {result.identity.machine for result in read_results(results)} == {"another"}
+    assert {result.identity.host.machine for result in read_results(results)} == {"another"}
 
 
 @pytest.mark.parametrize("field", ["weights", "profile", "photos", "code"])
