@@ -100,7 +100,8 @@ def read_config(path: Path) -> Config:
         BadInput: it is not there, or does not read; all errors are listed.
     """
     try:
-        return record_from_toml(Config, path)
+        config = record_from_toml(Config, path)
+        _require_verdict_and_limits(config)
     except Malformed as error:
         raise BadInput(
             f"The configuration {path} cannot be read: {error}",
@@ -108,3 +109,16 @@ def read_config(path: Path) -> Config:
             "memory",
             next_step="edgekit matrix --help",
         ) from error
+    return config
+
+
+def _require_verdict_and_limits(config: Config) -> None:
+    problems = [
+        f"{name}: must be above 0"
+        for name in ("timeout", "memory")
+        if (value := getattr(config, name)) is not None and value <= 0
+    ]
+    if config.measure and Measure.VERIFY not in config.measure:
+        problems.append("measure: verify is missing, and without a verdict a cell has no state")
+    if problems:
+        raise Malformed(tuple(problems))

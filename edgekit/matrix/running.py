@@ -22,6 +22,7 @@ from edgekit.matrix.results import Place, Result, ResultsFolder, open_results, r
 from edgekit.matrix.selection import (
     CHANGED,
     cells_of,
+    require_weights,
     selected_models,
     selected_targets,
     shard_of,
@@ -75,6 +76,7 @@ def _cells(request: MatrixRequest) -> tuple[Cell, ...]:
                 expected="names, globs or words for both models and targets",
                 next_step=f"add {name} canary, or {name} all",
             )
+    require_weights(request.weights)
     cells = cells_of(
         selected_models(request.models),
         selected_targets(request.targets),

@@ -18,6 +18,9 @@ from edgekit.records import Precision, Target
 CHANGED = "changed"
 """The word that asks for all pairs, but only for cells without a result that still holds."""
 
+ALL_MODELS = "*"
+"""The key of weights for all models without weights of their own."""
+
 CANARY_MODELS = ("nanosam", "mobilesam", "sam2.1_hiera_t", "fastsam_s")
 """A small model of each kind: NanoSAM's and SAM's encoder, SAM 2's decoder, and a detector."""
 
@@ -103,32 +106,32 @@ def _widest_per_runtime(profiles: Iterable[Target]) -> Iterable[str]:
 
 
 def weights_by_model(asked: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Weights from `--weights`: "VALUE" for all models (key "*"), "MODEL=VALUE" for one.
-
-    Raises:
-        UnknownName: there is no such model.
-        BadInput: files are given for all models, or a word for all models twice.
-    """
+    """Weights from `--weights`: "VALUE" for all models (key "*"), "MODEL=VALUE" for one."""
     found: dict[str, tuple[str, ...]] = {}
     for text in asked:
         model, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[\w.]+", model):
-            model, value = "*", text
-        elif model != "*":
-            registry.model(model)
+            model, value = ALL_MODELS, text
         found[model] = (*found.get(model, ()), value)
-    _require_word(found.get("*", ()))
     return found
 
 
-def _require_word(weights: tuple[str, ...]) -> None:
-    words = [value for value in weights if _WORD_OF_WEIGHTS.fullmatch(value)]
-    if len(weights) > 1 or words != list(weights):
-        raise BadInput(
-            f"The weights '{' '.join(weights)}' are given for all models.",
-            expected="one of official, bundled, seeded for all, or the files of one model",
-            next_step="name the model: --weights MODEL=FILE",
-        )
+def require_weights(weights: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse weights that cannot be meant.
+
+    Raises:
+        UnknownName: there is no such model.
+        BadInput: files are given for all models, or several words.
+    """
+    for model, values in weights.items():
+        if model != ALL_MODELS:
+            registry.model(model)
+        elif len(values) > 1 or not all(map(_WORD_OF_WEIGHTS.fullmatch, values)):
+            raise BadInput(
+                f"The weights '{' '.join(values)}' are given for all models.",
+                expected="one of official, bundled, seeded for all, or the files of one model",
+                next_step="name the model: --weights MODEL=FILE",
+            )
 
 
 def cells_of(
@@ -144,7 +147,7 @@ def cells_of(
         Cell(
             model=model,
             target=target,
-            weights=weights.get(model, weights.get("*", ())),
+            weights=weights.get(model, weights.get(ALL_MODELS, ())),
             photos=photos,
             measures=measures,
         )

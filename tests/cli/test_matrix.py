@@ -131,11 +131,15 @@ def test_a_configuration_and_options_that_override_it(run, fleet, folder):
         ('measure = ["speed"]', "measure.0"),
         ("models = [", "matrix.toml"),
         ('timeout = "long"', "timeout"),
+        ("timeout = -1.0\nmemory = 0.0", "timeout: must be above 0; memory: must be above 0"),
+        ('measure = ["bench"]', "measure: verify is missing"),
+        ('[weights]\nnanosma = ["seeded"]', "nanosma"),
+        ('[weights]\n"*" = ["a.pt"]', "'a.pt' are given for all models"),
     ],
 )
 def test_a_configuration_that_does_not_read(run, fleet, folder, text, named):
     (folder / "matrix.toml").write_text(text)
-    result = run("matrix", "matrix.toml", *PAIRS)
+    result = run("matrix", "matrix.toml", *PAIRS[:4])
     assert result.exit_code == 2
     assert named in result.stderr
 

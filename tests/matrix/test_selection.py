@@ -12,6 +12,7 @@ from edgekit.matrix.selection import (
     CANARY_MODELS,
     cells_of,
     measures_from,
+    require_weights,
     selected_models,
     selected_targets,
     shard_of,
@@ -101,7 +102,11 @@ def test_weights(asked, expected):
 )
 def test_weights_that_do_not_say_whose_they_are(asked):
     with pytest.raises(BadInput):
-        weights_by_model(asked)
+        require_weights(weights_by_model(asked))
+
+
+def test_weights_of_each_model_and_a_word_for_the_others():
+    require_weights({"*": ("seeded:3",), "mobilesam": ("a.pt", "b.pt")})
 
 
 def cells():
