@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -17,8 +16,8 @@ from edgekit.doctor import read_machine
 from edgekit.doctor.packages import packages_of
 from edgekit.matrix.cells import Cell, Host, Step, StepName, StepRun
 from edgekit.matrix.leash import leashed
-from edgekit.matrix.process import Limits, run_limited
-from edgekit.matrix.steps import commands_of
+from edgekit.matrix.process import Ended, Limits, run_limited
+from edgekit.matrix.steps import FOLDER, commands_of
 from edgekit.records import Target
 from edgekit.store.folders import part_dir
 from edgekit.store.locks import lock, unlock
@@ -59,35 +58,33 @@ class LocalFleet:
         deadline = time.monotonic() + self._limits.seconds
         to_repeat = commands_of(cell)
         for name, command in commands_of(cell, folder=str(folder)).items():
-            limits = Limits(seconds=deadline - time.monotonic(), bytes=self._limits.bytes)
-            ran = self._step(name, command, folder, limits)
-            yield StepRun(step=_told(ran.step, to_repeat[name], folder), document=ran.document)
-            if ran.step.exit_code not in _GOES_ON:
+            ended = run_limited(
+                leashed(command),
+                stdout=folder / f"{name}.json",
+                stderr=folder / f"{name}.log",
+                limits=Limits(seconds=deadline - time.monotonic(), bytes=self._limits.bytes),
+                stop=self._stop,
+            )
+            yield _step_run(name, to_repeat[name], ended, folder)
+            if ended.exit_code not in _GOES_ON:
                 return
 
-    def _step(
-        self, name: StepName, command: tuple[str, ...], folder: Path, limits: Limits
-    ) -> StepRun:
-        printed, log = folder / f"{name}.json", folder / f"{name}.log"
-        ended = run_limited(
-            leashed(command), stdout=printed, stderr=log, limits=limits, stop=self._stop
-        )
-        step = Step(
-            name=name,
-            command=command,
-            exit_code=ended.exit_code,
-            seconds=round(ended.seconds, 2),
-            peak_bytes=ended.peak_bytes,
-            stopped=ended.stopped,
-            log=log.read_text(encoding="utf-8", errors="backslashreplace"),
-        )
-        return StepRun(step=step, document=printed.read_text(encoding="utf-8", errors="replace"))
 
-
-def _told(step: Step, to_repeat: tuple[str, ...], folder: Path) -> Step:
-    """The step as it is told: the command for a user's folder, and the end of the log."""
-    lines = step.log.replace(f"{folder}/", "dist/").splitlines()
-    return replace(step, command=to_repeat, log="\n".join(lines[-_LOG_LINES:]))
+def _step_run(name: StepName, command: tuple[str, ...], ended: Ended, folder: Path) -> StepRun:
+    """A step as it is told: with the command for a user's folder, and the end of its log."""
+    log = (folder / f"{name}.log").read_text(encoding="utf-8", errors="backslashreplace")
+    lines = [line.rstrip() for line in log.replace(str(folder), FOLDER).splitlines()]
+    step = Step(
+        name=name,
+        command=command,
+        exit_code=ended.exit_code,
+        seconds=round(ended.seconds, 2),
+        peak_bytes=ended.peak_bytes,
+        stopped=ended.stopped,
+        log="\n".join(lines[-_LOG_LINES:]),
+    )
+    document = (folder / f"{name}.json").read_text(encoding="utf-8", errors="replace")
+    return StepRun(step=step, document=document)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,6 +100,8 @@ def _broken(step: Step, told: str | None) -> tuple[State, str]:
 
 
 def _exit_text(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return "signal 9, by which the system ends a process when memory runs out"
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
-_POLL_S = 0.25
+_POLL_S = 0.5
+"""Rarely, because looking costs milliseconds of the time that is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,12 @@ def result(steps):
         (export_error("BadInput", "no such file", code=2), State.COULD_NOT_RUN, "no such file"),
         (not_run("no TensorRT"), State.COULD_NOT_RUN, "no TensorRT"),
         (export_ends(code=70, log=BUG), State.COULD_NOT_RUN, BUG.splitlines()[1]),
-        (export_ends(code=-9), State.COULD_NOT_RUN, "export ended with signal 9"),
+        (export_ends(code=-11), State.COULD_NOT_RUN, "export ended with signal 11"),
+        (
+            export_ends(code=-9),
+            State.COULD_NOT_RUN,
+            "export ended with signal 9, by which the system ends a process when memory runs out",
+        ),
         (export_ends(code=5), State.COULD_NOT_RUN, "export ended with exit code 5"),
         (
             export_ends(code=None, stopped="time", seconds=60.2),
