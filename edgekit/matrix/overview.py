@@ -68,7 +68,7 @@ class ShownCell:
 class Overview:
     """All places that have a result or were asked for, row by row.
 
-    `asked` are the places that the exit code is about: all of them if none were asked for.
+    `asked` are the places that the exit code is about.
     """
 
     cells: tuple[ShownCell, ...]
@@ -115,7 +115,7 @@ class Overview:
 def overview_of(
     results: Iterable[Result],
     *,
-    asked: Sequence[Place],
+    asked: Sequence[Place] | None,
     fleet: Fleet,
     known: Sequence[KnownFailure],
     today: date,
@@ -124,15 +124,15 @@ def overview_of(
 
     Args:
         results: of a folder.
-        asked: the places of this run.
+        asked: the places of this run; None for all that have a result.
         fleet: tells which results are stale.
         known: the failures that are expected.
         today: known failures hold up to their day of expiry.
     """
     by_place: Mapping[Place, Result] = {result.place: result for result in results}
-    places = sorted({*by_place, *asked}, key=_order)
+    places = sorted({*by_place, *(asked or ())}, key=_order)
     cells = (_shown(place, by_place.get(place), fleet, known, today) for place in places)
-    return Overview(cells=tuple(cells), asked=frozenset(asked or places))
+    return Overview(cells=tuple(cells), asked=frozenset(places if asked is None else asked))
 
 
 def _order(place: Place) -> tuple[int, Place]:

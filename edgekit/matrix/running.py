@@ -54,7 +54,7 @@ def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overvie
         BadInput: the request contradicts itself, or the results folder cannot be used.
     """
     known = _known_failures(request)
-    asked: list[Place] = []
+    asked: list[Place] | None = None
     if not request.models and not request.targets:
         folder = read_results(request.results)
     else:

@@ -279,6 +279,7 @@ def test_changed_asks_only_for_cells_without_a_result_that_holds(matrix):
     assert len(fleet.ran) == 2 * 46, "two models have results for both targets"
     assert overview.exit_code == 0, "the gate that failed before was not asked for"
     assert overview.counts[State.GATE_FAILED] == 1
+    assert matrix(fleet, models=("changed",), targets=("x86-int8",)).exit_code == 0
 
 
 def test_shards_fill_one_folder(matrix):
@@ -324,7 +325,9 @@ def test_a_model_that_is_gone_is_stale(matrix, results):
     renamed = [
         replace(each, cell=replace(each.cell, model="gonesam")) for each in read_results(results)
     ]
-    overview = overview_of(renamed, asked=(), fleet=FakeFleet(), known=(), today=date(2026, 11, 26))
+    overview = overview_of(
+        renamed, asked=None, fleet=FakeFleet(), known=(), today=date(2026, 11, 26)
+    )
     assert overview.counts == {State.STALE: len({each.place for each in renamed})}
     assert "There is no model named 'gonesam'" in overview.cells[0].reason
 
