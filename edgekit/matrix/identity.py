@@ -20,14 +20,14 @@ from edgekit.models.checkpoints import bundled_path, locate
 from edgekit.records import CheckpointFile, ModelRow, Target, WeightsSource
 
 
-def identity_of(cell: Cell, host: Host) -> Identity:
-    """The identity of a cell on a host.
+def identity_of(cell: Cell, target: Target, host: Host) -> Identity:
+    """The identity of a cell, whose target is given as its profile, on a host.
 
     Raises:
-        UnknownName: there is no such model or target.
+        UnknownName: there is no such model.
         BadInput: the weights or photos that the cell names are not there.
     """
-    row, target = registry.model(cell.model), catalog.target(cell.target)
+    row = registry.model(cell.model)
     return Identity(
         model=cell.model,
         target=cell.target,

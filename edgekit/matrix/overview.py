@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 from edgekit import catalog
 from edgekit.errors import EdgekitError
@@ -131,8 +132,32 @@ def overview_of(
     """
     by_place: Mapping[Place, Result] = {result.place: result for result in results}
     places = sorted({*by_place, *(asked or ())}, key=_order)
-    cells = (_shown(place, by_place.get(place), fleet, known, today) for place in places)
+    present = _Present(fleet)
+    cells = (_shown(place, by_place.get(place), present, known, today) for place in places)
     return Overview(cells=tuple(cells), asked=frozenset(places if asked is None else asked))
+
+
+class _Present:
+    """What the outcomes of cells depend on at present."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._profile = cache(catalog.target)
+
+    def changes_since(self, result: Result) -> tuple[str, ...]:
+        """What the result depends on and has changed since its run; empty if it still holds.
+
+        That of a machine outside the fleet is compared without machine and versions.
+        """
+        there = result.identity.host
+        try:
+            target = self._profile(result.cell.target)
+            here = self._fleet.host(target)
+            host = here if here.label == there.label else there
+            now = identity_of(result.cell, target, host)
+        except EdgekitError as error:
+            return (error.what,)
+        return tuple(_changes(result.identity, now))
 
 
 def _order(place: Place) -> tuple[int, Place]:
@@ -143,13 +168,13 @@ def _order(place: Place) -> tuple[int, Place]:
 def _shown(
     place: Place,
     result: Result | None,
-    fleet: Fleet,
+    present: _Present,
     known: Sequence[KnownFailure],
     today: date,
 ) -> ShownCell:
     if result is None:
         return ShownCell(place=place, state=State.NOT_ASKED)
-    if changed := changes_since(result, fleet):
+    if changed := present.changes_since(result):
         reason = f"was {result.state}; since then changed: {', '.join(changed)}"
         return ShownCell(place=place, state=State.STALE, reason=reason, result=result)
     listed = next((each for each in known if each.covers(place[0], place[2])), None)
@@ -174,21 +199,6 @@ def _notice(listed: KnownFailure, result: Result, today: date) -> str | None:
     if result.state in FAILED and today > listed.expires:
         return f"{pair}: the known failure expired on {listed.expires} ({listed.link})"
     return None
-
-
-def changes_since(result: Result, fleet: Fleet) -> tuple[str, ...]:
-    """What the result depends on and has changed since its run; empty if it still holds.
-
-    The result of a machine that is not in the fleet is compared without machine and versions.
-    """
-    try:
-        here = fleet.host(catalog.target(result.cell.target))
-        there = result.identity.host
-        host = here if here.label == there.label else there
-        now = identity_of(result.cell, host)
-    except EdgekitError as error:
-        return (error.what,)
-    return tuple(_changes(result.identity, now))
 
 
 def _changes(before: Identity, now: Identity) -> Iterator[str]:

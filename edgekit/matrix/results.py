@@ -107,6 +107,7 @@ class ResultsFolder:
         self.path = path
         oldest_first = sorted(results, key=lambda result: result.started)
         self._by_place = {result.place: result for result in oldest_first}
+        self._by_key = {result.key: result for result in self}
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self._by_place.values())
@@ -116,7 +117,7 @@ class ResultsFolder:
 
         An outcome that says nothing about the bundle counts only with `resume`.
         """
-        found = next((result for result in self if result.key == key), None)
+        found = self._by_key.get(key)
         if found is None or not set(cell.measures) <= set(found.cell.measures):
             return False
         return resume or found.state not in UNDECIDED
@@ -132,6 +133,7 @@ class ResultsFolder:
         text = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomic(path, text + "\n")
         self._by_place[result.place] = result
+        self._by_key[result.key] = result
         if replaced and (old := self.path / _file_name(replaced)) != path:
             old.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from threading import Event, Lock
 
 from edgekit import catalog
@@ -28,6 +29,7 @@ from edgekit.matrix.selection import (
     shard_of,
 )
 from edgekit.matrix.watch import Watch
+from edgekit.records import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,8 @@ def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overvie
     if not request.models and not request.targets:
         folder = read_results(request.results)
     else:
-        jobs = [_job(cell, fleet) for cell in _cells(request)]
+        profile = cache(catalog.target)
+        jobs = [_job(cell, profile(cell.target), fleet) for cell in _cells(request)]
         folder = open_results(request.results)
         waiting = [job for job in jobs if not _is_known(job, folder, request)]
         asked = [job.place for job in (waiting if _only_changed(request) else jobs)]
@@ -96,9 +99,8 @@ def _is_known(job: Job, folder: ResultsFolder, request: MatrixRequest) -> bool:
     return folder.known(job.cell, job.identity.key, resume=request.resume)
 
 
-def _job(cell: Cell, fleet: Fleet) -> Job:
-    host = fleet.host(catalog.target(cell.target))
-    return Job(cell=cell, identity=identity_of(cell, host))
+def _job(cell: Cell, target: Target, fleet: Fleet) -> Job:
+    return Job(cell=cell, identity=identity_of(cell, target, fleet.host(target)))
 
 
 def run_jobs(jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, *, watch: Watch) -> None:

@@ -34,9 +34,10 @@ TRACE = 'Traceback:\n  File "x.py"\nerror: The disk is full.\nExpected: 1 GB'
 
 
 def result(steps):
-    host = FakeFleet().host(catalog.target(CELL.target))
+    target = catalog.target(CELL.target)
+    identity = identity_of(CELL, target, FakeFleet().host(target))
     started = datetime(2026, 11, 26, tzinfo=timezone.utc)
-    return result_of(CELL, identity_of(CELL, host), started=started, runs=steps(CELL))
+    return result_of(CELL, identity, started=started, runs=steps(CELL))
 
 
 @pytest.mark.parametrize(

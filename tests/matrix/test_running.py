@@ -100,8 +100,8 @@ def test_a_key_depends_on_all_that_an_outcome_depends_on(matrix, results, monkey
     matrix(FakeFleet())
     original = running_module.identity_of
 
-    def changed(cell, host):
-        return replace(original(cell, host), **{field: "another"})
+    def changed(cell, target, host):
+        return replace(original(cell, target, host), **{field: "another"})
 
     monkeypatch.setattr(running_module, "identity_of", changed)
     again = FakeFleet()
