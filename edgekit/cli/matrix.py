@@ -29,8 +29,7 @@ class PrintedWatch:
 
     def ended(self, result: Result, left: int, until: datetime | None) -> None:
         """Print what became of a cell, and how many are left."""
-        pair = f"{result.cell.model} for {result.cell.target}"
-        told = f"ended    {pair}: {result.state}, {result.seconds:.0f} s"
+        told = f"ended    {result.place.title}: {result.state}, {result.seconds:.0f} s"
         say(f"{told}; {left} left{_until(until) if left else ''}", err=True)
         if result.reason:
             say(f"         {result.reason.splitlines()[0]}", err=True)
@@ -54,8 +53,7 @@ def print_overview(overview: Overview, changes: tuple[Difference, ...] | None) -
         listed.add_row(*_row(cell))
     printer.print(listed)
     for change in changes or ():
-        model, _, target, _ = change.place
-        printer.print(f"{change.change}: {model} for {target}: {first_line(change.text)}")
+        printer.print(f"{change.change}: {change.place.title}: {first_line(change.text)}")
     if changes == ():
         printer.print("Nothing changed since the earlier results.")
     for notice in overview.notices:
@@ -68,9 +66,9 @@ def _row(cell: ShownCell) -> tuple[str, ...]:
 
     figures = figures_of(cell)
     return (
-        cell.model,
-        cell.weights,
-        cell.target,
+        cell.place.model,
+        cell.place.weights_text,
+        cell.place.target,
         cell.state,
         figures.mean_iou,
         figures.min_iou,
@@ -94,10 +92,10 @@ def overview_json(overview: Overview, changes: tuple[Difference, ...] | None) ->
 
 def _cell_json(cell: ShownCell, *, asked: bool) -> dict[str, object]:
     return {
-        "model": cell.model,
-        "weights": cell.weights,
-        "target": cell.target,
-        "host": cell.place[3],
+        "model": cell.place.model,
+        "weights": cell.place.weights_text,
+        "target": cell.place.target,
+        "host": cell.place.host,
         "asked": asked,
         "state": cell.state,
         "reason": cell.reason,

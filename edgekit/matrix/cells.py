@@ -35,6 +35,10 @@ class Cell:
         """ "MODEL--TARGET": no model or target has two hyphens in a row."""
         return f"{self.model}--{self.target}"
 
+    def place(self, host: Host) -> Place:
+        """Its place in a matrix when a host runs it."""
+        return Place(model=self.model, weights=self.weights, target=self.target, host=host.label)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
@@ -67,6 +71,36 @@ class Identity:
         versions = (f"{name} {version}" for name, version in sorted(self.host.versions.items()))
         digests = (self.weights, self.profile, self.photos, self.code)
         return content_key(self.model, self.target, *digests, self.host.machine, *versions)
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Place:
+    """Where a cell's result stands in a matrix. `host` is a label; see `Cell` for the others."""
+
+    model: str
+    weights: tuple[str, ...]
+    target: str
+    host: str
+
+    @property
+    def title(self) -> str:
+        """ "MODEL for TARGET"."""
+        return f"{self.model} for {self.target}"
+
+    @property
+    def weights_text(self) -> str:
+        """The weights as on the command line; "default" if none were named."""
+        return " ".join(self.weights) or "default"
+
+    @property
+    def row(self) -> tuple[str, tuple[str, ...]]:
+        """Model and weights: each pair is one row."""
+        return self.model, self.weights
+
+    @property
+    def column(self) -> tuple[str, str]:
+        """Target and host: each pair is one column."""
+        return self.target, self.host
 
 
 StepName = Literal["export", "verify", "bench"]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edgekit.benchmark.figures import Figures, Task, Timing
-from edgekit.matrix.results import Place, Result
+from edgekit.matrix.cells import Place
+from edgekit.matrix.results import Result
 from edgekit.matrix.states import PASSED
 from edgekit.records.enums import StrEnum
 from edgekit.verification import Summary

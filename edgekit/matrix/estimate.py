@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from edgekit.matrix.results import Place, Result
+from edgekit.matrix.cells import Place
+from edgekit.matrix.results import Result
 
 
 class Estimate:

@@ -10,18 +10,16 @@ from functools import cache
 
 from edgekit import catalog
 from edgekit.errors import EdgekitError
-from edgekit.matrix.cells import Identity
+from edgekit.matrix.cells import Identity, Place
 from edgekit.matrix.fleet import Fleet
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import KnownFailure
-from edgekit.matrix.results import Place, Result
+from edgekit.matrix.results import Result
 from edgekit.matrix.states import FAILED, PASSED, State, exit_code
 from edgekit.models import registry
 
 Row = tuple[str, tuple[str, ...]]
-"""Model and weights."""
 Column = tuple[str, str]
-"""Target, and the host's label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,31 +37,6 @@ class ShownCell:
     notice: str | None = None
     result: Result | None = None
 
-    @property
-    def model(self) -> str:
-        """Its model."""
-        return self.place[0]
-
-    @property
-    def target(self) -> str:
-        """Its target."""
-        return self.place[2]
-
-    @property
-    def weights(self) -> str:
-        """Its weights as on the command line; "default" if none were named."""
-        return " ".join(self.place[1]) or "default"
-
-    @property
-    def row(self) -> Row:
-        """Its row of the matrix."""
-        return self.place[0], self.place[1]
-
-    @property
-    def column(self) -> Column:
-        """Its column of the matrix."""
-        return self.place[2], self.place[3]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
@@ -78,16 +51,17 @@ class Overview:
     @property
     def rows(self) -> tuple[Row, ...]:
         """The rows, in the registry's order."""
-        return tuple(dict.fromkeys(cell.row for cell in self.cells))
+        return tuple(dict.fromkeys(cell.place.row for cell in self.cells))
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns, sorted."""
-        return tuple(sorted({cell.column for cell in self.cells}))
+        return tuple(sorted({cell.place.column for cell in self.cells}))
 
     def at(self, row: Row, column: Column) -> ShownCell:
         """The cell there; one that was not asked for if there is none."""
-        place = (*row, *column)
+        (model, weights), (target, host) = row, column
+        place = Place(model=model, weights=weights, target=target, host=host)
         found = (cell for cell in self.cells if cell.place == place)
         return next(found, ShownCell(place=place, state=State.NOT_ASKED))
 
@@ -162,7 +136,7 @@ class _Present:
 
 def _order(place: Place) -> tuple[int, Place]:
     names = [row.name for row in registry.models()]
-    return (names.index(place[0]) if place[0] in names else len(names)), place
+    return (names.index(place.model) if place.model in names else len(names)), place
 
 
 def _shown(
@@ -177,7 +151,7 @@ def _shown(
     if changed := present.changes_since(result):
         reason = f"was {result.state}; since then changed: {', '.join(changed)}"
         return ShownCell(place=place, state=State.STALE, reason=reason, result=result)
-    listed = next((each for each in known if each.covers(place[0], place[2])), None)
+    listed = next((each for each in known if each.covers(place.model, place.target)), None)
     if listed and listed.state is result.state and today <= listed.expires:
         return ShownCell(
             place=place,
@@ -193,7 +167,7 @@ def _shown(
 
 
 def _notice(listed: KnownFailure, result: Result, today: date) -> str | None:
-    pair = f"{result.cell.model} for {result.cell.target}"
+    pair = result.place.title
     if result.state in PASSED:
         return f"{pair} passes, but is listed as a known failure ({listed.link}): remove the entry"
     if result.state in FAILED and today > listed.expires:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
-from edgekit.matrix.cells import Cell, Identity, Step
+from edgekit.matrix.cells import Cell, Identity, Place, Step
 from edgekit.matrix.states import UNDECIDED, State
 from edgekit.records import Gate, How
 from edgekit.stages.measurement import Bench
@@ -26,10 +26,6 @@ SCHEMA = 1
 
 _KEY_DIGITS = 8
 _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
-
-
-Place = tuple[str, tuple[str, ...], str, str]
-"""Where a result stands in a matrix: model, weights, target, and the host's label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +73,7 @@ class Result:
     @property
     def place(self) -> Place:
         """Its place in a matrix, where only one result stands."""
-        return (self.cell.model, self.cell.weights, self.cell.target, self.identity.host.label)
+        return self.cell.place(self.identity.host)
 
     @property
     def overall(self) -> Summary | None:

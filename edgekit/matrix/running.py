@@ -11,7 +11,7 @@ from threading import Event, Lock
 
 from edgekit import catalog
 from edgekit.errors import BadInput, EdgekitError
-from edgekit.matrix.cells import Cell, Identity
+from edgekit.matrix.cells import Cell, Identity, Place
 from edgekit.matrix.config import MatrixRequest
 from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.fleet import Fleet
@@ -19,7 +19,7 @@ from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import FILE, KnownFailure, read_known_failures
 from edgekit.matrix.outcome import result_of, result_without_host
 from edgekit.matrix.overview import Overview, overview_of
-from edgekit.matrix.results import Place, Result, ResultsFolder, open_results, read_results
+from edgekit.matrix.results import Result, ResultsFolder, open_results, read_results
 from edgekit.matrix.selection import (
     CHANGED,
     cells_of,
@@ -42,7 +42,7 @@ class Job:
     @property
     def place(self) -> Place:
         """Where its result stands."""
-        return (self.cell.model, self.cell.weights, self.cell.target, self.identity.host.label)
+        return self.cell.place(self.identity.host)
 
 
 def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overview:

@@ -36,7 +36,7 @@ TIMED_OUT = export_ends(code=None, stopped="time")
 
 
 def states(overview) -> dict[str, State]:
-    return {f"{cell.model}/{cell.target}": cell.state for cell in overview.cells}
+    return {f"{cell.place.model}/{cell.place.target}": cell.state for cell in overview.cells}
 
 
 def test_every_pair_runs_once_and_is_written(matrix, results):
@@ -148,7 +148,7 @@ def test_the_estimate_takes_earlier_times_or_their_mean(matrix, results):
     matrix(FakeFleet())
     estimate = Estimate(read_results(results), capacity=2)
     known = next(iter(read_results(results))).place
-    end = estimate.end([known, ("a model", (), "a target", "local")])
+    end = estimate.end([known, replace(known, model="another")])
     left = end - datetime.now().astimezone()
     assert timedelta(seconds=3) < left <= timedelta(seconds=4), "two cells of 4 s on two machines"
     assert Estimate([], capacity=1).end([known]) is None

@@ -30,10 +30,10 @@ def csv_from(overview: Overview) -> str:
 
 def _named(cell: ShownCell) -> dict[str, object]:
     return {
-        "model": cell.model,
-        "weights": _harmless(cell.weights),
-        "target": cell.target,
-        "host": cell.place[3],
+        "model": cell.place.model,
+        "weights": _harmless(cell.place.weights_text),
+        "target": cell.place.target,
+        "host": cell.place.host,
         "state": cell.state,
         "reason": _harmless(cell.reason or ""),
     }

@@ -29,7 +29,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit_from(overview: Overview) -> str:
     """XML with the elements that CI systems read: testsuites, testsuite, testcase."""
     root = ElementTree.Element("testsuites", name="edgekit matrix")
-    for model, cells in groupby(overview.cells, key=lambda cell: cell.model):
+    for model, cells in groupby(overview.cells, key=lambda cell: cell.place.model):
         _add_suite(root, model, list(cells))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
@@ -45,8 +45,9 @@ def _add_suite(root: ElementTree.Element, model: str, cells: list[ShownCell]) ->
 
 
 def _add_case(suite: ElementTree.Element, cell: ShownCell) -> None:
-    name = cell.target if cell.weights == "default" else f"{cell.target} ({cell.weights})"
-    case = ElementTree.SubElement(suite, "testcase", classname=_text(cell.model), name=_text(name))
+    place = cell.place
+    name = f"{place.target} ({place.weights_text})" if place.weights else place.target
+    case = ElementTree.SubElement(suite, "testcase", classname=_text(place.model), name=_text(name))
     case.set("time", f"{cell.result.seconds:.2f}" if cell.result else "0")
     if tag := _TAGS.get(cell.state):
         reason = _text(cell.reason or "")

@@ -40,7 +40,7 @@ def _changes(changes: Sequence[Difference] | None) -> Iterator[str]:
         return
     yield "### Changed since the earlier results"
     rows = (
-        (change.change, change.place[0], change.place[2], first_line(change.text))
+        (change.change, change.place.model, change.place.target, first_line(change.text))
         for change in changes
     )
     yield _table(("change", "model", "target", "from and to"), rows) if changes else "Nothing."
@@ -74,7 +74,7 @@ def _sign(state: State) -> str:
 
 def _reasons(cells: Iterable[ShownCell]) -> Iterator[str]:
     rows = [
-        (cell.model, cell.target, cell.state, first_line(cell.reason))
+        (cell.place.model, cell.place.target, cell.state, first_line(cell.reason))
         for cell in cells
         if cell.state not in {*PASSED, State.NOT_ASKED}
     ]

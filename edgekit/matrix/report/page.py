@@ -27,7 +27,7 @@ _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _View:
     """A cell as the template shows it; `anchor` is empty if it has no section."""
 
     cell: ShownCell
@@ -41,7 +41,7 @@ class _Cause:
 
     state: State
     reason: str
-    places: list[_Place]
+    views: list[_View]
 
 
 def require_jinja() -> None:
@@ -69,18 +69,18 @@ def page_from(overview: Overview, changes: Sequence[Difference] | None) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    places = [_place(cell) for cell in overview.cells]
+    views = [_view(cell) for cell in overview.cells]
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, edgekit {__version__}",
         overview=overview,
         hosts={host for _, host in overview.columns},
         grid=[
-            (row, [_place(overview.at(row, column)) for column in overview.columns])
+            (row, [_view(overview.at(row, column)) for column in overview.columns])
             for row in overview.rows
         ],
         changes=changes,
-        causes=_causes(places),
-        places=[place for place in places if place.cell.result],
+        causes=_causes(views),
+        views=[view for view in views if view.cell.result],
         tasks=list(Task),
         milliseconds=milliseconds,
         first_line=first_line,
@@ -89,22 +89,23 @@ def page_from(overview: Overview, changes: Sequence[Difference] | None) -> str:
     )
 
 
-def _place(cell: ShownCell) -> _Place:
-    anchor = _slug("-".join((*cell.row[1], cell.model, *cell.column))) if cell.result else ""
-    return _Place(cell=cell, anchor=anchor, figures=figures_of(cell))
+def _view(cell: ShownCell) -> _View:
+    words = (cell.place.model, *cell.place.weights, *cell.place.column)
+    anchor = _slug("-".join(words)) if cell.result else ""
+    return _View(cell=cell, anchor=anchor, figures=figures_of(cell))
 
 
-def _causes(places: Iterable[_Place]) -> list[_Cause]:
+def _causes(views: Iterable[_View]) -> list[_Cause]:
     """The reasons of cells that did not pass, each once, the most frequent first."""
-    found: dict[tuple[State, str], list[_Place]] = defaultdict(list)
-    for place in places:
-        if place.cell.state not in {*PASSED, State.NOT_ASKED}:
-            found[place.cell.state, first_line(place.cell.reason)].append(place)
+    found: dict[tuple[State, str], list[_View]] = defaultdict(list)
+    for view in views:
+        if view.cell.state not in {*PASSED, State.NOT_ASKED}:
+            found[view.cell.state, first_line(view.cell.reason)].append(view)
     causes = [
-        _Cause(state=state, reason=reason, places=stopped)
+        _Cause(state=state, reason=reason, views=stopped)
         for (state, reason), stopped in found.items()
     ]
-    return sorted(causes, key=lambda cause: -len(cause.places))
+    return sorted(causes, key=lambda cause: -len(cause.views))
 
 
 def _typed(step: Step) -> str:
