@@ -11,7 +11,6 @@ from edgekit.matrix.cells import Measure
 from edgekit.store import Malformed, user_path
 
 RESULTS = Path("matrix-results")
-TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

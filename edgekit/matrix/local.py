@@ -15,6 +15,7 @@ from edgekit.catalog.runtimes import runtime_row
 from edgekit.doctor import read_machine
 from edgekit.doctor.packages import packages_of
 from edgekit.matrix.cells import Cell, Host, Step, StepName, StepRun
+from edgekit.matrix.config import Config
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Ended, Limits, run_limited
 from edgekit.matrix.steps import FOLDER, commands_of
@@ -24,6 +25,7 @@ from edgekit.store.locks import lock, unlock
 
 _LOG_LINES = 20
 _POLL_S = 1.0
+_TIMEOUT_S = 1800.0
 _GOES_ON = (0, 1)
 """Exit codes after which a cell's next step runs: a bundle that failed its gate is timed too."""
 
@@ -68,6 +70,17 @@ class LocalFleet:
             yield _step_run(name, to_repeat[name], ended, folder)
             if ended.exit_code not in _GOES_ON:
                 return
+
+
+def limits_of(config: Config) -> Limits:
+    """The limits of a configuration; by default half an hour and nine tenths of the memory."""
+    import psutil
+
+    memory = psutil.virtual_memory().total * 9 // 10
+    return Limits(
+        seconds=config.timeout or _TIMEOUT_S,
+        bytes=int(config.memory * 1e9) if config.memory else memory,
+    )
 
 
 def _step_run(name: StepName, command: tuple[str, ...], ended: Ended, folder: Path) -> StepRun:

@@ -9,8 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from edgekit.matrix import Difference, Overview
-    from edgekit.matrix.config import Config
-    from edgekit.matrix.process import Limits
 
 _MODELS = (
     "Models: names or globs, separated by commas. 'all'; 'canary', a small one of each kind; "
@@ -100,7 +98,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.cli.matrix import PrintedWatch
     from edgekit.matrix.config import Config, overridden, read_config, request_from
     from edgekit.matrix.differences import differences
-    from edgekit.matrix.local import LocalFleet
+    from edgekit.matrix.local import LocalFleet, limits_of
     from edgekit.matrix.report import require_jinja, write_report
     from edgekit.matrix.results import read_results
     from edgekit.matrix.running import run_matrix
@@ -122,25 +120,12 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     if report:
         require_jinja()
     request = request_from(asked, shard=shard, resume=resume)
-    overview = run_matrix(request, LocalFleet(_limits(asked)), watch=PrintedWatch())
+    overview = run_matrix(request, LocalFleet(limits_of(asked)), watch=PrintedWatch())
     changes = None if earlier is None else differences(earlier, overview.results)
     if report:
         write_report(report, overview, changes)
     _show(overview, changes, as_json=as_json)
     raise typer.Exit(overview.exit_code)
-
-
-def _limits(config: Config) -> Limits:
-    import psutil
-
-    from edgekit.matrix.config import TIMEOUT_S
-    from edgekit.matrix.process import Limits
-
-    whole = psutil.virtual_memory().total * 9 // 10
-    return Limits(
-        seconds=config.timeout or TIMEOUT_S,
-        bytes=int(config.memory * 1e9) if config.memory else whole,
-    )
 
 
 def _show(overview: Overview, changes: tuple[Difference, ...] | None, *, as_json: bool) -> None:
