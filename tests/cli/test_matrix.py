@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import edgekit
 from edgekit.matrix import local, read_results
+from edgekit.matrix.config import read_config
 from tests.matrix.fakes import FakeFleet, export_error, missed, passed
 
 PAIRS = ("--models", "nanosam", "--targets", "x86-fp32,jetson-fp16", "--weights", "seeded")
@@ -121,6 +124,14 @@ def test_a_configuration_and_options_that_override_it(run, fleet, folder):
     other = fleet()
     run("matrix", "matrix.toml", "--models", "nanosam", "--targets", "x86-int8", "--results", "o")
     assert other.ran == ["nanosam/x86-int8"]
+
+
+def test_the_readmes_configuration_reads(folder):
+    page = Path(edgekit.__file__).with_name("README.md").read_text()
+    (text,) = re.findall(r"```toml\n(models.*?)```", page, re.DOTALL)
+    (folder / "matrix.toml").write_text(text)
+    config = read_config(folder / "matrix.toml")
+    assert all(getattr(config, name) for name in ("models", "targets", "measure", "weights"))
 
 
 @pytest.mark.parametrize(
