@@ -21,7 +21,7 @@ class PrintedWatch:
     def planned(self, left: int, until: datetime | None) -> None:
         """Print how many cells are to run."""
         cells = "1 cell" if left == 1 else f"{left} cells"
-        say(f"{cells} to run{_until(until)}", err=True)
+        say(f"{cells} to run{_until(until) if left else ''}", err=True)
 
     def started(self, cell: Cell) -> None:
         """Print which cell runs."""
