@@ -29,6 +29,7 @@ HEAVY = {
     "tensorrt": {"runtimes"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "jinja2": {"matrix"},
     "pooch": {"store"},
     "pydantic": {"store", "catalog"},
 }

@@ -76,10 +76,12 @@ def _shallow_recursion() -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def unknown_name(kind: str, name: str, *, known: Iterable[str], command: str) -> UnknownName:
-    """The error for an unknown name, with the nearest known ones."""
+def unknown_name(
+    kind: str, name: str, *, known: Iterable[str], command: str, also: Iterable[str] = ()
+) -> UnknownName:
+    """The error for an unknown name, with the nearest known ones. `also` are suggested too."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*known, *also], n=3, cutoff=0.5)
     return UnknownName(
         f"there is no {kind} {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""),
         expected=", ".join(known),

@@ -17,6 +17,7 @@ from edgekit.cli.commands.doctor import doctor
 from edgekit.cli.commands.evaluate import evaluate
 from edgekit.cli.commands.export import export
 from edgekit.cli.commands.inspect import inspect
+from edgekit.cli.commands.matrix import matrix
 from edgekit.cli.commands.models import models
 from edgekit.cli.commands.predict import predict
 from edgekit.cli.commands.targets import targets
@@ -45,6 +46,7 @@ for command in (
     inspect,
     bench,
     evaluate,
+    matrix,
     train,
     doctor,
 ):

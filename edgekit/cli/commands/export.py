@@ -13,6 +13,7 @@ from edgekit.cli.options import Weights
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
     from edgekit.pipeline import Exported, ExportRequest
+    from edgekit.records import FileDigest
 
     Outcome: TypeAlias = Exported | EdgekitError
 
@@ -129,9 +130,16 @@ def _outcome_json(outcome: Outcome) -> dict[str, object]:
     from edgekit.verification.verdict import to_json
 
     if isinstance(outcome, EdgekitError):
-        return {"bundle": None, "verdict": None, "error": str(outcome)}
+        kind = type(outcome).__name__
+        return {"bundle": None, "verdict": None, "error": str(outcome), "error_kind": kind}
     verdict = to_json(outcome.verdict) if outcome.verdict else None
-    return {"bundle": str(outcome.bundle.path), "verdict": verdict}
+    size = sum(file.bytes for file in _files(outcome))
+    return {"bundle": str(outcome.bundle.path), "bytes": size, "verdict": verdict}
+
+
+def _files(exported: Exported) -> list[FileDigest]:
+    """The files that a runtime loads."""
+    return [file for part in exported.bundle.manifest.artifacts for file in part.files]
 
 
 def _print_exported(exported: Exported) -> None:
@@ -140,7 +148,7 @@ def _print_exported(exported: Exported) -> None:
 
     if exported.verdict:
         print_verdict(exported.verdict)
-    files = [file for part in exported.bundle.manifest.artifacts for file in part.files]
+    files = _files(exported)
     size = megabytes(sum(file.bytes for file in files))
     say(f"{exported.bundle.path}: {len(files)} files to run, {size}")
     if not exported.verdict:

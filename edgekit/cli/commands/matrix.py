@@ -1,0 +1,138 @@
+"""`edgekit matrix`: models by targets, as evidence that people read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgekit.matrix import Difference, Overview
+
+_MODELS = (
+    "Models: names or globs, separated by commas. 'all'; 'canary', a small one of each kind; "
+    "'ready', those whose weights edgekit downloads or ships; 'changed', all models, but only the "
+    "cells without a result that still holds."
+)
+_TARGETS = (
+    "Targets: names or globs such as 'x86-*'. 'all'; 'canary', the widest precision of each "
+    "runtime; 'ready', those whose files this machine can make; 'changed' as for models."
+)
+
+
+def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CONFIG.toml]", help="The options below, as TOML; they override."),
+    ] = None,
+    *,
+    models: Annotated[list[str] | None, typer.Option("--models", help=_MODELS)] = None,
+    targets: Annotated[list[str] | None, typer.Option("--targets", help=_TARGETS)] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            metavar="VALUE|MODEL=VALUE",
+            help="official, bundled or seeded for all models; MODEL=FILE for one; repeatable.",
+        ),
+    ] = None,
+    photos: Annotated[
+        str | None, typer.Option("--photos", help="Photos to verify on, as for `edgekit verify`.")
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option("--measure", help="verify, or verify,bench to take times too. [verify]"),
+    ] = None,
+    results: Annotated[
+        str | None,
+        typer.Option(
+            "--results",
+            metavar="DIR",
+            help="One JSON per cell; delete one to run its cell again. [matrix-results]",
+        ),
+    ] = None,
+    known_failures: Annotated[
+        str | None,
+        typer.Option(
+            "--known-failures",
+            metavar="TOML",
+            help="Failures that are expected, with link and expiry. "
+            "[known-failures.toml in the results folder]",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="I/N", help="Run part I of N of the cells.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Do not try cells again that could not run or that timed out."
+        ),
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=1, help="Seconds that a cell may take. [1800]")
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory", min=0.1, help="GB that a cell may hold. [nine tenths of this machine's]"
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="DIR", help="Tell what changed since these results."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="DIR", help="Write report.html, summary.md, junit.xml, cells.csv."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Export and verify MODELS for TARGETS, each pair once, and show all outcomes together.
+
+    Without --models and --targets, nothing runs and the results folder is shown as it is.
+    """
+    from edgekit.cli.matrix import PrintedWatch
+    from edgekit.matrix.config import Config, overridden, read_config, request_from
+    from edgekit.matrix.differences import differences
+    from edgekit.matrix.local import LocalFleet, limits_of
+    from edgekit.matrix.report import require_jinja, write_report
+    from edgekit.matrix.results import read_results
+    from edgekit.matrix.running import run_matrix
+    from edgekit.matrix.selection import measures_from, weights_by_model
+
+    options = Config(
+        models=tuple(models or ()),
+        targets=tuple(targets or ()),
+        weights=weights_by_model(weights or ()),
+        photos=photos,
+        measure=measures_from(measure) if measure else (),
+        results=results,
+        known_failures=known_failures,
+        timeout=timeout,
+        memory=memory,
+    )
+    asked = overridden(read_config(config) if config else Config(), options)
+    earlier = read_results(against) if against else None
+    if report:
+        require_jinja()
+    request = request_from(asked, shard=shard, resume=resume)
+    overview = run_matrix(request, LocalFleet(limits_of(asked)), watch=PrintedWatch())
+    changes = None if earlier is None else differences(earlier, overview.results)
+    if report:
+        write_report(report, overview, changes)
+    _show(overview, changes, as_json=as_json)
+    raise typer.Exit(overview.exit_code)
+
+
+def _show(overview: Overview, changes: tuple[Difference, ...] | None, *, as_json: bool) -> None:
+    from edgekit.cli.console import print_json
+    from edgekit.cli.matrix import overview_json, print_overview
+
+    if as_json:
+        print_json(overview_json(overview, changes))
+    else:
+        print_overview(overview, changes)

@@ -1,0 +1,132 @@
+"""The records of a matrix: a cell, the machine that runs it, and what its outcome depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.records.enums import StrEnum
+from edgekit.store import content_key
+
+
+class Measure(StrEnum):
+    """What is measured of a bundle. `VERIFY` compares masks with PyTorch's, `BENCH` takes times."""
+
+    VERIFY = "verify"
+    BENCH = "bench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One model for one target: a bundle that is exported, verified and perhaps timed.
+
+    `weights` and `photos` are the values of these options of `edgekit export` and `edgekit verify`;
+    empty and None take their defaults.
+    """
+
+    model: str
+    target: str
+    weights: tuple[str, ...] = ()
+    photos: str | None = None
+    measures: tuple[Measure, ...] = (Measure.VERIFY,)
+
+    @property
+    def name(self) -> str:
+        """ "MODEL--TARGET": no model or target has two hyphens in a row."""
+        return f"{self.model}--{self.target}"
+
+    def place(self, host: Host) -> Place:
+        """Its place in a matrix when a host runs it."""
+        return Place(model=self.model, weights=self.weights, target=self.target, host=host.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A kind of machine that runs cells.
+
+    `label` is its name in the fleet. `machine` says what its outcomes and times depend on, such as
+    the CPU. `versions` are those of Python and of the packages that make and run a target's files.
+    """
+
+    label: str
+    machine: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the outcome of a cell depends on; `weights` to `code` are digests."""
+
+    model: str
+    target: str
+    weights: str
+    profile: str
+    photos: str
+    code: str
+    host: Host
+
+    @property
+    def key(self) -> str:
+        """32 hex digits. A result with this key holds for the cell, whatever its host's label."""
+        versions = (f"{name} {version}" for name, version in sorted(self.host.versions.items()))
+        digests = (self.weights, self.profile, self.photos, self.code)
+        return content_key(self.model, self.target, *digests, self.host.machine, *versions)
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Place:
+    """Where a cell's result stands in a matrix. `host` is a label; see `Cell` for the others."""
+
+    model: str
+    weights: tuple[str, ...]
+    target: str
+    host: str
+
+    @property
+    def title(self) -> str:
+        """ "MODEL for TARGET"."""
+        return f"{self.model} for {self.target}"
+
+    @property
+    def weights_text(self) -> str:
+        """The weights as on the command line; "default" if none were named."""
+        return " ".join(self.weights) or "default"
+
+    @property
+    def row(self) -> tuple[str, tuple[str, ...]]:
+        """Model and weights: each pair is one row."""
+        return self.model, self.weights
+
+    @property
+    def column(self) -> tuple[str, str]:
+        """Target and host: each pair is one column."""
+        return self.target, self.host
+
+
+StepName = Literal["export", "verify", "bench"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One edgekit command of a cell, and how it ended.
+
+    `command` are the words to type after `edgekit`. `exit_code` is negative for a signal, and None
+    for a process that was stopped because it took too much of `stopped`. `peak_bytes` is the most
+    memory that its processes held at once. `log` are the last lines that it printed on stderr.
+    """
+
+    name: StepName
+    command: tuple[str, ...]
+    exit_code: int | None
+    seconds: float
+    peak_bytes: int
+    stopped: Literal["time", "memory"] | None = None
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRun:
+    """A step that has ended, and the JSON that its command printed; empty if it printed none."""
+
+    step: Step
+    document: str

@@ -1,0 +1,66 @@
+"""The overview as CSV: a line per cell, figures as numbers, times in seconds."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from edgekit.benchmark.figures import Figures, Task
+from edgekit.matrix.overview import Overview, ShownCell
+from edgekit.matrix.results import Result
+
+_TIMES = {
+    "encoder_s": Task.ENCODER,
+    "decoder_s": Task.DECODER,
+    "decoder_50_s": Task.DECODER_MANY,
+    "photo_s": Task.PHOTO,
+}
+
+
+def csv_from(overview: Overview) -> str:
+    """A head and a line per cell (RFC 4180). `times_of` says on what the times were taken."""
+    named = ("model", "weights", "target", "host", "state", "reason", "key", "started", "seconds")
+    figures = ("mean_iou", "p5_iou", "min_iou", "prompts", "times_of", *_TIMES, "bytes")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, (*named, *figures))
+    writer.writeheader()
+    writer.writerows({**_named(cell), **_figures(cell.result)} for cell in overview.cells)
+    return text.getvalue()
+
+
+def _named(cell: ShownCell) -> dict[str, object]:
+    return {
+        "model": cell.place.model,
+        "weights": _harmless(cell.place.weights_text),
+        "target": cell.place.target,
+        "host": cell.place.host,
+        "state": cell.state,
+        "reason": _harmless(cell.reason or ""),
+    }
+
+
+def _figures(result: Result | None) -> dict[str, object]:
+    if result is None:
+        return {}
+    overall, timed = result.overall, result.bundle_figures
+    ious = ("mean_iou", "p5_iou", "min_iou", "prompts")
+    return {
+        "key": result.key,
+        "started": result.started,
+        "seconds": result.seconds,
+        **{name: getattr(overall, name) for name in ious if overall},
+        "times_of": timed.execution if timed else None,
+        **{name: _median(timed, task) for name, task in _TIMES.items()},
+        "bytes": result.bundle_bytes,
+    }
+
+
+def _median(figures: Figures | None, task: Task) -> float | None:
+    timing = figures.timing(task) if figures else None
+    return timing.p50 if timing else None
+
+
+def _harmless(text: str) -> str:
+    """One line that no spreadsheet takes for a formula."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -1,0 +1,192 @@
+"""Results as files: a folder with one JSON file per cell, which may live in git.
+
+A file is named MODEL--TARGET--KEY.json, with the first digits of the cell's key, and is written at
+once or not at all. It replaces the older result of the same cell.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgekit.benchmark.figures import Figures
+from edgekit.errors import BadInput
+from edgekit.matrix.cells import Cell, Identity, Place, Step
+from edgekit.matrix.states import UNDECIDED, State
+from edgekit.records import Gate, How
+from edgekit.stages.measurement import Bench
+from edgekit.store import Malformed, printable, record_from_json, write_atomic
+from edgekit.verification import Summary
+
+SCHEMA = 1
+"""Of the files. A reader refuses others instead of guessing."""
+
+_KEY_DIGITS = 8
+_NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What `edgekit verify` found, without the single prompts: see `Verdict`."""
+
+    passed: bool
+    how: How
+    gate: Gate
+    photos: int
+    failures: tuple[str, ...]
+    by: str | None = None
+    reason: str | None = None
+    overall: Summary | None = None
+    kinds: tuple[Summary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of a cell.
+
+    `state` is the outcome of its run and `reason` says why it is not a pass. `started` is in UTC,
+    ISO 8601. `bundle_bytes` is the size of the files that the runtime loads. A part that was not
+    reached is None.
+    """
+
+    cell: Cell
+    identity: Identity
+    state: State
+    reason: str | None
+    started: str
+    seconds: float
+    edgekit: str
+    steps: tuple[Step, ...]
+    bundle_bytes: int | None = None
+    verdict: Judgement | None = None
+    bench: Bench | None = None
+    schema: int = SCHEMA
+
+    @property
+    def key(self) -> str:
+        """The key of the cell at the time of the run."""
+        return self.identity.key
+
+    @property
+    def place(self) -> Place:
+        """Its place in a matrix, where only one result stands."""
+        return self.cell.place(self.identity.host)
+
+    @property
+    def overall(self) -> Summary | None:
+        """The figures over all prompts; None if no mask was compared."""
+        return self.verdict.overall if self.verdict else None
+
+    @property
+    def bundle_figures(self) -> Figures | None:
+        """The times of the bundle; None if it was not timed."""
+        return _figures(self.bench, pytorch=False)
+
+    @property
+    def pytorch_figures(self) -> Figures | None:
+        """The times of PyTorch in the same run; None if it was not timed."""
+        return _figures(self.bench, pytorch=True)
+
+
+def _figures(bench: Bench | None, *, pytorch: bool) -> Figures | None:
+    listed = bench.figures if bench else ()
+    return next((each for each in listed if each.runtime.startswith("torch ") is pytorch), None)
+
+
+class ResultsFolder:
+    """The results in a folder, one per place; of several, the newest."""
+
+    def __init__(self, path: Path, results: Iterable[Result] = ()) -> None:
+        self.path = path
+        oldest_first = sorted(results, key=lambda result: result.started)
+        self._by_place = {result.place: result for result in oldest_first}
+        self._by_key = {result.key: result for result in self}
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self._by_place.values())
+
+    def known(self, cell: Cell, key: str, *, resume: bool) -> bool:
+        """Whether the cell need not run: its key is here, with all measures that it asks for.
+
+        An outcome that says nothing about the bundle counts only with `resume`.
+        """
+        found = self._by_key.get(key)
+        if found is None or not set(cell.measures) <= set(found.cell.measures):
+            return False
+        return resume or found.state not in UNDECIDED
+
+    def write(self, result: Result) -> None:
+        """Write a result, and remove the older ones of its place.
+
+        Raises:
+            BadInput: the folder cannot be written.
+        """
+        replaced = self._by_place.get(result.place)
+        path = self.path / _file_name(result)
+        text = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomic(path, text + "\n")
+        self._by_place[result.place] = result
+        self._by_key[result.key] = result
+        if replaced and (old := self.path / _file_name(replaced)) != path:
+            old.unlink(missing_ok=True)
+
+
+def open_results(path: Path) -> ResultsFolder:
+    """The folder with its results; it is made if it is not there.
+
+    Raises:
+        BadInput: as `read_results`, or the folder cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"The results folder {path} cannot be made: {error.strerror}.",
+            expected="a folder that can be written",
+            next_step="name another with --results DIR",
+        ) from error
+    return read_results(path)
+
+
+def read_results(path: Path) -> ResultsFolder:
+    """The results of an existing folder. Files with other names are not read.
+
+    Raises:
+        BadInput: there is no such folder, or a file is of another version or does not parse.
+    """
+    if not path.is_dir():
+        raise BadInput(
+            f"There is no folder {path}.", expected="a folder that `edgekit matrix` wrote"
+        )
+    files = sorted(file for file in path.glob("*.json") if _NAME.fullmatch(file.name))
+    return ResultsFolder(path, map(_read, files))
+
+
+def _read(file: Path) -> Result:
+    text = file.read_bytes()
+    try:
+        version = record_from_json(_Version, text, unknown_keys="ignore").schema
+        if version == SCHEMA:
+            return record_from_json(Result, text)
+    except Malformed as error:
+        raise BadInput(
+            f"{file} is not a result of `edgekit matrix`: {error}",
+            next_step=f"delete it, so that its cell runs again: rm {file}",
+        ) from error
+    raise BadInput(
+        f"{file} was written by another version of edgekit: its schema is {version}.",
+        expected=f"schema {SCHEMA}",
+        next_step="name another folder with --results, or install the edgekit that wrote it",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    schema: int
+
+
+def _file_name(result: Result) -> str:
+    return f"{printable(result.cell.name)}--{result.key[:_KEY_DIGITS]}.json"

@@ -1,0 +1,187 @@
+"""`edgekit matrix` on the command line, over cells without models."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit.matrix import local, read_results
+from edgekit.matrix.config import read_config
+from tests.matrix.fakes import FakeFleet, export_error, missed, passed
+
+PAIRS = ("--models", "nanosam", "--targets", "x86-fp32,jetson-fp16", "--weights", "seeded")
+FAILING = {"nanosam/x86-fp32": missed()}
+UNABLE = {"nanosam/x86-fp32": export_error("RuntimeMissing", "torch is missing\nNext: pip")}
+EMULATED = {"nanosam/jetson-fp16": passed(how="emulated")}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fleet(monkeypatch):
+    """`fleet(outcomes)` in place of this machine; returns it and the limits it was made with."""
+
+    def use(outcomes=None) -> FakeFleet:
+        made = FakeFleet(outcomes)
+
+        def local_fleet(limits):
+            made.limits = limits
+            return made
+
+        monkeypatch.setattr(local, "LocalFleet", local_fleet)
+        return made
+
+    return use
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code", "told"),
+    [
+        (EMULATED, 0, "1 passed native, 1 passed emulated"),
+        (FAILING, 1, "minimum IoU 0.50000 is below 0.99"),
+        (UNABLE, 3, "torch is missing"),
+    ],
+)
+def test_exit_codes_and_the_table(run, fleet, outcomes, code, told):
+    fleet(outcomes)
+    result = run("matrix", *PAIRS)
+    assert result.exit_code == code
+    assert told in result.stdout
+    assert "Next: pip" not in result.stdout, "one line per cell"
+    assert len(list(read_results(Path("matrix-results")))) == 2
+
+
+def test_progress_is_on_stderr(run, fleet):
+    fleet()
+    told = run("matrix", *PAIRS, "--json").stderr
+    assert "2 cells to run" in told
+    assert "running  nanosam for jetson-fp16" in told
+    assert "ended    nanosam for jetson-fp16: passed native, 4 s; 1 left, until about " in told
+    assert run("matrix", *PAIRS).stderr == "0 cells to run\n"
+
+
+def test_json(run, fleet):
+    fleet(FAILING)
+    told = json.loads(run("matrix", *PAIRS, "--json").stdout)
+    assert told["exit_code"] == 1
+    assert told["counts"] == {"passed native": 1, "gate failed": 1}
+    assert told["changes"] is None
+    (jetson, x86) = told["cells"]
+    assert (jetson["model"], jetson["target"], jetson["weights"]) == (
+        "nanosam",
+        "jetson-fp16",
+        "seeded",
+    )
+    assert x86["reason"] == "minimum IoU 0.50000 is below 0.99"
+    assert x86["result"]["verdict"]["overall"]["min_iou"] == 0.5
+
+
+def test_a_report_and_what_changed(run, fleet):
+    fleet()
+    run("matrix", *PAIRS, "--results", "before")
+    fleet(FAILING)
+    result = run("matrix", *PAIRS, "--against", "before", "--report", "report")
+    assert "new failure: nanosam for x86-fp32: passed native to gate failed" in result.stdout
+    names = {path.name for path in Path("report").iterdir()}
+    assert names == {"report.html", "summary.md", "junit.xml", "cells.csv"}
+    assert "new failure" in Path("report/summary.md").read_text()
+    shown = run("matrix", "--results", "before", "--against", "before")
+    assert "Nothing changed" in shown.stdout
+
+
+CONFIG = """
+models = ["nanosam", "mobilesam"]
+targets = ["x86-fp32"]
+measure = ["verify", "bench"]
+results = "mine"
+timeout = 90
+memory = 12.5
+
+[weights]
+"*" = ["seeded"]
+mobilesam = ["seeded:3"]
+"""
+
+
+def test_a_configuration_and_options_that_override_it(run, fleet, folder):
+    (folder / "matrix.toml").write_text(CONFIG)
+    made = fleet()
+    assert run("matrix", "matrix.toml", "--timeout", "60").exit_code == 0
+    assert made.ran == ["nanosam/x86-fp32", "mobilesam/x86-fp32"]
+    assert (made.limits.seconds, made.limits.bytes) == (60, 12_500_000_000)
+    weights = {result.cell.model: result.cell.weights for result in read_results(Path("mine"))}
+    assert weights == {"nanosam": ("seeded",), "mobilesam": ("seeded:3",)}
+    assert all(result.bench for result in read_results(Path("mine")))
+    other = fleet()
+    run("matrix", "matrix.toml", "--models", "nanosam", "--targets", "x86-int8", "--results", "o")
+    assert other.ran == ["nanosam/x86-int8"]
+
+
+def test_the_readmes_configuration_reads(folder):
+    page = Path(edgekit.__file__).with_name("README.md").read_text()
+    (text,) = re.findall(r"```toml\n(models.*?)```", page, re.DOTALL)
+    (folder / "matrix.toml").write_text(text)
+    config = read_config(folder / "matrix.toml")
+    assert all(getattr(config, name) for name in ("models", "targets", "measure", "weights"))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("modles = []", "modles: unknown key"),
+        ('models = "nanosam"', "models: expected a list"),
+        ('measure = ["speed"]', "measure.0"),
+        ("models = [", "matrix.toml"),
+        ('timeout = "long"', "timeout"),
+        ("timeout = -1.0\nmemory = 0.0", "timeout: must be above 0; memory: must be above 0"),
+        ('measure = ["bench"]', "measure: verify is missing"),
+        ('[weights]\nnanosma = ["seeded"]', "nanosma"),
+        ('[weights]\n"*" = ["a.pt"]', "'a.pt' are given for all models"),
+    ],
+)
+def test_a_configuration_that_does_not_read(run, fleet, folder, text, named):
+    (folder / "matrix.toml").write_text(text)
+    result = run("matrix", "matrix.toml", *PAIRS[:4])
+    assert result.exit_code == 2
+    assert named in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--models", "nanosma", "--targets", "all"), "did you mean nanosam"),
+        (("--models", "nanosam", "--targets", "x87-*"), "did you mean x86-*"),
+        (("--models", "nanosam"), "--targets is missing"),
+        ((*PAIRS, "--shard", "2"), "--shard 2"),
+        ((*PAIRS, "--measure", "bench"), "without a verdict"),
+        ((*PAIRS, "--against", "nowhere"), "There is no folder nowhere"),
+        ((*PAIRS, "--weights", "mobile_sam.pt"), "are given for all models"),
+        (("none.toml",), "none.toml"),
+        ((), "There is no folder matrix-results"),
+        ((*PAIRS, "--timeout", "0"), "--timeout"),
+    ],
+)
+def test_wrong_usage(run, fleet, arguments, told):
+    made = fleet()
+    result = run("matrix", *arguments)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+    assert made.ran == []
+
+
+def test_a_report_without_jinja_is_refused_before_the_first_cell(run, fleet, monkeypatch):
+    made = fleet()
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = run("matrix", *PAIRS, "--report", "report")
+    assert result.exit_code == 3
+    assert "pip install 'edgekit[report]'" in result.stderr
+    assert made.ran == []

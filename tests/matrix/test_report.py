@@ -1,0 +1,280 @@
+"""Every rendering holds every cell, and shows what files hold as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from edgekit.errors import BadInput, RuntimeMissing
+from edgekit.matrix import Measure, differences, read_results
+from edgekit.matrix.report import (
+    csv_from,
+    junit_from,
+    markdown_from,
+    page_from,
+    require_jinja,
+    write_report,
+)
+from tests.matrix.fakes import (
+    FakeFleet,
+    export_ends,
+    export_error,
+    missed,
+    passed,
+)
+
+EVIL = "<script>alert(1)</script> | `x` ]]>\x1b[31m\nsecond line"
+OUTCOMES = {
+    "nanosam/x86-int8": missed(),
+    "nanosam/jetson-fp16": passed(how="emulated", by="NumPy <b>"),
+    "mobilesam/x86-fp32": export_error("GraphRejected", EVIL),
+    "mobilesam/x86-int8": export_ends(code=70, log="edgekit has a bug: =1+1"),
+    "mobilesam/jetson-fp16": export_ends(code=None, stopped="time"),
+}
+STATES = {
+    ("nanosam", "x86-fp32"): "passed native",
+    ("nanosam", "x86-int8"): "gate failed",
+    ("nanosam", "jetson-fp16"): "passed emulated",
+    ("mobilesam", "x86-fp32"): "refused",
+    ("mobilesam", "x86-int8"): "could not run",
+    ("mobilesam", "jetson-fp16"): "timed out",
+}
+
+
+@pytest.fixture
+def overview(matrix):
+    """Two models for three targets, each in another state, timed."""
+    return matrix(FakeFleet(OUTCOMES), measures=(Measure.VERIFY, Measure.BENCH))
+
+
+@pytest.fixture
+def changes(matrix, overview, tmp_path):
+    """What changed since a folder where all passed."""
+    matrix(FakeFleet(), results=tmp_path / "before")
+    return differences(read_results(tmp_path / "before"), overview.results)
+
+
+class Page(HTMLParser):
+    """The elements of a page, and the text of each cell's section."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.outside: list[str] = []
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.sections: dict[tuple[str, str], str] = {}
+        self.grid: list[str] = []
+        self._section: tuple[str, str] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.tags.append(tag)
+        self.outside += [value for name, value in attrs if name in {"src", "srcset"}]
+        if "id" in named:
+            self.anchors.add(named["id"])
+        if tag == "a":
+            self.links.add(named["href"])
+        if tag == "td" and named.get("class") not in (None, "figure"):
+            self.grid.append(named["class"])
+        if tag == "section":
+            self._section = named["data-model"], named["data-target"]
+            self.sections[self._section] = named["data-state"] + "\n"
+
+    def handle_endtag(self, tag):
+        if tag == "section":
+            self._section = None
+
+    def handle_data(self, data):
+        if self._section:
+            self.sections[self._section] += data
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_the_page_has_each_cell_in_the_matrix_and_a_section(overview, changes):
+    page = Page(page_from(overview, changes))
+    assert {pair: text.partition("\n")[0] for pair, text in page.sections.items()} == STATES
+    assert sorted(page.grid) == sorted(state.replace(" ", "-") for state in STATES.values())
+    assert {link[1:] for link in page.links} <= page.anchors
+    shown = page.sections["nanosam", "x86-fp32"]
+    for text in ("0.99910", "point", "box", "all", "101 ms", "1010 ms", "12.3 MB"):
+        assert text in shown, text
+    for command in (
+        "edgekit export nanosam --target x86-fp32 --weights seeded",
+        "edgekit verify dist/nanosam-x86-fp32",
+        "edgekit bench dist/nanosam-x86-fp32 --against pytorch",
+    ):
+        assert command in shown
+    assert "emulated by" in page.sections["nanosam", "jetson-fp16"]
+
+
+def test_the_page_stands_alone(overview):
+    text = page_from(overview, None)
+    page = Page(text)
+    assert page.outside == []
+    assert not {"script", "link", "iframe", "img"} & set(page.tags)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def test_texts_of_cells_are_no_markup(overview, changes):
+    text = page_from(overview, changes)
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "NumPy &lt;b&gt;" in text
+
+
+def test_the_page_tells_what_changed(overview, changes):
+    assert "minimum IoU 0.50000 is below 0.99" in page_from(overview, changes)
+    assert "Nothing changed." in page_from(overview, ())
+    assert "Changed since" not in page_from(overview, None)
+
+
+def test_a_reason_that_stops_several_cells_is_told_once(matrix):
+    same = export_error("RuntimeMissing", "torch is missing")
+    overview = matrix(FakeFleet({"nanosam/x86-fp32": same, "nanosam/x86-int8": same}))
+    page = page_from(overview, None)
+    assert "2 cells:" in page
+    assert page.count("</span> torch is missing<br>") == 1
+
+
+def test_an_empty_folder_has_a_page(matrix, results):
+    results.mkdir()
+    overview = matrix(FakeFleet(), models=(), targets=())
+    for render in (csv_from, junit_from):
+        assert render(overview)
+    assert "Matrix" in page_from(overview, ())
+    assert markdown_from(overview, ())
+
+
+def test_without_jinja_the_page_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(RuntimeMissing) as error:
+        require_jinja()
+    assert error.value.next_step == "pip install 'edgekit[report]'"
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_a_browser_shows_each_cell(overview, changes, tmp_path, width):
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    page = tmp_path / "report.html"
+    page.write_text(page_from(overview, changes), encoding="utf-8")
+    done = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},900",
+            "--virtual-time-budget=1000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = Page(done.stdout)
+    assert {pair: text.partition("\n")[0] for pair, text in shown.sections.items()} == STATES
+
+
+# --- the others -----------------------------------------------------------------------------------
+
+
+def test_markdown(overview, changes):
+    text = markdown_from(overview, changes)
+    lines = text.splitlines()
+    assert "**1** passed native" in text
+    assert "| model | jetson-fp16 | x86-fp32 | x86-int8 |" in lines
+    row = next(line for line in lines if line.startswith("| nanosam (seeded)"))
+    assert "🟢 passed native · 0.99910 · 101 ms · 101 ms · 12.3 MB" in row
+    assert "🔴 gate failed · 0.50000" in row
+    assert "\\<script\\>" in text
+    assert "<script>" not in text
+    assert {line.count(" | ") for line in lines if line.startswith(("| model | ", "| nano"))} == {3}
+    assert "### Changed since the earlier results" in lines
+
+
+def test_junit(overview):
+    root = ElementTree.fromstring(junit_from(overview).encode())
+    cases = {(case.get("classname"), case.get("name")): case for case in root.iter("testcase")}
+    tags = {pair: [child.tag for child in case] for pair, case in cases.items()}
+    assert tags == {
+        ("nanosam", "x86-fp32 (seeded)"): ["system-out"],
+        ("nanosam", "x86-int8 (seeded)"): ["failure", "system-out"],
+        ("nanosam", "jetson-fp16 (seeded)"): ["system-out"],
+        ("mobilesam", "x86-fp32 (seeded)"): ["error", "system-out"],
+        ("mobilesam", "x86-int8 (seeded)"): ["error", "system-out"],
+        ("mobilesam", "jetson-fp16 (seeded)"): ["error", "system-out"],
+    }
+    (nanosam, mobilesam) = root
+    assert (nanosam.get("tests"), nanosam.get("failures"), nanosam.get("errors")) == ("3", "1", "0")
+    assert mobilesam.get("errors") == "3"
+
+
+def test_csv(overview):
+    rows = list(csv.DictReader(io.StringIO(csv_from(overview))))
+    assert {(row["model"], row["target"]): row["state"] for row in rows} == STATES
+    told = {(row["model"], row["target"]): row for row in rows}
+    native = told["nanosam", "x86-fp32"]
+    assert float(native["min_iou"]) == 0.9991
+    assert float(native["encoder_s"]) == pytest.approx(0.101)
+    assert int(native["bytes"]) == 12_300_000
+    assert told["mobilesam", "x86-fp32"]["min_iou"] == ""
+    assert not [row for row in rows if row["reason"].startswith("=")]
+
+
+def test_times_of_a_stand_in_are_not_shown_as_the_runtimes(matrix, monkeypatch):
+    from tests.matrix import fakes
+
+    original = fakes.bench
+    monkeypatch.setattr(
+        fakes, "bench", lambda name, seconds: original(name, seconds, execution="emulated by NumPy")
+    )
+    overview = matrix(FakeFleet(), measures=(Measure.VERIFY, Measure.BENCH))
+    assert "101 ms" not in markdown_from(overview, None)
+    assert "emulated by NumPy" in csv_from(overview)
+
+
+def test_all_renderings_are_written(overview, changes, tmp_path):
+    written = write_report(tmp_path / "a" / "report", overview, changes)
+    assert [path.name for path in written] == [
+        "report.html",
+        "summary.md",
+        "junit.xml",
+        "cells.csv",
+    ]
+    assert all(path.read_text(encoding="utf-8") for path in written)
+
+
+def test_a_report_folder_that_is_a_file(overview, tmp_path):
+    (tmp_path / "report").write_text("")
+    with pytest.raises(BadInput, match="cannot be made"):
+        write_report(tmp_path / "report", overview, None)
+
+
+def test_a_run_loads_no_jinja(tmp_path: Path):
+    code = (
+        "import sys, edgekit.matrix, edgekit.matrix.report\n"
+        "assert not {'jinja2', 'torch', 'rich', 'typer'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

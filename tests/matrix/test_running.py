@@ -1,0 +1,371 @@
+"""Which cells run, which are known, and what is left after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edgekit import catalog
+from edgekit.errors import BadInput, UnknownName
+from edgekit.matrix import MatrixRequest, Measure, State, read_results, run_matrix
+from edgekit.matrix import running as running_module
+from edgekit.matrix.estimate import Estimate
+from edgekit.matrix.overview import overview_of
+from edgekit.matrix.states import exit_code
+from tests.matrix.fakes import (
+    FakeFleet,
+    FakeWatch,
+    Lost,
+    export_ends,
+    export_error,
+    missed,
+    passed,
+)
+
+SIX = 6
+TIMED_OUT = export_ends(code=None, stopped="time")
+
+
+def states(overview) -> dict[str, State]:
+    return {f"{cell.place.model}/{cell.place.target}": cell.state for cell in overview.cells}
+
+
+def test_every_pair_runs_once_and_is_written(matrix, results):
+    fleet = FakeFleet()
+    overview = matrix(fleet)
+    assert len(set(fleet.ran)) == len(fleet.ran) == SIX
+    assert overview.counts == {State.PASSED_NATIVE: SIX}
+    files = sorted(file.name for file in results.iterdir())
+    assert len(files) == SIX
+    key = read_results(results)
+    assert files[0] == f"mobilesam--jetson-fp16--{next(iter_named(key, files[0]))[:8]}.json"
+
+
+def iter_named(folder, name):
+    return (result.key for result in folder if name.startswith(f"{result.cell.name}--"))
+
+
+def test_what_is_known_is_not_run_again(matrix):
+    matrix(FakeFleet())
+    again = FakeFleet()
+    assert matrix(again).counts == {State.PASSED_NATIVE: SIX}
+    assert again.ran == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "resume", "runs"),
+    [
+        (TIMED_OUT, False, True),
+        (TIMED_OUT, True, False),
+        (export_ends(code=70), False, True),
+        (missed(), False, False),
+        (export_error("NotYet", "not there"), False, False),
+    ],
+)
+def test_cells_without_a_verdict_are_tried_again_unless_a_run_is_resumed(
+    matrix, outcome, resume, runs
+):
+    matrix(FakeFleet({"nanosam/x86-int8": outcome}))
+    again = FakeFleet()
+    matrix(again, resume=resume)
+    assert again.ran == (["nanosam/x86-int8"] if runs else [])
+
+
+def test_a_cell_that_was_not_timed_runs_again_for_its_times(matrix):
+    matrix(FakeFleet())
+    timed, again = FakeFleet(), FakeFleet()
+    matrix(timed, measures=(Measure.VERIFY, Measure.BENCH))
+    matrix(again)
+    assert (len(timed.ran), again.ran) == (SIX, [])
+
+
+def test_other_versions_or_another_machine_run_again_and_replace(matrix, results):
+    matrix(FakeFleet())
+    matrix(FakeFleet(machine="another"))
+    assert len(list(results.iterdir())) == SIX
+    assert {result.identity.host.machine for result in read_results(results)} == {"another"}
+
+
+@pytest.mark.parametrize("field", ["weights", "profile", "photos", "code"])
+def test_a_key_depends_on_all_that_an_outcome_depends_on(matrix, results, monkeypatch, field):
+    matrix(FakeFleet())
+    original = running_module.identity_of
+
+    def changed(cell, target, host):
+        return replace(original(cell, target, host), **{field: "another"})
+
+    monkeypatch.setattr(running_module, "identity_of", changed)
+    again = FakeFleet()
+    matrix(again)
+    assert len(again.ran) == SIX
+
+
+def test_one_lost_machine_does_not_stop_the_rest(matrix):
+    overview = matrix(FakeFleet({"nanosam/x86-fp32": Lost("The machine does not answer.")}))
+    assert overview.counts == {State.PASSED_NATIVE: SIX - 1, State.COULD_NOT_RUN: 1}
+    assert overview.exit_code == 3
+
+
+def test_a_fleet_of_two_runs_two_cells_at_once(matrix):
+    from threading import Barrier
+
+    together = Barrier(2, timeout=20)
+
+    def meet(cell):
+        together.wait()
+        return passed()(cell)
+
+    pairs = ("nanosam/x86-fp32", "nanosam/x86-int8")
+    overview = matrix(
+        FakeFleet(dict.fromkeys(pairs, meet), capacity=2),
+        models=("nanosam",),
+        targets=("x86-fp32,x86-int8",),
+    )
+    assert overview.counts == {State.PASSED_NATIVE: 2}
+
+
+def test_progress_says_what_runs_what_is_left_and_until_when(results):
+    watch = FakeWatch()
+    asked = {"models": ("nanosam",), "targets": ("x86-fp32", "x86-int8"), "results": results}
+    request = MatrixRequest(**asked, weights={"*": ("seeded",)})
+    run_matrix(request, FakeFleet(), watch=watch)
+    assert watch.told[0] == ("planned", 2, False)
+    assert {("started", "nanosam--x86-fp32"), ("started", "nanosam--x86-int8")} < set(watch.told)
+    assert ("ended", "nanosam--x86-fp32", 1, True) in watch.told
+    assert watch.told[-1] == ("ended", "nanosam--x86-int8", 0, True)
+
+
+def test_the_estimate_takes_earlier_times_or_their_mean(matrix, results):
+    matrix(FakeFleet())
+    estimate = Estimate(read_results(results), capacity=2)
+    known = next(iter(read_results(results))).place
+    end = estimate.end([known, replace(known, model="another")])
+    left = end - datetime.now().astimezone()
+    assert timedelta(seconds=3) < left <= timedelta(seconds=4), "two cells of 4 s on two machines"
+    assert Estimate([], capacity=1).end([known]) is None
+
+
+# --- interruptions --------------------------------------------------------------------------------
+
+
+def test_an_interruption_stops_the_fleet_and_keeps_what_is_done(matrix, results):
+    fleet = FakeFleet({"mobilesam/x86-fp32": KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        matrix(fleet)
+    assert fleet.stopped
+    done = {result.cell.name for result in read_results(results)}
+    assert {f"nanosam--{target}" for target in ("x86-fp32", "x86-int8", "jetson-fp16")} <= done
+    again = FakeFleet()
+    matrix(again)
+    assert len(again.ran) == SIX - len(done)
+
+
+SLOW_MATRIX = """
+import sys, time
+from pathlib import Path
+from edgekit.matrix import MatrixRequest, run_matrix
+from tests.matrix.fakes import FakeFleet, FakeWatch, passed
+
+def slow(cell):
+    time.sleep(0.5)
+    return passed()(cell)
+
+pairs = [f"nanosam/{target}" for target in sys.argv[2].split(",")]
+request = MatrixRequest(models=("nanosam",), targets=(sys.argv[2],), results=Path(sys.argv[1]),
+                        weights={"*": ("seeded",)})
+run_matrix(request, FakeFleet(dict.fromkeys(pairs, slow)), watch=FakeWatch())
+"""
+
+
+def test_a_killed_matrix_loses_only_the_cell_that_ran(matrix, results):
+    targets = "x86-fp32,x86-int8,jetson-fp16,android-fp32,iphone-fp32"
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_MATRIX, str(results), targets],
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    until = time.monotonic() + 60
+    while len(list(results.glob("*.json"))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = [result.cell.name for result in read_results(results)]
+    assert 2 <= len(done) < 5
+    again = FakeFleet()
+    matrix(again, models=("nanosam",), targets=(targets,))
+    assert len(again.ran) == 5 - len(done)
+
+
+# --- the results folder ---------------------------------------------------------------------------
+
+
+def test_a_folder_of_another_version_is_refused(matrix, results):
+    matrix(FakeFleet())
+    file = next(results.iterdir())
+    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 2}))
+    with pytest.raises(BadInput, match="another version of edgekit: its schema is 2"):
+        matrix(FakeFleet())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": "1"}', ""])
+def test_a_damaged_result_is_refused_by_name(matrix, results, text):
+    matrix(FakeFleet())
+    file = next(results.iterdir())
+    file.write_text(text)
+    with pytest.raises(BadInput) as error:
+        matrix(FakeFleet())
+    assert file.name in error.value.what
+    assert error.value.next_step.endswith(f"rm {file}")
+
+
+def test_files_with_other_names_are_left_alone(matrix, results):
+    results.mkdir()
+    (results / "notes.json").write_text("{")
+    (results / "README.md").write_text("Results.")
+    assert matrix(FakeFleet()).counts == {State.PASSED_NATIVE: SIX}
+    assert (results / "notes.json").read_text() == "{"
+
+
+def test_a_folder_is_shown_without_a_run(matrix, results):
+    matrix(FakeFleet({"nanosam/x86-int8": missed()}))
+    fleet = FakeFleet()
+    overview = matrix(fleet, models=(), targets=())
+    assert fleet.ran == []
+    assert overview.exit_code == 1
+    with pytest.raises(BadInput, match="There is no folder"):
+        matrix(fleet, models=(), targets=(), results=results / "none")
+
+
+def test_a_results_folder_that_is_a_file(matrix, results):
+    results.write_text("")
+    with pytest.raises(BadInput, match="cannot be made"):
+        matrix(FakeFleet())
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"models": ()}, "--models is missing"),
+        ({"targets": ()}, "--targets is missing"),
+        ({"models": ("nanosma",)}, "did you mean nanosam"),
+        ({"shard": "3/2"}, "--shard 3/2"),
+        ({"photos": "no/such/folder"}, "no such file or folder"),
+        ({"known_failures": Path("no.toml")}, "no.toml"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_before_the_first_cell(matrix, asked, error):
+    fleet = FakeFleet()
+    with pytest.raises((BadInput, UnknownName), match=error):
+        matrix(fleet, **asked)
+    assert fleet.ran == []
+
+
+def test_changed_asks_only_for_cells_without_a_result_that_holds(matrix):
+    matrix(FakeFleet({"nanosam/x86-int8": missed()}))
+    fleet = FakeFleet()
+    overview = matrix(fleet, models=("changed",), targets=("x86-fp32,x86-int8",))
+    assert len(fleet.ran) == 2 * 46, "two models have results for both targets"
+    assert overview.exit_code == 0, "the gate that failed before was not asked for"
+    assert overview.counts[State.GATE_FAILED] == 1
+    assert matrix(fleet, models=("changed",), targets=("x86-int8",)).exit_code == 0
+
+
+def test_shards_fill_one_folder(matrix):
+    one, two = FakeFleet(), FakeFleet()
+    assert len(matrix(one, shard="1/2").asked) == SIX / 2
+    assert matrix(two, shard="2/2").counts == {State.PASSED_NATIVE: SIX}
+    assert sorted([*one.ran, *two.ran]) == sorted(set(one.ran) | set(two.ran))
+
+
+# --- states that come from outside ----------------------------------------------------------------
+
+
+def test_results_of_other_code_are_stale(matrix, results, monkeypatch):
+    matrix(FakeFleet())
+    monkeypatch.setattr("edgekit.matrix.identity._module_digest", lambda _: "changed")
+    overview = matrix(FakeFleet(), models=(), targets=())
+    assert overview.counts == {State.STALE: SIX}
+    assert overview.cells[0].reason == "was passed native; since then changed: code"
+    assert overview.exit_code == 3
+
+
+def test_what_changed_is_named(matrix):
+    matrix(FakeFleet(machine="one"))
+    (cell, *_) = matrix(FakeFleet(machine="two"), models=(), targets=()).cells
+    assert cell.reason == "was passed native; since then changed: machine (one to two)"
+
+
+def test_results_of_a_machine_outside_the_fleet_are_not_stale_for_that(matrix):
+    class Elsewhere(FakeFleet):
+        def host(self, target):
+            return replace(super().host(target), label="orin", machine="Jetson Orin")
+
+    matrix(Elsewhere(), targets=("jetson-fp16",))
+    overview = matrix(FakeFleet(), targets=("x86-fp32",))
+    assert overview.columns == (("jetson-fp16", "orin"), ("x86-fp32", "local"))
+    assert overview.counts == {State.PASSED_NATIVE: 4}
+    row = overview.rows[0]
+    assert overview.at(row, ("jetson-int8", "orin")).state is State.NOT_ASKED
+
+
+def test_a_model_that_is_gone_is_stale(matrix, results):
+    matrix(FakeFleet())
+    renamed = [
+        replace(each, cell=replace(each.cell, model="gonesam")) for each in read_results(results)
+    ]
+    overview = overview_of(
+        renamed, asked=None, fleet=FakeFleet(), known=(), today=date(2026, 11, 26)
+    )
+    assert overview.counts == {State.STALE: len({each.place for each in renamed})}
+    assert "There is no model named 'gonesam'" in overview.cells[0].reason
+
+
+KNOWN = """
+[[failure]]
+model = "nanosam"
+target = "x86-int8"
+state = "gate failed"
+reason = "random weights"
+link = "https://example.com/1"
+expires = {expires}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expires", "outcome", "state", "notice"),
+    [
+        ("2999-01-01", missed(), State.KNOWN_FAILURE, None),
+        ("2001-01-01", missed(), State.GATE_FAILED, "expired on 2001-01-01"),
+        ("2999-01-01", export_ends(code=70), State.COULD_NOT_RUN, None),
+        ("2999-01-01", passed(), State.PASSED_NATIVE, "remove the entry"),
+    ],
+)
+def test_known_failures(matrix, results, expires, outcome, state, notice):
+    results.mkdir()
+    (results / "known-failures.toml").write_text(KNOWN.format(expires=expires))
+    overview = matrix(FakeFleet({"nanosam/x86-int8": outcome}))
+    assert states(overview)["nanosam/x86-int8"] is state
+    assert overview.exit_code == exit_code([state])
+    assert [notice in each for each in overview.notices] == ([True] if notice else [])
+
+
+def test_the_profile_is_part_of_the_key(matrix, monkeypatch):
+    matrix(FakeFleet(), targets=("x86-fp32",))
+    original = catalog.target("x86-fp32")
+    stricter = replace(original, gate=replace(original.gate, min_iou=0.999))
+    monkeypatch.setattr(catalog, "target", lambda _: stricter)
+    again = FakeFleet()
+    matrix(again, targets=("x86-fp32",))
+    assert len(again.ran) == 2
