@@ -16,27 +16,41 @@ from edgekit.version import __version__
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing takes longer than all of this
 if TYPE_CHECKING:
-    from edgekit.pipeline import Exported, bench, evaluate, export, verify
+    from edgekit.pipeline import (
+        Exported,
+        bench,
+        evaluate,
+        evaluate_everything,
+        export,
+        verify,
+        verify_everything,
+    )
     from edgekit.records import (
         BenchRequest,
         Bundle,
+        EvaluateEverythingRequest,
         EvaluateRequest,
         ExportRequest,
+        VerifyEverythingRequest,
         VerifyRequest,
     )
     from edgekit.report import SILENT, Report
     from edgekit.runtime import Prediction, Predictor, Prompt
     from edgekit.stages.evaluation import Evaluation
+    from edgekit.stages.everything import EverythingEvaluation
     from edgekit.stages.measurement import Bench
-    from edgekit.verification import Verdict
+    from edgekit.verification import EverythingVerdict, Verdict
 
 __all__ = [
     "SILENT",
     "Bench",
     "BenchRequest",
     "Bundle",
+    "EvaluateEverythingRequest",
     "EvaluateRequest",
     "Evaluation",
+    "EverythingEvaluation",
+    "EverythingVerdict",
     "ExportRequest",
     "Exported",
     "Prediction",
@@ -44,28 +58,42 @@ __all__ = [
     "Prompt",
     "Report",
     "Verdict",
+    "VerifyEverythingRequest",
     "VerifyRequest",
     "__version__",
     "bench",
     "evaluate",
+    "evaluate_everything",
     "export",
     "verify",
+    "verify_everything",
 ]
 
 _MODULES = {
-    "edgekit.pipeline": ("Exported", "bench", "evaluate", "export", "verify"),
+    "edgekit.pipeline": (
+        "Exported",
+        "bench",
+        "evaluate",
+        "evaluate_everything",
+        "export",
+        "verify",
+        "verify_everything",
+    ),
     "edgekit.records": (
         "BenchRequest",
         "Bundle",
+        "EvaluateEverythingRequest",
         "EvaluateRequest",
         "ExportRequest",
+        "VerifyEverythingRequest",
         "VerifyRequest",
     ),
     "edgekit.report": ("SILENT", "Report"),
     "edgekit.runtime": ("Prediction", "Predictor", "Prompt"),
     "edgekit.stages.evaluation": ("Evaluation",),
+    "edgekit.stages.everything": ("EverythingEvaluation",),
     "edgekit.stages.measurement": ("Bench",),
-    "edgekit.verification": ("Verdict",),
+    "edgekit.verification": ("EverythingVerdict", "Verdict"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

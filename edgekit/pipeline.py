@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekit import catalog, store
-from edgekit.benchmark import compare
+from edgekit.benchmark import Conditions, MachinePeak, compare
 from edgekit.doctor import preflight, read_machine, usable_cores
 from edgekit.lowering import lowering
 from edgekit.models import registry
@@ -18,8 +18,10 @@ from edgekit.program.programs import Programs
 from edgekit.records import (
     BenchRequest,
     Bundle,
+    EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    VerifyEverythingRequest,
     VerifyRequest,
 )
 from edgekit.report import SILENT, Report
@@ -29,13 +31,19 @@ from edgekit.stages.artifacts import make_artifacts
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.diagnosis import explain_failure
 from edgekit.stages.evaluation import Evaluation, evaluate_photos
+from edgekit.stages.everything import (
+    EverythingEvaluation,
+    evaluate_all_masks,
+    verify_all_masks,
+)
 from edgekit.stages.graphs import lower_graphs
 from edgekit.stages.measurement import (
     Bench,
     contestants_of,
     default_photo,
     mean_ious,
-    peaks,
+    notes_on,
+    peak_shares,
     read_bundles,
 )
 from edgekit.stages.precision import make_plan
@@ -47,22 +55,28 @@ from edgekit.stages.verification import (
     verify_bundle,
     without_calibration_photos,
 )
-from edgekit.verification import Verdict
+from edgekit.verification import EverythingVerdict, Verdict
 
 __all__ = [
     "Bench",
     "BenchRequest",
+    "EvaluateEverythingRequest",
     "EvaluateRequest",
     "Evaluation",
+    "EverythingEvaluation",
+    "EverythingVerdict",
     "ExportRequest",
     "Exported",
     "Report",
     "Verdict",
+    "VerifyEverythingRequest",
     "VerifyRequest",
     "bench",
     "evaluate",
+    "evaluate_everything",
     "export",
     "verify",
+    "verify_everything",
 ]
 
 
@@ -141,12 +155,27 @@ def verify(request: VerifyRequest, *, report: Report = SILENT) -> Verdict:
     """
     bundle = store.read_bundle(request.bundle)
     photos = photos_to_verify(bundle, request, report=report)
-    if request.photos or request.annotations:
-        require_readable(photos)
     with report.stage("weights"):
         source = reference_weights(bundle, request.weights, progress=report.progress)
     gate = gate_of(bundle.manifest.target, min_iou=request.min_iou)
     return verify_bundle(bundle, source, photos, gate=gate, report=report)
+
+
+def verify_everything(
+    request: VerifyEverythingRequest, *, report: Report = SILENT
+) -> EverythingVerdict:
+    """Segment everything with a bundle and with the PyTorch reference, and match the masks.
+
+    Raises:
+        BundleCorrupt, WeightsUnavailable: as for `verify`.
+        BadInput: as for `verify`, or the strategy or grid does not fit.
+        RuntimeMissing: pycocotools is not installed.
+    """
+    bundle = store.read_bundle(request.bundle)
+    photos = photos_to_verify(bundle, request, report=report)
+    with report.stage("weights"):
+        source = reference_weights(bundle, request.weights, progress=report.progress)
+    return verify_all_masks(bundle, source, photos, request=request, report=report)
 
 
 def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation:
@@ -161,6 +190,22 @@ def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation
     return evaluate_photos(Predictor(request.bundle), photos, report=report)
 
 
+def evaluate_everything(
+    request: EvaluateEverythingRequest, *, report: Report = SILENT
+) -> EverythingEvaluation:
+    """Measure how many annotated objects are among all masks of a bundle. Needs no PyTorch.
+
+    Raises:
+        BundleCorrupt: the bundle was changed.
+        RuntimeMissing: the bundle cannot be opened here, or pycocotools is not installed.
+        BadInput: the annotations do not read or have no masks, or the strategy or grid does not
+            fit.
+    """
+    photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
+    require_readable(photos)
+    return evaluate_all_masks(Predictor(request.bundle), photos, request=request, report=report)
+
+
 def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
     """Time bundles beside each other and PyTorch, in turns, each in a process of its own.
 
@@ -170,17 +215,15 @@ def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
     """
     bundles = read_bundles(request.bundles)
     contestants = contestants_of(bundles, request.against)
-    threads = request.threads or usable_cores()
+    conditions = Conditions(
+        photo=request.photo or default_photo(),
+        threads=request.threads or usable_cores(),
+        rounds=request.rounds,
+    )
     with report.stage("bench"):
-        figures = compare(
-            contestants,
-            request.photo or default_photo(),
-            threads=threads,
-            rounds=request.rounds,
-            on_call=report.progress,
-        )
-    with report.stage("machine's peak"):
-        peak, shares = peaks(bundles, figures, threads)
+        peak = MachinePeak(conditions.threads)
+        figures = compare(contestants, conditions, peak=peak, on_round=report.progress)
+    shares = peak_shares(bundles, figures, peak.rates)
     ious: dict[str, float] = {}
     if request.ious:
         with report.stage("IoU"):
@@ -188,9 +231,10 @@ def bench(request: BenchRequest, *, report: Report = SILENT) -> Bench:
     return Bench(
         figures=figures,
         cpu=read_machine().cpu,
-        threads=threads,
-        rounds=request.rounds,
+        threads=conditions.threads,
+        rounds=conditions.rounds,
         iou=ious,
-        peak={precision.value: macs for precision, macs in peak.items()},
+        peak={precision.value: macs for precision, macs in peak.rates.items()},
         peak_share=shares,
+        notes=notes_on(shares),
     )

@@ -123,6 +123,14 @@ def test_the_bundles_papers(exported: Callable[[str], Path]) -> None:
         assert said in readme
 
 
+def test_float_graphs_compute_nothing_from_weights_alone_at_every_run(
+    exported: Callable[[str], Path],
+) -> None:
+    from tests.benchmarks.bench_bundle import repeated_work
+
+    assert repeated_work(exported("x86-ort-fp32") / "encoder.onnx") == []
+
+
 @pytest.mark.slow
 def test_int8_is_planned_on_photos_alone(exported: Callable[[str], Path]) -> None:
     """Ranges come from the one graph: nothing is decoded."""

@@ -11,13 +11,15 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgekit import catalog
+from edgekit.benchmark.figures import CURVE, Task
 from edgekit.catalog.runtimes import runtime_row, unsupported
 from edgekit.models import families, registry
 from edgekit.models.verified import verified_devices, verified_targets
@@ -177,20 +179,54 @@ def families_table() -> str:
 def runtimes_table() -> str:
     """`edgekit bench ... --json`, one run."""
     bench = json.loads((ROOT / "tests" / "benchmarks" / "runtimes.json").read_text())
-    tasks = [timing["task"] for timing in bench["figures"][0]["timings"]]
+    tasks = [task for task in Task if task not in CURVE[1:]]
     medians = {
-        figure["name"]: [timing["p50"] for timing in figure["timings"]]
+        figure["name"]: {timing["task"]: timing["p50"] for timing in figure["timings"]}
         for figure in bench["figures"]
     }
-    eager = medians["PyTorch eager"][0]
+    eager = medians["PyTorch eager"][Task.ENCODER]
     rows = []
     for figure in bench["figures"]:
-        times = medians[figure["name"]]
+        times = [medians[figure["name"]][task] for task in tasks]
         cells = [f"{seconds * 1e3:.0f} ms" for seconds in times]
         cells += [f"{eager / times[0]:.2f}", f"{figure['peak_bytes'] / 1e6:.0f} MB"]
         rows.append((f"{figure['name']} ({figure['runtime']})", *cells))
     header = f" | {' | '.join(tasks)} | eager / encoder | peak memory"
     return table(header, "l" + "r" * (len(tasks) + 2), rows)
+
+
+LONGEST = 10
+"""Lines of a table of nodes; the others are one line."""
+
+
+def decoder_tables() -> str:
+    """What `tests/benchmarks/decoder_nodes.py` measured."""
+    run = json.loads((ROOT / "tests" / "benchmarks" / "decoder_nodes.json").read_text())
+    total = sum(line["ms"] for line in run["operator"])
+    said = (
+        f"`{run['model']}`, {run['prompts']} boxes in one call: {total:.0f} ms. {run['runtime']}, "
+        f"{run['threads']} threads, {run['cpu']}."
+    )
+    columns = {"depends": "depends on", "part": "part", "operator": "operator"}
+    return "\n\n".join([said, *(nodes_table(run, *column) for column in columns.items())])
+
+
+def nodes_table(run: Mapping[str, Any], column: str, title: str) -> str:
+    lines = run[column]
+    total, others = sum(line["ms"] for line in lines), lines[LONGEST:]
+    if others:
+        counts = {key: sum(line[key] for line in others) for key in ("nodes", "ms")}
+        lines = [*lines[:LONGEST], {"name": f"{len(others)} others", **counts}]
+    rows = [
+        (
+            line["name"],
+            f"{line['nodes']}",
+            f"{line['ms'] / run['prompts']:.2f}",
+            f"{line['ms'] / total:.0%}",
+        )
+        for line in lines
+    ]
+    return table(f"{title} | nodes | ms a prompt | share", "lrrr", rows)
 
 
 def first_sentence(module: Path) -> str:
@@ -224,6 +260,7 @@ BLOCKS = [
     (README, "targets", front_targets_table),
     (MODELS, "models", models_table),
     (MODELS, "families", families_table),
+    (MODELS.parent / "sam" / "README.md", "nodes", decoder_tables),
     (ROOT / "targets" / "README.md", "targets", targets_table),
     (ROOT / "targets" / "README.md", "profile", profile),
     (ROOT / "calibration" / "README.md", "sets", sets_table),

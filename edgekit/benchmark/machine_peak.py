@@ -3,6 +3,9 @@
 SAM encoders consist of both. The sizes are such that weights and activations fit the caches, so
 that only arithmetic counts. OpenVINO runs them because its kernels were the fastest measured. An
 encoder's own rate divided by the peak says how much there is left to gain.
+
+The peak takes turns with the contestants. Measured once after them, on a machine that had become
+busy, it was less than half of what an encoder had reached before.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.benchmark.idle import wait_until_idle
 from edgekit.records import Precision
 
 if TYPE_CHECKING:
@@ -21,67 +25,82 @@ if TYPE_CHECKING:
 PRECISIONS = (Precision.FP32, Precision.BF16, Precision.INT8)
 _CHANNELS, _SIDE, _LAYERS = 256, 64, 4
 _GEMM = 1024
-_RUNS = 7
 
 
-def machine_peak(threads: int) -> dict[Precision, float]:
-    """MACs per second, by precision. Empty if OpenVINO is not installed.
+class MachinePeak:
+    """The most MACs per second in all turns so far, by precision, in `rates`.
 
-    OpenVINO emulates a precision that the CPU has no instructions for, so its figure is low.
-
-    Args:
-        threads: CPU threads that OpenVINO uses.
+    Empty if OpenVINO is not installed. OpenVINO emulates a precision that the CPU has no
+    instructions for, so its rate is low.
     """
-    try:
-        import openvino  # noqa: F401
-    except ImportError:
-        return {}
-    return {precision: _peak(precision, threads) for precision in PRECISIONS}
+
+    def __init__(self, threads: int) -> None:
+        """`threads` are the CPU threads that OpenVINO uses."""
+        self.rates: dict[Precision, float] = {}
+        try:
+            self._loads = _loads(threads)
+        except ImportError:
+            self._loads = ()
+
+    def take_turn(self) -> None:
+        """Run everything once. The best counts: other work on the machine only ever adds time."""
+        for load in self._loads:
+            rate = load.macs / load.seconds()
+            self.rates[load.precision] = max(rate, self.rates.get(load.precision, 0.0))
+        wait_until_idle()
 
 
 def share_of_peak(
     macs: int | None, seconds: float | None, precision: Precision, peak: Mapping[Precision, float]
 ) -> float | None:
-    """The share (0 to 1) of the peak that a graph reaches; None if a figure is unknown.
+    """The share of the peak that a graph reaches, 1 for all of it; None if a figure is unknown.
 
     Args:
         macs: multiply-accumulates of one run.
         seconds: of one run.
         precision: what the graph computes in.
-        peak: as `machine_peak` returns.
+        peak: the rates of `MachinePeak`.
     """
     if not macs or not seconds or precision not in peak:
         return None
     return macs / seconds / peak[precision]
 
 
-def _peak(precision: Precision, threads: int) -> float:
-    convolution = _LAYERS * _SIDE**2 * _CHANNELS**2 * 9
-    gemm = _LAYERS * _GEMM**3
-    return max(
-        convolution / _seconds(_convolutions(precision), precision, threads),
-        gemm / _seconds(_gemms(precision), precision, threads),
-    )
+class _Load:
+    """A network of nothing but arithmetic in one precision."""
 
+    def __init__(self, network: ov.Model, precision: Precision, *, macs: int, threads: int) -> None:
+        import openvino
 
-def _seconds(network: ov.Model, precision: Precision, threads: int) -> float:
-    """The fastest of several runs: other work on the machine only ever adds time."""
-    import openvino
+        self.precision = precision
+        self.macs = macs
+        properties = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = openvino.Core().compile_model(network, "CPU", properties)
+        self._request = compiled.create_infer_request()
+        shape = list(network.inputs[0].shape)
+        self._data = np.random.default_rng(0).random(shape, dtype=np.float32)
 
-    hint = "bf16" if precision is Precision.BF16 else "f32"
-    properties = {
-        "INFERENCE_PRECISION_HINT": hint,
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = openvino.Core().compile_model(network, "CPU", properties).create_infer_request()
-    data = np.random.default_rng(0).random(list(network.inputs[0].shape), dtype=np.float32)
-    seconds = []
-    for _ in range(_RUNS):
+    def seconds(self) -> float:
+        """Of one run."""
         start = time.perf_counter()
-        request.infer([data], share_inputs=True)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        self._request.infer([self._data], share_inputs=True)
+        return time.perf_counter() - start
+
+
+def _loads(threads: int) -> tuple[_Load, ...]:
+    kinds = (
+        (_convolutions, _LAYERS * _SIDE**2 * _CHANNELS**2 * 9),
+        (_gemms, _LAYERS * _GEMM**3),
+    )
+    return tuple(
+        _Load(network(precision), precision, macs=macs, threads=threads)
+        for precision in PRECISIONS
+        for network, macs in kinds
+    )
 
 
 def _convolutions(precision: Precision) -> ov.Model:

@@ -1,10 +1,10 @@
-"""Latency against IoU: a dot per contestant, for choosing between them."""
+"""Latency against IoU, and against the number of boxes, for choosing between contestants."""
 
 from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,17 @@ _COLOURS = 10  # of matplotlib's default cycle, after which colours repeat with 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dot:
-    """One contestant: seconds from photo file to mask, and mean IoU with PyTorch's masks."""
+class Drawn:
+    """One contestant.
+
+    seconds: from photo file to mask. iou: mean, with PyTorch's masks. curve: seconds of one photo
+    by the number of its boxes.
+    """
 
     name: str
     seconds: float
     iou: float
+    curve: Mapping[int, float]
 
 
 def require_matplotlib() -> None:
@@ -42,13 +47,16 @@ def require_matplotlib() -> None:
         )
 
 
-def save_latency_picture(path: Path, dots: Sequence[Dot], *, title: str) -> None:
-    """Draw time to the right, on a logarithmic axis, and IoU upwards; the format is the suffix's.
+def save_picture(path: Path, drawn: Sequence[Drawn], *, machine: str) -> None:
+    """Draw a dot for each contestant above, and a line below; the format is the suffix's.
+
+    Above is time to the right, on a logarithmic axis, and IoU upwards; below is the number of boxes
+    to the right, and time upwards.
 
     Args:
         path: a PNG, JPEG or WebP file.
-        dots: at least one.
-        title: what was run on what.
+        drawn: at least one.
+        machine: what it was run on.
 
     Raises:
         RuntimeMissing: matplotlib is not installed.
@@ -56,33 +64,50 @@ def save_latency_picture(path: Path, dots: Sequence[Dot], *, title: str) -> None
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = _latency_figure(dots, title=title)
-    FigureCanvasAgg(figure).print_figure(path, dpi=100)
+    FigureCanvasAgg(_picture(drawn, machine=machine)).print_figure(path, dpi=100)
 
 
-def _latency_figure(dots: Sequence[Dot], *, title: str) -> Figure:
+def _picture(drawn: Sequence[Drawn], *, machine: str) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, loc="left")
-    for place, dot in enumerate(sorted(dots, key=lambda dot: dot.seconds)):
-        axes.plot(
-            dot.seconds * 1e3,
-            dot.iou,
-            linestyle="none",
-            marker=_MARKERS[place // _COLOURS % len(_MARKERS)],
-            markersize=11,
-            label=f"{dot.name}: {dot.seconds * 1e3:.{0 if dot.seconds > 0.1 else 1}f} ms",
-        )
-    _set_time_axis(axes, [dot.seconds * 1e3 for dot in dots])
-    axes.set_ylabel("mean IoU with PyTorch's masks")
-    lowest = min(0.99, math.floor(min(dot.iou for dot in dots) * 100 - 0.1) / 100)
-    axes.set_ylim(lowest, 1 + 0.04 * (1 - lowest))  # a dot at 1 is drawn whole
-    axes.grid(visible=True, color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower left", ncols=2, frameon=False)
+    figure = Figure(figsize=(11, 11), layout="constrained")
+    above, below = figure.subplots(2)
+    above.set_title(f"Latency and agreement with PyTorch: {machine}", loc="left")
+    below.set_title("One photo and its boxes, from the file to all masks", loc="left")
+    fastest_first = sorted(drawn, key=lambda each: each.seconds)
+    for place, each in enumerate(fastest_first):
+        _draw_one(above, below, each, place)
+    _set_time_axis(above, [each.seconds * 1e3 for each in drawn])
+    above.set_ylabel("mean IoU with PyTorch's masks")
+    lowest = min(0.99, math.floor(min(each.iou for each in drawn) * 100 - 0.1) / 100)
+    above.set_ylim(lowest, 1 + 0.04 * (1 - lowest))  # a dot at 1 is drawn whole
+    below.set_xlabel("boxes")
+    below.set_ylabel("median (s)")
+    below.set_xlim(left=0)
+    below.set_ylim(bottom=0)
+    for axes in (above, below):
+        axes.grid(visible=True, color="0.9")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        *above.get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False
+    )
     return figure
+
+
+def _draw_one(above: Axes, below: Axes, drawn: Drawn, place: int) -> None:
+    """The same marker and colour in both."""
+    marker = _MARKERS[place // _COLOURS % len(_MARKERS)]
+    milliseconds = drawn.seconds * 1e3
+    digits = 0 if drawn.seconds > 0.1 else 1
+    above.plot(
+        milliseconds,
+        drawn.iou,
+        linestyle="none",
+        marker=marker,
+        markersize=11,
+        label=f"{drawn.name}: {milliseconds:.{digits}f} ms",
+    )
+    below.plot(list(drawn.curve), list(drawn.curve.values()), marker=marker)
 
 
 def _set_time_axis(axes: Axes, milliseconds: Sequence[float]) -> None:

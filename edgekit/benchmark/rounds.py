@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekit.benchmark.contestant import Contestant
-from edgekit.benchmark.figures import Figures, Task, timing_of
+from edgekit.benchmark.figures import CURVE, Figures, Part, Task, median_parts, timing_of
+from edgekit.benchmark.machine_peak import MachinePeak
 from edgekit.benchmark.worker import Worker, WorkerFailed
 
 WARM_UP = 2
@@ -19,9 +20,12 @@ PATIENCE_S = 45
 """Seconds after which a task gets no more rounds, once it has had `FEWEST`."""
 FEWEST = 3
 
+CURVE_ROUNDS = 3
+"""Of the curve's longer points, at most; one is enough, since PyTorch takes seconds for a call."""
+
 NO_DECODER = "it has no decoder; prompts select among the objects that its one graph finds"
 
-OnCall = Callable[[int, int], None]
+OnRound = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -35,40 +39,55 @@ class _Run:
     peak: int = 0
     first: dict[str, float] = field(default_factory=dict)
     seconds: dict[Task, list[float]] = field(default_factory=dict)
+    parts: list[dict[Part, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What is timed, and how.
+
+    photo: the file to segment. threads: CPU threads of each contestant. rounds: counted calls per
+    task, at most. tasks: what to time.
+    """
+
+    photo: Path
+    threads: int
+    rounds: int
+    tasks: tuple[Task, ...] = tuple(Task)
 
 
 def compare(
     contestants: Sequence[Contestant],
-    photo: Path,
+    conditions: Conditions,
     *,
-    threads: int,
-    rounds: int,
-    tasks: Sequence[Task] = tuple(Task),
-    on_call: OnCall | None = None,
+    peak: MachinePeak | None = None,
+    on_round: OnRound | None = None,
 ) -> tuple[Figures, ...]:
     """Time every contestant at every task, in turns.
 
     Args:
         contestants: at least one.
-        photo: the file to segment.
-        threads: CPU threads of each contestant.
-        rounds: counted calls per task, at most.
-        tasks: what to time.
-        on_call: called with (done, total) after each round.
+        conditions: what to time, and how.
+        peak: takes turns with the encoders.
+        on_round: called with (done, total) after each round.
 
     Returns:
         Figures in the order of the contestants. One that fails has a reason and no times.
     """
+    photo, threads = conditions.photo, conditions.threads
     with ExitStack() as stack:
         runs = [
             _load(_Run(contestant, stack.enter_context(Worker(contestant, photo, threads=threads))))
             for contestant in contestants
         ]
-        for task, turn in _turns(tasks, rounds):
-            for run in runs:
-                _call(run, task, turn)
-            if on_call:
-                on_call(tasks.index(task) * rounds + min(turn + 1, rounds), len(tasks) * rounds)
+        stretches = _stretches(conditions)
+        total = sum(stretch.rounds for stretch in stretches)
+        for place, stretch in enumerate(stretches):
+            before = sum(earlier.rounds for earlier in stretches[:place])
+            for turn in stretch.turns():
+                _take_turns(runs, stretch.tasks, peak, counted=turn >= 0)
+                if on_round:
+                    on_round(before + max(turn + 1, 0), total)
         for run in runs:
             if run.failure is None:
                 run.peak = run.worker.peak_bytes()
@@ -83,29 +102,67 @@ def _load(run: _Run) -> _Run:
     return run
 
 
-def _turns(tasks: Sequence[Task], rounds: int) -> Iterator[tuple[Task, int]]:
-    """Yield every task with its rounds; a slow task gets fewer."""
-    for task in tasks:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """Tasks whose rounds come one after the other."""
+
+    tasks: tuple[Task, ...]
+    rounds: int
+    warm_up: int = WARM_UP
+    fewest: int = FEWEST
+
+    def turns(self) -> Iterator[int]:
+        """The numbers of the rounds, below 0 where they do not count; a slow task gets fewer."""
         start = time.monotonic()
-        for turn in range(WARM_UP + rounds):
-            enough = turn >= WARM_UP + FEWEST
-            if enough and time.monotonic() - start > PATIENCE_S:
-                break
-            yield task, turn
+        for turn in range(-self.warm_up, self.rounds):
+            if turn >= self.fewest and time.monotonic() - start > PATIENCE_S:
+                return
+            yield turn
 
 
-def _call(run: _Run, task: Task, turn: int) -> None:
+def _stretches(conditions: Conditions) -> list[_Stretch]:
+    """Each task by itself, then the longer ones of the curve beside each other.
+
+    So the load of the machine is the same for all points of a curve. One round warms them up, since
+    all graphs have run by then.
+    """
+    curve = tuple(task for task in conditions.tasks if task in CURVE[1:])
+    stretches = [
+        _Stretch(tasks=(task,), rounds=conditions.rounds)
+        for task in conditions.tasks
+        if task not in curve
+    ]
+    if curve:
+        most = min(conditions.rounds, CURVE_ROUNDS)
+        stretches.append(_Stretch(tasks=curve, rounds=most, warm_up=1, fewest=1))
+    return stretches
+
+
+def _take_turns(
+    runs: Sequence[_Run], tasks: Sequence[Task], peak: MachinePeak | None, *, counted: bool
+) -> None:
+    """One round: each task, by each contestant; the machine's peak beside the encoders."""
+    for task in tasks:
+        for run in runs:
+            _call(run, task, counted=counted)
+    if peak and Task.ENCODER in tasks:
+        peak.take_turn()
+
+
+def _call(run: _Run, task: Task, *, counted: bool) -> None:
     if run.failure is not None or (task.decodes and not run.contestant.decodes):
         return
     try:
         seconds = run.worker.call(task)
+        parts = run.worker.parts() if task is Task.PHOTO else None
     except WorkerFailed as error:
         run.failure = f"{task}: {error}"
         return
-    if turn == 0:
-        run.first[task.value] = seconds
-    if turn >= WARM_UP:
+    run.first.setdefault(task.value, seconds)
+    if counted:
         run.seconds.setdefault(task, []).append(seconds)
+        if parts:
+            run.parts.append(parts)
 
 
 def _figures(run: _Run) -> Figures:
@@ -126,4 +183,5 @@ def _figures(run: _Run) -> Figures:
         first_s=run.first,
         peak_bytes=run.peak,
         timings=tuple(timing_of(task, seconds) for task, seconds in run.seconds.items()),
+        parts=median_parts(run.parts),
     )

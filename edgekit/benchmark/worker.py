@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,20 @@ from typing import Any
 import numpy as np
 
 from edgekit.benchmark.contestant import Contestant, Opened, open_sessions
-from edgekit.benchmark.figures import MANY, Task
+from edgekit.benchmark.figures import CURVE, MANY, Part, Task
+from edgekit.benchmark.idle import wait_until_idle
+from edgekit.benchmark.photo_task import PhotoTask
 from edgekit.errors import EdgekitError
 from edgekit.interpreter import python_command
+from edgekit.runtime import Predictor, Prompt, load_photo
+from edgekit.runtime.preprocess import encoder_input
 
 _ANSWER_S = 600
 """Seconds to wait for one call: the first one with torch.compile takes minutes."""
+
+# What is asked beside the names of tasks.
+_PARTS = "parts"
+_PEAK_BYTES = "peak bytes"
 
 _START = "from edgekit.benchmark.worker import serve; serve(int(sys.argv[1]))"
 
@@ -55,23 +64,28 @@ class Worker:
         Raises:
             WorkerFailed: it could not be loaded.
         """
-        return self._answer()
+        return float(self._answer())
 
     def call(self, task: Task) -> float:
-        """Run a task once; returns its seconds.
+        """Run a task once; returns its seconds, after its threads have gone to sleep.
 
         Raises:
             WorkerFailed: it raised, died, or took too long.
         """
         self._pipe.send(task.value)
-        return self._answer()
+        return float(self._answer())
+
+    def parts(self) -> dict[Part, float]:
+        """The seconds of each part of the latest call of a photo task."""
+        self._pipe.send(_PARTS)
+        return dict(self._answer())
 
     def peak_bytes(self) -> int:
         """Peak memory of the process so far."""
-        self._pipe.send(None)
+        self._pipe.send(_PEAK_BYTES)
         return int(self._answer())
 
-    def _answer(self) -> float:
+    def _answer(self) -> Any:
         if not self._pipe.poll(_ANSWER_S):
             raise WorkerFailed(f"no answer within {_ANSWER_S} s")
         try:
@@ -80,7 +94,7 @@ class Worker:
             raise WorkerFailed(f"its process ended with {self._exit_code()}") from error
         if kind == "failed":
             raise WorkerFailed(str(value))
-        return float(value)
+        return value
 
     def _exit_code(self) -> int | None:
         try:
@@ -99,8 +113,7 @@ def serve(descriptor: int) -> None:
         pipe.send(("ok", time.perf_counter() - start))
         tasks = _Tasks.from_sessions(opened, photo)
         while True:
-            asked = pipe.recv()
-            pipe.send(("ok", peak_bytes() if asked is None else tasks.run(Task(asked))))
+            pipe.send(("ok", tasks.answer(pipe.recv())))
     except (EOFError, KeyboardInterrupt, BrokenPipeError):
         return
     except EdgekitError as error:
@@ -114,12 +127,10 @@ class _Tasks:
     """A function for each task, with its inputs prepared."""
 
     calls: dict[Task, Callable[[], Any]]
+    photo: PhotoTask
 
     @classmethod
     def from_sessions(cls, opened: Opened, path: Path) -> _Tasks:
-        from edgekit.runtime import Predictor, Prompt, load_photo
-        from edgekit.runtime.preprocess import encoder_input
-
         predictor = Predictor.from_sessions(
             opened.client, opened.encoder, opened.decoder, prompt_slots=opened.prompt_slots
         )
@@ -127,27 +138,27 @@ class _Tasks:
         image = encoder_input(pixels, opened.client.preprocessing)
         boxes = [Prompt.checked(box=box) for box in fixed_boxes(pixels.shape[0], pixels.shape[1])]
         predictor.set_image(pixels)
+        photo = PhotoTask(opened, path)
+        calls: dict[Task, Callable[[], Any]] = {
+            task: partial(photo.run, boxes[: task.prompts]) for task in CURVE
+        }
+        calls[Task.ENCODER] = partial(opened.encoder.run, {"image": image})
+        for task in (Task.DECODER, Task.DECODER_MANY):
+            calls[task] = partial(predictor.predict_many, boxes[: task.prompts])
+        return cls(calls=calls, photo=photo)
 
-        def photo_to_mask() -> object:
-            whole.set_image(path)
-            return whole.predict_many(boxes[:1])[0].masks
+    def answer(self, asked: str) -> float | dict[Part, float]:
+        """The parent's side has a method for each thing that can be asked."""
+        if asked == _PARTS:
+            return self.photo.parts
+        return peak_bytes() if asked == _PEAK_BYTES else self._seconds(Task(asked))
 
-        whole = Predictor.from_sessions(
-            opened.client, opened.encoder, opened.decoder, prompt_slots=opened.prompt_slots
-        )
-        return cls(
-            calls={
-                Task.ENCODER: lambda: opened.encoder.run({"image": image}),
-                Task.DECODER: lambda: predictor.predict_many(boxes[:1]),
-                Task.DECODER_MANY: lambda: predictor.predict_many(boxes),
-                Task.PHOTO: photo_to_mask,
-            }
-        )
-
-    def run(self, task: Task) -> float:
+    def _seconds(self, task: Task) -> float:
         start = time.perf_counter()
         self.calls[task]()
-        return time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        wait_until_idle()
+        return seconds
 
 
 def fixed_boxes(height: int, width: int) -> list[tuple[float, float, float, float]]:

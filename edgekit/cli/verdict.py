@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from edgekit.records import Gate
+    from edgekit.verification.everything import EverythingVerdict
     from edgekit.verification.verdict import PromptResult, Summary, Verdict
 
 _FIGURES = ("prompts", "mean IoU", "5th pct.", "min IoU", "flips", "cosine", "max error")
 _TRUTH = ("PyTorch vs. truth", "bundle vs. truth")
 
 
-def exit_code(verdict: Verdict) -> int:
+def exit_code(verdict: Verdict | EverythingVerdict) -> int:
     """0 if it passed, 1 if the gate failed, 3 if the bundle could not be run here."""
     if verdict.how == "not run":
         return 3

@@ -63,8 +63,10 @@ from edgekit.records.plans import (
 from edgekit.records.requests import (
     Against,
     BenchRequest,
+    EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    VerifyEverythingRequest,
     VerifyRequest,
 )
 from edgekit.records.run_lengths import (
@@ -109,6 +111,7 @@ __all__ = [
     "DetectionRule",
     "DetectorContract",
     "EngineRecord",
+    "EvaluateEverythingRequest",
     "EvaluateRequest",
     "EverythingRule",
     "Execution",
@@ -150,6 +153,7 @@ __all__ = [
     "Strategy",
     "Target",
     "TensorSpec",
+    "VerifyEverythingRequest",
     "VerifyRequest",
     "WeightsKind",
     "WeightsSource",

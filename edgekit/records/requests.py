@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgekit.records.segments import Strategy
+
 Against = Literal["pytorch", "torch-compile"]
 
 
@@ -59,6 +61,29 @@ class VerifyRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyEverythingRequest:
+    """Compare all masks that a bundle finds with those of the PyTorch model.
+
+    Attributes:
+        bundle, photos, annotations, weights: as for `VerifyRequest`.
+        strategy: where the prompts come from; None takes a grid.
+        grid: points per side of the photo; None takes 8, since PyTorch has to decode them too.
+        detector: a bundle such as FastSAM's, which finds the boxes of the strategy "boxes".
+        min_matched: demand this share (0 to 1) of masks that match at an IoU of 0.9; None demands
+            nothing.
+    """
+
+    bundle: Path
+    photos: Path | None = None
+    annotations: Path | None = None
+    weights: tuple[str, ...] = ()
+    strategy: Strategy | None = None
+    grid: int | None = None
+    detector: Path | None = None
+    min_matched: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRequest:
     """Time bundles beside each other, in turns.
 
@@ -93,3 +118,21 @@ class EvaluateRequest:
     bundle: Path
     annotations: Path
     photos: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateEverythingRequest:
+    """Measure how many annotated objects are among all masks that a bundle finds.
+
+    Attributes:
+        bundle, annotations, photos: as for `EvaluateRequest`.
+        strategy, detector: as for `VerifyEverythingRequest`.
+        grid: points per side of the photo; None takes the family's, which is 32 for SAM.
+    """
+
+    bundle: Path
+    annotations: Path
+    photos: Path | None = None
+    strategy: Strategy | None = None
+    grid: int | None = None
+    detector: Path | None = None

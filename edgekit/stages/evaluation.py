@@ -31,7 +31,7 @@ def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -
     Raises:
         BadInput: no instance has a mask, none is large enough, or a photo cannot be read.
     """
-    _require_masks(photos, report)
+    require_masks(photos, report)
     count = len(photos.photos)
     figures: list[InstanceFigures] = []
     with report.stage("evaluate"):
@@ -46,7 +46,12 @@ def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -
     return Evaluation(means=means(figures), photos=count, ran=predictor.execution.label)
 
 
-def _require_masks(photos: PhotoSet, report: Report) -> None:
+def require_masks(photos: PhotoSet, report: Report) -> None:
+    """Check that some instance has a mask; warn of those that have none.
+
+    Raises:
+        BadInput: nothing is annotated, or only boxes are.
+    """
     instances = [instance for photo in photos.photos for instance in photo.instances]
     if not instances:
         raise BadInput(

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Judge = Callable[[tuple[PartPlan, ...]], Verdict]
 """From a plan (a part for each program of a model) to a verdict."""
 
-JUDGED_PHOTOS = {Precision.FP16: 1, Precision.INT8: 2}
+JUDGED_PHOTOS = {Precision.FP16: 1, Precision.BF16: 2, Precision.INT8: 2}
 """Calibration photos that a plan is judged on.
 
-An FP16 plan that breaks a model does so on every photo. INT8 degrades masks gradually, so its
-verdict needs more photos."""
+An FP16 plan that breaks a model does so on every photo. BF16 and INT8 degrade masks gradually, so
+their verdict needs more photos."""
 
 
 class CachedSession:
@@ -62,10 +62,10 @@ def make_judge(
     from edgekit.models.reference import reference_sessions
 
     client = programs.row.client
-    few = replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
+    few = judged(photos, target)
     references = tuple(map(CachedSession, reference_sessions(programs.split)))
     in_float = tuple(map(CachedSession, programs.sessions))
-    session = _fp16_session if target.precision is Precision.FP16 else _int8_session
+    session = _int8_session if target.precision is Precision.INT8 else _rounded_session
     number = count(1)
 
     def judge(parts: tuple[PartPlan, ...]) -> Verdict:
@@ -84,7 +84,12 @@ def make_judge(
     return judge
 
 
-def _fp16_session(program: Program, part: PartPlan, _: Session) -> Session:
+def judged(photos: catalog.PhotoSet, target: Target) -> catalog.PhotoSet:
+    """The photos that plans for a target are judged on, the first of those given."""
+    return replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
+
+
+def _rounded_session(program: Program, part: PartPlan, _: Session) -> Session:
     from edgekit.precision.apply.casts import apply_casts
     from edgekit.precision.apply.rounded_walk import rounded_walk
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 from edgekit import catalog, store
 from edgekit.benchmark import Contestant, Figures, bundle_contestant, pytorch_contestant
 from edgekit.benchmark.figures import Task
-from edgekit.benchmark.machine_peak import machine_peak, share_of_peak
+from edgekit.benchmark.machine_peak import share_of_peak
 from edgekit.errors import BadInput
 from edgekit.records import Against, Bundle, Precision, Role
 from edgekit.runtime import Predictor
@@ -26,8 +26,9 @@ class Bench:
     """The times, and the conditions under which they were measured.
 
     `iou` is each contestant's mean mask IoU with PyTorch (1 for PyTorch itself). `peak` is the most
-    MACs per second that this machine reached, per precision. `peak_share` is the share of it that
-    each bundle's encoder reaches.
+    MACs per second that this machine reached in any turn, per precision. `peak_share` is the share
+    of it that each bundle's encoder reached in its fastest turn. `notes` says what a reader must
+    know of these figures.
     """
 
     figures: tuple[Figures, ...]
@@ -37,6 +38,7 @@ class Bench:
     iou: dict[str, float] = field(default_factory=dict)
     peak: dict[str, float] = field(default_factory=dict)
     peak_share: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_bundles(paths: Sequence[Path]) -> tuple[Bundle, ...]:
@@ -97,21 +99,33 @@ def mean_ious(bundles: Sequence[Bundle], figures: Sequence[Figures]) -> dict[str
     return found
 
 
-def peaks(
-    bundles: Sequence[Bundle], figures: Sequence[Figures], threads: int
-) -> tuple[dict[Precision, float], dict[str, float]]:
-    """The machine's peak, and the share of it that each bundle's encoder reaches."""
-    peak = machine_peak(threads)
-    shares: dict[str, float] = {}
+def peak_shares(
+    bundles: Sequence[Bundle], figures: Sequence[Figures], peak: Mapping[Precision, float]
+) -> dict[str, float]:
+    """The share of the machine's peak that each bundle's encoder reached, by the bundle's name.
+
+    The fastest call counts, as it does for the peak: the one that other work disturbed least.
+    """
     rows = {row.name: row for row in figures}
+    shares: dict[str, float] = {}
     for bundle in bundles:
         timing = rows[bundle.name].timing(Task.ENCODER)
         share = share_of_peak(
             bundle.artifact(Role.ENCODER).macs,
-            timing.p50 if timing else None,
+            timing.fastest if timing else None,
             bundle.manifest.target.precision,
             peak,
         )
         if share is not None:
             shares[bundle.name] = share
-    return peak, shares
+    return shares
+
+
+def notes_on(shares: Mapping[str, float]) -> tuple[str, ...]:
+    """A sentence for each share above the whole peak."""
+    return tuple(
+        f"{name} reached {share:.0%} of the CPU's peak: the machine was busier in all turns in"
+        " which its peak was measured, or the runtime needs fewer products than the graph has."
+        for name, share in shares.items()
+        if share > 1
+    )

@@ -19,7 +19,7 @@ from edgekit.records import (
     Role,
     Target,
 )
-from edgekit.stages.judging import Judge, make_judge
+from edgekit.stages.judging import Judge, judged, make_judge
 
 if TYPE_CHECKING:
     from edgekit.precision.decide.fp16_search import Islands
@@ -55,7 +55,7 @@ def make_plan(
     if not plans_nodes(target):
         return None
     if target.precision is Precision.BF16:
-        return _bf16_plan(programs)
+        return _bf16_plan(programs, target, photos, progress)
     record = _calibration_record(programs, target, photos)
     key = store.stage_key(
         "plan",
@@ -132,20 +132,28 @@ def _published(record: CalibrationRecord, calibration: Calibration) -> Calibrati
     return replace(record, name=Path(record.name).name, prompts=calibration.prompts)
 
 
-def _bf16_plan(programs: Programs) -> PrecisionPlan:
-    """The BF16 plan, from the programs alone: BF16 has FP32's range and needs no measured ones."""
+def _bf16_plan(
+    programs: Programs,
+    target: Target,
+    photos: catalog.PhotoSet,
+    progress: store.Progress | None,
+) -> PrecisionPlan:
+    """The BF16 plan. BF16 has FP32's range and needs no measured ones; the photos judge it."""
     key = store.stage_key(
         "bf16-plan",
         store.code_digest(__name__, "edgekit.precision.decide.bf16"),
         *programs.identity,
+        str(target.gate),
+        *(f"{photo.id} {store.sha256_of(photo.path)}" for photo in judged(photos, target).photos),
         str(sorted(tool_versions().items())),
     )
 
     def build(folder: Path) -> None:
         from edgekit.precision.decide.bf16 import plan_bf16
 
-        parts = plan_bf16(programs.planned)
-        write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="halves", parts=parts))
+        judge = make_judge(programs, target, photos, progress=progress)
+        parts = plan_bf16(programs.planned, judge)
+        write_plan(folder, PrecisionPlan(asked=Precision.BF16, recipe="masks", parts=parts))
 
     return read_plan(store.cached_dir(key, build))
 

@@ -6,10 +6,18 @@ from dataclasses import replace
 
 from edgekit import catalog, store
 from edgekit.errors import UnknownName
-from edgekit.records import Bundle, Gate, Target, VerifyRequest, WeightsSource
+from edgekit.records import (
+    Bundle,
+    Gate,
+    Target,
+    VerifyEverythingRequest,
+    VerifyRequest,
+    WeightsSource,
+)
 from edgekit.report import Report
 from edgekit.runtime import Predictor
 from edgekit.runtime.opening import execution
+from edgekit.runtime.photo_check import require_readable
 from edgekit.stages.reference import reference_predictor
 from edgekit.verification import Verdict, not_run, verify_predictors
 
@@ -41,15 +49,21 @@ def verify_bundle(
         )
 
 
-def photos_to_verify(bundle: Bundle, request: VerifyRequest, *, report: Report) -> catalog.PhotoSet:
+def photos_to_verify(
+    bundle: Bundle, request: VerifyRequest | VerifyEverythingRequest, *, report: Report
+) -> catalog.PhotoSet:
     """The photos that the user names, or edgekit's that the bundle was not calibrated on.
 
     Warns of named photos that the bundle was calibrated on.
+
+    Raises:
+        BadInput: a named photo cannot be read.
     """
     source = request.annotations or request.photos
     if source is None:
         return without_calibration_photos(bundle, catalog.image_set())
     named = catalog.photos_from(source, photo_dir=request.photos if request.annotations else None)
+    require_readable(named)
     if calibrated := len(named.photos) - len(without_calibration_photos(bundle, named).photos):
         report.warning(
             f"The bundle was calibrated on {calibrated} of these {len(named.photos)} photos: "

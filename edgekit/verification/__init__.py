@@ -2,11 +2,13 @@
 
 from edgekit.records import How
 from edgekit.verification.compare import verify_predictors
+from edgekit.verification.everything import EverythingVerdict
 from edgekit.verification.picture import comparison_picture
 from edgekit.verification.prompts import PromptKind, Trial
 from edgekit.verification.verdict import PromptResult, Summary, Verdict, judge, not_run, to_json
 
 __all__ = [
+    "EverythingVerdict",
     "How",
     "PromptKind",
     "PromptResult",

@@ -1,10 +1,14 @@
 """A bundle's graphs against the same model exported by hand, and against PyTorch eager.
 
 All contestants take turns in one process, so that a busy machine slows them alike: read the
-ratios. "By hand" is `torch.onnx.export` of the reference modules, run in ONNX Runtime.
+ratios. "By hand" is `torch.onnx.export` of the reference modules, run in ONNX Runtime. `--beside`
+adds the same model's bundle for another target, such as the float one of an INT8 target: graphs
+that are equal must take equally long. Of ONNX files, the nodes are listed that compute from weights
+alone and that ONNX Runtime computes at every run: casts and dequantized weights that it did not
+fold when it loaded the file.
 
-    python tests/benchmarks/bench_bundle.py nanosam x86-fp32 [--threads 2] [--rounds 9]
-        [--role encoder]
+    python tests/benchmarks/bench_bundle.py nanosam x86-ort-int8 [--beside x86-ort-fp32]
+        [--threads 2] [--rounds 9] [--role decoder]
 """
 
 from __future__ import annotations
@@ -14,11 +18,12 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from edgekit.benchmark.idle import wait_until_idle
 from edgekit.cli.progress import PlainReport
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -82,20 +87,78 @@ def by_hand(
     return lambda: session.run(None, values)
 
 
+def repeated_work(path: Path) -> list[str]:
+    """Nodes of ONNX Runtime's optimized graph that compute from weights alone, at every run."""
+    import onnx
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory() as scratch:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors only
+        options.optimized_model_filepath = f"{scratch}/optimized.onnx"
+        ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(options.optimized_model_filepath).graph
+    fixed = {"", *(tensor.name for tensor in graph.initializer)}
+    found = []
+    for node in graph.node:
+        if fixed.issuperset(node.input):
+            fixed.update(node.output)
+            found.append(f"{node.op_type} of {node.input[0]}")
+    return found
+
+
 def contestants(
-    split: Split, bundle: Bundle, role: Role, folder: Path, threads: int
+    split: Split, bundles: Sequence[Bundle], role: Role, folder: Path, threads: int
 ) -> dict[str, Callable[[], object]]:
-    """Name to a call that runs once."""
-    target, artifact = bundle.manifest.target, bundle.artifact(role)
-    feeds = feeds_of(artifact)
-    plain = reference_feeds(split, feeds, role)
-    shipped = open_artifact(artifact, bundle.path, target, threads=threads)
+    """Name to a call that runs once; the first bundle is the one in question."""
+    plain = reference_feeds(split, feeds_of(bundles[0].artifact(role)), role)
     eager = reference_sessions(split)[0 if role == Role.ENCODER else 1]
     return {
-        "bundle": lambda: shipped.run(feeds),
+        **{bundle.manifest.target.name: shipped(bundle, role, threads) for bundle in bundles},
         "by hand": by_hand(split, role, plain, folder, threads),
         "eager": lambda: eager.run(plain),
     }
+
+
+def shipped(bundle: Bundle, role: Role, threads: int) -> Callable[[], object]:
+    """A bundle's own file."""
+    artifact = bundle.artifact(role)
+    session = open_artifact(artifact, bundle.path, bundle.manifest.target, threads=threads)
+    feeds = feeds_of(artifact)
+    return lambda: session.run(feeds)
+
+
+def medians(runners: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Seconds of each, in turns; the first two rounds do not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in runners}
+    for turn in range(rounds + 2):
+        for name, run in runners.items():
+            start = time.perf_counter()
+            run()
+            if turn >= 2:
+                seconds[name].append(time.perf_counter() - start)
+            wait_until_idle()
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def exported(model: str, target: str, out: Path) -> Bundle:
+    """A bundle with seeded weights."""
+    request = ExportRequest(model=model, target=target, weights=("seeded",), out=out, verify=False)
+    return export(request, report=PlainReport()).bundle
+
+
+def print_role(bundle: Bundle, role: Role, taken: Mapping[str, float]) -> None:
+    """A line of times, one of ratios, and what is computed again at every run."""
+    manifest = bundle.manifest
+    own = taken[manifest.target.name]
+    figures = ", ".join(f"{name} {seconds * 1e3:.0f} ms" for name, seconds in taken.items())
+    print(f"{manifest.model} {manifest.target.name} {role}: {figures}")
+    ratios = (f"{own / seconds:.2f} of {name}" for name, seconds in taken.items())
+    print("  " + ", ".join(list(ratios)[1:]))
+    artifact = bundle.artifact(role)
+    if artifact.format == "onnx":
+        again = repeated_work(bundle.path / artifact.entry)
+        print(f"  from weights alone, at every run: {', '.join(again) or 'nothing'}", flush=True)
 
 
 def main() -> None:
@@ -105,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model")
     parser.add_argument("target")
+    parser.add_argument("--beside", action="append", default=[], help="another target; repeatable")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--role", type=Role, choices=list(Role), help="default: both")
@@ -113,31 +177,12 @@ def main() -> None:
     row = registry.model(options.model)
     split = load(row, locate(row, ("seeded",)))
     with tempfile.TemporaryDirectory() as scratch:
-        request = ExportRequest(
-            model=row.name,
-            target=options.target,
-            weights=("seeded",),
-            out=Path(scratch),
-            verify=False,
-        )
-        bundle = export(request, report=PlainReport()).bundle
+        folder = Path(scratch)
+        targets = (options.target, *options.beside)
+        bundles = [exported(row.name, target, folder) for target in targets]
         for role in [options.role] if options.role else list(Role):
-            runners = contestants(split, bundle, role, Path(scratch), options.threads)
-            seconds: dict[str, list[float]] = {name: [] for name in runners}
-            for turn in range(options.rounds + 2):
-                for name, run in runners.items():
-                    start = time.perf_counter()
-                    run()
-                    if turn >= 2:
-                        seconds[name].append(time.perf_counter() - start)
-            middle = {name: statistics.median(times) for name, times in seconds.items()}
-            figures = ", ".join(f"{name} {value * 1e3:.0f} ms" for name, value in middle.items())
-            print(
-                f"{row.name} {options.target} {role}: {figures}; bundle / by hand "
-                f"{middle['bundle'] / middle['by hand']:.2f}, eager / bundle "
-                f"{middle['eager'] / middle['bundle']:.2f}",
-                flush=True,
-            )
+            runners = contestants(split, bundles, role, folder, options.threads)
+            print_role(bundles[0], role, medians(runners, options.rounds))
 
 
 if __name__ == "__main__":

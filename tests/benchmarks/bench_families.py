@@ -32,7 +32,7 @@ import psutil
 
 import edgekit
 from edgekit import catalog, store
-from edgekit.benchmark import bundle_contestant, compare, pytorch_contestant
+from edgekit.benchmark import Conditions, bundle_contestant, compare, pytorch_contestant
 from edgekit.benchmark.figures import Figures, Task, Timing
 from edgekit.lowering import obstacle
 from edgekit.models import registry
@@ -177,10 +177,12 @@ def _compared(
     weights = locate(registry.model(model), (options.weights,))
     return compare(
         [pytorch_contestant(model, weights, kind="eager"), *map(bundle_contestant, bundles)],
-        catalog.image_set().photos[0].path,
-        threads=options.threads,
-        rounds=options.rounds,
-        tasks=(Task.ENCODER,),
+        Conditions(
+            photo=catalog.image_set().photos[0].path,
+            threads=options.threads,
+            rounds=options.rounds,
+            tasks=(Task.ENCODER,),
+        ),
     )
 
 

@@ -91,13 +91,22 @@ def test_float32_needs_no_plan_and_no_photo(programs, target: str) -> None:
     assert make_plan(programs, catalog.target(target), nothing) is None
 
 
-def test_bf16_is_for_the_encoder_and_needs_no_photo(programs, measured) -> None:
+def test_bf16_is_judged_by_masks_and_measures_no_range(programs, photos, measured) -> None:
+    plan = make_plan(programs, catalog.target("x86-bf16"), photos)
+    assert plan is not None
+    assert plan.recipe == "masks"
+    found = {part.role: {line.precision for line in part.nodes} for part in plan.parts}
+    assert found == {
+        Role.ENCODER: {Precision.BF16},
+        Role.DECODER: {Precision.BF16, Precision.FP32},
+    }
+    assert not measured
+
+
+def test_without_a_photo_the_decoder_is_not_made_bf16(programs) -> None:
     plan = make_plan(programs, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
     assert plan is not None
-    found = {part.role: {line.precision for line in part.nodes} for part in plan.parts}
-    assert found == {Role.ENCODER: {Precision.BF16}, Role.DECODER: {Precision.FP32}}
-    assert all(line.reason for line in plan.part(Role.DECODER).nodes)
-    assert not measured
+    assert plan.part(Role.DECODER).all_fp32
 
 
 def test_an_unreadable_photo_leaves_no_plan(programs, tmp_path) -> None:

@@ -59,7 +59,8 @@ def test_a_window_is_decoded_with_its_own_positions(small_student: Student) -> N
     embeddings = small_student.embed(batch)
     prompts = small_student.decoder.prompt_encoder
     rows, columns = torch.meshgrid(torch.arange(8) + 2, torch.arange(8) + 6, indexing="ij")
-    positions = prompts.pe_layer((torch.stack([columns, rows], dim=-1) + 0.5) / 16).view(1, 64, 256)
+    x, y = ((place.reshape(1, 64, 1) + 0.5) / 16 for place in (columns, rows))
+    positions = prompts.pe_layer(x, y)
     dense = prompts.no_mask_embed.weight.view(1, -1, 1, 1)
     expected = small_student.decoder.mask_decoder(
         (embeddings + dense).repeat(2, 1, 1, 1),

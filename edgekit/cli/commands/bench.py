@@ -12,9 +12,6 @@ import typer
 from edgekit.cli.console import say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from edgekit.benchmark.figures import Timing
     from edgekit.pipeline import Bench
 
 
@@ -44,13 +41,15 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         Path | None, typer.Option("--photo", help="The photo to segment. Default: a bundled one.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="PNG", help="Draw latency against IoU.")
+        Path | None,
+        typer.Option("--plot", metavar="PNG", help="Draw latency against IoU and number of boxes."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Time the encoder, the decoder and photo to mask of BUNDLES, taking turns in one run."""
+    """Time the encoder, the decoder and photo to masks of BUNDLES, taking turns in one run."""
     from edgekit.benchmark.picture import require_matplotlib
-    from edgekit.cli.console import console, print_json
+    from edgekit.cli.bench_tables import show_bench
+    from edgekit.cli.console import print_json
     from edgekit.cli.options import require_picture
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import BenchRequest
@@ -74,75 +73,24 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     if as_json:
         print_json(asdict(result))
     else:
-        _print(result, console())
+        show_bench(result)
     raise typer.Exit(3 if all(figures.missing for figures in result.figures) else 0)
 
 
-def _print(result: Bench, printer: Console) -> None:
-    from edgekit.benchmark.figures import Task
-    from edgekit.cli.console import table
-
-    title = f"milliseconds, {result.threads} threads, {result.rounds} rounds, {result.cpu}"
-    columns = ("p50", "p90", "p99", "per second", "times the first")
-    for task in Task:
-        listed = table(task.value, "ran", *columns, title=title, right=columns)
-        first = next((f.timing(task) for f in result.figures if f.timing(task)), None)
-        for figures in result.figures:
-            listed.add_row(
-                figures.name, figures.execution, *_time_cells(figures.timing(task), first)
-            )
-        printer.print(listed)
-        title = ""
-    printer.print(_footprint(result))
-    for figures in result.figures:
-        if reason := figures.missing or figures.left_out:
-            printer.print(f"n/a: {figures.name}: {reason}")
-
-
-def _time_cells(timing: Timing | None, first: Timing | None) -> tuple[str, ...]:
-    if timing is None or first is None:
-        return ("n/a",) * 5
-    milliseconds = (timing.p50, timing.p90, timing.p99)
-    return (
-        *(f"{value * 1e3:.1f}" for value in milliseconds),
-        f"{timing.per_second:.1f}",
-        f"{first.p50 / timing.p50:.2f}",
-    )
-
-
-def _footprint(result: Bench) -> object:
-    from edgekit.cli.console import megabytes, table
-
-    columns = ("files", "peak memory", "load", "of the CPU's peak")
-    listed = table("", "runtime", "ran", *columns, right=columns)
-    for figures in result.figures:
-        share = result.peak_share.get(figures.name)
-        listed.add_row(
-            figures.name,
-            figures.runtime,
-            figures.execution,
-            megabytes(figures.bytes),
-            megabytes(figures.peak_bytes) if figures.peak_bytes else "n/a",
-            f"{figures.load_s:.2f} s" if figures.load_s else "n/a",
-            f"{share:.0%}" if share else "n/a",
-        )
-    return listed
-
-
 def _draw(result: Bench, where: Path) -> None:
-    from edgekit.benchmark.figures import Task
-    from edgekit.benchmark.picture import Dot, save_latency_picture
+    from edgekit.benchmark.figures import CURVE, Task
+    from edgekit.benchmark.picture import Drawn, save_picture
 
-    dots = [
-        Dot(
+    drawn = [
+        Drawn(
             name=f"{figures.name} ({figures.execution})",
             seconds=timing.p50,
             iou=result.iou[figures.name],
+            curve={t.task.prompts: t.p50 for t in figures.timings if t.task in CURVE},
         )
         for figures in result.figures
         if (timing := figures.timing(Task.PHOTO)) and figures.name in result.iou
     ]
-    if dots:
-        machine = f"{result.threads} threads, {result.cpu}"
-        save_latency_picture(where, dots, title=f"Latency and agreement with PyTorch: {machine}")
-        say(f"Latency against IoU: {where}", err=True)
+    if drawn:
+        save_picture(where, drawn, machine=f"{result.threads} threads, {result.cpu}")
+        say(f"Latency against IoU, and against the number of boxes: {where}", err=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.all_masks import Detector, Strategy
+
 if TYPE_CHECKING:
+    from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
     from edgekit.verification.evaluation import Means
 
 _TITLES = {
@@ -20,7 +24,7 @@ _TITLES = {
 }
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     bundle: Annotated[
         Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
     ],
@@ -36,19 +40,65 @@ def evaluate(
         Path | None,
         typer.Option("--photos", metavar="DIR", help="Where the photos are, if elsewhere."),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--everything", help="Find all masks without prompts, and measure their recall."
+        ),
+    ] = False,
+    strategy: Strategy = None,
+    grid: Annotated[
+        int | None,
+        typer.Option(
+            "--grid",
+            metavar="N",
+            help="With --everything: N x N points. Default: the family's, which is 32 for SAM.",
+        ),
+    ] = None,
+    detector: Detector = None,
     json_file: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE", help="Write the means as JSON; '-' is stdout."),
+        typer.Option("--json", metavar="FILE", help="Write the figures as JSON; '-' is stdout."),
     ] = None,
     card: Annotated[
         Path | None,
         typer.Option("--card", metavar="MD", help="Write the figures into this model card."),
     ] = None,
 ) -> None:
-    """Score BUNDLE's masks against annotated photos: mean IoU by kind of prompt and object size."""
-    from edgekit.cli.console import json_text, print_json
+    """Score BUNDLE's masks against annotated photos: mean IoU by kind of prompt and object size.
+
+    With --everything: the average recall of the annotated objects by 10, 100 and 1000 masks.
+    """
+    from edgekit.cli.everything import EverythingOptions, check_options
+    from edgekit.cli.options import require_writable
+    from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
+
+    if json_file and json_file != "-":
+        require_writable(Path(json_file))
+    check_options(
+        EverythingOptions(strategy=strategy, grid=grid, detector=detector),
+        everything=everything,
+        prompt_options=["--card"] if card else [],
+    )
+    if everything:
+        request = EvaluateEverythingRequest(
+            bundle=bundle,
+            annotations=annotations,
+            photos=photos,
+            strategy=strategy,
+            grid=grid,
+            detector=detector,
+        )
+        _evaluate_everything(request, json_file)
+        return
+    _evaluate_prompts(
+        EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos), json_file, card
+    )
+
+
+def _evaluate_prompts(request: EvaluateRequest, json_file: str | None, card: Path | None) -> None:
+    from edgekit.cli.all_masks import write_figures
     from edgekit.cli.progress import reporting
-    from edgekit.pipeline import EvaluateRequest
     from edgekit.pipeline import evaluate as run
     from edgekit.store import write_atomic
     from edgekit.train.result.model_card import read_card, with_figures
@@ -56,19 +106,27 @@ def evaluate(
 
     old_card = read_card(card) if card else ""
     with reporting() as report:
-        request = EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos)
         evaluation = run(request, report=report)
     if card:
-        measured_on = f"{evaluation.photos} photos of {annotations.name}"
+        measured_on = f"{evaluation.photos} photos of {request.annotations.name}"
         write_atomic(card, with_figures(old_card, evaluation.means, measured_on=measured_on))
-    if json_file == "-":
-        print_json(to_json(evaluation.means, ran=evaluation.ran))
-        return
     if json_file:
-        write_atomic(
-            Path(json_file), json_text(to_json(evaluation.means, ran=evaluation.ran)) + "\n"
-        )
-    _print(evaluation.means, ran=evaluation.ran)
+        write_figures(to_json(evaluation.means, ran=evaluation.ran), json_file)
+    if json_file != "-":
+        _print(evaluation.means, ran=evaluation.ran)
+
+
+def _evaluate_everything(request: EvaluateEverythingRequest, json_file: str | None) -> None:
+    from edgekit.cli.all_masks import print_recall, write_figures
+    from edgekit.cli.progress import reporting
+    from edgekit.pipeline import evaluate_everything as run
+
+    with reporting() as report:
+        evaluation = run(request, report=report)
+    if json_file:
+        write_figures(asdict(evaluation), json_file)
+    if json_file != "-":
+        print_recall(evaluation)
 
 
 def _print(means: tuple[Means, ...], *, ran: str) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.all_masks import Detector, Strategy
 from edgekit.cli.console import say
 from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
-    from edgekit.verification.verdict import Verdict
+    from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
 
 
 def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -38,6 +39,32 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--min-iou", min=0, max=1, help="Require this minimum instead of the target's."
         ),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--everything", help="Compare all masks of each photo, found without prompts."
+        ),
+    ] = False,
+    strategy: Strategy = None,
+    grid: Annotated[
+        int | None,
+        typer.Option(
+            "--grid",
+            metavar="N",
+            help="With --everything: N x N points. Default: 8, because PyTorch is slow.",
+        ),
+    ] = None,
+    detector: Detector = None,
+    min_matched: Annotated[
+        float | None,
+        typer.Option(
+            "--min-matched",
+            min=0,
+            max=1,
+            help="With --everything: require this share of masks that match at an IoU of 0.9. "
+            "Default: figures only.",
+        ),
+    ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures; '-' is stdout.")
     ] = None,
@@ -46,17 +73,33 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
 ) -> None:
     """Compare the masks of BUNDLE with those of the PyTorch reference."""
+    from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.options import require_picture, require_writable
-    from edgekit.cli.progress import reporting
-    from edgekit.cli.verdict import exit_code, print_verdict
-    from edgekit.pipeline import VerifyRequest
-    from edgekit.pipeline import verify as run
-    from edgekit.verification import comparison_picture
+    from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
 
     if picture:
         require_picture(picture)
     if json_file and json_file != "-":
         require_writable(Path(json_file))
+    about_prompts = {"--min-iou": min_iou, "--picture": picture}
+    check_options(
+        EverythingOptions(strategy=strategy, grid=grid, detector=detector),
+        everything=everything,
+        prompt_options=[name for name, value in about_prompts.items() if value is not None],
+    )
+    if everything:
+        all_masks = VerifyEverythingRequest(
+            bundle=bundle,
+            photos=photos,
+            annotations=annotations,
+            weights=tuple(weights or ()),
+            strategy=strategy,
+            grid=grid,
+            detector=detector,
+            min_matched=min_matched,
+        )
+        raise typer.Exit(_verify_everything(all_masks, json_file))
+    _refuse_min_matched(min_matched)
     request = VerifyRequest(
         bundle=bundle,
         photos=photos,
@@ -64,23 +107,48 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         weights=tuple(weights or ()),
         min_iou=min_iou,
     )
+    raise typer.Exit(_verify_prompts(request, json_file, picture))
+
+
+def _refuse_min_matched(min_matched: float | None) -> None:
+    from edgekit.errors import BadInput
+
+    if min_matched is not None:
+        raise BadInput(
+            "--min-matched is about all masks, and --everything is not given.",
+            expected="--min-matched together with --everything, or --min-iou",
+        )
+
+
+def _verify_prompts(request: VerifyRequest, json_file: str | None, picture: Path | None) -> int:
+    from edgekit.cli.all_masks import write_figures
+    from edgekit.cli.progress import reporting
+    from edgekit.cli.verdict import exit_code, print_verdict
+    from edgekit.pipeline import verify as run
+    from edgekit.verification import comparison_picture, to_json
+
     with reporting() as report:
         verdict = run(request, report=report)
     if json_file:
-        _write_json(verdict, json_file)
+        write_figures(to_json(verdict), json_file)
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
     if picture and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
         say(f"Worst prompts drawn: {picture}", err=True)
-    raise typer.Exit(exit_code(verdict))
+    return exit_code(verdict)
 
 
-def _write_json(verdict: Verdict, where: str) -> None:
-    from edgekit.cli.console import json_text, print_json
-    from edgekit.store import write_atomic
-    from edgekit.verification.verdict import to_json
+def _verify_everything(request: VerifyEverythingRequest, json_file: str | None) -> int:
+    """Compare all masks; the exit code."""
+    from edgekit.cli.all_masks import print_everything, write_figures
+    from edgekit.cli.progress import reporting
+    from edgekit.cli.verdict import exit_code
+    from edgekit.pipeline import verify_everything as run
+    from edgekit.verification.everything import to_json
 
-    if where == "-":
-        print_json(to_json(verdict))
-    else:
-        write_atomic(Path(where), json_text(to_json(verdict)) + "\n")
+    with reporting() as report:
+        verdict = run(request, report=report)
+    if json_file:
+        write_figures(to_json(verdict), json_file)
+    print_everything(verdict, stream="stderr" if json_file == "-" else "stdout")
+    return exit_code(verdict)

@@ -41,9 +41,12 @@ class FourierPositions(nn.Module):
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, features))
 
-    def forward(self, coords: Tensor) -> Tensor:
-        """[..., 2] (x, y) in 0..1 -> [..., 2 * features]."""
-        phase = (2 * coords - 1) @ self.positional_encoding_gaussian_matrix * (2 * math.pi)
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x and y in 0..1, each [..., 1] -> [..., 2 * features]."""
+        # Not a product of matrices, which OpenVINO cannot keep in FP32 beside others in BF16: a
+        # phase in BF16 moves a point by pixels.
+        across, down = self.positional_encoding_gaussian_matrix
+        phase = ((2 * x - 1) * across + (2 * y - 1) * down) * (2 * math.pi)
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
@@ -64,7 +67,8 @@ class Positions(nn.Module):
 
     def encode_coords(self, coords: Tensor) -> Tensor:
         """[B, N, 2] in frame pixels -> [B, N, dim]; adds half a pixel, for the pixel's centre."""
-        return self.pe_layer((coords + 0.5) / self.frame)  # type: ignore[no-any-return]
+        x, y = coords.split(1, dim=-1)
+        return self.pe_layer((x + 0.5) / self.frame, (y + 0.5) / self.frame)  # type: ignore[no-any-return]
 
     def image_positions(self) -> Tensor:
         """The positional encoding of all image tokens, [1, grid * grid, dim], row by row."""
@@ -73,7 +77,7 @@ class Positions(nn.Module):
         device = self.pe_layer.positional_encoding_gaussian_matrix.device
         centres = (torch.arange(self.grid, device=device) + 0.5) / self.grid
         y, x = torch.meshgrid(centres, centres, indexing="ij")
-        positions: Tensor = self.pe_layer(torch.stack([x, y], dim=-1).flatten(0, 1).unsqueeze(0))
+        positions: Tensor = self.pe_layer(x.reshape(1, -1, 1), y.reshape(1, -1, 1))
         return positions
 
     def bake(self) -> None:

@@ -1,4 +1,4 @@
-"""Apply a plan of FP32 and FP16 nodes by casts in the captured program.
+"""Apply a plan of FP32 and FP16 (or BF16) nodes by casts in the captured program.
 
 The types of the graph then state every precision, and no compiler can read it differently. TensorRT
 11 takes nothing else: it has dropped the precision flags. The graph's inputs and outputs stay
@@ -19,7 +19,11 @@ from edgekit.program.capture import Program
 from edgekit.program.operators import LAYOUT, aten, floating_inputs, is_floating
 from edgekit.records import PartPlan, Precision
 
-DTYPES = {Precision.FP32: torch.float32, Precision.FP16: torch.float16}
+DTYPES = {
+    Precision.FP32: torch.float32,
+    Precision.BF16: torch.bfloat16,
+    Precision.FP16: torch.float16,
+}
 
 _CAST = aten.to.dtype
 

@@ -1,0 +1,56 @@
+"""Let sines and cosines of an OpenVINO IR compute in FP32 beside operators in BF16.
+
+OpenVINO marks operators that must keep their precision by `precise` in a layer's `rt_info`. Its
+Python API can only read the mark (2026.4: an attribute set there is a string, which the CPU plugin
+overlooks), so it is written into the XML. The plugin follows it for operators that it does not
+replace: convolutions, elementwise and moving ones. A MatMul with a weight becomes a FullyConnected
+and loses it. Chains of elementwise operators may be fused into one kernel, which computes in FP32
+and rounds its result only; NanoSAM's masks pass with that too.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+_MARK = {"name": "precise", "version": "0"}
+_WAVES = frozenset({"Sin", "Cos"})
+_COMPUTES_NOTHING = frozenset({"Const", "Parameter"})
+
+
+def mark_waves(xml: Path) -> None:
+    """Mark sines, cosines and what their phases are computed from.
+
+    Args:
+        xml: an IR that edgekit has just written. It is rewritten if it has any of them.
+    """
+    tree = ET.parse(xml)
+    marked = _behind_waves(tree.getroot())
+    for layer in marked:
+        _rt_info(layer).append(ET.Element("attribute", _MARK))
+    if marked:
+        tree.write(xml, encoding="utf-8", xml_declaration=True)
+
+
+def _behind_waves(network: ET.Element) -> list[ET.Element]:
+    """The layers, in order, that are sines, cosines or before them."""
+    layers = {layer.attrib["id"]: layer for layer in network.iterfind("layers/layer")}
+    sources: dict[str, list[str]] = {}
+    for edge in network.iterfind("edges/edge"):
+        sources.setdefault(edge.attrib["to-layer"], []).append(edge.attrib["from-layer"])
+    pending = [key for key, layer in layers.items() if layer.get("type") in _WAVES]
+    found = set[str]()
+    while pending:
+        key = pending.pop()
+        if key not in found and layers[key].get("type") not in _COMPUTES_NOTHING:
+            found.add(key)
+            pending += sources.get(key, [])
+    return [layer for key, layer in layers.items() if key in found]
+
+
+def _rt_info(layer: ET.Element) -> ET.Element:
+    info = layer.find("rt_info")
+    if info is None:
+        info = ET.Element("rt_info")
+        layer.insert(0 if layer.find("data") is None else 1, info)
+    return info

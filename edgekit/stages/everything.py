@@ -1,0 +1,188 @@
+"""All masks of a bundle: against the PyTorch reference's, and against annotations."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, replace
+
+from edgekit.catalog import PhotoSet
+from edgekit.errors import BadInput, RuntimeMissing
+from edgekit.records import (
+    Bundle,
+    Client,
+    DetectorContract,
+    EvaluateEverythingRequest,
+    Strategy,
+    VerifyEverythingRequest,
+    WeightsSource,
+)
+from edgekit.report import Report
+from edgekit.runtime import Predictor
+from edgekit.runtime.everything import check_request
+from edgekit.runtime.opening import execution
+from edgekit.stages.evaluation import require_masks
+from edgekit.stages.reference import reference_predictor
+from edgekit.verification.everything import (
+    Everything,
+    EverythingVerdict,
+    compare_everything,
+    everything_not_run,
+    judge_everything,
+    part_of,
+)
+from edgekit.verification.recall import AverageRecall, Found, average_recall, objects_found
+
+VERIFY_GRID = 8
+"""Points per side by default: PyTorch decodes them too. 16 photos get 1,024 prompts, as many as SAM
+gives to one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EverythingEvaluation:
+    """Average recall of the annotated objects: of every size, then per size class.
+
+    photos: how many had objects with masks; the others were left out.
+    masks: the number of masks that were found on them.
+    strategy, grid: as in `Everything`.
+    ran: how the bundle's files ran: "native", or "emulated by" a stand-in.
+    """
+
+    recall: tuple[AverageRecall, ...]
+    photos: int
+    masks: int
+    strategy: Strategy | None
+    grid: int | None
+    ran: str
+
+
+def verify_all_masks(
+    bundle: Bundle,
+    source: WeightsSource,
+    photos: PhotoSet,
+    *,
+    request: VerifyEverythingRequest,
+    report: Report,
+) -> EverythingVerdict:
+    """Match all masks with the reference's; "not run", with the reason, where the files cannot run.
+
+    Raises:
+        BadInput: there is no photo, one cannot be read, or the strategy or grid does not fit.
+        RuntimeMissing: pycocotools is not installed.
+    """
+    _require_pycocotools()
+    if not photos.photos:
+        raise BadInput(
+            f"The image set '{photos.name}' has no photo, so nothing can be verified.",
+            expected="at least one photo that the bundle was not calibrated on",
+        )
+    everything = _everything(bundle.manifest.client, request, default_grid=VERIFY_GRID)
+    how = execution(bundle.manifest.target)
+    if how.how == "not run":
+        reason = f"{how.reason}"
+        return everything_not_run(reason, everything=everything, min_matched=request.min_matched)
+    with report.stage("verify"):
+        reference = reference_predictor(bundle.manifest.model, source)
+        _warn_of_another_rule(bundle.manifest.client, reference.client, report)
+        matchings = compare_everything(
+            Predictor(bundle),
+            reference,
+            photos,
+            everything=everything,
+            on_step=report.progress,
+        )
+    return judge_everything(
+        matchings, everything=everything, min_matched=request.min_matched, execution=how
+    )
+
+
+def evaluate_all_masks(
+    predictor: Predictor, photos: PhotoSet, *, request: EvaluateEverythingRequest, report: Report
+) -> EverythingEvaluation:
+    """Measure the average recall of every annotated instance that has a mask.
+
+    Warns of instances that are boxes without a mask, and where no mask is found at all.
+
+    Raises:
+        BadInput: no instance has a mask, a photo cannot be read, or the strategy or grid does not
+            fit.
+        RuntimeMissing: pycocotools is not installed.
+    """
+    _require_pycocotools()
+    require_masks(photos, report)
+    everything = _everything(predictor.client, request, default_grid=None)
+    found: list[Found] = []
+    with report.stage("evaluate"):
+        for turn, photo in enumerate(photos.photos):
+            progress = part_of(report.progress, turn=turn, turns=len(photos.photos))
+            if one := objects_found(predictor, photo, everything, progress):
+                found.append(one)
+    if not found:
+        raise BadInput(
+            f"The masks of {photos.name} are empty, so no object can be found.",
+            expected="COCO instances whose masks cover a pixel",
+        )
+    masks = sum(photo.masks for photo in found)
+    if not masks:
+        report.warning(
+            "No mask was found on any photo: none passes the thresholds in the bundle's manifest "
+            "(`client.everything`)."
+        )
+    return EverythingEvaluation(
+        recall=average_recall(found),
+        photos=len(found),
+        masks=masks,
+        strategy=everything.strategy,
+        grid=everything.grid,
+        ran=predictor.execution.label,
+    )
+
+
+def _everything(
+    client: Client,
+    request: VerifyEverythingRequest | EvaluateEverythingRequest,
+    *,
+    default_grid: int | None,
+) -> Everything:
+    """How to segment everything; checked before any photo is encoded."""
+    if isinstance(client, DetectorContract):
+        return _without_prompts(request)
+    strategy: Strategy = request.strategy or ("boxes" if request.detector else "grid")
+    grid = default_grid if request.grid is None else request.grid
+    rule = client.everything if grid is None else replace(client.everything, grid=grid)
+    check_request(strategy, rule, with_boxes=request.detector is not None)
+    if request.detector is None:
+        return Everything(strategy=strategy, grid=rule.grid)
+    if request.grid is not None:
+        raise BadInput(
+            "A grid has no use where a detector finds the boxes.",
+            expected="either a grid or a detector",
+        )
+    return Everything(strategy=strategy, detector=Predictor(request.detector))
+
+
+def _without_prompts(request: VerifyEverythingRequest | EvaluateEverythingRequest) -> Everything:
+    if request.strategy or request.grid is not None or request.detector:
+        raise BadInput(
+            "This model detects all objects at once, without prompts.",
+            expected="neither strategy nor grid nor detector",
+        )
+    return Everything(strategy=None)
+
+
+def _warn_of_another_rule(ours: Client, theirs: Client, report: Report) -> None:
+    if isinstance(ours, DetectorContract) or isinstance(theirs, DetectorContract):
+        return
+    if ours.everything != theirs.everything:
+        report.warning(
+            "The bundle's manifest has other thresholds for everything than this edgekit: masks "
+            "will differ for that reason. Export the bundle again."
+        )
+
+
+def _require_pycocotools() -> None:
+    """Find out before the photos are segmented, which takes minutes."""
+    if importlib.util.find_spec("pycocotools") is None:
+        raise RuntimeMissing(
+            "Masks are compared with pycocotools, which is not installed.",
+            next_step="pip install pycocotools",
+        )
