@@ -28,6 +28,7 @@ from edgekit.report import SILENT, Report
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo_check import require_readable
 from edgekit.stages.artifacts import make_artifacts
+from edgekit.stages.batches import with_batches_in_use
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.diagnosis import explain_failure
 from edgekit.stages.evaluation import Evaluation, evaluate_photos
@@ -100,7 +101,8 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
         GraphRejected: the graph breaks a rule of the target, or INT8 is slower than float on this
             machine and `force` is not set.
     """
-    row, target = registry.model(request.model), catalog.target(request.target)
+    row = registry.model(request.model)
+    target = with_batches_in_use(catalog.target(request.target), row.client)
     lowering(target)
     calibration = catalog.calibration_set(request.calibration, photo_dir=request.photos)
     if request.calibration is not None:
@@ -113,7 +115,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
         source = locate(row, request.weights, progress=report.progress)
     for warning in filter(None, (row.warning, source.warning)):
         report.warning(warning)
-    programs = Programs(row, source, target.prompt_slots, report=report)
+    programs = Programs(row, source, target.prompt_shapes, report=report)
     with report.stage("precision"):
         plan = make_plan(
             programs,

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgekit.records import Bundle, Client, DetectorContract, Role, Session, WeightsSource
+from edgekit.records import (
+    Bundle,
+    Client,
+    DetectorContract,
+    PromptShape,
+    Role,
+    Session,
+    WeightsSource,
+)
+from edgekit.runtime import Predictor
 
 Kind = Literal["bundle", "eager", "compile"]
 
@@ -42,7 +51,18 @@ class Opened:
     client: Client
     encoder: Session
     decoder: Session | None
-    prompt_slots: tuple[int, ...]
+    prompt_slots: tuple[int, ...] = ()
+    prompt_batches: tuple[PromptShape, ...] = ()
+
+    def predictor(self) -> Predictor:
+        """A predictor over the graphs."""
+        return Predictor.from_sessions(
+            self.client,
+            self.encoder,
+            self.decoder,
+            prompt_slots=self.prompt_slots,
+            prompt_batches=self.prompt_batches,
+        )
 
 
 def bundle_contestant(bundle: Bundle) -> Contestant:
@@ -115,6 +135,7 @@ def _open_bundle(contestant: Contestant, threads: int) -> Opened:
         encoder=opened[Role.ENCODER],
         decoder=opened.get(Role.DECODER),
         prompt_slots=bundle.manifest.target.prompt_slots,
+        prompt_batches=bundle.manifest.target.prompt_batches,
     )
 
 
@@ -137,4 +158,4 @@ def _open_pytorch(contestant: Contestant, threads: int) -> Opened:
     encoder, *rest = reference_sessions(split)
     decoder = rest[0] if rest else None
     client = row.client_for(contestant.weights.kind)
-    return Opened(client=client, encoder=encoder, decoder=decoder, prompt_slots=())
+    return Opened(client=client, encoder=encoder, decoder=decoder)

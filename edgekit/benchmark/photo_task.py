@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from edgekit.benchmark.contestant import Opened
 from edgekit.benchmark.figures import Part
 from edgekit.records import Feeds, FloatArray, Session
-from edgekit.runtime import Predictor, Prompt, load_photo
+from edgekit.runtime import Prompt, load_photo
 
 
 class PhotoTask:
@@ -20,9 +21,7 @@ class PhotoTask:
         self.parts: dict[Part, float] = {}
         self._path = path
         self._encoder = _Watched(opened.encoder)
-        self._predictor = Predictor.from_sessions(
-            opened.client, self._encoder, opened.decoder, prompt_slots=opened.prompt_slots
-        )
+        self._predictor = replace(opened, encoder=self._encoder).predictor()
 
     def run(self, prompts: Sequence[Prompt]) -> None:
         """Read and encode the photo, decode all prompts in one call, and make every mask."""

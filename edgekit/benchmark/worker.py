@@ -20,7 +20,7 @@ from edgekit.benchmark.idle import wait_until_idle
 from edgekit.benchmark.photo_task import PhotoTask
 from edgekit.errors import EdgekitError
 from edgekit.interpreter import python_command
-from edgekit.runtime import Predictor, Prompt, load_photo
+from edgekit.runtime import Prompt, load_photo
 from edgekit.runtime.preprocess import encoder_input
 
 _ANSWER_S = 600
@@ -131,9 +131,7 @@ class _Tasks:
 
     @classmethod
     def from_sessions(cls, opened: Opened, path: Path) -> _Tasks:
-        predictor = Predictor.from_sessions(
-            opened.client, opened.encoder, opened.decoder, prompt_slots=opened.prompt_slots
-        )
+        predictor = opened.predictor()
         pixels = load_photo(path)
         image = encoder_input(pixels, opened.client.preprocessing)
         boxes = [Prompt.checked(box=box) for box in fixed_boxes(pixels.shape[0], pixels.shape[1])]

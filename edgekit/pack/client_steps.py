@@ -15,6 +15,7 @@ from edgekit.records import (
     MaskRule,
     Preprocessing,
     PromptRule,
+    PromptShape,
     Resampling,
 )
 
@@ -43,8 +44,8 @@ _REFUSED = {
 }
 
 
-def client_steps(client: Client, slots: Sequence[int] = ()) -> list[str]:
-    """Numbered steps in the order in which a client runs them; `slots` are the target's."""
+def client_steps(client: Client, shapes: Sequence[PromptShape] = ()) -> list[str]:
+    """Numbered steps in the order in which a client runs them; `shapes` are the target's."""
     pre = client.preprocessing
     steps = [
         _resize(pre),
@@ -53,7 +54,7 @@ def client_steps(client: Client, slots: Sequence[int] = ()) -> list[str]:
         *(
             _detector_steps(client)
             if isinstance(client, DetectorContract)
-            else _decoder_steps(client, slots)
+            else _decoder_steps(client, shapes)
         ),
     ]
     return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
@@ -90,11 +91,11 @@ def _box_mapping(client: DetectorContract) -> str:
     )
 
 
-def _decoder_steps(client: ClientContract, slots: Sequence[int]) -> list[str]:
+def _decoder_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list[str]:
     prompts, masks = client.prompts, client.masks
     return [
         _prompt_scaling(client),
-        _run_decoder(prompts, slots),
+        _run_decoder(prompts, shapes),
         f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
         _enlarge(client),
@@ -148,12 +149,18 @@ def _prompt_scaling(client: ClientContract) -> str:
     )
 
 
-def _run_decoder(rule: PromptRule, slots: Sequence[int]) -> str:
+def _run_decoder(rule: PromptRule, shapes: Sequence[PromptShape]) -> str:
     which = "the decoder"
+    slots = [slots for prompts, slots in shapes if prompts == 1]
     if len(slots) > 1:
         counts = f"{', '.join(map(str, slots[:-1]))} or {slots[-1]}"
         which = f"the decoder with the fewest slots that hold the prompt's points ({counts})"
     run = f"Run {which} on the encoder's outputs and the prompt{'' if slots else 's'}"
+    for prompts, points in (shape for shape in shapes if shape[0] > 1):
+        run += (
+            f"; for many prompts of {points} points or fewer, the decoder that takes {prompts} "
+            "at once (fill the last call with any of them)"
+        )
     if "mask" in rule.refuses:
         return f"{run}."
     return (

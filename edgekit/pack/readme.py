@@ -32,7 +32,7 @@ def bundle_readme(manifest: Manifest) -> str:
             "",
             "## Any other language",
             "",
-            *client_steps(manifest.client, manifest.target.prompt_slots),
+            *client_steps(manifest.client, manifest.target.prompt_shapes),
             "",
             "`golden/` holds a photo, prompts and every intermediate tensor. To test a port,",
             "reproduce them in this order. `manifest.json` has the same facts as data.",

@@ -62,6 +62,7 @@ def capture_decoder(
     *,
     features: Features | None = None,
     slots: int | None = None,
+    prompts: int = 1,
     contract: GraphContract | None = None,
 ) -> Program:
     """Capture the decoder for any number of prompts (1 to 1024) and points (1 to 64).
@@ -72,15 +73,17 @@ def capture_decoder(
     Args:
         decoder: the module in its exported form, which is left unchanged.
         features: the outputs of the encoder's program; None means `image_embeddings()`.
-        slots: for runtimes without dynamic shapes: one prompt with that many points, of which
-            unused ones are `Label.EMPTY`.
+        slots: for runtimes without dynamic shapes: the points of each prompt, of which unused
+            ones are `Label.EMPTY`.
+        prompts: with `slots`, the number of prompts.
         contract: the model's tensor names; None means those of most families.
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
     """
     contract = contract or GraphContract()
-    inputs = _decoder_inputs(features or image_embeddings(), contract, slots)
+    shape = (PROMPTS, POINTS) if slots is None else (prompts, slots)
+    inputs = _decoder_inputs(features or image_embeddings(), contract, shape)
     dims = {name: Dim(name, min=1, max=most) for name, most in _MAX.items()}
     dynamic = tuple(
         {axis: dims[dim] for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
@@ -96,14 +99,13 @@ def capture_decoder(
 
 
 def _decoder_inputs(
-    features: Features, contract: GraphContract, slots: int | None
+    features: Features, contract: GraphContract, shape: tuple[int, int] | tuple[str, str]
 ) -> tuple[TensorSpec, ...]:
     shapes = {spec.name: spec.shape for spec in features}
     height, width = (4 * int(side) for side in shapes[contract.features[0]][2:])
-    prompts, points = (PROMPTS, POINTS) if slots is None else (1, slots)
     shapes |= {
-        "point_coords": (prompts, points, 2),
-        "point_labels": (prompts, points),
+        "point_coords": (*shape, 2),
+        "point_labels": shape,
         "mask_input": (1, 1, height, width),
         "has_mask_input": (1,),
     }

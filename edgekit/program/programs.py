@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from edgekit.records import ModelRow, Role, Session, WeightsSource
+from edgekit.records import ModelRow, PromptShape, Role, Session, WeightsSource
 from edgekit.report import SILENT, Report
 from edgekit.store import code_digest
 
@@ -29,18 +30,18 @@ class Programs:
         self,
         row: ModelRow,
         source: WeightsSource,
-        slots: tuple[int, ...],
+        shapes: tuple[PromptShape, ...],
         *,
         report: Report = SILENT,
     ) -> None:
-        """`slots` are the target's `prompt_slots`; `report` is told what loading left out."""
+        """`shapes` are the target's `prompt_shapes`; `report` is told what loading left out."""
         self.row = row
         self.source = source
-        self.slots = slots
+        self.shapes = shapes
         self._report = report
         self._split: Split | None = None
         self._forms: ExportedForms | None = None
-        self._decoders: dict[int | None, Program] = {}
+        self._decoders: dict[PromptShape | None, Program] = {}
         self._encoder: Program | None = None
 
     @property
@@ -49,7 +50,7 @@ class Programs:
         keys = (file.path.rpartition("#")[2] for file in self.source.files if "#" in file.path)
         weights = (*(f.sha256 for f in self.source.files), *keys, str(self.source.seed))
         code = code_digest(self.row.builder.partition(":")[0])
-        return (repr(self.row), *weights, str(self.slots), code)
+        return (repr(self.row), *weights, str(self.shapes), code)
 
     @property
     def split(self) -> Split:
@@ -98,7 +99,7 @@ class Programs:
     @property
     def decoder(self) -> Program | None:
         """The captured decoder with the most prompt slots; None for a model without a decoder."""
-        return self._decoder(self.slots[-1] if self.slots else None)
+        return self._decoder(max(self.shapes, key=itemgetter(1), default=None))
 
     @property
     def planned(self) -> tuple[Program, ...]:
@@ -108,8 +109,8 @@ class Programs:
 
     @property
     def lowered(self) -> tuple[Program, ...]:
-        """The programs that become files: the encoder, and a decoder per number of slots."""
-        decoders = (self._decoder(slots) for slots in self.slots or (None,))
+        """The programs that become files: the encoder, and a decoder per shape of prompts."""
+        decoders = (self._decoder(shape) for shape in self.shapes or (None,))
         return (self.encoder, *(decoder for decoder in decoders if decoder))
 
     def release(self) -> None:
@@ -122,14 +123,19 @@ class Programs:
             self._decoders.clear()
             gc.collect()  # fx graphs contain reference cycles
 
-    def _decoder(self, slots: int | None) -> Program | None:
+    def _decoder(self, shape: PromptShape | None) -> Program | None:
         from edgekit.program.capture import capture_decoder
 
         forms = self.forms
         if forms.decoder is None:
             return None
-        if slots not in self._decoders:
-            self._decoders[slots] = capture_decoder(
-                forms.decoder, features=self.encoder.outputs, slots=slots, contract=forms.contract
+        if shape not in self._decoders:
+            prompts, slots = shape or (1, None)
+            self._decoders[shape] = capture_decoder(
+                forms.decoder,
+                features=self.encoder.outputs,
+                slots=slots,
+                prompts=prompts,
+                contract=forms.contract,
             )
-        return self._decoders[slots]
+        return self._decoders[shape]

@@ -40,9 +40,10 @@ from edgekit.records.client import (
 from edgekit.records.contract import (
     GraphContract,
     Label,
+    PromptShape,
     Role,
     TensorSpec,
-    slots_in,
+    prompt_shape_in,
 )
 from edgekit.records.machines import (
     NATIVE,
@@ -141,6 +142,7 @@ __all__ = [
     "Probe",
     "PromptPart",
     "PromptRule",
+    "PromptShape",
     "Quantization",
     "Resampling",
     "Rgb",
@@ -158,6 +160,6 @@ __all__ = [
     "WeightsKind",
     "WeightsSource",
     "mask_from_runs",
+    "prompt_shape_in",
     "runs_from_mask",
-    "slots_in",
 ]

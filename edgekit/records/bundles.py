@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgekit.records.client import Client
-from edgekit.records.contract import Role, TensorSpec, slots_in
+from edgekit.records.contract import PromptShape, Role, TensorSpec, prompt_shape_in
 from edgekit.records.plans import CalibrationRecord, PartPlan
 from edgekit.records.targets import Target
 from edgekit.records.weights import FileDigest, WeightsSource
@@ -106,9 +106,9 @@ class Artifact:
     """The engine that TensorRT built last. Not one of the files: it changes with the machine."""
 
     @property
-    def slots(self) -> int | None:
-        """Number of points that a decoder of static shapes takes; None for dynamic shapes."""
-        return slots_in(self.inputs)
+    def prompt_shape(self) -> PromptShape | None:
+        """(prompts, points) of a decoder of static shapes; None for dynamic shapes."""
+        return prompt_shape_in(self.inputs)
 
     @property
     def contents(self) -> tuple[FileDigest, ...]:

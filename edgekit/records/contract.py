@@ -70,7 +70,12 @@ class TensorSpec:
     shape: tuple[int | str, ...]
 
 
-def slots_in(inputs: tuple[TensorSpec, ...]) -> int | None:
-    """The fixed number of prompt slots of a graph with these inputs, or None."""
-    sizes = (spec.shape[-1] for spec in inputs if spec.name == "point_labels")
-    return next((size for size in sizes if isinstance(size, int)), None)
+PromptShape = tuple[int, int]
+"""How many prompts a decoder of static shapes takes in one call, and how many points of each."""
+
+
+def prompt_shape_in(inputs: tuple[TensorSpec, ...]) -> PromptShape | None:
+    """The prompts and points of a graph with these inputs; None if a size is dynamic."""
+    labels = next((spec.shape for spec in inputs if spec.name == "point_labels"), ())
+    sizes = [size for size in labels if isinstance(size, int)]
+    return (sizes[0], sizes[1]) if len(sizes) == 2 else None

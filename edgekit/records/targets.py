@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edgekit.records.contract import Role
+from edgekit.records.contract import PromptShape, Role
 from edgekit.records.enums import StrEnum
 
 
@@ -78,6 +78,8 @@ class Target:
     prompt_slots: tuple[int, ...] = ()
     """For a runtime without dynamic shapes: numbers of points, ascending. Each gets a decoder for
     one prompt. Empty: prompts and points are dynamic."""
+    prompt_batches: tuple[PromptShape, ...] = ()
+    """Beside `prompt_slots`, decoders for several prompts of few points: (prompts, points) each."""
     cpu_features: tuple[str, ...] = ()
     """Instructions (as /proc/cpuinfo names them) of which the device's CPU has at least one. A CPU
     without any of them computes other results, so a run on it counts as emulated."""
@@ -87,3 +89,8 @@ class Target:
     """The runtime's own compile options."""
     int8: Int8Recipe | None = None
     """Set if and only if `precision` is INT8."""
+
+    @property
+    def prompt_shapes(self) -> tuple[PromptShape, ...]:
+        """(prompts, points) of each decoder; empty if they are dynamic."""
+        return (*((1, slots) for slots in self.prompt_slots), *self.prompt_batches)

@@ -8,14 +8,17 @@ from typing import overload
 
 import numpy as np
 
-from edgekit.records import BoolArray, ClientContract, FloatArray, Session
+from edgekit.records import BoolArray, ClientContract, FloatArray, PromptShape, Session
 from edgekit.runtime.mask_choice import Multimask, choice_for, choose_masks
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.prediction import Prediction, Size
-from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.runtime.prompts import Prompt, decoder_feeds, slots_of
 
 CHUNK = 8
 """Prompts decoded at once. Each takes about 50 MB in the runtime, and they share a call's work."""
+
+_WORTH_FILLING = 0.5
+"""The share of a fixed batch from which one call is faster than a call for each prompt."""
 
 
 class Predictions(Sequence[Prediction]):
@@ -56,17 +59,19 @@ class DecoderAnswers:
     """Answers to prompts from a decoder: features and prompts in, low-res masks and scores out.
 
     `size` is the photo's (height, width). `slots` are the slot counts that the decoder accepts at
-    batch 1, ascending; empty for a dynamic decoder.
+    batch 1, ascending; empty for a dynamic decoder. `batches` are the (prompts, slots) that it
+    accepts beside them.
     """
 
     client: ClientContract
     decoder: Session
     slots: tuple[int, ...]
+    batches: tuple[PromptShape, ...]
     size: Size
     features: dict[str, FloatArray]
 
     def many(self, prompts: Sequence[Prompt], *, multimask: Multimask) -> Predictions:
-        """Decode all prompts now, `CHUNK` at a time; upscale each mask when it is read."""
+        """Decode all prompts now, several at a time; upscale each mask when it is read."""
         return Predictions(
             list(self.decoded(prompts, multimask=multimask)),
             masks_from=lambda logits: masks_from_logits(logits, self.size, self.client),
@@ -76,28 +81,59 @@ class DecoderAnswers:
     def decoded(
         self, prompts: Sequence[Prompt], *, multimask: Multimask
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Low-res logits [K, side, side] and scores [K] of each prompt, `CHUNK` decoded at once."""
-        for chunk in _chunks(prompts, most=1 if self.slots else CHUNK):
-            yield from self._decode(chunk, multimask=multimask)
+        """Low-res logits [K, side, side] and scores [K] of each prompt, in order.
+
+        Several prompts are decoded at once. Those that had to wait for an earlier one are held.
+        """
+        ready: dict[int, tuple[FloatArray, FloatArray]] = {}
+        following = 0
+        for chunk in self._chunks(prompts):
+            pairs = self._decode([prompts[index] for index in chunk], multimask=multimask)
+            ready.update(zip(chunk, pairs, strict=True))
+            while following in ready:
+                yield ready.pop(following)
+                following += 1
 
     def _decode(
         self, prompts: Sequence[Prompt], *, multimask: Multimask
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
         """For each prompt, low-res logits [K, side, side] and scores [K] of the chosen masks."""
-        choice = choice_for(self.client.masks, multimask)
-        feeds = decoder_feeds(prompts, self.size, self.client, slots=self.slots)
+        choice, count = choice_for(self.client.masks, multimask), len(prompts)
+        feeds = self._feeds(prompts)
         out = self.decoder.run({**self.features, **feeds})
-        low_res, scores = choose_masks(choice, out["low_res_masks"], out["iou_predictions"])
+        masks, ious = out["low_res_masks"][:count], out["iou_predictions"][:count]
+        low_res, scores = choose_masks(choice, masks, ious)
         return zip(low_res, scores, strict=True)
 
+    def _feeds(self, prompts: Sequence[Prompt]) -> dict[str, FloatArray]:
+        """The decoder's inputs; a batch of a fixed number is filled up with the last prompt."""
+        count, slots = self._call(prompts[0]) if len(prompts) > 1 else (1, self.slots)
+        missing = count - len(prompts) if slots else 0
+        filled = [*prompts, *[prompts[-1]] * missing]
+        return decoder_feeds(filled, self.size, self.client, slots=slots)
 
-def _chunks(prompts: Sequence[Prompt], *, most: int) -> list[list[Prompt]]:
-    """The prompts in order, at most so many at once; a prompt with a mask is alone."""
-    chunks: list[list[Prompt]] = []
-    for prompt in prompts:
-        last = chunks[-1] if chunks else []
-        if last and len(last) < most and last[0].mask is None and prompt.mask is None:
-            last.append(prompt)
-        else:
-            chunks.append([prompt])
-    return chunks
+    def _chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+        """The prompts of each call, by index: as many like each other as the decoder takes."""
+        calls = [self._call(prompt) for prompt in prompts]
+        for count, slots in dict.fromkeys(calls):
+            alike = [index for index, call in enumerate(calls) if call == (count, slots)]
+            for start in range(0, len(alike), count):
+                chunk = alike[start : start + count]
+                if slots and len(chunk) < _WORTH_FILLING * count:
+                    yield from ([index] for index in chunk)
+                else:
+                    yield chunk
+
+    def _call(self, prompt: Prompt) -> tuple[int, tuple[int, ...]]:
+        """How many prompts like this one a call takes, and the slots that each may have.
+
+        All prompts of a call share its mask, so a prompt with a mask is alone.
+        """
+        if prompt.mask is not None:
+            return 1, self.slots
+        if not self.slots:
+            return CHUNK, ()
+        needed = slots_of(prompt, self.client)
+        fitting = [(count, -slots) for count, slots in self.batches if slots >= needed]
+        count, slots = max(fitting, default=(1, 0))
+        return count, (-slots,) if slots else self.slots

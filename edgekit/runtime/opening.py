@@ -18,6 +18,7 @@ from edgekit.records import (
     Execution,
     Feeds,
     FloatArray,
+    PromptShape,
     Role,
     Session,
     Target,
@@ -106,9 +107,9 @@ def open_graphs(bundle: Bundle, *, threads: int | None) -> dict[Role, Session]:
             for artifact in bundle.manifest.artifacts
         ]
     sessions = {artifact.role: session for artifact, session in opened}
-    if len(target.prompt_slots) > 1:
-        decoders = {a.slots: session for a, session in opened if a.role is Role.DECODER}
-        sessions[Role.DECODER] = SlottedDecoder(decoders)
+    if len(target.prompt_shapes) > 1:
+        decoders = {a.prompt_shape: session for a, session in opened if a.role is Role.DECODER}
+        sessions[Role.DECODER] = ShapedDecoder(decoders)
     return sessions
 
 
@@ -131,12 +132,13 @@ def _only_listed_files(bundle: Bundle) -> Iterator[Path]:
         yield Path(name)
 
 
-class SlottedDecoder:
-    """Decoders with different numbers of prompt slots. Each call runs the matching one."""
+class ShapedDecoder:
+    """Decoders for different numbers of prompts and points. Each call runs the matching one."""
 
-    def __init__(self, by_slots: Mapping[int | None, Session]) -> None:
-        self._by_slots = by_slots
+    def __init__(self, by_shape: Mapping[PromptShape | None, Session]) -> None:
+        self._by_shape = by_shape
 
     def run(self, feeds: Feeds) -> dict[str, FloatArray]:
-        """Run the decoder whose number of slots is that of `point_labels` [1, slots]."""
-        return self._by_slots[feeds["point_labels"].shape[1]].run(feeds)
+        """Run the decoder whose prompts and points are those of `point_labels`."""
+        prompts, points = feeds["point_labels"].shape
+        return self._by_shape[prompts, points].run(feeds)

@@ -21,6 +21,7 @@ from edgekit.records import (
     DetectorContract,
     EverythingRule,
     FloatArray,
+    PromptShape,
     Rgb,
     Role,
     Segment,
@@ -43,6 +44,7 @@ class Predictor:
     """Segments objects that prompts point at, with the files of a bundle.
 
     `execution` says how the files run here: natively, or on a stand-in for their runtime.
+    `prompt_batches` are the (prompts, points) of decoders for several prompts of a fixed number.
 
     Not thread-safe: it holds one photo.
     """
@@ -69,6 +71,7 @@ class Predictor:
             opened[Role.ENCODER],
             opened.get(Role.DECODER),
             bundle.manifest.target.prompt_slots,
+            bundle.manifest.target.prompt_batches,
         )
         self.execution = execution(bundle.manifest.target)
 
@@ -80,6 +83,7 @@ class Predictor:
         decoder: Session | None = None,
         *,
         prompt_slots: tuple[int, ...] = (),
+        prompt_batches: tuple[PromptShape, ...] = (),
     ) -> Predictor:
         """A predictor over graphs that are already open, such as the PyTorch reference's.
 
@@ -90,9 +94,10 @@ class Predictor:
                 for a detector.
             prompt_slots: slot counts of a decoder with fixed slots and batch 1, ascending; empty
                 for a dynamic decoder.
+            prompt_batches: (prompts, slots) that this decoder takes beside them.
         """
         predictor = cls.__new__(cls)
-        predictor._connect(client, encoder, decoder, prompt_slots)
+        predictor._connect(client, encoder, decoder, prompt_slots, prompt_batches)
         return predictor
 
     def _connect(
@@ -101,12 +106,14 @@ class Predictor:
         encoder: Session,
         decoder: Session | None,
         prompt_slots: tuple[int, ...],
+        prompt_batches: tuple[PromptShape, ...],
     ) -> None:
         self.client = client
         self.execution = NATIVE
         self._encoder = encoder
         self._decoder = decoder
         self._slots = prompt_slots
+        self.prompt_batches = prompt_batches
         self._pixels: Rgb | None = None
         self._answers: DecoderAnswers | DetectorAnswers | None = None
 
@@ -143,7 +150,12 @@ class Predictor:
             return DetectorAnswers(Masks(find_objects(features, place, client.objects)))
         assert self._decoder is not None  # a ClientContract always has a decoder
         return DecoderAnswers(
-            client=client, decoder=self._decoder, slots=self._slots, size=size, features=features
+            client=client,
+            decoder=self._decoder,
+            slots=self._slots,
+            batches=self.prompt_batches,
+            size=size,
+            features=features,
         )
 
     def predict(

@@ -209,6 +209,12 @@ def decoder_feeds(
     return feeds | _mask_of(prompts, side=client.masks.side)
 
 
+def slots_of(prompt: Prompt, client: ClientContract) -> int:
+    """The slots that a prompt needs: one per point, two for a box, and its padding points."""
+    given = len(prompt.labels) + 2 * (prompt.box is not None)
+    return given + len(_padding(prompt, client))
+
+
 def _length(needed: int, slots: Sequence[int]) -> int:
     """The number of slots to fill: the smallest that fits, or exactly those needed."""
     if not slots:

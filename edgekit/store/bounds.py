@@ -9,6 +9,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "opset": (1, 100),
     "memory_mb": (1, 10_000_000),
     "prompt_slots": (1, 1024),
+    "prompt_batches": (1, 1024),
     "max_points": (1, 1024),
     "prompts": (0, 10_000_000),
     "shape": (-(10**9), 2**24),

@@ -47,8 +47,20 @@ def _in_profile(target: Target) -> Iterator[str]:
     slots = target.prompt_slots
     if list(slots) != sorted(set(slots)) or len(slots) > _MOST_DECODERS:
         yield f"prompt_slots: must be at least 1 and in ascending order; at most {_MOST_DECODERS}"
+    yield from _in_batches(target)
     if not _is_specifier(target.runtime_versions):
         yield "runtime_versions: must be version specifiers, such as >=10.3,<12"
+
+
+def _in_batches(target: Target) -> Iterator[str]:
+    batches, slots = target.prompt_batches, target.prompt_slots
+    if any(prompts < 2 or not slots or points > slots[-1] for prompts, points in batches):
+        yield (
+            "prompt_batches: must be [prompts, points], 2 prompts or more with no more points "
+            "than the largest of prompt_slots"
+        )
+    if len(set(batches)) < len(batches) or len(batches) > _MOST_DECODERS:
+        yield f"prompt_batches: must differ; at most {_MOST_DECODERS}"
 
 
 def _is_specifier(text: str) -> bool:
@@ -85,14 +97,20 @@ def _in_roles(manifest: Manifest) -> Iterator[str]:
         if roles != [Role.ENCODER]:
             yield "artifacts: one encoder is needed, and no other graph"
         return
-    slots = manifest.target.prompt_slots
-    if not slots and roles != sorted(Role):
+    shapes = manifest.target.prompt_shapes
+    if not shapes and roles != sorted(Role):
         yield "artifacts: one encoder and one decoder are needed"
-    if slots and roles != sorted([Role.ENCODER, *[Role.DECODER] * len(slots)]):
-        yield "artifacts: one encoder, and a decoder for each of target.prompt_slots, are needed"
+    if shapes and roles != sorted([Role.ENCODER, *[Role.DECODER] * len(shapes)]):
+        yield (
+            "artifacts: one encoder, and a decoder for each of target.prompt_slots and "
+            "prompt_batches, are needed"
+        )
     decoders = (artifact for artifact in manifest.artifacts if artifact.role is Role.DECODER)
-    if slots and {decoder.slots for decoder in decoders} != set(slots):
-        yield "artifacts: the decoders' point_labels do not have target.prompt_slots"
+    if shapes and {decoder.prompt_shape for decoder in decoders} != set(shapes):
+        yield (
+            "artifacts: the decoders' point_labels do not have target.prompt_slots and "
+            "prompt_batches"
+        )
 
 
 def _in_client(client: Client) -> Iterator[str]:

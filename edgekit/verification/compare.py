@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from edgekit.records import (
     Gate,
     MaskChoice,
 )
-from edgekit.runtime import Prediction, Predictor
+from edgekit.runtime import Prediction, Predictor, Prompt
 from edgekit.runtime.photo import load_photo
 from edgekit.verification.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
 from edgekit.verification.near_ties import resolve_near_tie
@@ -86,9 +86,10 @@ def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> 
     trials = trials_for_subjects(subjects, seed=photo.id, refuses=refused)
     if isinstance(reference.client, DetectorContract):
         trials += trials_for_masks([each.mask for each in reference.everything()])
-    for trial in trials:
+    for trial, batched in zip(trials, _batched_predictions(candidate, trials), strict=True):
         expected.append(_predict(reference, trial, expected))
-        actual, flipped = _candidate_prediction(candidate, reference, trial, expected)
+        actual = _predict(candidate, trial, expected) if batched is None else batched
+        actual, flipped = _compared_choice(actual, candidate, reference, trial, expected)
         truth = subjects[trial.subject].truth if trial.subject is not None else None
         result = _prompt_result(
             photo.id, trial, truth, actual=actual, expected=expected[-1], flipped=flipped
@@ -101,11 +102,36 @@ def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> 
     return compared
 
 
-def _candidate_prediction(
-    candidate: Predictor, reference: Predictor, trial: Trial, expected: Sequence[Prediction]
+def _batched_predictions(
+    candidate: Predictor, trials: Sequence[Trial]
+) -> Iterator[Prediction | None]:
+    """For each trial, the prediction by a decoder for several prompts, or None.
+
+    Such a decoder is a file of its own, so it must run too. It gets the trials of one mask that
+    refine no other. The decoders for one prompt get the others, and prompts of many points.
+    """
+    if not candidate.prompt_batches:
+        yield from [None] * len(trials)
+        return
+    together = [trial for trial in trials if trial.mask_from is None and not trial.multimask]
+    prompts = [
+        Prompt.checked(points=trial.points or None, labels=trial.labels or None, box=trial.box)
+        for trial in together
+    ]
+    with np.errstate(invalid="ignore", over="ignore"):
+        predictions = iter(candidate.predict_many(prompts))
+    for trial in trials:
+        yield next(predictions) if trial in together else None
+
+
+def _compared_choice(
+    actual: Prediction,
+    candidate: Predictor,
+    reference: Predictor,
+    trial: Trial,
+    expected: Sequence[Prediction],
 ) -> tuple[Prediction, bool | None]:
     """The candidate's prediction to compare with `expected[-1]`, and whether its choice flipped."""
-    actual = _predict(candidate, trial, expected)
     if trial.multimask:
         return actual, bool(np.argmax(actual.scores) != np.argmax(expected[-1].scores))
     if not isinstance(reference.client, ClientContract):

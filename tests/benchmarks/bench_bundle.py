@@ -8,7 +8,7 @@ alone and that ONNX Runtime computes at every run: casts and dequantized weights
 fold when it loaded the file.
 
     python tests/benchmarks/bench_bundle.py nanosam x86-ort-int8 [--beside x86-ort-fp32]
-        [--threads 2] [--rounds 9] [--role decoder]
+        [--threads 2] [--rounds 9] [--role decoder] [--prompts 50]
 """
 
 from __future__ import annotations
@@ -34,21 +34,24 @@ from edgekit.records import Artifact, Bundle, Feeds, Label, Role
 from edgekit.runtime.opening import open_artifact
 
 
-def feeds_of(artifact: Artifact) -> Feeds:
-    """Noise of the right shapes; for the decoder, one box."""
+def feeds_of(artifact: Artifact, prompts: int) -> Feeds:
+    """Noise of the right shapes; for a dynamic decoder so many boxes, for another its batch."""
     noise = np.random.default_rng(0)
+    dynamic = (prompts, 2)  # axis 0 are the prompts, axis 1 the points of each
     feeds = {
-        # Dynamic are the prompts, axis 0, and the points, axis 1: one and two.
         spec.name: noise.standard_normal(
-            [size if isinstance(size, int) else 1 + axis for axis, size in enumerate(spec.shape)],
+            [
+                size if isinstance(size, int) else dynamic[axis]
+                for axis, size in enumerate(spec.shape)
+            ],
             dtype=np.float32,
         )
         for spec in artifact.inputs
     }
     if artifact.role == Role.DECODER:
-        feeds["point_coords"][0, :2] = [[200, 220], [700, 800]]
+        feeds["point_coords"][:, :2] = [[200, 220], [700, 800]]
         feeds["point_labels"][:] = Label.EMPTY
-        feeds["point_labels"][0, :2] = [Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]
+        feeds["point_labels"][:, :2] = [Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]
     if "mask_input" in feeds:
         feeds["has_mask_input"][:] = 0
     return feeds
@@ -108,23 +111,26 @@ def repeated_work(path: Path) -> list[str]:
 
 
 def contestants(
-    split: Split, bundles: Sequence[Bundle], role: Role, folder: Path, threads: int
+    split: Split, bundles: Sequence[Bundle], role: Role, folder: Path, *, threads: int, prompts: int
 ) -> dict[str, Callable[[], object]]:
     """Name to a call that runs once; the first bundle is the one in question."""
-    plain = reference_feeds(split, feeds_of(bundles[0].artifact(role)), role)
+    plain = reference_feeds(split, feeds_of(bundles[0].artifact(role), prompts), role)
     eager = reference_sessions(split)[0 if role == Role.ENCODER else 1]
     return {
-        **{bundle.manifest.target.name: shipped(bundle, role, threads) for bundle in bundles},
+        **{
+            bundle.manifest.target.name: shipped(bundle, role, threads=threads, prompts=prompts)
+            for bundle in bundles
+        },
         "by hand": by_hand(split, role, plain, folder, threads),
         "eager": lambda: eager.run(plain),
     }
 
 
-def shipped(bundle: Bundle, role: Role, threads: int) -> Callable[[], object]:
+def shipped(bundle: Bundle, role: Role, *, threads: int, prompts: int) -> Callable[[], object]:
     """A bundle's own file."""
     artifact = bundle.artifact(role)
     session = open_artifact(artifact, bundle.path, bundle.manifest.target, threads=threads)
-    feeds = feeds_of(artifact)
+    feeds = feeds_of(artifact, prompts)
     return lambda: session.run(feeds)
 
 
@@ -171,6 +177,7 @@ def main() -> None:
     parser.add_argument("--beside", action="append", default=[], help="another target; repeatable")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--prompts", type=int, default=1, help="boxes of a decoder's call")
     parser.add_argument("--role", type=Role, choices=list(Role), help="default: both")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -181,7 +188,9 @@ def main() -> None:
         targets = (options.target, *options.beside)
         bundles = [exported(row.name, target, folder) for target in targets]
         for role in [options.role] if options.role else list(Role):
-            runners = contestants(split, bundles, role, folder, options.threads)
+            runners = contestants(
+                split, bundles, role, folder, threads=options.threads, prompts=options.prompts
+            )
             print_role(bundles[0], role, medians(runners, options.rounds))
 
 

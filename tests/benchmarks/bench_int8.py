@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     row, target = registry.model(options.model), catalog.target(options.target)
     source = locate(row, tuple(options.weights))
-    model = Programs(row, source, target.prompt_slots)
+    model = Programs(row, source, target.prompt_shapes)
     calibration = catalog.calibration_set()
     setting = Setting(
         model=model,

@@ -95,6 +95,12 @@ def test_fixed_slots_where_the_runtime_takes_no_dynamic_shapes() -> None:
     dynamic = {profile.runtime for profile in targets() if not profile.prompt_slots}
     assert fixed == {"coreml", "litert"}
     assert dynamic == {"onnxruntime", "openvino", "tensorrt"}
+    assert all(profile.prompt_batches for profile in targets() if profile.prompt_slots)
+
+
+def test_shapes_are_those_of_one_prompt_and_then_of_several() -> None:
+    assert target("iphone-fp16").prompt_shapes == ((1, 5), (1, 16), (4, 2))
+    assert target("x86-fp32").prompt_shapes == ()
 
 
 def test_gates_loosen_with_precision() -> None:
@@ -143,6 +149,16 @@ def test_own_profile_is_read(board: Path) -> None:
             "opset = 20",
             "opset = 20\nprompt_slots = [16, 5]",
             "must be at least 1 and in ascending order",
+        ),
+        *(
+            ("opset = 20", f"opset = 20\n{lines}", "prompt_batches: must ")
+            for lines in (
+                "prompt_batches = [[8, 2]]",  # and no decoder for other prompts
+                "prompt_slots = [5]\nprompt_batches = [[1, 2]]",
+                "prompt_slots = [5]\nprompt_batches = [[8, 6]]",
+                "prompt_slots = [5]\nprompt_batches = [[8, 0]]",
+                "prompt_slots = [5]\nprompt_batches = [[8, 2], [8, 2]]",
+            )
         ),
         ("opset = 20", "opset = 20\n[options]\nTHREADS = 2", "options.THREADS: "),
         ("opset = 20", "opset = ", "board.toml: Invalid value"),

@@ -32,6 +32,8 @@ KINDS = {
     "every slot": ([(7 * i, 60 - 7 * i) for i in range(SLOTS)], [1, 0, 1, 0, 1, 0, 2, 3]),
     "mask alone": ([], []),
 }
+BATCH = ("point", "point, padded", "point + negative", "box")
+"""Kinds of at most two points, decoded in one call."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Parts:
     name: str
     encoder: Session
     decoder: Session
+    batch: Session
+    """The decoder for as many prompts of two points as `BATCH` has."""
     reference: tuple[torch.nn.Module, torch.nn.Module]
 
 
@@ -79,12 +83,19 @@ def parts(
     forms = exported_forms(*modules, GraphContract())
     contract = forms.contract
     encoder = capture_encoder(forms.encoder, frame=FRAME, contract=contract)
-    decoder = capture_decoder(
-        forms.decoder, features=encoder.outputs, slots=SLOTS, contract=contract
-    )
+    decoders = [
+        capture_decoder(
+            forms.decoder,
+            features=encoder.outputs,
+            slots=slots,
+            prompts=prompts,
+            contract=contract,
+        )
+        for prompts, slots in ((1, SLOTS), (len(BATCH), 2))
+    ]
     sessions = [
         _session(save_program(program, folder=folder), name, folder)
-        for program in (encoder, decoder)
+        for program in (encoder, *decoders)
     ]
     return Parts(name, *sessions, reference=modules)
 
@@ -145,6 +156,27 @@ def test_the_decoder_equals_the_module_without_empty_slots(
     if not KINDS[kind][0] and not with_mask:
         pytest.skip("a prompt without points is a mask")
     feeds = _feeds(kind, with_mask=with_mask)
+    got = parts.decoder.run(_on_maps(parts, feeds))
+    for name, expected in _reference(parts, kind, feeds).items():
+        assert _error(got[name], expected) <= LARGEST_ERROR[parts.name], name
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_a_batch_equals_the_module_prompt_by_prompt(parts: Parts, with_mask: bool) -> None:
+    each = [_feeds(kind, with_mask=with_mask) for kind in BATCH]
+    prompts = {
+        name: np.concatenate([feeds[name][:, :2] for feeds in each])
+        for name in ("point_coords", "point_labels")
+    }
+    got = parts.batch.run(_on_maps(parts, each[0] | prompts))
+    for index, (kind, feeds) in enumerate(zip(BATCH, each, strict=True)):
+        for name, expected in _reference(parts, kind, feeds).items():
+            error = _error(got[name][index : index + 1], expected)
+            assert error <= LARGEST_ERROR[parts.name], (kind, name)
+
+
+def _reference(parts: Parts, kind: str, feeds: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The module's results for a prompt without empty slots."""
     tokens = len(KINDS[kind][0])
     short = {
         name: array[:, :tokens] if name.startswith("point") else array
@@ -152,10 +184,15 @@ def test_the_decoder_equals_the_module_without_empty_slots(
     }
     with torch.inference_mode():
         masks, scores = parts.reference[1](*(torch.from_numpy(a) for a in short.values()))
-        maps = _maps(parts, torch.from_numpy(feeds.pop("image_embeddings")))
-    got = parts.decoder.run(feeds | {name: array.numpy() for name, array in maps.items()})
-    assert _error(got["low_res_masks"], masks) <= LARGEST_ERROR[parts.name]
-    assert _error(got["iou_predictions"], scores) <= LARGEST_ERROR[parts.name]
+    return {"low_res_masks": masks, "iou_predictions": scores}
+
+
+def _on_maps(parts: Parts, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The feeds with the photo's maps in place of its embedding."""
+    prompts = {name: array for name, array in feeds.items() if name != "image_embeddings"}
+    with torch.inference_mode():
+        maps = _maps(parts, torch.from_numpy(feeds["image_embeddings"]))
+    return prompts | {name: array.numpy() for name, array in maps.items()}
 
 
 def _feeds(kind: str, *, with_mask: bool) -> dict[str, np.ndarray]:

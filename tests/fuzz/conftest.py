@@ -88,7 +88,7 @@ def _graph(folder: Path, role: Role, text: str) -> OnnxGraph:
     )
 
 
-def _program(folder: Path, role: Role, slots: int) -> SavedProgram:
+def _program(folder: Path, role: Role, slots: int, prompts: int = 1) -> SavedProgram:
     """The same functions as torch programs of fixed sizes."""
     import torch
 
@@ -104,7 +104,7 @@ def _program(folder: Path, role: Role, slots: int) -> SavedProgram:
             scores = has_mask_input.reshape(-1, 1) + torch.arange(4.0)
             return masks * torch.arange(1.0, 5.0).reshape(1, 4, 1, 1), scores
 
-    fixed = {"prompts": 1, "points": slots}
+    fixed = {"prompts": prompts, "points": slots}
     graph = onnx.parser.parse_model(ENCODER if role is Role.ENCODER else DECODER).graph
     takes, gives = (
         tuple(
@@ -168,8 +168,8 @@ def _graphs(profile: Target, folder: Path) -> Iterator[Graph]:
         yield _graph(folder, Role.DECODER, DECODER)
         return
     yield _program(folder, Role.ENCODER, 0)
-    for slots in profile.prompt_slots:
-        yield _program(folder, Role.DECODER, slots)
+    for prompts, slots in profile.prompt_shapes:
+        yield _program(folder, Role.DECODER, slots, prompts)
 
 
 @pytest.fixture

@@ -59,9 +59,12 @@ def test_sam_steps() -> None:
 
 
 def test_steps_name_the_decoders_by_slots() -> None:
-    text = "\n".join(client_steps(SAM_CLIENT, (5, 16)))
+    text = "\n".join(client_steps(SAM_CLIENT, ((1, 5), (1, 16), (8, 2))))
     assert "Run the decoder with the fewest slots that hold the prompt's points (5 or 16)" in text
-    assert "fewest" not in "\n".join(client_steps(SAM_CLIENT, (8,)))
+    assert "many prompts of 2 points or fewer, the decoder that takes 8 at once" in text
+    one = "\n".join(client_steps(SAM_CLIENT, ((1, 8),)))
+    assert "fewest" not in one
+    assert "at once" not in one
 
 
 def test_family_that_squashes_the_photo() -> None:

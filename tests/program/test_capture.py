@@ -88,17 +88,20 @@ def test_a_missing_result_is_rejected(small_decoder: nn.Module) -> None:
         capture_decoder(Maskless(), features=SMALL)
 
 
-def test_fixed_slots_make_a_static_program_of_the_same_function(small_decoder: nn.Module) -> None:
-    fixed = capture_decoder(small_decoder, features=SMALL, slots=5)
+@pytest.mark.parametrize("prompts", [1, 4])
+def test_fixed_slots_make_a_static_program_of_the_same_function(
+    small_decoder: nn.Module, prompts: int
+) -> None:
+    fixed = capture_decoder(small_decoder, features=SMALL, slots=5, prompts=prompts)
 
     assert {s.name: s.shape for s in (*fixed.inputs, *fixed.outputs)} == {
         "image_embeddings": (1, 4, 2, 2),
-        "point_coords": (1, 5, 2),
-        "point_labels": (1, 5),
+        "point_coords": (prompts, 5, 2),
+        "point_labels": (prompts, 5),
         "mask_input": (1, 1, 8, 8),
         "has_mask_input": (1,),
-        "low_res_masks": (1, 1, 8, 8),
-        "iou_predictions": (1, 1),
+        "low_res_masks": (prompts, 1, 8, 8),
+        "iou_predictions": (prompts, 1),
     }
     feeds = [torch.randn(spec.shape) for spec in fixed.inputs]
     dynamic = capture_decoder(small_decoder, features=SMALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -13,11 +14,15 @@ from edgekit.records import Role
 from edgekit.store import sha256_of
 
 
-def test_a_saved_program_computes_the_same(small_decoder: nn.Module, tmp_path: Path) -> None:
-    program = capture_decoder(small_decoder, features=image_embeddings(4, 2, 2), slots=3)
+@pytest.mark.parametrize(("prompts", "name"), [(1, "decoder_3.pt2"), (4, "decoder_4x3.pt2")])
+def test_a_saved_program_computes_the_same(
+    small_decoder: nn.Module, tmp_path: Path, prompts: int, name: str
+) -> None:
+    features = image_embeddings(4, 2, 2)
+    program = capture_decoder(small_decoder, features=features, slots=3, prompts=prompts)
     graph = save_program(program, folder=tmp_path)
     assert (graph.role, graph.format) == (Role.DECODER, "program")
-    assert graph.path == tmp_path / "decoder_3.pt2"
+    assert graph.path == tmp_path / name
     assert graph.sha256 == sha256_of(graph.path)
     assert (graph.inputs, graph.outputs) == (program.inputs, program.outputs)
     assert graph.ops["aten.gelu.default"] == 1

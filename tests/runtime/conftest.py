@@ -67,19 +67,28 @@ def decode(feeds: Feeds) -> dict[str, FloatArray]:
 class Setup:
     """A predictor and its two stand-in sessions."""
 
-    def __init__(self, client: ClientContract, slots: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        client: ClientContract,
+        slots: tuple[int, ...],
+        batches: tuple[tuple[int, int], ...],
+    ) -> None:
         self.encoder, self.decoder = Recorder(encode), Recorder(decode)
         self.predictor = Predictor.from_sessions(
-            client, self.encoder, self.decoder, prompt_slots=slots
+            client, self.encoder, self.decoder, prompt_slots=slots, prompt_batches=batches
         )
 
 
 @pytest.fixture
 def make_setup() -> Callable[..., Setup]:
-    """`make_setup(client, slots)`; by default SAM's rules and a dynamic decoder."""
+    """`make_setup(client, slots, batches)`; by default SAM's rules and a dynamic decoder."""
 
-    def make(client: ClientContract = SAM, slots: tuple[int, ...] = ()) -> Setup:
-        return Setup(client, slots)
+    def make(
+        client: ClientContract = SAM,
+        slots: tuple[int, ...] = (),
+        batches: tuple[tuple[int, int], ...] = (),
+    ) -> Setup:
+        return Setup(client, slots, batches)
 
     return make
 

@@ -14,25 +14,28 @@ from edgekit.errors import BundleCorrupt
 from edgekit.models.registry import model
 from edgekit.pack import make_manifest
 from edgekit.records import Artifact, Bundle, Role, TensorSpec, WeightsSource
-from edgekit.runtime.opening import SlottedDecoder, execution, open_graphs
+from edgekit.runtime.opening import ShapedDecoder, execution, open_graphs
 from edgekit.store import digest_file
 
 
-class CountingSession:
-    """A session that returns its number of slots."""
+class NumberedSession:
+    """A session that returns its number."""
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
+    def __init__(self, number: int) -> None:
+        self.number = number
 
     def run(self, _):
-        return {"slots": np.full(1, self.slots, np.float32)}
+        return {"number": np.full(1, self.number, np.float32)}
 
 
-@pytest.mark.parametrize("slots", [5, 16])
-def test_call_runs_the_decoder_with_as_many_slots(slots: int) -> None:
-    decoder = SlottedDecoder({5: CountingSession(5), 16: CountingSession(16)})
-    feeds = {"point_labels": np.zeros((1, slots), np.float32)}
-    assert decoder.run(feeds)["slots"] == slots
+SHAPES = [(1, 5), (1, 16), (8, 2)]
+
+
+@pytest.mark.parametrize(("number", "shape"), [*enumerate(SHAPES)])
+def test_a_call_runs_the_decoder_of_its_shape(number: int, shape: tuple[int, int]) -> None:
+    decoder = ShapedDecoder({each: NumberedSession(i) for i, each in enumerate(SHAPES)})
+    feeds = {"point_labels": np.zeros(shape, np.float32)}
+    assert decoder.run(feeds)["number"] == number
 
 
 def test_tensorrt_is_not_emulated_without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,9 +99,9 @@ def test_prompts_with_masks_are_decoded_alone(setup: Any) -> None:
     mask = np.ones((256, 256), np.float32)
     plain, masked = Prompt.checked(box=[1, 2, 20, 15]), Prompt.checked(box=[1, 2, 9, 8], mask=mask)
     setup.predictor.predict_many([plain, plain, masked, masked, plain])
-    calls = setup.decoder.calls[-4:]
-    assert [len(feeds["point_coords"]) for feeds in calls] == [2, 1, 1, 1]
-    assert [feeds["has_mask_input"].tolist() for feeds in calls] == [[0], [1], [1], [0]]
+    calls = setup.decoder.calls[-3:]
+    assert [len(feeds["point_coords"]) for feeds in calls] == [3, 1, 1]
+    assert [feeds["has_mask_input"].tolist() for feeds in calls] == [[0], [1], [1]]
 
 
 def test_the_photo_is_encoded_once(setup: Any) -> None:
@@ -167,6 +167,47 @@ def test_fixed_slots_decode_one_by_one(photo: Rgb, make_setup: Any) -> None:
     setup.predictor.predict_many(boxes(3))
     shapes = [feeds["point_labels"].shape for feeds in setup.decoder.calls]
     assert shapes == [(1, 4)] * 3
+
+
+BOX = Prompt.checked(box=[1, 2, 20, 15])
+POINT = Prompt.checked(points=[[20, 15]], labels=[1])  # and a padding point
+THREE = Prompt.checked(points=[[5, 5]], labels=[1], box=[1, 2, 20, 15])
+MASKED = Prompt.checked(box=[1, 2, 9, 8], mask=np.ones((256, 256), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "shapes"),
+    [
+        ([BOX] * 4, [(4, 2)]),
+        ([BOX, POINT] * 4, [(4, 2)] * 2),
+        ([BOX] * 5, [(4, 2), (1, 4)]),
+        ([BOX] * 6, [(4, 2)] * 2),  # half a batch is filled up
+        ([BOX], [(1, 4)]),
+        ([THREE] * 4, [(1, 4)] * 4),
+        ([BOX] * 2 + [THREE] + [BOX] * 2, [(4, 2), (1, 4)]),  # in any order
+        ([BOX] * 2 + [MASKED] * 2, [(4, 2), (1, 4), (1, 4)]),
+    ],
+)
+def test_short_prompts_are_decoded_in_fixed_batches(
+    photo: Rgb, make_setup: Any, prompts: list[Prompt], shapes: list[tuple[int, int]]
+) -> None:
+    setup = make_setup(slots=(4,), batches=((4, 2),))
+    setup.predictor.set_image(photo)
+    predictions = setup.predictor.predict_many(prompts, multimask=True)
+    assert [feeds["point_labels"].shape for feeds in setup.decoder.calls] == shapes
+    assert len(predictions) == len(prompts)
+
+
+def test_fixed_batches_give_each_prompt_its_own_result(photo: Rgb, make_setup: Any) -> None:
+    setup, plain = make_setup(slots=(4,), batches=((4, 3), (4, 2))), make_setup()
+    prompts = [*boxes(13), THREE, *boxes(7)]
+    results = []
+    for each in (setup, plain):
+        each.predictor.set_image(photo)
+        results.append(each.predictor.predict_many(prompts))
+    for ours, expected in zip(*results, strict=True):
+        assert np.array_equal(ours.low_res_logits, expected.low_res_logits)
+        assert np.array_equal(ours.scores, expected.scores)
 
 
 def test_each_prompt_goes_to_the_fewest_slots_that_hold_it(photo: Rgb, make_setup: Any) -> None:

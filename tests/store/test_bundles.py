@@ -251,6 +251,11 @@ def origin(**changes: object) -> dict[str, object]:
         (lambda d: d["target"].update(prompt_slots=[0]), "target.prompt_slots: must be"),
         (lambda d: d["target"].update(prompt_slots=[5, 16]), "a decoder for each of target.prompt"),
         (lambda d: d["target"].update(prompt_slots=[8]), "point_labels do not have target.prompt"),
+        (
+            lambda d: d["target"].update(prompt_slots=[8], prompt_batches=[[8, 2]]),
+            "a decoder for each of target.prompt_slots and prompt_batches",
+        ),
+        (lambda d: d["target"].update(prompt_batches=[[8, 2]]), "target.prompt_batches: must be"),
         (lambda d: d["artifacts"].pop(), "one encoder and one decoder"),
         (lambda d: d["artifacts"][0].update(role="decoder"), "one encoder and one decoder"),
         (
@@ -294,6 +299,7 @@ def test_values_that_cannot_be_right(
         (lambda d, n: d["target"].update(opset=n), "target.opset"),
         (lambda d, n: d["target"].update(memory_mb=n), "target.memory_mb"),
         (lambda d, n: d["target"].update(prompt_slots=[n]), "target.prompt_slots"),
+        (lambda d, n: d["target"].update(prompt_batches=[[n, 2]]), "target.prompt_batches"),
         (lambda d, n: d["client"]["preprocessing"].update(frame=n), "client.preprocessing.frame"),
         (lambda d, n: d["client"]["preprocessing"].update(fill=n), "client.preprocessing.fill"),
         (lambda d, n: d["client"]["preprocessing"].update(mean=[n, 0, 0]), "preprocessing.mean"),

@@ -87,10 +87,19 @@ def client() -> ClientContract:
 
 @pytest.fixture
 def predictor() -> Callable[..., Predictor]:
-    """`predictor(change)`: the fake model, its decoder's output changed by `change`."""
+    """`predictor(change)`: the fake model, its decoder's output changed by `change`.
 
-    def make(change: Change | None = None) -> Predictor:
-        return Predictor.from_sessions(CLIENT, FakeEncoder(), DiscDecoder(change))
+    With `batches`, its decoder takes one prompt of 8 points, or these (prompts, points).
+    """
+
+    def make(change: Change | None = None, batches: tuple[tuple[int, int], ...] = ()) -> Predictor:
+        return Predictor.from_sessions(
+            CLIENT,
+            FakeEncoder(),
+            DiscDecoder(change),
+            prompt_slots=(8,) if batches else (),
+            prompt_batches=batches,
+        )
 
     return make
 

@@ -68,6 +68,19 @@ def test_one_non_finite_number_fails_any_gate(judge, value, tensor):
     assert (broken.iou, broken.logit_cosine, broken.logit_error) == (0.0, None, None)
 
 
+@pytest.mark.parametrize("damaged", [None, 1, 4])
+def test_decoders_for_one_prompt_and_for_several_are_both_compared(predictor, photos, damaged):
+    def damage(out):
+        return shifted_logits(-5)(out) if len(out["low_res_masks"]) == damaged else out
+
+    candidate = predictor(damage, batches=((4, 2),))
+    verdict = verify_predictors(candidate, predictor(), photos, gate=GATE)
+    assert verdict.passed is (damaged is None)
+    wrong = {result.trial.kind for result in verdict.results if result.iou < 0.99}
+    several = {PromptKind.POINT, PromptKind.BOX}
+    assert (wrong <= several) if damaged == 4 else wrong.isdisjoint(several)
+
+
 def test_two_nan_sides_do_not_agree(judge):
     broken = filled("low_res_masks", np.nan)
     verdict = judge(broken, reference_change=broken, gate=Gate(mean_iou=0, min_iou=0))

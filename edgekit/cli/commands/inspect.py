@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edgekit.records import Artifact, Manifest, TensorSpec, WeightsSource
+    from edgekit.records import Artifact, Manifest, Target, TensorSpec, WeightsSource
 
 TOP_OPS = 8
 MOST_NAMED = 3
@@ -62,7 +62,7 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
         ("model", f"{manifest.title} ({manifest.family}, {manifest.variant})"),
         ("runs on", f"{target.device}, {target.runtime} {target.runtime_versions}"),
         ("precision", f"{target.precision}, opset {target.opset}"),
-        ("prompt slots", " or ".join(map(str, target.prompt_slots)) or "dynamic"),
+        ("prompt slots", _prompt_slots(target)),
         ("options", _options(target.options) or "none"),
         ("gate", gate_text(target.gate)),
         ("weights", _provenance(manifest.weights)),
@@ -73,6 +73,11 @@ def _print_identity(manifest: Manifest, printer: Console) -> None:
     ):
         shown.add_row(name, value)
     printer.print(shown)
+
+
+def _prompt_slots(target: Target) -> str:
+    batches = (f"{slots} (for {prompts} prompts)" for prompts, slots in target.prompt_batches)
+    return " or ".join([*map(str, target.prompt_slots), *batches]) or "dynamic"
 
 
 def _options(options: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
+from edgekit.lowering.litert.xnnpack_products import with_xnnpack_products
 from edgekit.records import Graph, Precision
 from edgekit.runtimes.quiet import deep_recursion, quiet, silent_stderr
 
@@ -44,6 +45,7 @@ def tflite_from_program(graph: Graph, precision: Precision) -> bytes:
         content = bytes(model.model_content())
     if precision is Precision.FP16:
         return with_float16_weights(content)
+    content = with_xnnpack_products(content)  # a phone's GPU delegate takes the FP16 file instead
     return with_float_interface(content) if precision is Precision.INT8 else content
 
 
@@ -100,7 +102,25 @@ def _conv_transpose2d(
     return result
 
 
-_DECOMPOSITIONS = {aten.conv_transpose2d.input: _conv_transpose2d}
+def _matmul(left: Tensor, right: Tensor) -> Tensor:
+    """A product whose right side all prompts share, [B, H, M, K] by [1, H, K, N] or [H, K, N].
+
+    The rows of all prompts are stacked: one product per head, of B * M rows.
+    """
+    # litert-torch 0.10 repeats the right side B times. A repeated constant is stored B times, and
+    # LiteRT 2.1 repeats a tensor with a kernel of one thread, outside XNNPACK.
+    if left.dim() != 4 or left.shape[0] == 1 or (right.dim() == 4 and right.shape[0] > 1):
+        return NotImplemented  # type: ignore[no-any-return]
+    prompts, heads = left.shape[:2]
+    rows = left.transpose(0, 1).reshape(heads, -1, left.shape[3])
+    product = torch.bmm(rows, right.reshape(-1, *right.shape[-2:]))
+    return product.reshape(heads, prompts, left.shape[2], -1).transpose(0, 1)
+
+
+_DECOMPOSITIONS = {
+    aten.conv_transpose2d.input: _conv_transpose2d,
+    aten.matmul.default: _matmul,
+}
 
 
 def _decode_for_each_reader(program: ExportedProgram) -> None:

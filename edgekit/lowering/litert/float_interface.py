@@ -28,7 +28,7 @@ def with_float_interface(model: bytes) -> bytes:
             for entry in entries:
                 entry.tensorIndex = plain if entry.tensorIndex == coded else entry.tensorIndex
             step = schema.OperatorT()
-            step.opcodeIndex = _operator_code(content, operator, schema)
+            step.opcodeIndex = operator_code(content, operator, schema)
             entering = operator == schema.BuiltinOperator.QUANTIZE
             step.inputs, step.outputs = ([plain], [coded]) if entering else ([coded], [plain])
             graph.operators.insert(0 if entering else len(graph.operators), step)
@@ -44,7 +44,7 @@ def _float_twin(graph: Any, coded: int, schema: Any) -> int:
     return len(graph.tensors) - 1
 
 
-def _operator_code(content: Any, operator: int, schema: Any) -> int:
+def operator_code(content: Any, operator: int, schema: Any) -> int:
     """The index of an operator in the file's list of operators; it is added if missing."""
     codes = content.operatorCodes
     for index, code in enumerate(codes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,32 @@ def test_output_padding_as_taps_of_zero_is_the_same_function(
     (node,) = (n for n in rewritten.graph.nodes if n.target is torch.ops.aten.convolution.default)
     assert node.args[7] == [0, 0]
     torch.testing.assert_close(rewritten.module()(image), layer(image))
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize(
+    ("left", "right", "stacked"),
+    [
+        ((3, 2, 5, 4), (1, 2, 4, 6), True),
+        ((3, 2, 5, 4), (2, 4, 6), True),
+        ((1, 2, 5, 4), (1, 2, 4, 6), False),  # one prompt: nothing is repeated
+        ((3, 2, 5, 4), (3, 2, 4, 6), False),
+        ((3, 5, 4), (4, 6), False),
+    ],
+)
+def test_a_product_with_a_shared_side_stacks_the_rows(left, right, stacked: bool) -> None:
+    from edgekit.lowering.litert.conversion import _DECOMPOSITIONS
+
+    class Product(torch.nn.Module):
+        def forward(self, a, b):
+            return a @ b
+
+    feeds = torch.randn(left), torch.randn(right)
+    program = torch.export.export(Product(), feeds, strict=False)
+    rewritten = program.run_decompositions(_DECOMPOSITIONS)
+    targets = {str(node.target) for node in rewritten.graph.nodes}
+    assert ("aten.bmm.default" in targets and "aten.expand.default" not in targets) is stacked
+    torch.testing.assert_close(rewritten.module()(*feeds), feeds[0] @ feeds[1])
 
 
 def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +125,32 @@ def test_float16_weights_halve_the_file_and_keep_the_function(tmp_path: Path) ->
     np.testing.assert_allclose(results[0], expected, atol=1e-5)
     error = np.abs(results[1] - expected).max()
     assert 1e-6 < error < 1e-3 * np.abs(expected).max()
+
+
+class _Gram(torch.nn.Module):
+    """A product of two computed tensors, and one with a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Linear(8, 8, bias=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        rows = image.flatten(2)
+        return self.weight(rows @ rows.transpose(1, 2))
+
+
+@pytest.mark.slow
+def test_a_computed_weight_is_left_to_xnnpack(tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch", reason="the converter is the extra `litert-export`")
+    path, module, image = tmp_path / "some.pt2", _Gram().eval(), torch.randn(1, 8, 6, 6)
+    torch.export.save(torch.export.export(module, (image,), strict=False), path)
+    graph, target = _graph(path, sha256_of(path)), _target(Precision.FP32)
+    graph = replace(graph, outputs=(replace(graph.outputs[0], shape=(1, 8, 8)),))
+    artifact = lower(graph, target, tmp_path)
+    assert artifact.ops["FULLY_CONNECTED"] == artifact.ops["BATCH_MATMUL"] == 1
+    session = open_artifact(artifact, tmp_path, target, threads=1)
+    result = session.run({"image": image.numpy()})["image_embeddings"]
+    np.testing.assert_allclose(result, module(image).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 class _Resize(torch.nn.Module):
