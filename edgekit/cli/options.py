@@ -6,11 +6,14 @@ Prompts and output files are checked before the work starts, so that a typing er
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.errors import BadInput
+
+if TYPE_CHECKING:
+    from edgekit.runtime import Prompt
 
 Weights = Annotated[
     list[str] | None,
@@ -57,6 +60,34 @@ def box_from_text(text: str) -> tuple[float, ...]:
             next_step="for example --box 40,60,300,420",
         )
     return tuple(numbers)
+
+
+def prompts_from_text(points: list[str], boxes: list[str]) -> list[Prompt]:
+    """The command line's prompts: one of all points and a box, or one for each of several boxes.
+
+    Raises:
+        BadInput: there are points and several boxes, or one of them cannot be read.
+    """
+    from edgekit.runtime import Prompt
+
+    if points and len(boxes) > 1:
+        raise BadInput(
+            f"There are {len(boxes)} boxes, and points: no box is known to be the points' own.",
+            expected="points with at most one box, or several boxes without points",
+            next_step="run predict once for the box with the points, and once for the others",
+        )
+    if len(boxes) > 1:
+        return [Prompt.checked(box=box_from_text(box)) for box in boxes]
+    if not points and not boxes:
+        return []
+    clicks = [point_from_text(text) for text in points]
+    return [
+        Prompt.checked(
+            points=[point for point, _ in clicks],
+            labels=[label for _, label in clicks],
+            box=box_from_text(boxes[0]) if boxes else None,
+        )
+    ]
 
 
 def _numbers(text: str) -> list[float]:

@@ -107,7 +107,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     """
     from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.mask_files import mask_files
-    from edgekit.cli.options import require_picture
+    from edgekit.cli.options import prompts_from_text, require_picture
     from edgekit.runtime import load_photo
     from edgekit.runtime.prompts import prompts_inside
 
@@ -131,7 +131,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         photo=photo, picture=out, masks=mask_files(masks) if masks else None, as_json=as_json
     )
     _refuse_text(text)
-    prompts = _prompts(point or [], box or [])
+    prompts = prompts_from_text(point or [], box or [])
     pixels = load_photo(photo)
     # Encoding the photo takes the longest, so check the prompts before it.
     prompts = prompts_inside(prompts, (pixels.shape[0], pixels.shape[1]))
@@ -247,32 +247,6 @@ def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask
             "--multimask returns three masks of a prompt, and there is no prompt.",
             expected="a prompt with --multimask, and a model that takes both",
         )
-
-
-def _prompts(points: list[str], boxes: list[str]) -> list[Prompt]:
-    """The command line's prompts: one of all points and a box, or one for each of several boxes."""
-    from edgekit.cli.options import box_from_text, point_from_text
-    from edgekit.errors import BadInput
-    from edgekit.runtime import Prompt
-
-    if points and len(boxes) > 1:
-        raise BadInput(
-            f"There are {len(boxes)} boxes, and points: no box is known to be the points' own.",
-            expected="points with at most one box, or several boxes without points",
-            next_step="run predict once for the box with the points, and once for the others",
-        )
-    if len(boxes) > 1:
-        return [Prompt.checked(box=box_from_text(box)) for box in boxes]
-    if not points and not boxes:
-        return []
-    clicks = [point_from_text(text) for text in points]
-    return [
-        Prompt.checked(
-            points=[point for point, _ in clicks],
-            labels=[label for _, label in clicks],
-            box=box_from_text(boxes[0]) if boxes else None,
-        )
-    ]
 
 
 def _mask_rows(

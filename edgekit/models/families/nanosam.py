@@ -34,9 +34,9 @@ CLIENT = ClientContract(
     ),
 )
 
-# On eight photos of COCO train, the demonstration checkpoint's scores are 0.13 to 0.55 (median
-# 0.30), and its logits are flat: at SAM's offset of 1.0 the stability is at most 0.5 for 99 % of
-# the masks, and half of the masks have no logit above 2.5.
+# On 16 photos of COCO train, 98 % of the demonstration checkpoint's scores lie between 0.13 and
+# 0.55 (median 0.31), and its logits are flat: at SAM's offset of 1.0 the stability of 99 % of the
+# masks is below 0.53. A score above 0.3 keeps half of the masks and the recall of the first 100.
 BUNDLED_EVERYTHING = EverythingRule(
     predicted_iou=0.3, stability=0.6, stability_offset=0.2, confident=1.5, min_area=100
 )
