@@ -103,10 +103,9 @@ def test_bf16_is_judged_by_masks_and_measures_no_range(programs, photos, measure
     assert not measured
 
 
-def test_without_a_photo_the_decoder_is_not_made_bf16(programs) -> None:
-    plan = make_plan(programs, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
-    assert plan is not None
-    assert plan.part(Role.DECODER).all_fp32
+def test_bf16_needs_a_photo_to_be_judged_on(programs) -> None:
+    with pytest.raises(BadInput, match="has no photo"):
+        make_plan(programs, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
 
 
 def test_an_unreadable_photo_leaves_no_plan(programs, tmp_path) -> None:
