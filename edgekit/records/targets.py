@@ -57,6 +57,9 @@ class Int8Recipe:
     """Whether depthwise convolutions are coded."""
     float_weights: Literal["float32", "float16"] = "float32"
     """How a coded graph stores the weights that have no codes."""
+    decoder: Literal["fp32", "bf16"] = "fp32"
+    """What a decoder without codes computes in. "bf16": on a device that has it, if its masks then
+    pass the gate."""
     roles: tuple[Role, ...] = (Role.ENCODER,)
     """The graphs that INT8 makes faster on this runtime."""
 
