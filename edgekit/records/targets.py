@@ -45,9 +45,6 @@ class Int8Recipe:
     """"coded": the result of every coded node is coded too, whichever node reads it."""
     head: int = 1
     """Number of last convolutions that stay float, beside the last one before each result."""
-    photo_products: Literal["float", "coded"] = "float"
-    """Whether the products of the image embedding that a decoder reads are coded, though they are
-    the last layers before results."""
     product_db: float = 30.0
     """A product stays float if rounding to 255 steps leaves its input fewer dB of signal to noise.
     """
