@@ -30,19 +30,6 @@ These stay float:
   With VNNI the 26 % of the second upsampling would take a third or a quarter of the time, so a
   prompt would save a fifth of its arithmetic, less the codes of a million numbers. BF16 makes all
   of it twice as fast (`bf16`).
-- The decoder. A third of its work are products with weights, the most that codes could make faster.
-  MACs of NanoSAM's, in millions, for boxes (seven tokens each); a batch shares one mask prompt:
-
-      boxes                                        1      8     50
-      of two activations                         330   2640  16501
-      with constants of the positions             11     88    551
-      with the second upsampling's weights       134   1074   6711
-      with other weights                         150    362   1634
-      with weights, of all                      45 %   34 %   33 %
-
-  With VNNI the 26 % of the second upsampling would take a third or a quarter of the time, so a
-  prompt would save a fifth of its arithmetic, less the codes of a million numbers. BF16 makes all
-  of it twice as fast (`bf16`).
 - Depthwise convolutions, and sums that only a layer norm reads, where the recipe says so or nothing
   is gained. MobileSAM (112 training steps, 4 photos, 36 prompts) has mask IoU 0.9584 (5th
   percentile 0.877) with them coded, 0.9753 (0.954) without, and 0.9983 (0.996) with linear layers
@@ -82,12 +69,11 @@ speeds and dB: an early NanoSAM checkpoint.)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor, fx
 
 from edgekit.errors import BadInput
-from edgekit.models.sam.photo_side import PHOTO_PRODUCTS
 from edgekit.precision.decide.codes import activation_code, step, weight_code
 from edgekit.precision.decide.plan import Decision, make_part, plannable
 from edgekit.precision.measure.ranges import Ranges
@@ -136,7 +122,7 @@ def plan_int8(
             expected="names as `edgekit inspect --precision` prints them",
         )
     coder = _Coder(program, ranges or Ranges(role=program.role, by_name={}), recipe)
-    head = _head(program, recipe)
+    head = _head(program, recipe.head)
 
     def decide(node: fx.Node) -> Decision:
         if program.role not in recipe.roles:
@@ -272,23 +258,19 @@ def held_tensors(program: Program) -> dict[str, Tensor]:
     return {node: held[name] for node, name in names.items()}
 
 
-def _head(program: Program, recipe: Int8Recipe) -> set[str]:
-    """The last convolutions that the recipe leaves float, and their inputs' makers."""
-    if recipe.head == 0:
-        return set()
+def _head(program: Program, depth: int) -> set[str]:
+    """The last `depth` convolutions, the last one before each result, and their inputs' makers."""
     in_order = [node for node in plannable(program) if node.target in CONVOLUTIONS]
-    coded = PHOTO_PRODUCTS if recipe.photo_products == "coded" else ()
-    last = {*in_order[-recipe.head :], *_nearest(program, coded)}
+    last = {*in_order[max(0, len(in_order) - depth) :], *(_nearest(program) if depth else ())}
     makers = (maker(node.all_input_nodes[0]) for node in last)
     functions = {node.name for node in makers if node.target is not aten.add.Tensor}
     return functions | {node.name for node in last}
 
 
-def _nearest(program: Program, coded: Sequence[str]) -> Iterator[fx.Node]:
-    """The last convolution on every path to a result, other than those whose names are given."""
-    output = next(node for node in program.exported.graph.nodes if node.op == "output")
-    results = zip(program.outputs, output.args[0], strict=True)
-    pending, visited = [made for spec, made in results if spec.name not in coded], set[fx.Node]()
+def _nearest(program: Program) -> Iterator[fx.Node]:
+    """The last convolution on every path to a result; a model may have several results."""
+    results = next(node for node in program.exported.graph.nodes if node.op == "output")
+    pending, visited = list(results.all_input_nodes), set[fx.Node]()
     while pending:
         node = pending.pop()
         if node.target in CONVOLUTIONS:
