@@ -63,10 +63,10 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
 def _own_options(graph: Graph, target: Target) -> dict[str, str]:
     """The options of one graph that override the target's: f32 if its plan is FP32 throughout.
 
-    For an INT8 target that is a graph without codes.
+    For an INT8 target that is a graph with neither codes nor a plan in BF16.
     """
     if target.precision is Precision.INT8:
-        float32 = "QuantizeLinear" not in graph.ops
+        float32 = "QuantizeLinear" not in graph.ops and graph.plan is None
     else:
         float32 = graph.plan is not None and graph.plan.all_fp32
     return {PRECISION: "f32"} if float32 else {}

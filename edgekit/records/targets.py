@@ -45,9 +45,6 @@ class Int8Recipe:
     """"coded": the result of every coded node is coded too, whichever node reads it."""
     head: int = 1
     """Number of last convolutions that stay float, beside the last one before each result."""
-    photo_products: Literal["float", "coded"] = "float"
-    """Whether the products of the image embedding that a decoder reads are coded, though they are
-    the last layers before results."""
     product_db: float = 30.0
     """A product stays float if rounding to 255 steps leaves its input fewer dB of signal to noise.
     """
@@ -57,6 +54,9 @@ class Int8Recipe:
     """Whether depthwise convolutions are coded."""
     float_weights: Literal["float32", "float16"] = "float32"
     """How a coded graph stores the weights that have no codes."""
+    decoder: Literal["fp32", "bf16"] = "fp32"
+    """What a decoder without codes computes in. "bf16": on a device that has it, if its masks then
+    pass the gate."""
     roles: tuple[Role, ...] = (Role.ENCODER,)
     """The graphs that INT8 makes faster on this runtime."""
 

@@ -15,8 +15,10 @@ from edgekit.records import (
     ModelRow,
     OnnxGraph,
     Origin,
+    PartPlan,
     Precision,
     PrecisionPlan,
+    Role,
     SavedProgram,
     Target,
     WeightsSource,
@@ -70,17 +72,23 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
     require_memory(graphs, target)
     row = programs.row
     source = replace(programs.source, origins=store.read_records(folder / _ORIGINS, Origin))
-    unapplied = plan if lowering_applies_plan(target) else None
     placed = tuple(
         replace(
             _placed(graph, folder),
-            plan=unapplied.part(graph.role) if unapplied else None,
+            plan=_unapplied(plan, graph.role, target) if plan else None,
             title=row.title,
             licence=source.licence,
         )
         for graph in graphs
     )
     return LoweredGraphs(row=row, source=source, plan=plan, folder=folder, graphs=placed)
+
+
+def _unapplied(plan: PrecisionPlan, role: Role, target: Target) -> PartPlan | None:
+    """The part that the types of a graph do not say; none of them says BF16."""
+    part = plan.part(role)
+    bf16 = any(line.precision is Precision.BF16 for line in part.nodes)
+    return part if bf16 or lowering_applies_plan(target) else None
 
 
 def _placed(graph: Graph, folder: Path) -> Graph:

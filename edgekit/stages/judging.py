@@ -65,11 +65,10 @@ def make_judge(
     few = judged(photos, target)
     references = tuple(map(CachedSession, reference_sessions(programs.split)))
     in_float = tuple(map(CachedSession, programs.sessions))
-    session = _int8_session if target.precision is Precision.INT8 else _rounded_session
     number = count(1)
 
     def judge(parts: tuple[PartPlan, ...]) -> Verdict:
-        planned = tuple(map(session, programs.planned, parts, in_float))
+        planned = tuple(map(_session, programs.planned, parts, in_float))
         verdict = verify_predictors(
             Predictor.from_sessions(client, *planned, prompt_slots=target.prompt_slots[-1:]),
             Predictor.from_sessions(client, *references),
@@ -89,16 +88,14 @@ def judged(photos: catalog.PhotoSet, target: Target) -> catalog.PhotoSet:
     return replace(photos, photos=photos.photos[: JUDGED_PHOTOS[target.precision]])
 
 
-def _rounded_session(program: Program, part: PartPlan, _: Session) -> Session:
+def _session(program: Program, part: PartPlan, in_float: Session) -> Session:
+    """The program under its plan, or as it is if the plan is FP32 throughout."""
     from edgekit.precision.apply.casts import apply_casts
+    from edgekit.precision.apply.coded_walk import coded_walk
     from edgekit.precision.apply.rounded_walk import rounded_walk
 
+    if part.all_fp32:
+        return in_float
+    if any(line.precision is Precision.INT8 for line in part.nodes):
+        return coded_walk(program, part)
     return rounded_walk(apply_casts(program, part))
-
-
-def _int8_session(program: Program, part: PartPlan, in_float: Session) -> Session:
-    """The program under its plan, or as it is if the plan codes nothing."""
-    from edgekit.precision.apply.coded_walk import coded_walk
-
-    coded = any(line.precision is Precision.INT8 for line in part.nodes)
-    return coded_walk(program, part) if coded else in_float

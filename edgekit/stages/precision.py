@@ -71,7 +71,7 @@ def make_plan(
         calibration = measure_ranges(programs, target, photos, record=record, on_photo=progress)
         judge = make_judge(programs, target, photos, progress=progress)
         if target.int8:
-            plan = _int8_plan(programs, target, calibration, judge if search else None)
+            plan = _int8_plan(programs, target, calibration, judge, search=search)
         else:
             plan = _fp16_plan(programs, calibration, judge)
         write_plan(folder, replace(plan, calibration=_published(record, calibration)))
@@ -192,9 +192,10 @@ def _has_tied_candidates(programs: Programs) -> bool:
 
 
 def _int8_plan(
-    programs: Programs, target: Target, calibration: Calibration, judge: Judge | None
+    programs: Programs, target: Target, calibration: Calibration, judge: Judge, *, search: bool
 ) -> PrecisionPlan:
-    """The plan by the recipe; with a judge, blocks return to float until the masks pass."""
+    """The plan by the recipe; in a search, blocks return to float until the masks pass."""
+    from edgekit.precision.decide.bf16 import with_bf16_decoder
     from edgekit.precision.decide.int8 import plan_int8
     from edgekit.precision.decide.int8_search import FloatNodes, return_blocks_to_float
 
@@ -208,10 +209,12 @@ def _int8_plan(
         return plan_int8(programs.encoder, ranges[Role.ENCODER], recipe, in_float=in_float)
 
     in_float: FloatNodes = {}
-    if judge:
+    if search:
         in_float = return_blocks_to_float(
             encoder_part({}), lambda nodes: judge((encoder_part(nodes), *other_parts))
         )
     name = f"int8 of {target.name}" + (", then search" if in_float else "")
     parts = (encoder_part(in_float), *other_parts)
+    if recipe.decoder == "bf16":
+        parts = with_bf16_decoder(parts[0], others, judge)
     return PrecisionPlan(asked=Precision.INT8, recipe=name, parts=parts)

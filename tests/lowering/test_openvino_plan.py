@@ -123,10 +123,19 @@ def test_results_are_those_of_the_plan(lowered) -> None:
     assert np.abs(_run(folder, artifact, x) - _exact(folder, x)).max() > 1e-2
 
 
-@pytest.mark.parametrize(("ops", "options"), [({"QuantizeLinear": 1}, {}), ({}, {HINT: "f32"})])
-def test_graph_without_codes_stays_float32_in_int8(lowered, ops, options) -> None:
+@pytest.mark.parametrize(
+    ("ops", "precision", "options"),
+    [
+        ({"QuantizeLinear": 1}, None, {}),
+        ({}, None, {HINT: "f32"}),
+        ({}, Precision.BF16, {}),
+    ],
+)
+def test_graph_without_codes_or_bf16_stays_float32_in_int8(
+    lowered, ops, precision, options
+) -> None:
     """A decoder under a recipe that codes the encoder only."""
-    assert lowered(CONVOLUTIONS, None, ops=ops, name="x86-int8")[1].options == options
+    assert lowered(CONVOLUTIONS, precision, ops=ops, name="x86-int8")[1].options == options
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -223,22 +222,6 @@ def test_the_convolution_nearest_to_each_result_stays_float() -> None:
     part = plan_int8(program, ranges_on(program, {"image": noise}), UINT8)
     coded = {name for name, precision in lines(part).items() if precision is Precision.INT8}
     assert coded == {"conv2d", "conv2d_1"}  # stem and down
-
-
-@pytest.mark.parametrize(
-    ("photo_products", "coded"),
-    [("float", {"conv2d", "conv2d_1"}), ("coded", {"conv2d", "conv2d_1", "conv2d_2"})],
-)
-def test_a_product_for_the_decoder_is_coded_if_the_recipe_says_so(
-    photo_products: Literal["float", "coded"], coded: set[str]
-) -> None:
-    contract = GraphContract(features=("photo_first_keys", "photo_energies"))
-    program = capture_encoder(TwoResults().eval(), frame=FRAME, contract=contract)
-    noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
-    recipe = replace(UINT8, photo_products=photo_products)
-    part = plan_int8(program, ranges_on(program, {"image": noise}), recipe)
-    found = {name for name, precision in lines(part).items() if precision is Precision.INT8}
-    assert found == coded
 
 
 def test_a_role_that_the_recipe_leaves_out_stays_float(program: Program, ranges: Ranges) -> None:

@@ -15,7 +15,7 @@ from edgekit.models.checkpoints.fit import Split
 from edgekit.precision.measure import ranges
 from edgekit.program.passes.exported_form import ExportedForms
 from edgekit.program.programs import Programs
-from edgekit.records import Bundle, Execution, Precision, Role, WeightsSource
+from edgekit.records import Bundle, Execution, Gate, Precision, Role, WeightsSource
 from edgekit.stages import judging
 from edgekit.stages.precision import make_plan
 from edgekit.stages.verification import without_calibration_photos
@@ -103,10 +103,30 @@ def test_bf16_is_judged_by_masks_and_measures_no_range(programs, photos, measure
     assert not measured
 
 
-def test_without_a_photo_the_decoder_is_not_made_bf16(programs) -> None:
-    plan = make_plan(programs, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
+def test_bf16_needs_a_photo_to_be_judged_on(programs) -> None:
+    with pytest.raises(BadInput, match="has no photo"):
+        make_plan(programs, catalog.target("x86-bf16"), PhotoSet(name="none", photos=()))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "mean_iou", "reason"),
+    [
+        ("bf16", 0.0, "8 bits of mantissa would move a point by pixels"),
+        ("bf16", 1.1, "masks miss the gate in BF16"),
+        ("fp32", 0.0, "recipe: the decoder stays float"),
+    ],
+)
+def test_the_decoder_beside_a_coded_encoder(
+    programs, photos, decoder: str, mean_iou: float, reason: str
+) -> None:
+    target = catalog.target("x86-int8")
+    recipe, gate = replace(target.int8, decoder=decoder), Gate(mean_iou=mean_iou, min_iou=0.0)
+    plan = make_plan(programs, replace(target, int8=recipe, gate=gate), photos)
     assert plan is not None
-    assert plan.part(Role.DECODER).all_fp32
+    part = plan.part(Role.DECODER)
+    (found,) = {line.reason for line in part.nodes if line.reason}
+    assert found.startswith(reason)
+    assert any(line.precision is Precision.BF16 for line in part.nodes) == ("pixels" in reason)
 
 
 def test_an_unreadable_photo_leaves_no_plan(programs, tmp_path) -> None:

@@ -50,9 +50,6 @@ class PhotoMaps(NamedTuple):
 PHOTO_MAPS = tuple(f"photo_{name}" for name in PhotoMaps._fields)
 """Their names as outputs of the encoder graph and inputs of the decoder graph."""
 
-PHOTO_PRODUCTS = PHOTO_MAPS[:-1]
-"""Those that are one product of the image embedding each."""
-
 
 PROMPTS = ("point_coords", "point_labels", "mask_input", "has_mask_input")
 """The prompts' inputs of the decoder graph, the fields of `Prompts`."""

@@ -67,7 +67,7 @@ class Positions(nn.Module):
 
     def encode_coords(self, coords: Tensor) -> Tensor:
         """[B, N, 2] in frame pixels -> [B, N, dim]; adds half a pixel, for the pixel's centre."""
-        x, y = coords[..., :1], coords[..., 1:]
+        x, y = coords.chunk(2, dim=-1)
         return self.pe_layer((x + 0.5) / self.frame, (y + 0.5) / self.frame)  # type: ignore[no-any-return]
 
     def image_positions(self) -> Tensor:

@@ -14,6 +14,12 @@ Mask IoU of NanoSAM with PyTorch, mean and 5th percentile, rounded in PyTorch af
 
 Of the other parts, none costs more than 0.005 alone: the two layer norms of the image 0.004 each,
 tokens and products 0.001 to 0.002. FP32 would slow all of them down.
+
+On 5 photos (48 prompts) both have 0.993 and 0.985, with 0.990 or more for each kind of prompt. The
+decoder of x86-int8 on the same photos:
+
+    FP32                                             0.985 0.958
+    BF16, coordinates and phases in FP32             0.983 0.958
 """
 
 from __future__ import annotations
@@ -36,24 +42,34 @@ _WAVES = frozenset({aten.sin.default, aten.cos.default})
 
 
 def plan_bf16(programs: Sequence[Program], judge: JudgeParts) -> tuple[PartPlan, ...]:
-    """The plans of a model's programs; the decoder stays FP32 if its masks miss the gate in BF16.
+    """The plans of a model's programs, the encoder first."""
+    return with_bf16_decoder(_part_in_bf16(programs[0]), programs[1:], judge)
+
+
+def with_bf16_decoder(
+    encoder: PartPlan, decoders: Sequence[Program], judge: JudgeParts
+) -> tuple[PartPlan, ...]:
+    """The plan of an encoder, and that of its decoder: BF16, or FP32 if its masks miss the gate.
 
     Args:
-        programs: those of one model.
-        judge: called once; not at all for a model without a decoder.
+        encoder: the plan that the decoder is judged with.
+        decoders: of the same model, none or one.
+        judge: called once; not at all without a decoder.
     """
-    parts = tuple(make_part(program, _in_bf16(program)) for program in programs)
-    _, *decoders = programs
+    parts = (encoder, *map(_part_in_bf16, decoders))
     if not decoders or (verdict := judge(parts)).passed:
         return parts
     reason = f"masks miss the gate in BF16: {'; '.join(verdict.failures)}"
-    in_float = (make_part(each, lambda _: (Precision.FP32, reason)) for each in decoders)
-    return (parts[0], *in_float)
+    return (encoder, *(make_part(each, lambda _: (Precision.FP32, reason)) for each in decoders))
 
 
-def _in_bf16(program: Program) -> Callable[[fx.Node], Decision]:
+def _part_in_bf16(program: Program) -> PartPlan:
     exact = _behind_waves(program)
-    return lambda node: (Precision.FP32, _PHASE) if node in exact else (Precision.BF16, None)
+
+    def decide(node: fx.Node) -> Decision:
+        return (Precision.FP32, _PHASE) if node in exact else (Precision.BF16, None)
+
+    return make_part(program, decide)
 
 
 def _behind_waves(program: Program) -> set[fx.Node]:
