@@ -19,7 +19,9 @@ CHUNK = 8
 """Prompts decoded at once. Each takes about 50 MB in the runtime, and they share a call's work."""
 
 _WORTH_FILLING = 0.5
-"""The share of a fixed batch from which one call is faster than a call for each prompt."""
+"""The share of a fixed batch from which one call is faster than a call for each prompt.
+
+NanoSAM in LiteRT 2.3 on two AVX2 cores: a batch of 4 takes as long as 1.8 single prompts."""
 
 
 class Predictions(Sequence[Prediction]):
