@@ -59,7 +59,7 @@ OPTIONS = {
 }
 OPERATORS = {
     "coreml": {"layer_norm": 1, "matmul": 2, "softmax": 1},
-    "litert": {"BATCH_MATMUL": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1},
+    "litert": {"BATCH_MATMUL": 2, "SOFTMAX": 1},
 }
 
 # A tiny decoder: dynamic prompts and points, a broadcast batch of 1, a normalisation with different
