@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 
 from edgekit import store
+from edgekit.benchmark.idle import wait_until_idle
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import GraphRejected
 from edgekit.lowering import lowering
@@ -86,5 +87,6 @@ def _seconds(sessions: tuple[Session, Session], artifact: Artifact) -> tuple[flo
             session.run(feeds)
             if turn:  # the first run also allocates buffers
                 taken.append(time.perf_counter() - start)
+            wait_until_idle()
     first, second = (median(taken) for taken in times)
     return first, second
