@@ -115,7 +115,8 @@ def _program(folder: Path, role: Role, slots: int, prompts: int = 1) -> SavedPro
     )
     module = Encoder() if role is Role.ENCODER else Decoder()
     feeds = tuple(torch.zeros(spec.shape) for spec in takes)
-    path = folder / f"{role}.pt2"
+    name = f"{role}_{prompts}x{slots}" if slots else role  # one file for each decoder
+    path = folder / f"{name}.pt2"
     torch.export.save(torch.export.export(module, feeds, strict=False), path)
     return SavedProgram(
         role=role, path=path, sha256=sha256_of(path), inputs=takes, outputs=gives, ops={"add": 1}
