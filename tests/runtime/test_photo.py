@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import EpsImagePlugin, Image, features
 
@@ -79,6 +80,7 @@ def test_deep_grey_is_scaled_in_little_memory(tmp_path: Path, dtype: type) -> No
     assert pixels[0, 0].tolist() == [0, 0, 0]
 
 
+@pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="Pillow 12 refuses the file")
 def test_damaged_exif_is_passed_over_in_silence(tmp_path: Path) -> None:
     file = io.BytesIO()
     exif = Image.Exif()
