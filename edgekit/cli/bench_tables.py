@@ -72,7 +72,8 @@ def _curve_table(result: Bench) -> object:
     rows = [(figures, [figures.timing(task) for task in CURVE]) for figures in result.figures]
     calls = max((row[-1].runs for _, row in rows if row[-1]), default=0)
     columns = tuple(f"{task.prompts}" for task in CURVE)
-    title = f"one photo and its boxes, from file to all masks: medians, of {calls} calls from 10"
+    runs = "1 run" if calls == 1 else f"{calls} runs"
+    title = f"one photo and its boxes, from file to all masks: medians; from 10 boxes on, of {runs}"
     listed = table("boxes", "ran", *columns, title=title, right=columns)
     for figures, row in rows:
         medians = (timing.p50 if timing else None for timing in row)
