@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from edgekit.errors import EdgekitError
 from edgekit.matrix.cells import Cell, Identity, Step, StepRun
-from edgekit.matrix.results import Judgement, Result
+from edgekit.matrix.results import Result
 from edgekit.matrix.states import State
 from edgekit.stages.measurement import Bench
 from edgekit.store import Malformed, record_from_json
+from edgekit.verification import Judgement
 from edgekit.version import __version__
 
 T = TypeVar("T")

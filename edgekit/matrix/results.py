@@ -16,31 +16,15 @@ from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
 from edgekit.matrix.cells import Cell, Identity, Place, Step
 from edgekit.matrix.states import UNDECIDED, State
-from edgekit.records import Gate, How
 from edgekit.stages.measurement import Bench
 from edgekit.store import Malformed, printable, record_from_json, write_atomic
-from edgekit.verification import Summary
+from edgekit.verification import Judgement, Summary
 
 SCHEMA = 1
 """Of the files. A reader refuses others instead of guessing."""
 
 _KEY_DIGITS = 8
 _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What `edgekit verify` found, without the single prompts: see `Verdict`."""
-
-    passed: bool
-    how: How
-    gate: Gate
-    photos: int
-    failures: tuple[str, ...]
-    by: str | None = None
-    reason: str | None = None
-    overall: Summary | None = None
-    kinds: tuple[Summary, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,20 @@ from edgekit.verification.compare import verify_predictors
 from edgekit.verification.everything import EverythingVerdict
 from edgekit.verification.picture import comparison_picture
 from edgekit.verification.prompts import PromptKind, Trial
-from edgekit.verification.verdict import PromptResult, Summary, Verdict, judge, not_run, to_json
+from edgekit.verification.verdict import (
+    Judgement,
+    PromptResult,
+    Summary,
+    Verdict,
+    judge,
+    not_run,
+    to_json,
+)
 
 __all__ = [
     "EverythingVerdict",
     "How",
+    "Judgement",
     "PromptKind",
     "PromptResult",
     "Summary",

@@ -77,8 +77,8 @@ class PromptMasks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The outcome of a verification.
+class Judgement:
+    """The outcome of a verification, without the single prompts.
 
     `how`, `by` and `reason` say what ran: the target's own runtime, a stand-in, or nothing (see
     `Execution`). `failures` is empty if and only if `passed`.
@@ -93,6 +93,12 @@ class Verdict:
     reason: str | None = None
     overall: Summary | None = None
     kinds: tuple[Summary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(Judgement):
+    """The outcome of a verification, with the result of every prompt."""
+
     results: tuple[PromptResult, ...] = ()
     worst_masks: tuple[PromptMasks, ...] = field(default=(), repr=False, compare=False)
 
