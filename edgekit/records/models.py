@@ -23,6 +23,8 @@ class ModelRow:
     `graph` names the tensors of the graphs. `widths` "from_checkpoint" reads every width from the
     checkpoint, so that pruned models load. `forms` lists the forms of checkpoint that load.
     `warning` is a fact that users must not overlook, such as a licence that restricts the use.
+    `status` is "parity" where the definition computes what upstream's code computes, and "paper"
+    where it follows a paper's description: no weights exist and no accuracy is claimed.
     `bundled_everything` is the rule for everything that suits the checkpoint that comes with
     edgekit, if its scores are not those of the family.
     """
@@ -45,6 +47,7 @@ class ModelRow:
     widths: Literal["fixed", "from_checkpoint"] = "fixed"
     forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")
     warning: str | None = None
+    status: Literal["parity", "paper"] = "parity"
     bundled_everything: EverythingRule | None = None
 
     def client_for(self, weights: WeightsKind) -> Client:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from edgekit.models.verified import Verification
     from edgekit.records import CheckpointFile, ModelRow
 
+DEFINITIONS = {
+    "parity": "computes what upstream's code computes",
+    "paper": "follows the paper's description; no weights exist, no accuracy is claimed",
+}
+
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
@@ -84,6 +89,7 @@ def _print_one(row: ModelRow) -> None:
         ("weights", _weights(row)),
         ("checkpoints that load", ", ".join(row.forms)),
         ("origin", row.paper),
+        ("definition", DEFINITIONS[row.status]),
         ("warning", row.warning or "none"),
         ("verified", _verified(row.name)),
     ):

@@ -35,6 +35,7 @@ ROWS = (
         client=SAM_CLIENT,
         widths="from_checkpoint",
         forms=("state dict", "safetensors", "pickled module"),
+        status="paper",
     ),
 )
 
