@@ -26,6 +26,7 @@ from edgekit.train.result.card_facts import LICENCE, facts_of
 from edgekit.train.result.curve import can_plot, curve_png
 from edgekit.train.result.model_card import CardFacts, model_card
 from edgekit.train.result.weights_file import write_weights
+from edgekit.train.stages.arithmetic import training_device
 from edgekit.train.stages.driving import CurvePoint, Observer, drive
 from edgekit.train.stages.masks import MaskStage
 from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
@@ -62,7 +63,7 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     _require_source(request)
     require_trainable(row)
     init = locate(row, request.init) if request.init else None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device()
     teacher = _teacher(request, device)
     data = read_data(request.annotations, request.photos)
     settings = _settings(request, init, teacher)

@@ -11,6 +11,7 @@ from edgekit.catalog import PhotoSet
 from edgekit.records import ModelRow
 from edgekit.train.request import TrainRequest, command_of
 from edgekit.train.result.model_card import CardFacts
+from edgekit.train.stages.arithmetic import computes_in_bf16, training_device
 from edgekit.train.stages.schedule import Phase, Schedule
 
 LICENCE = "Apache-2.0"
@@ -35,9 +36,8 @@ def facts_of(
         training.append(f"Teacher, {request.teacher_steps} steps: {teacher}.")
     if request.annotations:
         training.extend(_phase_text(phase, schedule) for phase in schedule.phases)
-        training.append(
-            "Shipped: the exponential average of the weights. AdamW, bfloat16 autocast."
-        )
+        arithmetic = "bfloat16 autocast" if computes_in_bf16(training_device()) else "float32"
+        training.append(f"Shipped: the exponential average of the weights. AdamW, in {arithmetic}.")
     return CardFacts(
         title=row.title,
         file=f"{row.name}.safetensors",

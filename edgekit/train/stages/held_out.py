@@ -11,6 +11,7 @@ import torch
 from edgekit.train.data.annotations import AnnotatedPhoto
 from edgekit.train.data.batches import BatchSize, make_batch
 from edgekit.train.data.scenes import SceneStyle
+from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.losses import hard_iou
 from edgekit.train.stages.student import Student
 
@@ -55,6 +56,6 @@ def _ious(
     batch = make_batch(photos, rng, shape=shape, style=_STYLE, mix=mix)
     device = next(student.parameters()).device
     batch = batch.to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with step_autocast(device):
         logits, _ = student.decode(student.embed(batch), batch)
     return hard_iou(logits, batch.targets).cpu()

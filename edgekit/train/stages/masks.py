@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edgekit.train.data.annotations import AnnotatedPhoto
 from edgekit.train.data.batches import Batch, make_batch
 from edgekit.train.data.correction import add_correction
+from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.driving import StepReport
 from edgekit.train.stages.held_out import held_out_iou
 from edgekit.train.stages.losses import prompt_loss
@@ -90,7 +91,7 @@ class MaskStage:
         shape = phase.sizes[rng.choice(len(phase.sizes), p=chances)][1]
         batch = make_batch(self._photos, rng, shape=shape, style=phase.style, mix=phase.mix)
         self._set_mode(phase)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with step_autocast(self._device):
             loss = self._loss(batch.to(self._device), phase, rng)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -23,6 +23,7 @@ from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input, resized_size
 from edgekit.train.data.batches import IMAGENET_DEVIATION, IMAGENET_MEAN
 from edgekit.train.data.windows import random_window, recolour, resample
+from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.driving import StepReport
 from edgekit.train.stages.student import TOKEN
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
@@ -61,7 +62,7 @@ class TeacherStage:
         """Run one optimisation step."""
         started = time.perf_counter()
         self.lesson.train()
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with step_autocast(self._device):
             loss = self.lesson.loss(self.step)
         for group in self._optimizer.param_groups:
             group["lr"] = self.lesson.rate * self._decay()
@@ -83,7 +84,7 @@ class TeacherStage:
     def held_out(self) -> dict[str, float]:
         """The lesson's figures, in eval mode."""
         self.lesson.eval()
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with step_autocast(self._device):
             return self.lesson.held_out()
 
     def state(self) -> dict[str, Any]:
