@@ -7,11 +7,13 @@ the same function for one prompt.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,11 +91,12 @@ FIXED = (1, 4)
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One runtime with its target, a graph, and an empty folder for artifacts."""
+    """One runtime with its target, a graph, and the artifact made from it in `folder`."""
 
     name: str
     target: Target
     graph: Graph
+    artifact: Artifact
     folder: Path
 
     @property
@@ -104,17 +107,31 @@ class Case:
     def feeds(self) -> dict[str, np.ndarray]:
         return _feeds(*self.sizes[0])
 
-    def lower(self) -> Artifact:
-        return lowering(self.target).lower(self.graph, self.target, self.folder)
+    def lower(self, folder: Path) -> Artifact:
+        """Another artifact of the graph."""
+        folder.mkdir()
+        return lowering(self.target).lower(self.graph, self.target, folder)
 
     def open(self, *, threads: int | None = 1) -> Session:
-        artifact = self.lower()
-        return open_artifact(artifact, self.folder, self.target, threads=threads)
+        return open_artifact(self.artifact, self.folder, self.target, threads=threads)
+
+    def copy(self, folder: Path) -> Case:
+        """A case of its own, whose files a test may change."""
+        shutil.copytree(self.folder.parent, folder)
+        path = folder / self.graph.path.relative_to(self.folder.parent)
+        graph = dataclasses.replace(self.graph, path=path)
+        return dataclasses.replace(self, graph=graph, folder=folder / self.folder.name)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+    """`made(runtime)`: its case, made once. Do not change its files."""
+    return functools.cache(lambda name: _case(name, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-    return _case(request.param, tmp_path)
+def case(request: pytest.FixtureRequest, made: Callable[[str], Case], tmp_path: Path) -> Case:
+    return made(request.param).copy(tmp_path / "case")
 
 
 def _case(name: str, folder: Path, *, fixed: tuple[int, int] = FIXED) -> Case:
@@ -138,7 +155,8 @@ def _case(name: str, folder: Path, *, fixed: tuple[int, int] = FIXED) -> Case:
     sources.mkdir()
     artifacts.mkdir()
     graph = _onnx_graph(sources) if name in TAKING_ONNX else _program_graph(sources, fixed)
-    return Case(name=name, target=target, graph=graph, folder=artifacts)
+    artifact = lowering(target).lower(graph, target, artifacts)
+    return Case(name=name, target=target, graph=graph, artifact=artifact, folder=artifacts)
 
 
 def _onnx_graph(folder: Path) -> Graph:
@@ -226,7 +244,7 @@ def test_a_stand_in_says_that_it_is_one(case: Case) -> None:
 
 @every_runtime
 def test_lowering_writes_what_the_artifact_says(case: Case) -> None:
-    artifact = case.lower()
+    artifact = case.artifact
     assert artifact.role is Role.DECODER
     assert artifact.entry.startswith("decoder.")
     assert (artifact.inputs, artifact.outputs) == (case.graph.inputs, case.graph.outputs)
@@ -244,10 +262,7 @@ def test_lowering_writes_what_the_artifact_says(case: Case) -> None:
 
 @every_runtime
 def test_lowering_repeats_byte_for_byte(case: Case, tmp_path: Path) -> None:
-    first = case.lower()
-    again = tmp_path / "again"
-    again.mkdir()
-    assert lowering(case.target).lower(case.graph, case.target, again) == first
+    assert case.lower(tmp_path / "again") == case.artifact
 
 
 @every_runtime
@@ -337,7 +352,7 @@ REFUSED = {"onnxruntime": {"session.load_model_format": "ORT"}, "openvino": {"NO
 @pytest.mark.parametrize("case", REFUSED, indirect=True)  # LiteRT's and the evaluator have none
 def test_the_targets_options_reach_the_runtime(case: Case) -> None:
     """Shown by options that cannot be: another file format, an unknown property."""
-    artifact = case.lower()
+    artifact = case.artifact
     odd = dataclasses.replace(case.target, options=REFUSED[case.name])
     with pytest.raises(BundleCorrupt, match=artifact.entry):
         runtimes.runtime(case.name).open_artifact(artifact, case.folder, odd, threads=1)
@@ -346,7 +361,7 @@ def test_the_targets_options_reach_the_runtime(case: Case) -> None:
 @pytest.mark.parametrize("case", RUNTIMES, indirect=True)
 @pytest.mark.parametrize("option", ["", "CACHE_DIR", "session.model_external_initializers_file"])
 def test_no_other_option_reaches_a_runtime(case: Case, option: str) -> None:
-    artifact = dataclasses.replace(case.lower(), options={option: "/tmp/anywhere"})
+    artifact = dataclasses.replace(case.artifact, options={option: "/tmp/anywhere"})
     with pytest.raises(BundleCorrupt, match=f"options.{option}: is not an option"):
         open_artifact(artifact, case.folder, case.target, threads=1)
 
@@ -364,7 +379,7 @@ OTHER_TENSORS = {
 @pytest.mark.parametrize("way", ["inputs", "outputs"])
 @pytest.mark.parametrize("change", OTHER_TENSORS)
 def test_a_file_whose_tensors_are_not_the_manifests(case: Case, way: str, change: str) -> None:
-    artifact = case.lower()
+    artifact = case.artifact
     first, *others = getattr(artifact, way)
     fields, what = OTHER_TENSORS[change]
     swapped = dataclasses.replace(
@@ -377,7 +392,7 @@ def test_a_file_whose_tensors_are_not_the_manifests(case: Case, way: str, change
 
 @every_runtime
 def test_a_damaged_file_is_a_corrupt_bundle(case: Case) -> None:
-    artifact = case.lower()
+    artifact = case.artifact
     (case.folder / artifact.files[0].path).write_bytes(b"not a network")
     with pytest.raises(BundleCorrupt, match=artifact.entry):
         open_artifact(artifact, case.folder, case.target, threads=1)
@@ -385,7 +400,7 @@ def test_a_damaged_file_is_a_corrupt_bundle(case: Case) -> None:
 
 @every_runtime
 def test_a_truncated_file_is_a_corrupt_bundle(case: Case) -> None:
-    artifact = case.lower()
+    artifact = case.artifact
     for file in artifact.files:
         whole = (case.folder / file.path).read_bytes()
         (case.folder / file.path).write_bytes(whole[: len(whole) // 2])
@@ -396,7 +411,7 @@ def test_a_truncated_file_is_a_corrupt_bundle(case: Case) -> None:
 
 @every_runtime
 def test_a_missing_file_is_a_corrupt_bundle(case: Case) -> None:
-    artifact = case.lower()
+    artifact = case.artifact
     for file in artifact.files:
         aside = shutil.move(case.folder / file.path, case.folder / "aside")
         with pytest.raises(BundleCorrupt, match=artifact.entry):
@@ -406,7 +421,7 @@ def test_a_missing_file_is_a_corrupt_bundle(case: Case) -> None:
 
 @installed_runtime
 def test_another_version_than_the_targets_is_refused(case: Case) -> None:
-    artifact = case.lower()
+    artifact = case.artifact
     future = dataclasses.replace(case.target, runtime_versions=">=9999")
     package = RUNTIMES[case.name].packages[0]
     message = rf"(?s){package} \d.*{package}>=9999"
@@ -448,13 +463,17 @@ def test_the_table_imports_no_runtime() -> None:
 
 
 @pytest.mark.parametrize("case", TAKING_ONNX, indirect=True)
-def test_a_graph_that_the_runtime_cannot_read_never_becomes_a_session(case: Case) -> None:
+def test_a_graph_that_the_runtime_cannot_read_never_becomes_a_session(
+    case: Case, tmp_path: Path
+) -> None:
     """OpenVINO finds out when it converts, ONNX Runtime when it loads."""
     model = onnx.parser.parse_model(GRAPH.replace("Softmax <axis = -1>", "com.example.Magic"))
     model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
     onnx.save(model, case.graph.path)
     with pytest.raises((GraphRejected, BundleCorrupt), match="Magic"):
-        case.open()
+        dataclasses.replace(
+            case, artifact=case.lower(tmp_path / "odd"), folder=tmp_path / "odd"
+        ).open()
 
 
 @pytest.mark.parametrize("case", TAKING_PROGRAMS, indirect=True)

@@ -70,8 +70,7 @@ def test_the_program_that_was_given_is_left_as_it_was(tiny) -> None:
     assert str(encoder.exported.graph) == before
 
 
-@pytest.mark.parametrize(("prompts", "points"), [(1, 1), (3, 2), (2, 7)])
-def test_the_decoder_stays_dynamic(tiny, lowered, prompts: int, points: int) -> None:
+def test_the_decoder_stays_dynamic(tiny, lowered) -> None:
     decoder = tiny().decoder
     model, path = lowered(
         apply_casts(decoder, plan_with_islands(decoder, {"sin": "x", "cos": "x"}))
@@ -79,14 +78,15 @@ def test_the_decoder_stays_dynamic(tiny, lowered, prompts: int, points: int) -> 
     assert operand_types(model, "Sin") == [{FLOAT}]
     assert operand_types(model, "ConvTranspose") == [{HALF}]
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    random = np.random.default_rng(0)
-    feeds = {
-        "image_embeddings": random.standard_normal((1, 8, 64, 64), np.float32),
-        "point_coords": 256 * random.random((prompts, points, 2), np.float32),
-        "point_labels": np.ones((prompts, points), np.float32),
-        "mask_input": np.zeros((1, 1, 256, 256), np.float32),
-        "has_mask_input": np.zeros(1, np.float32),
-    }
-    masks, scores = session.run(None, feeds)
-    assert masks.shape == (prompts, 4, 256, 256)
-    assert scores.dtype == np.float32
+    for prompts, points in (1, 1), (3, 2), (2, 7):
+        random = np.random.default_rng(0)
+        feeds = {
+            "image_embeddings": random.standard_normal((1, 8, 64, 64), np.float32),
+            "point_coords": 256 * random.random((prompts, points, 2), np.float32),
+            "point_labels": np.ones((prompts, points), np.float32),
+            "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+        }
+        masks, scores = session.run(None, feeds)
+        assert masks.shape == (prompts, 4, 256, 256)
+        assert scores.dtype == np.float32
