@@ -13,7 +13,7 @@ from edgekit import BenchRequest, bench
 
 def main(*bundles: str) -> None:
     """Print the median of each task, in milliseconds."""
-    result = bench(BenchRequest(bundles=tuple(map(Path, bundles)), rounds=5))
+    result = bench(BenchRequest(bundles=tuple(map(Path, bundles)), rounds=3))
     print(f"{result.cpu}, {result.threads} threads")
     for figures in result.figures:
         if figures.missing:

@@ -4,8 +4,8 @@
 
 One export of NanoSAM for `x86-int8` runs with an empty cache. Each call that is handed the same
 object as the parameter, such as `export:request`, counts for the called file; what is made from the
-object is not followed. A climb is a call from a lower layer of the import contracts to a higher one.
-`require_faster` compares nothing on a CPU without VNNI.
+object is not followed. A climb is a call from a lower layer of the import contracts to a higher
+one. `require_faster` compares nothing on a CPU without VNNI.
 """
 
 from __future__ import annotations
