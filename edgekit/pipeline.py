@@ -189,7 +189,8 @@ def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation
     """
     photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
     require_readable(photos)
-    return evaluate_photos(Predictor(request.bundle), photos, report=report)
+    predictor = Predictor(request.bundle)
+    return evaluate_photos(predictor, photos, survey=request.survey, report=report)
 
 
 def evaluate_everything(

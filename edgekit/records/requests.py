@@ -113,11 +113,14 @@ class EvaluateRequest:
         annotations: a COCO JSON with instances.
         photos: the folder of its photos; None searches beside it, in `images/` and in COCO's own
             layout.
+        survey: also score one, two and three random points and the tight box of each mask, as the
+            survey arXiv 2410.04960 does.
     """
 
     bundle: Path
     annotations: Path
     photos: Path | None = None
+    survey: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,12 @@ class Evaluation:
     ran: str
 
 
-def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -> Evaluation:
+def evaluate_photos(
+    predictor: Predictor, photos: PhotoSet, *, survey: bool = False, report: Report
+) -> Evaluation:
     """Score every annotated instance that has a mask and is large enough.
 
+    `survey` adds the prompts of the survey (see `verification.evaluation.SURVEY_KINDS`).
     Warns of instances that are boxes without a mask.
 
     Raises:
@@ -37,7 +40,7 @@ def evaluate_photos(predictor: Predictor, photos: PhotoSet, *, report: Report) -
     with report.stage("evaluate"):
         for done, photo in enumerate(photos.photos):
             report.progress(done, count)
-            figures += evaluate(predictor, [photo])
+            figures += evaluate(predictor, [photo], survey=survey)
     if not figures:
         raise BadInput(
             f"No instance in {photos.name} is large enough to be scored.",

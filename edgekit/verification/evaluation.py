@@ -6,8 +6,10 @@ the same figures. Torch-free: it also runs on a device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 
 import numpy as np
 
@@ -28,43 +30,52 @@ SIZES = {"small": 32**2, "medium": 96**2, "large": None}
 """COCO's size classes: upper bounds (exclusive) of the mask's area in photo pixels."""
 
 
+KINDS = {
+    "box": "the single mask for the annotation's box",
+    "filled_box": "the box itself as the mask, the score of a model that returns its prompt",
+    "point": "the single mask for one point, the mask's pixel farthest from its edge",
+    "best_of_three": "the best of the three masks for the same point",
+    "chosen": "the one of those three with the highest predicted IoU",
+    "box_point": "the single mask for box and point together",
+}
+"""What is scored, and its meaning."""
+
+SURVEY_KINDS = {
+    "random_1": "the single mask for one random point in the annotated mask",
+    "random_2": "the single mask for two random points in it",
+    "random_3": "the single mask for three random points in it",
+    "tight_box": "the single mask for the smallest box around the annotated mask",
+}
+"""Further prompts of the survey of efficient models (arXiv 2410.04960, section 5)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceFigures:
-    """IoU of one instance with its annotation, for each kind of prompt.
+    """IoU of one instance with its annotation, for each of `KINDS`, and of `SURVEY_KINDS` if asked.
 
     area: of the annotated mask, in photo pixels.
-    box: the single mask for the annotation's box.
-    filled_box: the box itself as the mask, the score of a model that returns its prompt.
-    point: the single mask for one point, the mask's pixel farthest from its edge.
-    best_of_three: the best of the three masks for the same point.
-    chosen: the one of those three with the highest predicted IoU.
-    box_point: the single mask for box and point together.
     """
 
     photo: str
     area: int
-    box: float
-    filled_box: float
-    point: float
-    best_of_three: float
-    chosen: float
-    box_point: float
-
-
-KINDS = tuple(f.name for f in fields(InstanceFigures) if f.name not in ("photo", "area"))
+    iou: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """Mean IoU for each of `KINDS` over the `instances` of a size class ("all": of every size)."""
+    """Mean IoU per kind of prompt over the `instances` of a size class ("all": of every size)."""
 
     size: str
     instances: int
     iou: dict[str, float]
 
 
-def evaluate(predictor: Predictor, photos: Iterable[Photo]) -> Iterator[InstanceFigures]:
+def evaluate(
+    predictor: Predictor, photos: Iterable[Photo], *, survey: bool = False
+) -> Iterator[InstanceFigures]:
     """Score every instance that has a mask and is large enough. One photo is in memory at a time.
+
+    `survey` adds `SURVEY_KINDS`.
 
     Raises:
         BadInput: a photo cannot be read, or an annotation does not fit its photo.
@@ -76,7 +87,11 @@ def evaluate(predictor: Predictor, photos: Iterable[Photo]) -> Iterator[Instance
         masks = [(instance, mask) for instance, mask in masks if mask.any()]
         if masks:
             predictor.set_image(pixels)
-            yield from _figures(predictor, photo, masks)
+            ious = _ious(predictor, masks)
+            more = _survey_ious(predictor, photo, masks) if survey else repeat({}, len(masks))
+            for (_, mask), own, others in zip(masks, ious, more, strict=True):
+                area = int(np.count_nonzero(mask))
+                yield InstanceFigures(photo=photo.id, area=area, iou=own | others)
 
 
 def _scored(instance: Instance) -> bool:
@@ -84,10 +99,10 @@ def _scored(instance: Instance) -> bool:
     return instance.segmentation is not None and min(x1 - x0, y1 - y0) >= SMALLEST_SIDE
 
 
-def _figures(
-    predictor: Predictor, photo: Photo, annotated: list[tuple[Instance, BoolArray]]
-) -> Iterator[InstanceFigures]:
-    """The figures of the instances of the predictor's current photo."""
+def _ious(
+    predictor: Predictor, annotated: list[tuple[Instance, BoolArray]]
+) -> Iterator[dict[str, float]]:
+    """Of each instance of the predictor's current photo, for each of `KINDS`."""
     size = predictor.photo_size
     points = [
         Prompt.checked(points=[_click(mask)], labels=[1], photo_size=size) for _, mask in annotated
@@ -102,16 +117,37 @@ def _figures(
     for i, (instance, mask) in enumerate(annotated):
         candidates = several[i]
         ious = [mask_iou(candidates.masks[place], mask) for place in three]
-        yield InstanceFigures(
-            photo=photo.id,
-            area=int(np.count_nonzero(mask)),
-            box=mask_iou(single[count + i].masks[0], mask),
-            filled_box=mask_iou(filled_box(instance.box, mask.shape), mask),
-            point=mask_iou(single[i].masks[0], mask),
-            best_of_three=max(ious),
-            chosen=ious[int(np.argmax(candidates.scores[three]))],
-            box_point=mask_iou(single[2 * count + i].masks[0], mask),
-        )
+        yield {
+            "box": mask_iou(single[count + i].masks[0], mask),
+            "filled_box": mask_iou(filled_box(instance.box, mask.shape), mask),
+            "point": mask_iou(single[i].masks[0], mask),
+            "best_of_three": max(ious),
+            "chosen": ious[int(np.argmax(candidates.scores[three]))],
+            "box_point": mask_iou(single[2 * count + i].masks[0], mask),
+        }
+
+
+def _survey_ious(
+    predictor: Predictor, photo: Photo, annotated: list[tuple[Instance, BoolArray]]
+) -> Iterator[dict[str, float]]:
+    """Of each instance of the predictor's current photo, for each of `SURVEY_KINDS`."""
+    for place, (_, mask) in enumerate(annotated):
+        rng = np.random.default_rng([zlib.crc32(photo.id.encode()), place])
+        rows, columns = np.nonzero(mask)
+        chosen = rng.permutation(len(rows))[:3]
+        points = list(zip(columns[chosen].tolist(), rows[chosen].tolist(), strict=True))
+        size = predictor.photo_size
+        prompts = [
+            Prompt.checked(points=points[:count], labels=[1] * len(points[:count]), photo_size=size)
+            for count in (1, 2, 3)
+        ]
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        prompts.append(Prompt.checked(box=_clipped(box, size), photo_size=size))
+        predictions = predictor.predict_many(prompts)
+        yield {
+            kind: mask_iou(prediction.masks[0], mask)
+            for kind, prediction in zip(SURVEY_KINDS, predictions, strict=True)
+        }
 
 
 def _places_of_three(rule: MaskRule) -> list[int]:
@@ -155,7 +191,8 @@ def means(figures: Iterable[InstanceFigures]) -> tuple[Means, ...]:
 
 
 def _mean(size: str, rows: list[InstanceFigures]) -> Means:
-    iou = {kind: float(np.mean([getattr(r, kind) for r in rows])) for kind in KINDS if rows}
+    kinds = rows[0].iou if rows else ()
+    iou = {kind: float(np.mean([row.iou[kind] for row in rows])) for kind in kinds}
     return Means(size=size, instances=len(rows), iou=iou)
 
 

@@ -20,7 +20,14 @@ from edgekit.models.registry import model
 from edgekit.report import SILENT
 from edgekit.runtime import Predictor
 from edgekit.stages.evaluation import evaluate_photos
-from edgekit.verification.evaluation import KINDS, InstanceFigures, evaluate, filled_box, means
+from edgekit.verification.evaluation import (
+    KINDS,
+    SURVEY_KINDS,
+    InstanceFigures,
+    evaluate,
+    filled_box,
+    means,
+)
 
 
 class Encoder:
@@ -87,11 +94,11 @@ def test_a_decoder_that_fills_boxes_scores_like_the_filled_box(
     figures = list(evaluate(predictor, photos_from(coco).photos))
     assert len(figures) == 8  # a disc of 41 x 41 and a bar of 40 x 70 on each of four photos
     for one in figures:
-        assert one.box == pytest.approx(one.filled_box, abs=0.03)
-        assert one.box_point == one.box
+        assert one.iou["box"] == pytest.approx(one.iou["filled_box"], abs=0.03)
+        assert one.iou["box_point"] == one.iou["box"]
     disc, bar = figures[0], figures[1]
-    assert bar.filled_box == 1
-    assert disc.filled_box == pytest.approx(np.pi * 20**2 / 41**2, abs=0.001)
+    assert bar.iou["filled_box"] == 1
+    assert disc.iou["filled_box"] == pytest.approx(np.pi * 20**2 / 41**2, abs=0.001)
 
 
 def test_best_of_three_excludes_mask_0_and_chosen_follows_the_score(
@@ -101,9 +108,40 @@ def test_best_of_three_excludes_mask_0_and_chosen_follows_the_score(
     # squares of half side 40 (mask 0), 10, 20 and 80 in 256 cells over 120 pixels; radius 20
     area = np.pi * 20**2
     side = 2 * 10 * 120 / 256
-    assert disc.chosen == pytest.approx(side**2 / area, abs=0.02)
-    assert disc.point > disc.best_of_three > disc.chosen
-    assert disc.best_of_three == pytest.approx((2 * side) ** 2 / area, abs=0.02)
+    assert disc.iou["chosen"] == pytest.approx(side**2 / area, abs=0.02)
+    assert disc.iou["point"] > disc.iou["best_of_three"] > disc.iou["chosen"]
+    assert disc.iou["best_of_three"] == pytest.approx((2 * side) ** 2 / area, abs=0.02)
+
+
+class Recorder(BoxDrawer):
+    """Keeps the points of every call, in photo pixels, and how many of them are foreground."""
+
+    def __init__(self) -> None:
+        self.points: list[np.ndarray] = []
+
+    def run(self, feeds):
+        for places, labels in zip(feeds["point_coords"], feeds["point_labels"], strict=True):
+            self.points.append(places[labels == 1] * 120 / 1024)
+        return super().run(feeds)
+
+
+def test_the_surveys_points_are_random_repeatable_and_in_the_mask(coco: Path) -> None:
+    photos = photos_from(coco).photos
+    seen = []
+    for _ in range(2):
+        recorder = Recorder()
+        predictor = Predictor.from_sessions(model("nanosam").client, Encoder(), recorder)
+        disc, bar = list(evaluate(predictor, photos[:1], survey=True))
+        assert [*disc.iou] == [*KINDS, *SURVEY_KINDS]
+        assert bar.iou["tight_box"] == 1
+        seen.append(recorder.points)
+    assert all(np.array_equal(a, b) for a, b in zip(*seen, strict=True))
+    several = [points for points in seen[0] if len(points) > 1]
+    assert [len(points) for points in several] == [2, 3, 2, 3]  # of the disc, then of the bar
+    for x, y in np.concatenate(several[:2]):
+        assert (x - 30) ** 2 + (y - 40) ** 2 <= 20.5**2
+    other = list(evaluate(predictor, photos[1:2], survey=True))
+    assert other[0].iou["random_1"] != disc.iou["random_1"]
 
 
 def test_small_boxes_are_not_scored(predictor: Predictor, coco: Path) -> None:
@@ -169,7 +207,7 @@ def test_the_photos_may_be_elsewhere(
 
 
 def row(*, area: int, iou: float) -> InstanceFigures:
-    return InstanceFigures(photo="a", area=area, **dict.fromkeys(KINDS, iou))
+    return InstanceFigures(photo="a", area=area, iou=dict.fromkeys(KINDS, iou))
 
 
 def test_means_are_by_size_class() -> None:
@@ -202,6 +240,8 @@ def test_the_command_prints_writes_json_and_fills_the_card(
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "one point, best of 3" in result.stdout
+    assert "random" not in result.stdout
+    assert "three random points" in CliRunner().invoke(app, [*arguments[:3], "--survey"]).stdout
     overall = json.loads(figures.read_text())["mean_iou"][0]
     assert overall["instances"] == 8
     text = card.read_text()

@@ -21,6 +21,10 @@ _TITLES = {
     "best_of_three": "one point, best of 3",
     "chosen": "one point, chosen of 3",
     "box_point": "box and point",
+    "random_1": "one random point",
+    "random_2": "two random points",
+    "random_3": "three random points",
+    "tight_box": "box around the mask",
 }
 
 
@@ -40,6 +44,13 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         Path | None,
         typer.Option("--photos", metavar="DIR", help="Where the photos are, if elsewhere."),
     ] = None,
+    survey: Annotated[
+        bool,
+        typer.Option(
+            "--survey",
+            help="Also score 1, 2 and 3 random points and the tight box, as arXiv 2410.04960 does.",
+        ),
+    ] = False,
     everything: Annotated[
         bool,
         typer.Option(
@@ -78,7 +89,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     check_options(
         EverythingOptions(strategy=strategy, grid=grid, detector=detector),
         everything=everything,
-        prompt_options=["--card"] if card else [],
+        prompt_options=[*(["--card"] if card else []), *(["--survey"] if survey else [])],
     )
     if everything:
         request = EvaluateEverythingRequest(
@@ -92,7 +103,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         _evaluate_everything(request, json_file)
         return
     _evaluate_prompts(
-        EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos), json_file, card
+        EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos, survey=survey),
+        json_file,
+        card,
     )
 
 
@@ -134,6 +147,6 @@ def _print(means: tuple[Means, ...], *, ran: str) -> None:
 
     sizes = [f"{row.size} ({row.instances})" for row in means]
     listed = table(f"mean IoU with the annotations, {ran}", *sizes, right=tuple(sizes))
-    for kind, title in _TITLES.items():
-        listed.add_row(title, *(f"{row.iou[kind]:.3f}" for row in means))
+    for kind in means[0].iou:
+        listed.add_row(_TITLES[kind], *(f"{row.iou[kind]:.3f}" for row in means))
     console().print(listed)

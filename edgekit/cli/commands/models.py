@@ -41,12 +41,14 @@ def models(
 
 
 def _model_json(row: ModelRow) -> dict[str, object]:
+    from edgekit.models.efficiency import efficient_error_rate
     from edgekit.models.verified import verifications
 
     own = [
         asdict(verification) for verification in verifications() if verification.model == row.name
     ]
-    return {**asdict(row), "verifications": own}
+    rate = efficient_error_rate(row)
+    return {**asdict(row), "efficient_error_rate": rate, "verifications": own}
 
 
 def _print_list(rows: tuple[ModelRow, ...]) -> None:
@@ -77,6 +79,7 @@ def _figures(row: ModelRow) -> tuple[str, str, str]:
 
 def _print_one(row: ModelRow) -> None:
     from edgekit.cli.console import console, table
+    from edgekit.models.efficiency import efficient_error_rate
 
     parameters, work, frame = _figures(row)
     shown = table("", row.name)
@@ -85,6 +88,7 @@ def _print_one(row: ModelRow) -> None:
         ("family", f"{row.family}, {row.variant}"),
         ("parameters", parameters),
         ("encoder", f"{work} GMACs on {frame} x {frame} pixels"),
+        ("efficient error rate", f"{efficient_error_rate(row):.3f} (SAM ViT-H is 1)"),
         ("licence", row.licence),
         ("weights", _weights(row)),
         ("checkpoints that load", ", ".join(row.forms)),
