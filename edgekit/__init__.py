@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Exported,
         bench,
         evaluate,
+        evaluate_detections,
         evaluate_everything,
         export,
         verify,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edgekit.records import (
         BenchRequest,
         Bundle,
+        EvaluateDetectionsRequest,
         EvaluateEverythingRequest,
         EvaluateRequest,
         ExportRequest,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     )
     from edgekit.report import SILENT, Report
     from edgekit.runtime import Prediction, Predictor, Prompt
-    from edgekit.stages.evaluation import Evaluation
+    from edgekit.stages.evaluation import DetectionEvaluation, Evaluation
     from edgekit.stages.everything import EverythingEvaluation
     from edgekit.stages.measurement import Bench
     from edgekit.verification import EverythingVerdict, Verdict
@@ -46,6 +48,8 @@ __all__ = [
     "Bench",
     "BenchRequest",
     "Bundle",
+    "DetectionEvaluation",
+    "EvaluateDetectionsRequest",
     "EvaluateEverythingRequest",
     "EvaluateRequest",
     "Evaluation",
@@ -63,6 +67,7 @@ __all__ = [
     "__version__",
     "bench",
     "evaluate",
+    "evaluate_detections",
     "evaluate_everything",
     "export",
     "verify",
@@ -74,6 +79,7 @@ _MODULES = {
         "Exported",
         "bench",
         "evaluate",
+        "evaluate_detections",
         "evaluate_everything",
         "export",
         "verify",
@@ -82,6 +88,7 @@ _MODULES = {
     "edgekit.records": (
         "BenchRequest",
         "Bundle",
+        "EvaluateDetectionsRequest",
         "EvaluateEverythingRequest",
         "EvaluateRequest",
         "ExportRequest",
@@ -90,7 +97,7 @@ _MODULES = {
     ),
     "edgekit.report": ("SILENT", "Report"),
     "edgekit.runtime": ("Prediction", "Predictor", "Prompt"),
-    "edgekit.stages.evaluation": ("Evaluation",),
+    "edgekit.stages.evaluation": ("DetectionEvaluation", "Evaluation"),
     "edgekit.stages.everything": ("EverythingEvaluation",),
     "edgekit.stages.measurement": ("Bench",),
     "edgekit.verification": ("EverythingVerdict", "Verdict"),

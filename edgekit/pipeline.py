@@ -18,6 +18,7 @@ from edgekit.program.programs import Programs
 from edgekit.records import (
     BenchRequest,
     Bundle,
+    EvaluateDetectionsRequest,
     EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
@@ -31,7 +32,12 @@ from edgekit.stages.artifacts import make_artifacts
 from edgekit.stages.batches import with_batches_in_use
 from edgekit.stages.bundling import make_bundle
 from edgekit.stages.diagnosis import explain_failure
-from edgekit.stages.evaluation import Evaluation, evaluate_photos
+from edgekit.stages.evaluation import (
+    DetectionEvaluation,
+    Evaluation,
+    evaluate_boxes,
+    evaluate_photos,
+)
 from edgekit.stages.everything import (
     EverythingEvaluation,
     evaluate_all_masks,
@@ -61,6 +67,8 @@ from edgekit.verification import EverythingVerdict, Verdict
 __all__ = [
     "Bench",
     "BenchRequest",
+    "DetectionEvaluation",
+    "EvaluateDetectionsRequest",
     "EvaluateEverythingRequest",
     "EvaluateRequest",
     "Evaluation",
@@ -74,6 +82,7 @@ __all__ = [
     "VerifyRequest",
     "bench",
     "evaluate",
+    "evaluate_detections",
     "evaluate_everything",
     "export",
     "verify",
@@ -191,6 +200,22 @@ def evaluate(request: EvaluateRequest, *, report: Report = SILENT) -> Evaluation
     require_readable(photos)
     predictor = Predictor(request.bundle)
     return evaluate_photos(predictor, photos, survey=request.survey, report=report)
+
+
+def evaluate_detections(
+    request: EvaluateDetectionsRequest, *, report: Report = SILENT
+) -> DetectionEvaluation:
+    """Measure the average precision of a bundle's masks for a detector's boxes. Needs no PyTorch.
+
+    Raises:
+        BundleCorrupt: the bundle was changed.
+        RuntimeMissing: the bundle cannot be opened here, or pycocotools is not installed.
+        BadInput: the annotations or detections do not read, or are of other photos.
+    """
+    photos = catalog.photos_from(request.annotations, photo_dir=request.photos)
+    require_readable(photos)
+    detections = catalog.read_detections(request.detections)
+    return evaluate_boxes(Predictor(request.bundle), photos, detections, report=report)
 
 
 def evaluate_everything(

@@ -4,6 +4,7 @@
 """
 
 from edgekit.catalog.annotations import photos_from_coco
+from edgekit.catalog.box_files import Detection, read_detections
 from edgekit.catalog.image_sets import (
     calibration_set,
     held_out_set,
@@ -17,6 +18,7 @@ from edgekit.catalog.targets import target, targets
 from edgekit.records import RunLengths, runs_from_mask
 
 __all__ = [
+    "Detection",
     "Instance",
     "Photo",
     "PhotoSet",
@@ -28,6 +30,7 @@ __all__ = [
     "instance_mask",
     "photos_from",
     "photos_from_coco",
+    "read_detections",
     "runs_from_mask",
     "target",
     "targets",

@@ -59,6 +59,7 @@ class _Annotation:
     segmentation: object = None
     iscrowd: object = None
     isthing: object = None
+    category_id: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +101,12 @@ def photos_from_coco(path: Path, *, photo_dir: Path | None = None) -> PhotoSet:
         Photo(
             path=file,
             id=image.file_name,
+            image_id=one,
             licence=_licence_of(image, licences),
             attribution=_attribution_of(image),
             instances=annotated,
         )
-        for image, file, annotated in zip(document.images, files, by_photo, strict=True)
+        for image, one, file, annotated in zip(document.images, ids, files, by_photo, strict=True)
     )
     return PhotoSet(name=str(path), photos=photos, annotations_licence=_terms(document.info))
 
@@ -234,7 +236,8 @@ def _instance(annotation: _Annotation) -> Instance | None:
     if box is None or box[0] >= box[2] or box[1] >= box[3]:
         return None
     area = area_of(segmentation, box) if area is None else area
-    return Instance(box=box, segmentation=segmentation, area=area, thing=thing)
+    category = _identity(annotation.category_id)
+    return Instance(box=box, segmentation=segmentation, area=area, thing=thing, category=category)
 
 
 def _flag(name: str, value: object, *, default: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Boxes of one photo from a JSON file: a list of boxes, a detector's results, or annotations."""
+"""Boxes from a JSON file: a list of boxes, a detector's results, or annotations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgekit.errors import BadInput
 from edgekit.store import Malformed, record_from_json
 
 _MAX_BYTES = 64 * 2**20
+_MAX_DETECTIONS_BYTES = 512 * 2**20  # 100 boxes on each of COCO's 5,000 photos are 50 MB
 _FORMS = (
     "a list of boxes [[x0, y0, x1, y1], ...] in photo pixels, COCO results "
     '[{"bbox": [x, y, width, height]}, ...] of one photo, or COCO annotations'
@@ -23,6 +24,23 @@ _FORMS = (
 class _Result:
     bbox: tuple[float, float, float, float]
     image_id: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScoredResult:
+    bbox: tuple[float, float, float, float]
+    image_id: int | str
+    score: float
+    category_id: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """A detector's box: x0, y0, x1, y1 in photo pixels. `category` is COCO's id as text."""
+
+    box: Box
+    score: float
+    category: str | None
 
 
 def read_boxes(path: Path, photo: str) -> list[Box]:
@@ -47,6 +65,40 @@ def read_boxes(path: Path, photo: str) -> list[Box]:
         raise BadInput(f"{path} holds no boxes: {error}.", expected=_FORMS) from error
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.", expected=_FORMS) from error
+
+
+def read_detections(path: Path) -> dict[str, tuple[Detection, ...]]:
+    """A detector's boxes of many photos, by COCO's image id as text.
+
+    Args:
+        path: COCO results: [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
+
+    Raises:
+        BadInput: the file cannot be read or holds something else.
+    """
+    expected = (
+        'COCO results [{"image_id": 1, "category_id": 1, "bbox": [x, y, width, height], '
+        '"score": 0.9}, ...]'
+    )
+    try:
+        if path.stat().st_size > _MAX_DETECTIONS_BYTES:
+            raise Malformed((f"larger than {_MAX_DETECTIONS_BYTES} bytes",))
+        content = path.read_bytes()
+        results = record_from_json(_tuple_of(_ScoredResult), content, unknown_keys="ignore")
+    except Malformed as error:
+        raise BadInput(f"{path} holds no detections: {error}.", expected=expected) from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.", expected=expected) from error
+    by_image: dict[str, list[Detection]] = {}
+    for result in results:
+        by_image.setdefault(str(result.image_id), []).append(_detection(result))
+    return {image: tuple(detections) for image, detections in by_image.items()}
+
+
+def _detection(result: _ScoredResult) -> Detection:
+    x, y, width, height = result.bbox
+    category = None if result.category_id is None else str(result.category_id)
+    return Detection(box=(x, y, x + width, y + height), score=result.score, category=category)
 
 
 def _corners(content: bytes) -> list[Box]:

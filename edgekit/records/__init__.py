@@ -64,6 +64,7 @@ from edgekit.records.plans import (
 from edgekit.records.requests import (
     Against,
     BenchRequest,
+    EvaluateDetectionsRequest,
     EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
@@ -112,6 +113,7 @@ __all__ = [
     "DetectionRule",
     "DetectorContract",
     "EngineRecord",
+    "EvaluateDetectionsRequest",
     "EvaluateEverythingRequest",
     "EvaluateRequest",
     "EverythingRule",

@@ -124,6 +124,21 @@ class EvaluateRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateDetectionsRequest:
+    """Measure the average precision of a bundle's masks for a detector's boxes.
+
+    Attributes:
+        bundle, annotations, photos: as for `EvaluateRequest`.
+        detections: the detector's COCO results, a JSON with boxes, scores and categories.
+    """
+
+    bundle: Path
+    annotations: Path
+    detections: Path
+    photos: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateEverythingRequest:
     """Measure how many annotated objects are among all masks that a bundle finds.
 

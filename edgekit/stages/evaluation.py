@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.catalog import PhotoSet
-from edgekit.errors import BadInput
+from edgekit.catalog import Detection, PhotoSet
+from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.report import Report
 from edgekit.runtime import Predictor
+from edgekit.verification.average_precision import (
+    AveragePrecision,
+    average_precision,
+    photo_regions,
+)
 from edgekit.verification.evaluation import InstanceFigures, Means, evaluate, means
 
 
@@ -20,6 +27,19 @@ class Evaluation:
 
     means: tuple[Means, ...]
     photos: int
+    ran: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionEvaluation:
+    """The average precision of the masks for `detections` boxes of a detector on `photos` photos.
+
+    `ran` is as in `Evaluation`.
+    """
+
+    precision: AveragePrecision
+    photos: int
+    detections: int
     ran: str
 
 
@@ -49,6 +69,50 @@ def evaluate_photos(
     return Evaluation(means=means(figures), photos=count, ran=predictor.execution.label)
 
 
+def evaluate_boxes(
+    predictor: Predictor,
+    photos: PhotoSet,
+    detections: Mapping[str, Sequence[Detection]],
+    *,
+    report: Report,
+) -> DetectionEvaluation:
+    """Measure the average precision of the masks for a detector's boxes.
+
+    Args:
+        predictor: the bundle's.
+        photos: annotated.
+        detections: by image id. Those of other photos are counted and told.
+        report: gets a step per photo.
+
+    Raises:
+        BadInput: no annotation has a mask, or no detection is of these photos.
+        RuntimeMissing: pycocotools is not installed.
+    """
+    require_pycocotools()
+    require_masks(photos, report)
+    known = {photo.image_id for photo in photos.photos}
+    count = sum(len(own) for image, own in detections.items() if image in known)
+    if not count:
+        raise BadInput(
+            f"No detection is of a photo of {photos.name}.",
+            expected="results whose `image_id` is the id of an image in the annotations",
+        )
+    if others := sum(map(len, detections.values())) - count:
+        report.warning(f"{others} detections are of photos that {photos.name} does not list.")
+    regions = []
+    with report.stage("evaluate"):
+        for done, photo in enumerate(photos.photos):
+            report.progress(done, len(photos.photos))
+            own = detections.get(photo.image_id or "", ())
+            regions.append(photo_regions(predictor, photo, own))
+    return DetectionEvaluation(
+        precision=average_precision(regions),
+        photos=len(regions),
+        detections=count,
+        ran=predictor.execution.label,
+    )
+
+
 def require_masks(photos: PhotoSet, report: Report) -> None:
     """Check that some instance has a mask; warn of those that have none.
 
@@ -71,3 +135,12 @@ def require_masks(photos: PhotoSet, report: Report) -> None:
             next_step="verify needs no masks: edgekit verify BUNDLE --photos COCO.json",
         )
     report.warning(f"{boxes} of {len(instances)} annotations are boxes without a mask: not scored.")
+
+
+def require_pycocotools() -> None:
+    """Find out before the photos are segmented, which takes minutes."""
+    if importlib.util.find_spec("pycocotools") is None:
+        raise RuntimeMissing(
+            "Masks are compared with pycocotools, which is not installed.",
+            next_step="pip install pycocotools",
+        )

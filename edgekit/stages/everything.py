@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, replace
 
 from edgekit.catalog import PhotoSet
-from edgekit.errors import BadInput, RuntimeMissing
+from edgekit.errors import BadInput
 from edgekit.records import (
     Bundle,
     Client,
@@ -20,7 +19,7 @@ from edgekit.report import Report
 from edgekit.runtime import Predictor
 from edgekit.runtime.everything import check_request
 from edgekit.runtime.opening import execution
-from edgekit.stages.evaluation import require_masks
+from edgekit.stages.evaluation import require_masks, require_pycocotools
 from edgekit.stages.reference import reference_predictor
 from edgekit.verification.everything import (
     Everything,
@@ -69,7 +68,7 @@ def verify_all_masks(
         BadInput: there is no photo, one cannot be read, or the strategy or grid does not fit.
         RuntimeMissing: pycocotools is not installed.
     """
-    _require_pycocotools()
+    require_pycocotools()
     if not photos.photos:
         raise BadInput(
             f"The image set '{photos.name}' has no photo, so nothing can be verified.",
@@ -107,7 +106,7 @@ def evaluate_all_masks(
             fit.
         RuntimeMissing: pycocotools is not installed.
     """
-    _require_pycocotools()
+    require_pycocotools()
     require_masks(photos, report)
     everything = _everything(predictor.client, request, default_grid=None)
     found: list[Found] = []
@@ -176,13 +175,4 @@ def _warn_of_another_rule(ours: Client, theirs: Client, report: Report) -> None:
         report.warning(
             "The bundle's manifest has other thresholds for everything than this edgekit: masks "
             "will differ for that reason. Export the bundle again."
-        )
-
-
-def _require_pycocotools() -> None:
-    """Find out before the photos are segmented, which takes minutes."""
-    if importlib.util.find_spec("pycocotools") is None:
-        raise RuntimeMissing(
-            "Masks are compared with pycocotools, which is not installed.",
-            next_step="pip install pycocotools",
         )

@@ -107,7 +107,7 @@ def _ious(
     points = [
         Prompt.checked(points=[_click(mask)], labels=[1], photo_size=size) for _, mask in annotated
     ]
-    boxes = [Prompt.checked(box=_clipped(i.box, size), photo_size=size) for i, _ in annotated]
+    boxes = [Prompt.checked(box=clipped(i.box, size), photo_size=size) for i, _ in annotated]
     both = [replace(point, box=box.box) for point, box in zip(points, boxes, strict=True)]
     single = predictor.predict_many([*points, *boxes, *both])
     several = predictor.predict_many(points, multimask=True)
@@ -142,7 +142,7 @@ def _survey_ious(
             for count in (1, 2, 3)
         ]
         box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        prompts.append(Prompt.checked(box=_clipped(box, size), photo_size=size))
+        prompts.append(Prompt.checked(box=clipped(box, size), photo_size=size))
         predictions = predictor.predict_many(prompts)
         yield {
             kind: mask_iou(prediction.masks[0], mask)
@@ -164,7 +164,7 @@ def _click(mask: BoolArray) -> tuple[int, int]:
     return point
 
 
-def _clipped(box: Box, size: tuple[int, int]) -> Box:
+def clipped(box: Box, size: tuple[int, int]) -> Box:
     """The box clipped to the photo: a rounded annotation may end just outside."""
     x0, y0, x1, y1 = box
     height, width = size

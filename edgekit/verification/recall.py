@@ -8,20 +8,18 @@ recall of a sum of counts is that of all photos together.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgekit.catalog import Photo, instance_mask
-from edgekit.records import CocoRle, Segment, runs_from_mask
+from edgekit.records import Segment, runs_from_mask
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.segments import rle_from
+from edgekit.verification.coco_measure import PhotoRegions, Region, measured
 from edgekit.verification.everything import Everything, OnStep
 
 Counts = npt.NDArray[np.int64]
@@ -31,15 +29,6 @@ LIMITS = (10, 100, 1000)
 
 SIZES = ("all", "small", "medium", "large")
 """COCO's classes by the annotation's area, in the order of its evaluation."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A mask with its area in photo pixels and, for a proposal, its predicted IoU as `score`."""
-
-    rle: CocoRle
-    area: float
-    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +67,7 @@ def objects_found(
     """
     pixels = load_photo(photo.path)
     size = pixels.shape[0], pixels.shape[1]
-    truth = _annotated(photo, size)
+    truth = annotated_regions(photo, size)
     if not truth:
         return None
     predictor.set_image(pixels)
@@ -90,7 +79,7 @@ def _proposal(segment: Segment) -> Region:
     return Region(rle=segment.rle, area=segment.area, score=segment.predicted_iou)
 
 
-def _annotated(photo: Photo, size: tuple[int, int]) -> list[Region]:
+def annotated_regions(photo: Photo, size: tuple[int, int]) -> list[Region]:
     """The instances that have a mask with a pixel, one mask in memory at a time."""
     regions: list[Region] = []
     for instance in photo.instances:
@@ -98,7 +87,8 @@ def _annotated(photo: Photo, size: tuple[int, int]) -> list[Region]:
             continue
         mask = instance_mask(instance, *size)
         if mask.any():
-            regions.append(Region(rle=rle_from(runs_from_mask(mask)), area=instance.area))
+            rle = rle_from(runs_from_mask(mask))
+            regions.append(Region(rle=rle, area=instance.area, category=instance.category))
     return regions
 
 
@@ -109,43 +99,12 @@ def found_in(
 
     `size` is the photo's height and width in pixels.
     """
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        measured = COCOeval(_coco(truth, size), _coco(proposals, size), "segm")
-        measured.params.useCats = 0
-        measured.params.maxDets = list(LIMITS)
-        measured.evaluate()
-        measured.accumulate()
-    instances = np.array([np.count_nonzero(row["gtIgnore"] == 0) for row in measured.evalImgs])
-    recall = np.maximum(measured.eval["recall"][:, 0], 0)  # -1 for a size without objects
+    photo = PhotoRegions(size=size, truth=truth, proposals=proposals)
+    measure = measured([photo], limits=LIMITS)
+    instances = np.array([np.count_nonzero(row["gtIgnore"] == 0) for row in measure.evalImgs])
+    recall = np.maximum(measure.eval["recall"][:, 0], 0)  # -1 for a size without objects
     found = np.rint(recall * instances[:, None]).astype(np.int64)
     return Found(masks=len(proposals), instances=instances, found=found)
-
-
-def _coco(regions: Sequence[Region], size: tuple[int, int]) -> Any:
-    """The regions as pycocotools' data set of one photo. It takes an id of 0 for no match."""
-    from pycocotools.coco import COCO
-
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": 1, "height": size[0], "width": size[1]}],
-        "categories": [{"id": 1}],
-        "annotations": [
-            {
-                "id": number,
-                "image_id": 1,
-                "category_id": 1,
-                "segmentation": region.rle,
-                "area": region.area,
-                "score": region.score,
-                "iscrowd": 0,
-            }
-            for number, region in enumerate(regions, start=1)
-        ],
-    }
-    coco.createIndex()
-    return coco
 
 
 def average_recall(photos: Iterable[Found]) -> tuple[AverageRecall, ...]:

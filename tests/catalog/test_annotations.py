@@ -41,7 +41,9 @@ def test_photos_are_read_beside_the_file_and_in_images(coco: Coco) -> None:
 def test_instances_belong_to_their_photo(coco: Coco) -> None:
     beside, inside = photos_from(coco(unchanged)).photos
     square = ((2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0),)
-    assert beside.instances == (Instance(box=(2, 1, 6, 5), segmentation=square, area=16),)
+    assert beside.instances == (
+        Instance(box=(2, 1, 6, 5), segmentation=square, area=16, category="1"),
+    )
     assert inside.instances == ()
 
 
@@ -234,7 +236,7 @@ def test_ids_are_numbers_or_text(coco: Coco, image_id: object, annotation_id: ob
 )
 def test_loose_forms_of_one_square(coco: Coco, change: Change) -> None:
     square = ((2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0),)
-    expected = Instance(box=(2, 1, 6, 5), segmentation=square, area=16)
+    expected = Instance(box=(2, 1, 6, 5), segmentation=square, area=16, category="1")
     assert photos_from(coco(change)).photos[0].instances == (expected,)
 
 
@@ -274,7 +276,7 @@ def test_boxes_without_masks(coco: Coco, segmentation: object) -> None:
             del document["annotations"][0]["segmentation"]
 
     (instance,) = photos_from(coco(change)).photos[0].instances
-    assert instance == Instance(box=(2, 1, 6, 5), segmentation=None, area=16)
+    assert instance == Instance(box=(2, 1, 6, 5), segmentation=None, area=16, category="1")
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ def test_photos_without_annotations_are_refused(coco: Path) -> None:
 def test_a_device_without_pycocotools_is_told_first(
     monkeypatch: pytest.MonkeyPatch, photos: PhotoSet
 ) -> None:
-    monkeypatch.setattr(stage.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("edgekit.stages.evaluation.importlib.util.find_spec", lambda _: None)
     finder = Finder()
     with pytest.raises(RuntimeMissing, match="pip install pycocotools"):
         evaluated(finder, photos)

@@ -9,7 +9,8 @@ from pycocotools.cocoeval import COCOeval
 
 from edgekit.records import RunLengths, mask_from_runs, runs_from_mask
 from edgekit.runtime.segments import rle_from
-from edgekit.verification.recall import LIMITS, Found, Region, average_recall, found_in
+from edgekit.verification.coco_measure import Region
+from edgekit.verification.recall import LIMITS, Found, average_recall, found_in
 
 SIZE = (120, 200)
 

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.all_masks import Detector, Strategy
+from edgekit.cli.console import say
 
 if TYPE_CHECKING:
-    from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
+    from edgekit.pipeline import (
+        DetectionEvaluation,
+        EvaluateDetectionsRequest,
+        EvaluateEverythingRequest,
+        EvaluateRequest,
+    )
     from edgekit.verification.evaluation import Means
 
 _TITLES = {
@@ -25,6 +31,15 @@ _TITLES = {
     "random_2": "two random points",
     "random_3": "three random points",
     "tight_box": "box around the mask",
+}
+
+_PRECISION_TITLES = {
+    "every": "all, IoU 0.5 to 0.95",
+    "at_50": "all, IoU 0.5",
+    "at_75": "all, IoU 0.75",
+    "small": "small",
+    "medium": "medium",
+    "large": "large",
 }
 
 
@@ -51,6 +66,14 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="Also score 1, 2 and 3 random points and the tight box, as arXiv 2410.04960 does.",
         ),
     ] = False,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            "--detections",
+            metavar="RESULTS.json",
+            help="Prompt with a detector's boxes (COCO results), and measure average precision.",
+        ),
+    ] = None,
     everything: Annotated[
         bool,
         typer.Option(
@@ -78,18 +101,24 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 ) -> None:
     """Score BUNDLE's masks against annotated photos: mean IoU by kind of prompt and object size.
 
+    With --detections: COCO's average precision of the masks for a detector's boxes.
     With --everything: the average recall of the annotated objects by 10, 100 and 1000 masks.
     """
     from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.options import require_writable
-    from edgekit.pipeline import EvaluateEverythingRequest, EvaluateRequest
+    from edgekit.pipeline import (
+        EvaluateDetectionsRequest,
+        EvaluateEverythingRequest,
+        EvaluateRequest,
+    )
 
     if json_file and json_file != "-":
         require_writable(Path(json_file))
+    about_prompts = {"--card": card, "--survey": survey, "--detections": detections}
     check_options(
         EverythingOptions(strategy=strategy, grid=grid, detector=detector),
         everything=everything,
-        prompt_options=[*(["--card"] if card else []), *(["--survey"] if survey else [])],
+        prompt_options=[name for name, value in about_prompts.items() if value],
     )
     if everything:
         request = EvaluateEverythingRequest(
@@ -101,6 +130,13 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             detector=detector,
         )
         _evaluate_everything(request, json_file)
+        return
+    if detections:
+        _refuse_beside_detections(card=card, survey=survey)
+        boxes = EvaluateDetectionsRequest(
+            bundle=bundle, annotations=annotations, photos=photos, detections=detections
+        )
+        _evaluate_detections(boxes, json_file)
         return
     _evaluate_prompts(
         EvaluateRequest(bundle=bundle, annotations=annotations, photos=photos, survey=survey),
@@ -127,6 +163,42 @@ def _evaluate_prompts(request: EvaluateRequest, json_file: str | None, card: Pat
         write_figures(to_json(evaluation.means, ran=evaluation.ran), json_file)
     if json_file != "-":
         _print(evaluation.means, ran=evaluation.ran)
+
+
+def _refuse_beside_detections(*, card: Path | None, survey: bool) -> None:
+    from edgekit.errors import BadInput
+
+    beside = "--card" if card else "--survey" if survey else None
+    if beside:
+        raise BadInput(
+            f"{beside} is about prompts made from the annotations, and --detections has boxes.",
+            expected=f"either {beside} or --detections",
+        )
+
+
+def _evaluate_detections(request: EvaluateDetectionsRequest, json_file: str | None) -> None:
+    from edgekit.cli.all_masks import write_figures
+    from edgekit.cli.progress import reporting
+    from edgekit.pipeline import evaluate_detections as run
+
+    with reporting() as report:
+        evaluation = run(request, report=report)
+    if json_file:
+        write_figures(asdict(evaluation), json_file)
+    if json_file != "-":
+        _print_precision(evaluation)
+
+
+def _print_precision(evaluation: DetectionEvaluation) -> None:
+    from edgekit.cli.console import console, table
+
+    title = f"average precision of the masks for detected boxes, {evaluation.ran}"
+    listed = table("objects and IoU", "AP", title=title, right=("AP",))
+    for name, value in asdict(evaluation.precision).items():
+        figure = "none annotated" if value is None else f"{value:.3f}"
+        listed.add_row(_PRECISION_TITLES[name], figure)
+    console().print(listed)
+    say(f"{evaluation.detections} boxes on {evaluation.photos} photos.")
 
 
 def _evaluate_everything(request: EvaluateEverythingRequest, json_file: str | None) -> None:
