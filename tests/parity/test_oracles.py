@@ -33,6 +33,7 @@ MODEL_OF = {
     "tinysam_vit_t": "tinysam",
     "slimsam_vit_p50": "slimsam_50",
     "slimsam_vit_p77": "slimsam_77",
+    "samlightening_dilated_vit_t": "samlightening",
 }
 # Upstream's names of encoder outputs, and those of the graph contract.
 FEATURE_OF = {
@@ -265,7 +266,7 @@ def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:
         for key, shape, dtype in json.loads((specs / f"{name}.json").read_text())["state_dict"]:
             if prefixes and not key.startswith(tuple(prefixes.split(","))):
                 continue
-            if dtype.startswith("float"):
+            if dtype.startswith(("float", "bfloat")):
                 weights[key] = seeded_tensor(key, tuple(shape), oracle.facts["seed"])
             else:
                 weights[key] = np.ones(shape, np.int64)

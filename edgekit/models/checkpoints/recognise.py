@@ -23,6 +23,7 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("RepViT-SAM", ("image_encoder.features.",)),
     ("EfficientViT-SAM", ("image_encoder.backbone.stages.",)),
     ("EfficientSAM", ("image_encoder.blocks.", "mask_decoder.iou_prediction_head.fc.")),
+    ("SAM-Lightening", ("image_encoder.blocks.0.attn.multihead_attn.",)),
     ("SAM (ViT) or SlimSAM", ("image_encoder.blocks.", "mask_decoder.")),
     ("MobileSAM or TinySAM", ("image_encoder.patch_embed.seq.", "image_encoder.layers.")),
     ("MobileSAMv2 (decoder)", ("PromtEncoder.",)),
