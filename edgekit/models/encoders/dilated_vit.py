@@ -68,8 +68,9 @@ class DilatedAttention(nn.Module):
 
     def _by_place(self, x: Tensor) -> Tensor:
         """[B * windows, places, C] -> [B * places, heads, windows, head_dim]."""
-        places = x.reshape(-1, self.windows, *x.shape[1:]).transpose(1, 2)
-        return places.reshape(-1, self.windows, self.heads, x.shape[2] // self.heads).transpose(1, 2)
+        places = x.reshape(-1, self.windows, *x.shape[1:]).transpose(1, 2).flatten(0, 1)
+        heads: Tensor = torch.unflatten(places, -1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 def _every_second(x: Tensor) -> Tensor:
