@@ -18,6 +18,7 @@ ROWS = {row.name: row for row in registry.models()}
 SPEC_OF = {
     "fastsam_x": "fastsam_x_regmax26",
     "samlightening": "samlightening_dilated_vit_t",
+    "rwkvsam": "rwkvsam_vitamin_small",
 }
 LISTED = [name for name in ROWS if (SPECS / f"{SPEC_OF.get(name, name)}.json").is_file()]
 

@@ -28,6 +28,7 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("MobileSAM or TinySAM", ("image_encoder.patch_embed.seq.", "image_encoder.layers.")),
     ("MobileSAMv2 (decoder)", ("PromtEncoder.",)),
     ("MobileSAMv2 (encoder)", ("patch_embed.seq.", "layers.0.")),
+    ("RWKV-SAM", ("backbone.conv_stages.", "backbone.layers.0.attn.spatial_decay")),
     ("NanoSAM (EfficientViT-B0)", ("backbone.stem_in_conv", "up_1.")),
     ("NanoSAM", ("backbone.layer1.", "up_1.")),
     ("SqueezeSAM", ("unet_encoder.",)),
