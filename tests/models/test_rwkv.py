@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
+import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from edgekit.models.encoders.rwkv import CHUNKS, SpatialMix, Wkv, neighbours  # noqa: E402
-from edgekit.models.encoders.rwkv_sam import RwkvSamEncoder  # noqa: E402
+from edgekit.models.encoders.rwkv_sam import PooledShortcut, RwkvSamEncoder  # noqa: E402
 from edgekit.program.passes.bake_tables import bake_tables  # noqa: E402
 
 LENGTH, CHANNELS = 3, 4
@@ -60,6 +61,12 @@ def test_each_quarter_of_the_channels_takes_another_neighbour() -> None:
     assert right.tolist() == [[2, 3, 0], [5, 6, 0]]
     assert above.tolist() == [[0, 0, 0], [1, 2, 3]]
     assert below.tolist() == [[4, 5, 6], [0, 0, 0]]
+
+
+def test_a_pooled_shortcut_leaves_the_padding_out_of_its_means() -> None:
+    x = torch.randn(1, 5, 8, 6)
+    expected = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+    assert torch.allclose(PooledShortcut(5, 5)(x), expected, atol=1e-6)
 
 
 def test_baked_decays_change_nothing() -> None:

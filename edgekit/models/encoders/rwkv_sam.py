@@ -34,7 +34,12 @@ class Stem(nn.Module):
 
 
 class PooledShortcut(nn.Module):
-    """Half the resolution, at the edge the mean of what is there; then the new width."""
+    """Half the resolution, the mean of 3x3 pixels or of those inside the map; then the new width.
+
+    Zeros are added at the top and the left, where a mean is then of two rows or columns but divided
+    by three. That is put right afterwards, since litert-torch 0.10 cannot convert a pool that pads
+    and leaves the padding out of its count.
+    """
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -42,8 +47,11 @@ class PooledShortcut(nn.Module):
         self.expand = nn.Identity() if same else nn.Conv2d(in_channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in, H, W] -> [B, C, H / 2, W / 2]."""
-        pooled = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+        """[B, in, H, W] -> [B, C, H / 2, W / 2], for even sides."""
+        pooled = F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 3, stride=2)
+        for axis in (2, 3):
+            first, others = pooled.split([1, pooled.shape[axis] - 1], dim=axis)
+            pooled = torch.cat([first * 1.5, others], dim=axis)
         return self.expand(pooled)  # type: ignore[no-any-return]
 
 
