@@ -64,28 +64,34 @@ def family_title(rows: Sequence[ModelRow]) -> str:
 def weights(rows: Sequence[ModelRow]) -> str:
     """The licence, and how the official weights come to the machine."""
     fetched = [all(file.sha256 for file in row.checkpoints) for row in rows if row.checkpoints]
-    if not fetched:
-        return rows[0].licence
     how = "downloaded" if all(fetched) else "some downloaded" if any(fetched) else "bring the file"
     return f"{rows[0].licence}, {how}"
 
 
+def named(rows: Sequence[ModelRow]) -> tuple[str, str]:
+    """A family's title as a link, and the names of its models."""
+    return f"[{family_title(rows)}]({rows[0].paper})", brace([row.name for row in rows])
+
+
+def family_line(rows: Sequence[ModelRow]) -> Sequence[str]:
+    sizes = sorted({round(row.parameters / 1e6) for row in rows})
+    verified = {t.rpartition("-")[2] for row in rows for t in verified_targets(row.name)}
+    return (
+        *named(rows),
+        f"{sizes[0]} M" if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]} M",
+        weights(rows),
+        ", ".join(p for p in Precision if p in verified) or "not yet",
+    )
+
+
 def front_families_table() -> str:
-    rows = []
-    for _, group in groupby(registry.models(), key=lambda row: row.family):
-        models = list(group)
-        sizes = sorted({round(row.parameters / 1e6) for row in models})
-        verified = {t.rpartition("-")[2] for row in models for t in verified_targets(row.name)}
-        rows.append(
-            (
-                f"[{family_title(models)}]({models[0].paper})",
-                brace([row.name for row in models]),
-                f"{sizes[0]} M" if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]} M",
-                weights(models),
-                ", ".join(p for p in Precision if p in verified) or "not yet",
-            )
-        )
-    return table("family | models | parameters | official weights | verified", "llrll", rows)
+    """The families with weights as a table, then the others in a sentence."""
+    groups = [list(group) for _, group in groupby(registry.models(), key=lambda row: row.family)]
+    published = [rows for rows in groups if any(row.checkpoints for row in rows)]
+    others = [" ".join(named(rows)) for rows in groups if rows not in published]
+    lines = [family_line(rows) for rows in published]
+    listed = table("family | models | parameters | official weights | verified", "llrll", lines)
+    return f"{listed}\n\nNo weights are public of {', '.join(others)}."
 
 
 def device_title(devices: Sequence[str]) -> str:

@@ -96,11 +96,17 @@ def _decoder_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> lis
     return [
         _prompt_scaling(client),
         _run_decoder(prompts, shapes),
-        f"For one mask take {_choice(masks.single)}; for several {_choice(masks.multimask)}."
+        f"For one mask take {_choice(masks.single)}{_several(client)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
         _enlarge(client),
         _everything(client.everything),
     ]
+
+
+def _several(client: ClientContract) -> str:
+    if "multimask" in client.refuses:
+        return ""
+    return f"; for several {_choice(client.masks.multimask)}"
 
 
 def _resize(rule: Preprocessing) -> str:

@@ -110,9 +110,10 @@ def _ious(
     boxes = [Prompt.checked(box=clipped(i.box, size), photo_size=size) for i, _ in annotated]
     both = [replace(point, box=box.box) for point, box in zip(points, boxes, strict=True)]
     single = predictor.predict_many([*points, *boxes, *both])
-    several = predictor.predict_many(points, multimask=True)
     assert isinstance(predictor.client, ClientContract)  # a detector has refused the prompts
-    three = _places_of_three(predictor.client.masks)
+    rule = predictor.client.masks
+    several = predictor.predict_many(points, multimask=rule.multimask)
+    three = _places_of_three(rule)
     count = len(annotated)
     for i, (instance, mask) in enumerate(annotated):
         candidates = several[i]
@@ -151,11 +152,14 @@ def _survey_ious(
 
 
 def _places_of_three(rule: MaskRule) -> list[int]:
-    """Positions of SAM's three masks in a multimask result; NanoSAM's also has the single mask."""
+    """Positions of SAM's three masks in a multimask result; NanoSAM's also has the single mask.
+
+    A family with one mask has that one.
+    """
     if rule.multimask.keep == "best":
         return [0]
     single = set() if rule.single.keep == "best" else set(rule.single.masks)
-    return [place for place, index in enumerate(rule.multimask.masks) if index not in single]
+    return [place for place, index in enumerate(rule.multimask.masks) if index not in single] or [0]
 
 
 def _click(mask: BoolArray) -> tuple[int, int]:

@@ -51,6 +51,15 @@ def test_other_widths_fit_the_models_that_read_theirs_from_the_file(tmp_path: Pa
     assert detection.models == ("slimsam_global_50", "slimsam_global_77", "supersam")
 
 
+@pytest.mark.parametrize(
+    ("name", "family"), [("samlightening", "SAM-Lightening"), ("rwkvsam", "RWKV-SAM")]
+)
+def test_files_of_models_that_published_none(name: str, family: str, tmp_path: Path) -> None:
+    encoder, decoder = halves(name)
+    detection = detected(tmp_path, encoder | decoder)
+    assert (detection.models, detection.family) == ((name,), family)
+
+
 def test_an_encoder_alone(tmp_path: Path) -> None:
     detection = detected(tmp_path, halves("nanosam")[0])
     assert (detection.models, detection.encoders, detection.decoders) == ((), ("nanosam",), ())

@@ -19,6 +19,7 @@ EACH_DECODER = (
     "nanosam",
     "efficientsam_ti",
     "hqsam_vit_tiny",
+    "rwkvsam",
     "edgetam",
     "efficienttam_ti_512x512",
 )

@@ -14,8 +14,12 @@ torch = pytest.importorskip("torch", reason="the models are PyTorch modules (ext
 
 SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
 ROWS = {row.name: row for row in registry.models()}
-# The spec with the published file's number of bins. All other specs have the row's name.
-SPEC_OF = {"fastsam_x": "fastsam_x_regmax26"}
+# Specs under another name than the row's; that of FastSAM-x has the published number of bins.
+SPEC_OF = {
+    "fastsam_x": "fastsam_x_regmax26",
+    "samlightening": "samlightening_dilated_vit_t",
+    "rwkvsam": "rwkvsam_vitamin_small",
+}
 LISTED = [name for name in ROWS if (SPECS / f"{SPEC_OF.get(name, name)}.json").is_file()]
 
 

@@ -58,6 +58,13 @@ def test_sam_steps() -> None:
         assert phrase in text
 
 
+def test_a_family_with_one_mask_has_no_choice_of_several() -> None:
+    text = steps_text(registry.model("rwkvsam").client)
+    assert "For one mask take mask 0.\n" in text
+    assert "Each prompt has one mask." in text
+    assert "several" not in text
+
+
 def test_steps_name_the_decoders_by_slots() -> None:
     text = "\n".join(client_steps(SAM_CLIENT, ((1, 5), (1, 16), (8, 2))))
     assert "Run the decoder with the fewest slots that hold the prompt's points (5 or 16)" in text

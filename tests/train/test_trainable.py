@@ -23,6 +23,7 @@ TRAINABLE_FAMILIES = {
     "samfast",
     "slimsam",
     "supersam",
+    "sam-lightening",
     "edgesam",
     "repvit-sam",
 }

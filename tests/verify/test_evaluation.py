@@ -144,6 +144,12 @@ def test_the_surveys_points_are_random_repeatable_and_in_the_mask(coco: Path) ->
     assert other[0].iou["random_1"] != disc.iou["random_1"]
 
 
+def test_the_one_mask_of_a_family_is_its_best(coco: Path) -> None:
+    one_mask = Predictor.from_sessions(model("rwkvsam").client, Encoder(), BoxDrawer())
+    for figures in evaluate(one_mask, photos_from(coco).photos):
+        assert figures.best_of_three == figures.chosen == figures.point
+
+
 def test_small_boxes_are_not_scored(predictor: Predictor, coco: Path) -> None:
     photo = photos_from(coco).photos[0]
     small = replace(photo.instances[0], box=(10.0, 20.0, 41.5, 61.0))

@@ -22,10 +22,10 @@ class Prompts(NamedTuple):
     """[B, N, 2], x and y in frame pixels."""
     labels: Tensor
     """[B, N], codes of `records.Label`."""
-    masks: Tensor
-    """[B, 1, 4 * grid, 4 * grid] logits of earlier predictions."""
-    has_mask: Tensor
-    """[B], 1 for prompts with a mask, 0 for the others."""
+    masks: Tensor | None = None
+    """[B, 1, 4 * grid, 4 * grid] logits of earlier predictions; None if the family takes none."""
+    has_mask: Tensor | None = None
+    """[B], 1 for prompts with a mask, 0 for the others; None if the family takes no masks."""
 
     def empty(self) -> Tensor:
         """[B, N], 1 for slots that must have no influence, 0 for the others."""
@@ -126,7 +126,7 @@ class PromptEncoder(Positions):
             tokens = tokens + embedding.weight * (label == code).to(coords.dtype)  # type: ignore[operator]
         return tokens
 
-    def dense(self, mask_input: Tensor, has_mask_input: Tensor) -> Tensor:
+    def dense(self, mask_input: Tensor | None, has_mask_input: Tensor | None) -> Tensor:
         """The map that is added to the image embedding.
 
         Args:
@@ -134,8 +134,10 @@ class PromptEncoder(Positions):
             has_mask_input: [B], 1 to use it, 0 for the learned no-mask embedding.
 
         Returns:
-            [B, dim, grid, grid].
+            [B, dim, grid, grid]; without the arguments, the embedding alone, [1, dim, 1, 1].
         """
-        has = has_mask_input.reshape(-1, 1, 1, 1)
         none = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        if mask_input is None or has_mask_input is None:
+            return none
+        has = has_mask_input.reshape(-1, 1, 1, 1)
         return has * self.mask_downscaling(mask_input) + (1 - has) * none  # type: ignore[no-any-return]

@@ -153,6 +153,8 @@ class TokenSide(nn.Module):
         It adds a sum of 17 vectors with a weight per position, so each linear map has a sum of 17
         maps added.
         """
+        if prompts.masks is None or prompts.has_mask is None:
+            return photo._replace(energies=photo.energies[:, :_TERMS])
         *first, _ = self.prompt_encoder.mask_downscaling
         features = nn.Sequential(*first)(prompts.masks).flatten(2)
         rows = torch.cat([features, self.everywhere], dim=1)
