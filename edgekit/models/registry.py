@@ -23,6 +23,7 @@ from edgekit.models.families import (
     sam2,
     sam_hq,
     slimsam,
+    squeezesam,
     supersam,
     tinysam,
 )
@@ -40,6 +41,7 @@ _ROWS: tuple[ModelRow, ...] = (
     *repvit_sam.ROWS,
     *efficientvit_sam.ROWS,
     *efficientsam.ROWS,
+    *squeezesam.ROWS,
     *sam_hq.ROWS,
     *sam2.ROWS,
     *edgetam.ROWS,

@@ -51,6 +51,14 @@ def test_other_widths_fit_the_models_that_read_theirs_from_the_file(tmp_path: Pa
     assert detection.models == ("slimsam_global_50", "slimsam_global_77", "supersam")
 
 
+def test_a_model_of_one_graph(tmp_path: Path) -> None:
+    from edgekit.models.checkpoints.fit import build
+
+    network, _ = build(registry.model("squeezesam"))
+    detection = detected(tmp_path, {"model": network.state_dict()})
+    assert (detection.models, detection.family) == (("squeezesam",), "SqueezeSAM")
+
+
 def test_an_encoder_alone(tmp_path: Path) -> None:
     detection = detected(tmp_path, halves("nanosam")[0])
     assert (detection.models, detection.encoders, detection.decoders) == ((), ("nanosam",), ())
