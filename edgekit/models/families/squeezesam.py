@@ -2,7 +2,8 @@
 
 Sources: Varadarajan et al., arXiv 2312.06736; yformer/EfficientSAM@3477a43, `squeeze_sam/`. The
 model is one graph that runs once per prompt; the client draws the prompt. Upstream keeps the last
-three of four masks, and has no use for background points: they would change nothing.
+three of four masks, and has no use for background points: they would change nothing. Segmenting
+everything runs the whole network for each point of the grid.
 
 The paper's model is 31.6 times smaller than SAM ViT-H (20 M parameters), and the one that was
 published has 10 M. It was there for two days in December 2023. Its authors said that it was not
