@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partialmethod
 from itertools import groupby, takewhile
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from edgekit import catalog
 from edgekit.benchmark.figures import CURVE, Task
 from edgekit.catalog.runtimes import runtime_row, unsupported
 from edgekit.models import families, registry
+from edgekit.models.survey import SYSTEMS, System
 from edgekit.models.verified import verified_devices, verified_targets
 from edgekit.records import ModelRow, Precision, Target
 from edgekit.runtime import Predictor
@@ -123,6 +125,30 @@ def models_table() -> str:
         for row in registry.models()
     ]
     return table("model | what it is | parameters | weights licence", "llrl", rows)
+
+
+def survey_table() -> str:
+    rows = []
+    for system in SYSTEMS:
+        title = f"[{system.name}]({system.paper})" if system.paper else system.name
+        rows.append((title, system.status, place_of(system)))
+    return table("system | status | where it is, or why it is not here", "lll", rows)
+
+
+def family_module(row: ModelRow) -> str:
+    """The name of the module that defines a row."""
+    names = (module.name for module in iter_modules(families.__path__))
+    modules = {name: importlib.import_module(f"{families.__name__}.{name}") for name in names}
+    return next(name for name, module in modules.items() if row in getattr(module, "ROWS", ()))
+
+
+def place_of(system: System) -> str:
+    """Links to the family and the technique, or the reason."""
+    files = dict.fromkeys(f"families/{family_module(row)}.py" for row in system.rows)
+    links = [f"[{file}]({file})" for file in files]
+    if system.technique:
+        links.append(f"[{system.technique}](../{system.technique})")
+    return ", ".join(links) or system.reason
 
 
 def targets_table() -> str:
@@ -267,6 +293,7 @@ BLOCKS = [
     (README, "families", front_families_table),
     (README, "targets", front_targets_table),
     (MODELS, "models", models_table),
+    (MODELS, "survey", survey_table),
     (MODELS, "families", families_table),
     (MODELS.parent / "sam" / "README.md", "nodes", decoder_tables),
     (ROOT / "targets" / "README.md", "targets", targets_table),

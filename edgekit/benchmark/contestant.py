@@ -12,7 +12,6 @@ from typing import Literal
 from edgekit.records import (
     Bundle,
     Client,
-    DetectorContract,
     PromptShape,
     Role,
     Session,
@@ -30,7 +29,8 @@ class Contestant:
     name: its name there, unique. runtime: the target's runtime, with its version if it is
     installed. execution: "native", or "emulated by" and the stand-in. bytes: size of the files
     that are loaded. bundle: its folder, if `kind` is "bundle". model, weights: of the PyTorch
-    model, for the other kinds. decodes: whether it has a decoder for prompts; a detector has none.
+    model, for the other kinds. decodes: whether it has a decoder for prompts; a model of one graph
+    has none.
     """
 
     name: str
@@ -80,7 +80,7 @@ def bundle_contestant(bundle: Bundle) -> Contestant:
         execution=execution(target).label,
         bytes=sum(file.bytes for file in files),
         bundle=bundle.path,
-        decodes=not isinstance(bundle.manifest.client, DetectorContract),
+        decodes=bundle.manifest.client.decodes,
     )
 
 

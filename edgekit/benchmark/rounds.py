@@ -23,7 +23,7 @@ FEWEST = 3
 CURVE_ROUNDS = 3
 """Of the curve's longer points, at most; one is enough, since PyTorch takes seconds for a call."""
 
-NO_DECODER = "it has no decoder; prompts select among the objects that its one graph finds"
+NO_DECODER = "it has no decoder: its one graph finds the objects, or answers each prompt"
 
 OnRound = Callable[[int, int], None]
 

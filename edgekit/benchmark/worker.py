@@ -21,7 +21,7 @@ from edgekit.benchmark.photo_task import PhotoTask
 from edgekit.errors import EdgekitError
 from edgekit.interpreter import python_command
 from edgekit.runtime import Prompt, load_photo
-from edgekit.runtime.preprocess import encoder_input
+from edgekit.runtime.drawn_prompts import encoder_image
 
 _ANSWER_S = 600
 """Seconds to wait for one call: the first one with torch.compile takes minutes."""
@@ -133,7 +133,7 @@ class _Tasks:
     def from_sessions(cls, opened: Opened, path: Path) -> _Tasks:
         predictor = opened.predictor()
         pixels = load_photo(path)
-        image = encoder_input(pixels, opened.client.preprocessing)
+        image = encoder_image(pixels, opened.client)
         boxes = [Prompt.checked(box=box) for box in fixed_boxes(pixels.shape[0], pixels.shape[1])]
         predictor.set_image(pixels)
         photo = PhotoTask(opened, path)

@@ -162,7 +162,7 @@ def _boxes(
     detector = Predictor(options.detector)
     if not isinstance(detector.client, DetectorContract):
         raise BadInput(
-            f"{options.detector} has a decoder: it answers prompts, and detects no boxes.",
+            f"{options.detector} answers prompts, and detects no boxes.",
             expected="the bundle of a detector, such as fastsam_s",
             next_step="edgekit export fastsam_s --target T",
         )

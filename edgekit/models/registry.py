@@ -25,6 +25,7 @@ from edgekit.models.families import (
     sam_hq,
     samlightening,
     slimsam,
+    squeezesam,
     supersam,
     tinysam,
 )
@@ -43,6 +44,7 @@ _ROWS: tuple[ModelRow, ...] = (
     *repvit_sam.ROWS,
     *efficientvit_sam.ROWS,
     *efficientsam.ROWS,
+    *squeezesam.ROWS,
     *sam_hq.ROWS,
     *rwkvsam.ROWS,
     *sam2.ROWS,

@@ -9,6 +9,7 @@ from edgekit.records import (
     ClientContract,
     DetectionRule,
     DetectorContract,
+    DrawingRule,
     EverythingRule,
     Label,
     MaskChoice,
@@ -19,6 +20,7 @@ from edgekit.records import (
     Resampling,
 )
 
+_RUN_ENCODER = "Run the encoder once per photo."
 _RESAMPLING: dict[Resampling, str] = {
     "bilinear": "bilinear, antialiased as in Pillow, rounded to 8 bits",
     "bicubic": "bicubic, antialiased as in Pillow, rounded to 8 bits",
@@ -47,21 +49,18 @@ _REFUSED = {
 def client_steps(client: Client, shapes: Sequence[PromptShape] = ()) -> list[str]:
     """Numbered steps in the order in which a client runs them; `shapes` are the target's."""
     pre = client.preprocessing
-    steps = [
-        _resize(pre),
-        _normalise(pre),
-        "Run the encoder once per photo.",
-        *(
-            _detector_steps(client)
-            if isinstance(client, DetectorContract)
-            else _decoder_steps(client, shapes)
-        ),
-    ]
+    rest = (
+        _detector_steps(client)
+        if isinstance(client, DetectorContract)
+        else _prompt_steps(client, shapes)
+    )
+    steps = [_resize(pre), _normalise(pre), *rest]
     return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
 
 
 def _detector_steps(client: DetectorContract) -> list[str]:
     return [
+        _RUN_ENCODER,
         _suppression(client.objects),
         _box_mapping(client),
         "For each mask, multiply its coefficients by the prototypes, crop to the photo, and "
@@ -91,11 +90,10 @@ def _box_mapping(client: DetectorContract) -> str:
     )
 
 
-def _decoder_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list[str]:
-    prompts, masks = client.prompts, client.masks
+def _prompt_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list[str]:
+    masks, drawing = client.masks, client.drawing
     return [
-        _prompt_scaling(client),
-        _run_decoder(prompts, shapes),
+        *(_drawing_steps(client, drawing) if drawing else _decoder_steps(client, shapes)),
         f"For one mask take {_choice(masks.single)}{_several(client)}."
         + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
         _enlarge(client),
@@ -107,6 +105,23 @@ def _several(client: ClientContract) -> str:
     if "multimask" in client.refuses:
         return ""
     return f"; for several {_choice(client.masks.multimask)}"
+
+
+def _decoder_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list[str]:
+    return [_RUN_ENCODER, _prompt_tokens(client), _run_decoder(client.prompts, shapes)]
+
+
+def _drawing_steps(client: ClientContract, rule: DrawingRule) -> list[str]:
+    frame = client.prompt_frame
+    return [
+        f"Scale prompts: {_scale(client)}. Draw each prompt into two more channels, where the "
+        "centre of a pixel has whole coordinates. The first is 1 from the box's top left to its "
+        "bottom right corner, edges included, and 0 outside; without a box it is 1 everywhere. "
+        f"The second is 1 within {rule.radius:g} pixels of a foreground point, and 0 elsewhere."
+        f"{_refused(client.prompts)}",
+        f"Run the graph once per prompt, on [1, 5, {frame}, {frame}]: red, green, blue and the "
+        "prompt's channels.",
+    ]
 
 
 def _resize(rule: Preprocessing) -> str:
@@ -135,23 +150,29 @@ def _normalise(rule: Preprocessing) -> str:
     )
 
 
-def _prompt_scaling(client: ClientContract) -> str:
-    rule, frame = client.prompts, client.prompt_frame
-    scale = (
-        f"x by new width / width, y by new height / height in a frame of {frame}"
-        if rule.coordinate_scale == "per_axis"
-        else f"x and y by {frame} / longest side"
-    )
+def _scale(client: ClientContract) -> str:
+    frame = client.prompt_frame
+    if client.prompts.coordinate_scale == "per_axis":
+        return f"x by new width / width, y by new height / height in a frame of {frame}"
+    return f"x and y by {frame} / longest side"
+
+
+def _refused(rule: PromptRule) -> str:
+    return "".join(f" {_REFUSED[part]}" for part in rule.refuses)
+
+
+def _prompt_tokens(client: ClientContract) -> str:
+    rule = client.prompts
     padding = _PADDING.get(
         rule.padding_point,
         f"Fill up to {rule.max_points} points with label {Label.PADDING} at (-1, -1) in the frame.",
     )
-    refused = "".join(f" {_REFUSED[part]}" for part in rule.refuses)
     limit = f" At most {rule.max_points} points." if rule.max_points else ""
     return (
-        f"Scale prompts: {scale}. A box is two points with labels {Label.BOX_TOP_LEFT} and "
-        f"{Label.BOX_BOTTOM_RIGHT}; foreground {Label.FOREGROUND}, background {Label.BACKGROUND}. "
-        f"{padding} Unused slots: label {Label.EMPTY}.{limit}{refused}"
+        f"Scale prompts: {_scale(client)}. A box is two points with labels "
+        f"{Label.BOX_TOP_LEFT} and {Label.BOX_BOTTOM_RIGHT}; foreground {Label.FOREGROUND}, "
+        f"background {Label.BACKGROUND}. "
+        f"{padding} Unused slots: label {Label.EMPTY}.{limit}{_refused(rule)}"
     )
 
 

@@ -24,6 +24,7 @@ from edgekit.records import (
 )
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import object_mask
+from edgekit.runtime.drawn_prompts import drawn_image, encoder_and_decoder
 from edgekit.runtime.mask_choice import choose_masks
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import masks_from_logits
@@ -42,6 +43,12 @@ _DECODER_STAGES = {
     "NAME.point_coords, NAME.point_labels": "decoder inputs; mask_input and "
     "has_mask_input are zeros if the decoder has them",
     "NAME.low_res_masks, NAME.iou_predictions": "decoder outputs by PyTorch",
+    "NAME.mask": "0 or 1, the single mask at the photo's size",
+}
+_DRAWN_STAGES = {
+    "NAME.point_coords, NAME.point_labels": "the prompt in the frame",
+    "NAME.drawn": "the channels of the prompt, 4 and 5 of the graph's input",
+    "NAME.low_res_masks, NAME.iou_predictions": "the graph's outputs by PyTorch",
     "NAME.mask": "0 or 1, the single mask at the photo's size",
 }
 _DETECTOR_STAGES = {
@@ -81,21 +88,26 @@ def write_golden(
     Image.fromarray(pixels).save(target / "photo.png")
     size = (pixels.shape[0], pixels.shape[1])
     image = encoder_input(pixels, client.preprocessing)
-    encoder, *decoder = sessions
+    encoder, decoder = encoder_and_decoder(client, *sessions)
     features = encoder.run({"image": image})
     facts = _prompts(size, client.refuses)
     prompts = {name: Prompt.checked(**given, photo_size=size) for name, given in facts.items()}
     if isinstance(client, DetectorContract):
         stages = _detector_stages(prompts, features, client, size)
     else:
-        stages = _decoder_stages(prompts, features, client, decoder[0], size=size, slots=slots)
+        assert decoder is not None  # a ClientContract has a decoder or a stand-in for it
+        stages = _decoder_stages(prompts, features, client, decoder, size=size, slots=slots)
         features = {name: array[:, ::_EVERY] for name, array in features.items()}
-    tensors = {"image": image, **features, **stages}
+    tensors = {**features, "image": image, **stages}
     np.savez_compressed(target / "tensors.npz", **tensors)  # type: ignore[arg-type]
-    guide = _guide(
-        facts, _DETECTOR_STAGES if isinstance(client, DetectorContract) else _DECODER_STAGES
-    )
+    guide = _guide(facts, _stages_told(client))
     store.write_atomic(target / "prompts.json", json.dumps(guide, indent=2) + "\n")
+
+
+def _stages_told(client: Client) -> Mapping[str, str]:
+    if isinstance(client, DetectorContract):
+        return _DETECTOR_STAGES
+    return _DRAWN_STAGES if client.drawing else _DECODER_STAGES
 
 
 def _prompts(size: tuple[int, int], refuses: Sequence[PromptPart]) -> Facts:
@@ -131,6 +143,9 @@ def _decoder_stages(
         mask = masks_from_logits(single[0], size, client)
         small = {key: feeds[key] for key in ("point_coords", "point_labels")}
         stages = {**small, **result, "mask": mask.astype(np.float32)}
+        if client.drawing:
+            tokens = feeds["point_coords"][0], feeds["point_labels"][0]
+            stages["drawn"] = drawn_image(features["image"], *tokens, rule=client.drawing)[:, 3:]
         tensors |= {f"{name}.{key}": value for key, value in stages.items()}
     return tensors
 

@@ -43,14 +43,20 @@ def image_embeddings(channels: int = 256, height: int = 64, width: int = 64) -> 
 
 
 def capture_encoder(
-    encoder: nn.Module, *, frame: int = 1024, contract: GraphContract | None = None
+    encoder: nn.Module,
+    *,
+    frame: int = 1024,
+    channels: int = 3,
+    contract: GraphContract | None = None,
 ) -> Program:
-    """Capture `image` [1, 3, frame, frame] -> features, with static shapes and folded batch norms.
+    """Capture `image` -> features, with static shapes and folded batch norms.
+
+    `image` is [1, channels, frame, frame].
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
     """
-    inputs = (_float32("image", (1, 3, frame, frame)),)
+    inputs = (_float32("image", (1, channels, frame, frame)),)
     example = _example(inputs)
     ready = fold_batch_norm(bake_tables(encoder), example)
     exported = torch.export.export(ready, example, strict=False)

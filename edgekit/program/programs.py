@@ -91,9 +91,13 @@ class Programs:
         from edgekit.program.capture import capture_encoder
 
         if self._encoder is None:
-            frame = self.row.client.preprocessing.frame
-            forms = self.forms
-            self._encoder = capture_encoder(forms.encoder, frame=frame, contract=forms.contract)
+            client, forms = self.row.client, self.forms
+            self._encoder = capture_encoder(
+                forms.encoder,
+                frame=client.preprocessing.frame,
+                channels=client.image_channels,
+                contract=forms.contract,
+            )
         return self._encoder
 
     @property

@@ -70,6 +70,20 @@ class PromptRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrawingRule:
+    """How a prompt is drawn into two more channels of `image`, for a model without a decoder.
+
+    The graph runs once per prompt. Its `image` [1, 5, frame, frame] holds the preprocessed photo,
+    the box and the points. Coordinates are scaled as for a decoder, and the centre of a pixel has
+    whole coordinates. The box's channel is 1 from the top left to the bottom right corner, the
+    pixels on the edges included, and 0 outside; without a box it is 1 everywhere. The points'
+    channel is 1 in discs of `radius` pixels around the foreground points, the edge included.
+    """
+
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StableMask:
     """A mask that is preferred if it is stable.
 
@@ -173,14 +187,26 @@ class EverythingRule:
 class ClientContract:
     """Everything a client must do as the family's upstream predictor does.
 
-    It is for models with a decoder; see `DetectorContract` for the others.
+    It is for models that compute masks for a prompt; see `DetectorContract` for the others. The
+    prompt goes to a decoder, or with `drawing` into the image of a single graph.
     """
 
     preprocessing: Preprocessing
     prompts: PromptRule
     masks: MaskRule
     everything: EverythingRule = EverythingRule()
+    drawing: DrawingRule | None = None
     answers: Literal["decoded"] = "decoded"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model has a decoder."""
+        return self.drawing is None
+
+    @property
+    def image_channels(self) -> int:
+        """The channels of the encoder's `image`."""
+        return 3 if self.drawing is None else 5
 
     @property
     def prompt_frame(self) -> int:
@@ -228,6 +254,21 @@ class DetectorContract:
     refuses: tuple[PromptPart, ...] = ("mask", "points_and_box", "multimask")
     answers: Literal["chosen"] = "chosen"
 
+    @property
+    def drawing(self) -> None:
+        """No prompt is drawn: the graph takes the photo alone."""
+        return None
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model has a decoder."""
+        return False
+
+    @property
+    def image_channels(self) -> int:
+        """The channels of the encoder's `image`."""
+        return 3
+
 
 Client = ClientContract | DetectorContract
-"""A model's rules: prompts go to a decoder, or choose among the detected objects."""
+"""A model's rules: masks are computed for a prompt, or chosen among the detected objects."""

@@ -23,8 +23,8 @@ class Label:
 class Role(StrEnum):
     """A graph's role: the encoder runs once per photo, the decoder once per batch of prompts.
 
-    A model that detects all objects at once is a single graph, which runs once per photo: an
-    encoder.
+    A model of a single graph has an encoder only. It runs once per photo if it detects all objects
+    at once, and once per prompt if prompts are drawn into its image.
     """
 
     ENCODER = "encoder"
@@ -37,9 +37,10 @@ class GraphContract:
 
     The encoder takes `image` and returns `features`, which have batch 1 and serve all prompts on
     the photo. The decoder takes the features, then the `prompts`, and returns `answers`. A model
-    without answers has no decoder: prompts choose among its features (`DetectorContract`).
-    `measures` are features that the client reads as positions or scores. Every precision keeps the
-    operators after the last large product, from which they come, in float.
+    without answers has no decoder: prompts choose among its features (`DetectorContract`), or are
+    drawn into `image` (`DrawingRule`), and the features are the answers. `measures` are features
+    that the client reads as positions or scores. Every precision keeps the operators after the last
+    large product, from which they come, in float.
     """
 
     features: tuple[str, ...] = ("image_embeddings",)

@@ -14,8 +14,8 @@ from edgekit.records.weights import CheckpointFile, CheckpointForm, WeightsKind
 class ModelRow:
     """One model.
 
-    `encoder_gmacs` is the encoder's work on one photo in 1e9 multiply-accumulates, the products of
-    attention included, as torch's flop counter counts it (`tests/models/test_encoder_work.py`).
+    `encoder_gmacs` is the work of one run of the encoder in 1e9 multiply-accumulates, the products
+    of attention included, as torch's flop counter counts it (`tests/models/test_encoder_work.py`).
     `builder` is "module:function" and is imported only when needed. The function returns the
     encoder and the decoder, or None for a model without a decoder. `size` names the network's size
     for builders of several sizes. `encoder_prefix` is upstream's prefix of the image encoder's keys

@@ -1,7 +1,8 @@
 """SAM's predictor for a bundle: encode a photo once, then answer any number of prompts.
 
 Most models decode each prompt (`decoding`). A detector finds all objects of the photo at once, and
-prompts select among them (`detector_prompts`). The bundle's manifest says which applies.
+prompts select among them (`detector_prompts`). A model of one graph may have the prompt drawn into
+its image (`drawn_prompts`). The bundle's manifest says which applies.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from edgekit.records import (
 from edgekit.runtime.decoding import DecoderAnswers
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import DetectorAnswers
+from edgekit.runtime.drawn_prompts import encoder_and_decoder
 from edgekit.runtime.everything import CropBox, Scene, find_segments
 from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.photo import PhotoLike, load_photo
@@ -91,7 +93,7 @@ class Predictor:
             client: the family's rules around the graphs.
             encoder: `image` in, features (`image_embeddings` and a family's own) out.
             decoder: features and prompts in, `low_res_masks` and `iou_predictions` out; None
-                for a detector.
+                for a model of one graph.
             prompt_slots: slot counts of a decoder with fixed slots and batch 1, ascending; empty
                 for a dynamic decoder.
             prompt_batches: (prompts, slots) that this decoder takes beside them.
@@ -110,9 +112,8 @@ class Predictor:
     ) -> None:
         self.client = client
         self.execution = NATIVE
-        self._encoder = encoder
-        self._decoder = decoder
-        self._slots = prompt_slots
+        self._encoder, self._decoder = encoder_and_decoder(client, encoder, decoder)
+        self._slots = prompt_slots if client.decodes else ()
         self.prompt_batches = prompt_batches
         self._pixels: Rgb | None = None
         self._answers: DecoderAnswers | DetectorAnswers | None = None
@@ -148,7 +149,7 @@ class Predictor:
         if isinstance(client, DetectorContract):
             place = placement(size, client.preprocessing)
             return DetectorAnswers(Masks(find_objects(features, place, client.objects)))
-        assert self._decoder is not None  # a ClientContract always has a decoder
+        assert self._decoder is not None  # a ClientContract has a decoder or a stand-in for it
         return DecoderAnswers(
             client=client,
             decoder=self._decoder,
@@ -265,7 +266,7 @@ class Predictor:
         """
         if not isinstance(self.client, DetectorContract):
             raise BadInput(
-                "This model has a decoder: it answers prompts, and detects no boxes.",
+                "This model answers prompts, and detects no boxes.",
                 expected="a detector, such as fastsam_s",
             )
         answers = self._photo()

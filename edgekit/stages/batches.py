@@ -12,9 +12,10 @@ from edgekit.runtime.prompts import slots_of
 def with_batches_in_use(target: Target, client: Client) -> Target:
     """The target with those of its `prompt_batches` that have slots for a point of this model.
 
-    EfficientSAM's prompts are always filled up to six points, and a detector has no decoder.
+    EfficientSAM's prompts are always filled up to six points, and a model of one graph has no
+    decoder.
     """
-    if not isinstance(client, ClientContract):
+    if not isinstance(client, ClientContract) or not client.decodes:
         return replace(target, prompt_batches=())
     least = slots_of(Prompt.checked(points=[[0, 0]], labels=[1]), client)
     used = tuple(batch for batch in target.prompt_batches if batch[1] >= least)

@@ -9,7 +9,6 @@ from edgekit.records import (
     Client,
     ClientContract,
     DetectionRule,
-    DetectorContract,
     EverythingRule,
     Manifest,
     MaskChoice,
@@ -93,7 +92,7 @@ def in_manifest(manifest: Manifest) -> Iterator[str]:
 
 def _in_roles(manifest: Manifest) -> Iterator[str]:
     roles = sorted(artifact.role for artifact in manifest.artifacts)
-    if isinstance(manifest.client, DetectorContract):
+    if not manifest.client.decodes:
         if roles != [Role.ENCODER]:
             yield "artifacts: one encoder is needed, and no other graph"
         return
@@ -148,6 +147,8 @@ def _in_decoding(client: ClientContract) -> Iterator[str]:
     rule = client.prompts
     if rule.padding_point == "fill" and rule.max_points is None:
         yield "client.prompts: padding to max_points needs max_points"
+    if client.drawing and not 0 < client.drawing.radius <= client.prompt_frame:
+        yield "client.drawing.radius: must be above 0, and at most the frame"
     yield from _in_masks(client.masks)
     yield from _in_everything(client.everything)
 
@@ -196,7 +197,7 @@ def _between(artifact: Artifact, client: Client) -> Iterator[str]:
     frame = client.preprocessing.frame
     shapes = {tensor.name: tensor.shape for tensor in (*artifact.inputs, *artifact.outputs)}
     image = shapes.get("image") if artifact.role is Role.ENCODER else None
-    if image is not None and image != (1, 3, frame, frame):
+    if image is not None and image != (1, client.image_channels, frame, frame):
         yield f"client.preprocessing.frame: is {frame}, and the encoder's image {[*image]}"
     masks = shapes.get("low_res_masks", ())
     if len(masks) == 4 and isinstance(masks[1], int) and isinstance(client, ClientContract):

@@ -40,7 +40,7 @@ class Everything:
         """The detector's boxes [N, 4] in a photo; None without a detector.
 
         Raises:
-            BadInput: the detector has a decoder.
+            BadInput: it is not a detector.
         """
         if self.detector is None:
             return None

@@ -21,6 +21,7 @@ from edgekit.records import (
     NATIVE,
     Artifact,
     Bundle,
+    Client,
     Execution,
     Gate,
     Role,
@@ -69,14 +70,21 @@ def detector(tmp_path: Path) -> Path:
     return _bundle(tmp_path, "fastsam_s", (Role.ENCODER,))
 
 
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """As `bundle`, for a model into whose image prompts are drawn."""
+    return _bundle(tmp_path, "squeezesam", (Role.ENCODER,))
+
+
 def _bundle(tmp_path: Path, model: str, roles: tuple[Role, ...]) -> Path:
     folder = tmp_path / "dist" / f"{model}-x86-fp32"
     folder.mkdir(parents=True)
+    row = registry.model(model)
     manifest = make_manifest(
-        registry.model(model),
+        row,
         catalog.target("x86-fp32"),
         WeightsSource(kind="seeded", licence="none", seed=0, warning="random weights"),
-        artifacts=tuple(_artifact(folder, role) for role in roles),
+        artifacts=tuple(_artifact(folder, role, row.client) for role in roles),
         golden=(),
     )
     store.write_manifest(folder, manifest)
@@ -169,15 +177,17 @@ class Half:
         }
 
 
-def _artifact(folder: Path, role: Role) -> Artifact:
+def _artifact(folder: Path, role: Role, client: Client) -> Artifact:
     file = folder / f"{role}.xml"
     file.write_text(f"the {role}")
+    frame = client.preprocessing.frame
+    image = (1, client.image_channels, frame, frame)
     return Artifact(
         role=role,
         format="openvino-ir",
         entry=file.name,
         files=(store.digest_file(file, folder),),
-        inputs=(TensorSpec(name="image", dtype="float32", shape=(1, 3, 1024, 1024)),),
+        inputs=(TensorSpec(name="image", dtype="float32", shape=image),),
         outputs=(TensorSpec(name="masks", dtype="float32", shape=("prompts", 4)),),
         ops={f"Op{index:02}": 20 - index for index in range(12)},
     )

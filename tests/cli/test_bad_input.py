@@ -127,6 +127,22 @@ def test_a_graph_that_a_detector_does_not_have(run, detector):
     refused(run("inspect", detector), "one encoder is needed, and no other graph")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--point", "5,5,0"), ("does not take background points", "foreground points or a box")),
+        ((), ("no prompt", "--point x,y")),
+    ],
+)
+def test_what_cannot_be_drawn(run, drawn, photo, left_half, options, words):
+    refused(run("predict", drawn, photo, *options), *words)
+
+
+def test_a_radius_that_draws_nothing(run, drawn):
+    change_manifest(drawn, lambda manifest: manifest["client"]["drawing"].update(radius=0.0))
+    refused(run("inspect", drawn), "client.drawing.radius: must be above 0")
+
+
 def test_impossible_rules_of_a_detector(run, detector):
     def change(manifest):
         manifest["client"]["objects"] |= {"overlap": 2.0, "most": 10**9}

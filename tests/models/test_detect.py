@@ -60,6 +60,14 @@ def test_files_of_models_that_published_none(name: str, family: str, tmp_path: P
     assert (detection.models, detection.family) == ((name,), family)
 
 
+def test_a_model_of_one_graph(tmp_path: Path) -> None:
+    from edgekit.models.checkpoints.fit import build
+
+    network, _ = build(registry.model("squeezesam"))
+    detection = detected(tmp_path, {"model": network.state_dict()})
+    assert (detection.models, detection.family) == (("squeezesam",), "SqueezeSAM")
+
+
 def test_an_encoder_alone(tmp_path: Path) -> None:
     detection = detected(tmp_path, halves("nanosam")[0])
     assert (detection.models, detection.encoders, detection.decoders) == ((), ("nanosam",), ())

@@ -37,11 +37,13 @@ def test_both_graphs_have_the_form_that_every_compiler_takes(name: str) -> None:
     from tests.graph.form import require_form
 
     row = registry.model(name)
-    frame = row.client.preprocessing.frame
+    frame, channels = row.client.preprocessing.frame, row.client.image_channels
     with torch.device("meta"), torch.no_grad():
         encoder, decoder = build(row)
         forms = exported_forms(encoder.eval(), decoder and decoder.eval(), row.graph)
-        program = capture_encoder(forms.encoder, frame=frame, contract=forms.contract)
+        program = capture_encoder(
+            forms.encoder, frame=frame, channels=channels, contract=forms.contract
+        )
         require_form(program)
         if forms.decoder is not None:
             features, contract = program.outputs, forms.contract

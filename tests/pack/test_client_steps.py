@@ -9,8 +9,9 @@ import pytest
 from edgekit.models import registry
 from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.models.families.squeezesam import CLIENT as SQUEEZESAM
 from edgekit.pack.client_steps import client_steps
-from edgekit.records import ClientContract, DetectorContract, MaskChoice, StableMask
+from edgekit.records import ClientContract, MaskChoice, StableMask
 
 
 def steps_text(client: ClientContract) -> str:
@@ -20,7 +21,7 @@ def steps_text(client: ClientContract) -> str:
 @pytest.mark.parametrize("row", registry.models(), ids=lambda row: row.name)
 def test_every_model_has_its_steps(row) -> None:
     text = steps_text(row.client)
-    steps = "1234567" if isinstance(row.client, DetectorContract) else "12345678"
+    steps = "12345678" if row.client.decodes else "1234567"
     assert [line[0] for line in text.splitlines()] == list(steps)
     assert "None" not in text
     assert f"[1, 3, {row.client.preprocessing.frame}," in text
@@ -43,6 +44,19 @@ def test_detector_steps() -> None:
     ):
         assert phrase in text
     assert "decoder" not in text
+
+
+def test_steps_that_draw_the_prompt() -> None:
+    text = steps_text(SQUEEZESAM)
+    for phrase in (
+        "x by new width / width, y by new height / height in a frame of 512. Draw each prompt",
+        "The second is 1 within 5 pixels of a foreground point",
+        "Background points are not supported. A mask as a prompt is not supported.",
+        "Run the graph once per prompt, on [1, 5, 512, 512]",
+        "the best-scored of masks 0, 1 and 2",
+    ):
+        assert phrase in text
+    assert "coder" not in text
 
 
 def test_sam_steps() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from edgekit.models.families.fastsam import CLIENT as FASTSAM
 from edgekit.models.families.mobilesam import SAM_CLIENT
+from edgekit.models.families.squeezesam import CLIENT as SQUEEZESAM
 from edgekit.pack import write_golden
 from edgekit.records import ClientContract, MaskChoice
 
@@ -80,6 +81,29 @@ def test_golden_of_a_detector(tmp_path: Path, photo: Path) -> None:
     assert tensors["point.mask"][0, :, 20:].all()
     assert tensors["point_and_background.mask"].sum() == 30 * 20
     assert {"boxes", "scores", "coefficients", "prototypes"} <= tensors.keys()
+
+
+class Drawn:
+    """A graph that returns the drawn box as mask 0, and the drawn points as masks 1 and 2."""
+
+    def run(self, feeds):
+        box, points = feeds["image"][:, 3:4, ::2, ::2], feeds["image"][:, 4:, ::2, ::2]
+        masks = np.concatenate([box, points, points], axis=1) - np.float32(0.5)
+        return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0.5, 0.1]], np.float32)}
+
+
+def test_golden_of_drawn_prompts(tmp_path: Path, photo: Path) -> None:
+    write_golden(tmp_path, photo, client=SQUEEZESAM, sessions=(Drawn(),))
+    guide = json.loads((tmp_path / "golden" / "prompts.json").read_text())
+    with np.load(tmp_path / "golden" / "tensors.npz") as file:
+        tensors = dict(file)
+    assert sorted(guide["prompts"]) == ["box", "point"]
+    assert tensors["image"].shape == (1, 3, 512, 512)
+    assert tensors["box.drawn"].shape == (1, 2, 512, 512)
+    assert tensors["point.drawn"][0, 0].all()
+    assert not tensors["box.drawn"][0, 1].any()
+    x0, y0, x1, y1 = guide["prompts"]["box"]["box"]
+    assert tensors["box.mask"].sum() == pytest.approx((x1 - x0) * (y1 - y0), rel=0.1)
 
 
 def test_refused_prompts_are_left_out(tmp_path: Path, photo: Path) -> None:

@@ -17,6 +17,7 @@ from edgekit.stages.batches import with_batches_in_use
         ("sam2.1_hiera_t", True),  # so has a box, which then does not fit
         ("efficientsam_ti", False),  # all prompts are filled up to six points
         ("fastsam_s", False),  # no decoder
+        ("squeezesam", False),  # no decoder
     ],
 )
 def test_batches_that_no_prompt_fits_are_left_out(model: str, kept: bool) -> None:

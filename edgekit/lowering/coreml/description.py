@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
 
 _SUMMARY = {
-    Role.ENCODER: "Image encoder: run once per photo.",
+    Role.ENCODER: "Image encoder: run once per photo, or once per prompt where client.drawing of "
+    "manifest.json draws prompts into the image.",
     Role.DECODER: "Prompt decoder: run once per prompt, on the encoder's results.",
 }
 
@@ -22,7 +23,7 @@ TENSORS = {
     "channels, and because their padding would be a colour, which is not zero after normalisation. "
     "From a CVPixelBuffer: resize (vImageScale, or CILanczosScaleTransform), then fill an "
     "MLMultiArray of this shape plane by plane, red first. Run it with MLModel.prediction: a "
-    "VNCoreMLRequest takes image inputs only.",
+    "VNCoreMLRequest takes image inputs only. Channels after the third hold the drawn prompt.",
     "image_embeddings": "Features of the photo, from the encoder to every call of the decoder.",
     "hq_features": "Features of the photo for the high-quality mask; as image_embeddings.",
     "point_coords": "x, y per slot, in pixels of the encoder's frame.",

@@ -21,13 +21,16 @@ from edgekit.models.sam.transformer import TwoWayBlock, TwoWayTransformer
 from edgekit.records import Label
 
 
-class GeluMlp(nn.Module):
-    """Linear layers with GELU between them: `layers.0.0`, `layers.1.0`, ..., `fc`."""
+class FcMlp(nn.Module):
+    """Linear layers with an activation between them: `layers.0.0`, `layers.1.0`, ..., `fc`."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], *, activation: type[nn.Module] = nn.GELU) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *(nn.Sequential(nn.Linear(a, b), nn.GELU()) for a, b in itertools.pairwise(widths[:-1]))
+            *(
+                nn.Sequential(nn.Linear(a, b), activation())
+                for a, b in itertools.pairwise(widths[:-1])
+            )
         )
         self.fc = nn.Linear(widths[-2], widths[-1])
 
@@ -42,7 +45,7 @@ class PositionalBlock(TwoWayBlock):
     The first block adds none, because its tokens are their own positions.
     """
 
-    def self_attend(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
+    def self_attend(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor | None) -> Tensor:
         """Self-attention of the tokens, with a residual in every block."""
         x = tokens if self.first else tokens + token_pe
         return x + self.self_attn(x, x, x, key_bias)  # type: ignore[no-any-return]
@@ -77,7 +80,7 @@ class EfficientSamMaskDecoder(nn.Module):
     def __init__(self, dim: int = 256) -> None:
         super().__init__()
         self.transformer = TwoWayTransformer(
-            dim, mlp=lambda width, hidden: GeluMlp((width, hidden, width)), block=PositionalBlock
+            dim, mlp=lambda width, hidden: FcMlp((width, hidden, width)), block=PositionalBlock
         )
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(MASKS, dim)
@@ -90,9 +93,9 @@ class EfficientSamMaskDecoder(nn.Module):
             nn.Sequential(nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2), nn.GELU()),
         )
         self.output_hypernetworks_mlps = nn.ModuleList(
-            GeluMlp((dim, dim, dim, dim // 8)) for _ in range(MASKS)
+            FcMlp((dim, dim, dim, dim // 8)) for _ in range(MASKS)
         )
-        self.iou_prediction_head = GeluMlp((dim, dim, dim, MASKS))
+        self.iou_prediction_head = FcMlp((dim, dim, dim, MASKS))
 
     def forward(
         self, image: Tensor, image_pe: Tensor, prompts: Tensor, empty: Tensor

@@ -89,7 +89,12 @@ class TwoWayBlock(nn.Module):
         self.cross_attn_image_to_token = Attention(dim, heads=heads, downsample=2)
 
     def forward(
-        self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor, key_bias: Tensor
+        self,
+        tokens: Tensor,
+        image: Tensor,
+        token_pe: Tensor,
+        image_pe: Tensor,
+        key_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Tokens and image after this block; shapes as in `TwoWayTransformer.forward`."""
         tokens = self.norm1(self.self_attend(tokens, token_pe, key_bias))
@@ -100,7 +105,7 @@ class TwoWayBlock(nn.Module):
         back = self.cross_attn_image_to_token(keys, tokens + token_pe, tokens, key_bias)
         return tokens, self.norm4(image + back)
 
-    def self_attend(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor) -> Tensor:
+    def self_attend(self, tokens: Tensor, token_pe: Tensor, key_bias: Tensor | None) -> Tensor:
         """Self-attention of the tokens."""
         if self.first:  # the first block adds neither positions nor a residual
             return self.self_attn(tokens, tokens, tokens, key_bias)  # type: ignore[no-any-return]
@@ -129,7 +134,7 @@ class TwoWayTransformer(nn.Module):
         self.norm_final_attn = nn.LayerNorm(dim)
 
     def forward(
-        self, tokens: Tensor, image: Tensor, image_pe: Tensor, key_bias: Tensor
+        self, tokens: Tensor, image: Tensor, image_pe: Tensor, key_bias: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Let tokens and image attend to each other.
 
@@ -137,7 +142,8 @@ class TwoWayTransformer(nn.Module):
             tokens: [B, T, dim], which also serve as their own positional encoding.
             image: [B, grid * grid, dim].
             image_pe: [1, grid * grid, dim].
-            key_bias: [B, 1, 1, T], a large negative number for empty slots and 0 for the others.
+            key_bias: [B, 1, 1, T], a large negative number for empty slots and 0 for the others;
+                None where no slot is empty.
 
         Returns:
             Tokens and image, in the same shapes.

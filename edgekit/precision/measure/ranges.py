@@ -113,7 +113,7 @@ def measure(
     Args:
         encoder: as captured, in float32.
         decoder: None if its ranges are not needed. It gets one subject of each photo, in every
-            kind of prompt.
+            kind of prompt; so does an encoder into whose image prompts are drawn.
         photos: to run on.
         client: the model's pre- and postprocessing.
         prompt_slots: the decoder's number of slots, if it is fixed.
@@ -132,7 +132,7 @@ def measure(
     prompts = 0
     for done, photo in enumerate(photos.photos, start=1):
         pixels = load_photo(photo.path)
-        if decoding:
+        if decoding or client.drawing:
             predictor.set_image(pixels)
             prompts += _prompt(predictor, photo, pixels)
         else:

@@ -1,0 +1,112 @@
+"""The systems of the survey of efficient SAM variants, and what became of each of them here.
+
+Source: Sun et al., arXiv 2410.04960, which lists 20 systems that segment by prompts and five for
+everything, two of them in both lists; SAM itself makes 24. A system whose family has a row in the
+registry takes its status from that row. The others are a technique (a stage of the export, or a
+strategy of everything mode) or are not here, with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.models import registry
+from edgekit.records import ModelRow
+
+SystemStatus = Literal["parity", "paper", "technique", "not here"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One system of the survey.
+
+    families: of its models in the registry; a family that has no row yet does not count.
+    technique: the module that holds its stage or strategy, relative to the package `edgekit`.
+    reason: why it is not here; used only while neither a family nor a technique is.
+    """
+
+    name: str
+    paper: str | None
+    families: tuple[str, ...] = ()
+    technique: str | None = None
+    reason: str = "not begun"
+
+    @property
+    def rows(self) -> tuple[ModelRow, ...]:
+        """Its models in the registry."""
+        return tuple(row for row in registry.models() if row.family in self.families)
+
+    @property
+    def status(self) -> SystemStatus:
+        """What it is here; of several models, the status of the first."""
+        if self.rows:
+            return self.rows[0].status
+        return "technique" if self.technique else "not here"
+
+
+def _arxiv(number: str) -> str:
+    return f"https://arxiv.org/abs/{number}"
+
+
+SYSTEMS = (
+    System(name="SAM", paper=_arxiv("2304.02643"), families=("sam",)),
+    System(name="FastSAM", paper=_arxiv("2306.12156"), families=("fastsam",)),
+    System(name="SqueezeSAM", paper=_arxiv("2312.06736"), families=("squeezesam",)),
+    System(name="EfficientSAM", paper=_arxiv("2312.00863"), families=("efficientsam",)),
+    System(name="RAP-SAM", paper=_arxiv("2401.10228"), families=("rap-sam",)),
+    System(name="SAM 2", paper=_arxiv("2408.00714"), families=("sam2.1", "sam2")),
+    System(name="MobileSAM", paper=_arxiv("2306.14289"), families=("mobilesam",)),
+    System(name="ESAM", paper=None, families=("esam",)),
+    System(
+        name="NanoSAM",
+        paper="https://github.com/NVIDIA-AI-IOT/nanosam",
+        families=("nanosam",),
+    ),
+    System(name="RepViT-SAM", paper=_arxiv("2312.05760"), families=("repvit-sam",)),
+    System(name="EdgeSAM", paper=_arxiv("2312.06660"), families=("edgesam",)),
+    System(name="EfficientViT-SAM", paper=_arxiv("2402.05008"), families=("efficientvit-sam",)),
+    System(name="FastSAM3D", paper=_arxiv("2403.09827"), families=("fastsam3d",)),
+    System(name="SAM-Lightening", paper=_arxiv("2403.09195"), families=("sam-lightening",)),
+    System(name="RWKV-SAM", paper=_arxiv("2406.19369"), families=("rwkv-sam",)),
+    System(
+        name="TinySAM",
+        paper=_arxiv("2312.13789"),
+        families=("tinysam",),
+        technique="runtime/everything/hierarchical.py",
+    ),
+    System(name="PTQ4SAM", paper=_arxiv("2405.03144")),
+    System(
+        name="PQ-SAM",
+        paper=None,
+        reason="no code is public, and the rule that groups the channels is not described exactly",
+    ),
+    System(name="SlimSAM", paper=_arxiv("2312.05284"), families=("slimsam",)),
+    System(name="SuperSAM", paper=_arxiv("2501.08504"), families=("supersam",)),
+    System(
+        name="SAMfast",
+        paper="https://github.com/pytorch-labs/segment-anything-fast",
+        families=("samfast",),
+    ),
+    System(
+        name="MobileSAMv2",
+        paper=_arxiv("2312.09579"),
+        families=("mobilesamv2",),
+        technique="runtime/everything/boxes.py",
+    ),
+    System(
+        name="Lite-SAM",
+        paper=_arxiv("2407.08965"),
+        reason="no code or weights are public. The abstract gives sizes (4.2 M parameters, 1.16 M "
+        "of them in LiteViT) and says that AutoPPN predicts points and boxes; the layers, their "
+        "widths and the weights of the losses are not described",
+    ),
+    System(
+        name="AoP-SAM",
+        paper=_arxiv("2505.11980"),
+        reason="no weights are public, and no copy of its code was to be had. A CNN over photo "
+        "and embedding predicts a map of points, which are filtered from coarse to fine; the "
+        "layers, thresholds and losses are not described",
+    ),
+)
+"""In the survey's order."""
