@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent
+_DIFFER = "the masks differ too much from PyTorch's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +210,11 @@ def _causes(views: Iterable[_View]) -> list[_Cause]:
     """The reasons of cells that did not pass, each once, the most frequent first."""
     found: dict[tuple[State, str], list[_View]] = defaultdict(list)
     for view in views:
-        if view.cell.state not in {*PASSED, State.NOT_ASKED}:
-            found[view.cell.state, first_line(view.cell.reason)].append(view)
+        state = view.cell.state
+        if state not in {*PASSED, State.NOT_ASKED}:
+            # The reason of a failed gate has the cell's own figures.
+            reason = _DIFFER if state is State.GATE_FAILED else first_line(view.cell.reason)
+            found[state, reason].append(view)
     causes = [
         _Cause(state=state, reason=reason, views=stopped)
         for (state, reason), stopped in found.items()

@@ -24,6 +24,7 @@ _WIDTH, _HEIGHT = 4.8, 3.6  # inches of 72 units
 _CEILING = 1e-5
 """How near to 1 an IoU is still drawn apart from 1."""
 _IOUS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0)
+_MOST_TICKS = 6
 _NUMBERED = 20
 """With more points, only those of the front have a number."""
 
@@ -103,7 +104,7 @@ def size_picture(comparison: Comparison, anchors: Mapping[Point, str], *, name: 
     def finish(axes: Axes) -> None:
         axes.set_yscale("log")
         axes.set_ylim(ticks[0], ticks[-1])
-        axes.set_yticks(ticks, [f"{tick:,g}" for tick in ticks])
+        axes.set_yticks(*_labelled(ticks))
         axes.minorticks_off()
         axes.set_ylabel("size of the files (MB)")
 
@@ -172,9 +173,16 @@ def _set_latencies(axes: Axes, comparison: Comparison) -> None:
     ticks = round_ticks(list(map(_milliseconds, every)))
     axes.set_xscale("log")
     axes.set_xlim(ticks[0], ticks[-1])
-    axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+    axes.set_xticks(*_labelled(ticks))
     axes.minorticks_off()
     axes.set_xlabel("encoder and 50 prompts (ms)")
+
+
+def _labelled(ticks: Sequence[float]) -> tuple[list[float], list[str]]:
+    """Ticks with their labels; of many, only the powers of ten, so that the labels fit."""
+    many = len(ticks) > _MOST_TICKS
+    shown = [tick for tick in ticks if not many or math.log10(tick).is_integer()]
+    return shown, [f"{tick:,g}" for tick in shown]
 
 
 def _milliseconds(seconds: float) -> float:
