@@ -26,11 +26,15 @@ class IouBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorstPrompt:
-    """The prompt with the lowest mask IoU. `kind` is one of `PromptKind`."""
+    """The prompt with the lowest mask IoU. `kind` is one of `PromptKind`.
+
+    `logit_error` is the largest difference of the low-res logits, None without logits.
+    """
 
     photo: str
     kind: str
     iou: float
+    logit_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class _Compared:
     photo: str
     trial: _Trial
     iou: float
+    logit_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,12 @@ def prompts_of(document: str) -> Prompts | None:
     worst = min(compared, key=lambda each: each.iou)
     return Prompts(
         bins=_bins(each.iou for each in compared),
-        worst=WorstPrompt(photo=worst.photo, kind=worst.trial.kind, iou=worst.iou),
+        worst=WorstPrompt(
+            photo=worst.photo,
+            kind=worst.trial.kind,
+            iou=worst.iou,
+            logit_error=worst.logit_error,
+        ),
     )
 
 

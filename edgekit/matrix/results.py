@@ -34,7 +34,7 @@ _BOUNDS = {
     **dict.fromkeys(("bundle_bytes", "peak_bytes"), (0, 2**50)),
     **dict.fromkeys(("fastest", "p50", "p90", "p99"), _SECONDS),
     **dict.fromkeys(("iou", "mean_iou", "p5_iou", "min_iou", "low", "high"), (0, 1)),
-    "max_logit_error": (0, 1e39),
+    **dict.fromkeys(("logit_error", "max_logit_error"), (0, 1e39)),
     "peak": (0, 1e18),
 }
 """The least and the largest value of fields, in which all that a run can give lies."""

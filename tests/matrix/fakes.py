@@ -178,7 +178,8 @@ def _verdict(iou: float | None, **facts: Any) -> dict[str, object]:
 
 
 def _prompt(kind: str, iou: float) -> dict[str, object]:
-    return {"photo": PHOTO, "trial": {"kind": kind, "points": []}, "iou": iou, "finite": True}
+    trial = {"kind": kind, "points": []}
+    return {"photo": PHOTO, "trial": trial, "iou": iou, "finite": True, "logit_error": 0.25}
 
 
 def jpeg(width: int = 60, height: int = 15) -> bytes:

@@ -15,6 +15,7 @@ from edgekit.matrix.cells import Step, StepRun
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import read_known_failures
 from edgekit.matrix.outcome import last_error, picture_of, result_of
+from edgekit.matrix.prompts import WorstPrompt
 from edgekit.matrix.states import exit_code
 from tests.matrix.fakes import (
     PHOTO,
@@ -106,7 +107,7 @@ def test_a_result_holds_how_ious_spread_and_the_worst_prompt():
         (0.999, 1.0),
     ]
     assert sum(each.prompts for each in prompts.bins) == 2
-    assert (prompts.worst.photo, prompts.worst.kind, prompts.worst.iou) == (PHOTO, "point", 0.998)
+    assert prompts.worst == WorstPrompt(photo=PHOTO, kind="point", iou=0.998, logit_error=0.25)
     assert result(not_run("no TensorRT")).prompts is None
 
 

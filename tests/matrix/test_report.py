@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -169,6 +170,38 @@ def test_texts_of_cells_are_no_markup(overview, changes):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "NumPy &lt;b&gt;" in text
     assert "street &lt;b&gt;.jpg" in text
+
+
+HOSTILE = "\"><script>alert('{{ 7 * 7 }}$\\frac$')</script><img src=x onerror=alert(1)>"
+TOLD = {
+    *("photo", "kind", "name", "runtime", "cpu", "log"),
+    *("reason", "machine", "by", "command", "weights", "edgekit"),
+}
+
+
+def hostile(value, key=""):
+    """The values of a result, with markup in place of all that a page tells."""
+    if isinstance(value, dict):
+        return {name: hostile(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [hostile(each, key) for each in value]
+    told = isinstance(value, str) and key in TOLD and value not in {"export", "verify", "bench"}
+    return HOSTILE if told else value
+
+
+def test_a_results_folder_of_someone_else_adds_no_markup(overview, matrix, results):
+    sound = Page(page_from(overview, None, results=results))
+    for file in results.glob("*.json"):
+        file.write_text(json.dumps(hostile(json.loads(file.read_text()))))
+    shown = matrix(FakeFleet(), models=(), targets=())
+    text = page_from(shown, None, results=results)
+    page = Page(text)
+    assert text.count("&lt;script&gt;alert(") > 50
+    assert set(page.tags) <= set(sound.tags)
+    assert "49" not in "".join(re.findall(r"alert\(.*?\)", text))
+    assert page.outside == []
+    for render in (csv_from, junit_from, lambda overview: markdown_from(overview, None)):
+        assert render(shown)
 
 
 def test_a_cell_of_the_matrix_shows_all_figures_or_a_dash(overview):
