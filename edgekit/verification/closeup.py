@@ -74,11 +74,11 @@ def _around(middle: float, length: float, *, within: int) -> slice:
 
 def _moved(trial: Trial, *, left: int, top: int) -> Trial:
     """The trial in coordinates of a part of the photo."""
-    box = trial.box and tuple(
-        side - offset for side, offset in zip(trial.box, (left, top, left, top), strict=True)
-    )
     points = tuple((x - left, y - top) for x, y in trial.points)
-    return replace(trial, points=points, box=box)
+    if trial.box is None:
+        return replace(trial, points=points)
+    x0, y0, x1, y1 = trial.box
+    return replace(trial, points=points, box=(x0 - left, y0 - top, x1 - left, y1 - top))
 
 
 def _jpeg(shown: Sequence[Image.Image]) -> bytes:

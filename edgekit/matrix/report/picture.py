@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.benchmark.picture import round_ticks
 from edgekit.matrix.report.pareto import Comparison, Point
@@ -36,7 +36,7 @@ _COLOURS = {
     _LINE: "var(--line)",
     _ACCENT: "var(--accent)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # matplotlib's stubs want a Literal of all its names
     "svg.fonttype": "none",
     "svg.hashsalt": "edgekit",
     "font.size": 11,
@@ -169,7 +169,8 @@ def _draw(axes: Axes, comparison: Comparison, shown: _Shown, anchors: Mapping[Po
 
 
 def _set_latencies(axes: Axes, comparison: Comparison) -> None:
-    every = [each.seconds for each in (*comparison.points, *comparison.references)]
+    every = [point.seconds for point in comparison.points]
+    every += [reference.seconds for reference in comparison.references]
     ticks = round_ticks(list(map(_milliseconds, every)))
     axes.set_xscale("log")
     axes.set_xlim(ticks[0], ticks[-1])
@@ -192,11 +193,10 @@ def _milliseconds(seconds: float) -> float:
 def _svg(figure: Figure, name: str) -> str:
     """The figure as an element of a page: its ids, colours and links are made the page's."""
     import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     written = io.StringIO()
     with matplotlib.rc_context(_STYLE):
-        FigureCanvasSVG(figure).print_svg(written, metadata=_NO_METADATA)
+        figure.savefig(written, format="svg", metadata=_NO_METADATA)
     text = written.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
