@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.matrix.pictures import is_picture
 from edgekit.store import Malformed, record_from_json
 
-_EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
+_EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999, 1.0)
 """Narrower towards 1, where nearly all IoUs of a bundle that passes lie."""
 
 

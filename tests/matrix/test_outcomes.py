@@ -104,7 +104,7 @@ def test_a_result_holds_how_ious_spread_and_the_worst_prompt():
     prompts = result(passed(iou=0.998)).prompts
     assert [(each.low, each.high) for each in prompts.bins if each.prompts] == [
         (0.995, 0.999),
-        (0.999, 1.0),
+        (0.9999, 1.0),
     ]
     assert sum(each.prompts for each in prompts.bins) == 2
     assert prompts.worst == WorstPrompt(photo=PHOTO, kind="point", iou=0.998, logit_error=0.25)

@@ -233,9 +233,7 @@ def test_the_worst_prompts_are_pictured(overview, results):
 
 def test_the_spread_of_ious_is_drawn(overview):
     text = page_from(overview, None)
-    assert text.count('<i style="width: 100.0%"></i>') == 4, (
-        "1 each of nanosam, 2 where a gate failed"
-    )
+    assert text.count('<i style="width: 100.0%"></i>') == 6, "two bars of each cell of nanosam"
 
 
 def test_plots_show_each_timed_cell_of_a_machine_and_take_the_pages_colours(overview):
@@ -291,12 +289,12 @@ def test_without_jinja_the_page_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("width", [1400, 400])
-def test_a_browser_shows_each_cell(overview, changes, tmp_path, width):
+def test_a_browser_shows_each_cell(overview, changes, results, tmp_path, width):
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no chromium here: apt-get install chromium")
     page = tmp_path / "report.html"
-    page.write_text(page_from(overview, changes), encoding="utf-8")
+    page.write_text(page_from(overview, changes, results=results), encoding="utf-8")
     done = subprocess.run(
         [
             browser,
@@ -316,6 +314,7 @@ def test_a_browser_shows_each_cell(overview, changes, tmp_path, width):
     )
     assert done.returncode == 0, done.stderr
     shown = Page(done.stdout)
+    assert len(shown.outside) == 3, "pictures"
     assert {pair: text.partition("\n")[0] for pair, text in shown.sections.items()} == STATES
 
 

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import takewhile
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent
+_AS_JSON = ("--json", "--picture", "-")
 _DIFFER = "the masks differ too much from PyTorch's"
 
 
@@ -223,8 +223,8 @@ def _causes(views: Iterable[_View]) -> list[_Cause]:
 
 
 def _typed(step: Step) -> str:
-    """The command as a user types it: without the JSON at its end, which the matrix reads."""
-    return join(("edgekit", *takewhile(lambda word: word != "--json", step.command)))
+    """The command as a user types it: without the JSON and its picture, which the matrix reads."""
+    return join(("edgekit", *(word for word in step.command if word not in _AS_JSON)))
 
 
 def _slug(text: str) -> str:
