@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -10,6 +11,7 @@ from edgekit.matrix import Measure, Overview, State
 from edgekit.matrix.cells import Place
 from edgekit.matrix.report import page_from
 from edgekit.matrix.report.pareto import Comparison, Point, comparisons
+from edgekit.matrix.report.plots import size_plot
 from tests.matrix.fakes import FakeFleet, missed, passed
 
 
@@ -75,6 +77,20 @@ def test_stale_cells_are_left_out(timed):
 
 def test_cells_that_were_not_timed_are_left_out(matrix):
     assert comparisons(matrix(FakeFleet())) == ()
+
+
+def test_names_in_plots_are_no_markup(timed):
+    pytest.importorskip("matplotlib")
+    (comparison,) = comparisons(timed)
+    evil = replace(comparison.points[0].place, model="</svg><script>alert('$x')</script>")
+    points = (replace(comparison.points[0], place=evil), *comparison.points[1:])
+    drawn = replace(comparison, points=points)
+    anchors = {each: f"cell-{number}" for number, each in enumerate(points)}
+    text = size_plot(drawn, anchors, name="p")
+    assert "<script>" not in text
+    assert text.count("</svg>") == 1
+    assert "&lt;/svg&gt;&lt;script&gt;" in text
+    ElementTree.fromstring(text)
 
 
 @pytest.mark.parametrize("iou", [1.0, 0.0, 0.3])

@@ -242,7 +242,9 @@ def test_plots_show_each_timed_cell_of_a_machine_and_take_the_pages_colours(over
     page = Page(text)
     assert page.tags.count("svg") == 2
     assert text.count('xlink:href="#nanosam-seeded-x86-fp32-local"') == 2
-    assert "mobilesam" not in "".join(re.findall("<svg.*?</svg>", text, flags=re.DOTALL))
+    plots = "".join(re.findall("<svg.*?</svg>", text, flags=re.DOTALL))
+    assert plots.count("<title>nanosam for x86-fp32</title>") == 2
+    assert "mobilesam" not in plots, "it was not timed"
     assert "#000001" not in text
     for colour in ("currentColor", "var(--accent)", "var(--line)"):
         assert colour in text

@@ -10,7 +10,7 @@ import importlib.util
 import re
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,7 +33,7 @@ from edgekit.matrix.report.figures import (
     pytorch_figures_of,
 )
 from edgekit.matrix.report.pareto import Comparison, Point, comparisons
-from edgekit.matrix.report.picture import can_draw, iou_picture, size_picture
+from edgekit.matrix.report.plots import can_draw, iou_plot, size_plot
 from edgekit.matrix.results import picture_beside
 from edgekit.matrix.states import PASSED, State
 from edgekit.version import __version__
@@ -75,11 +75,11 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plot:
-    """A machine's cells by time; no pictures if they cannot be drawn here."""
+class _Machine:
+    """A machine's timed cells; no plots if they cannot be drawn here."""
 
     comparison: Comparison
-    pictures: tuple[Markup, ...]
+    plots: tuple[Markup, ...]
 
     @property
     def best(self) -> frozenset[Point]:
@@ -150,7 +150,7 @@ def page_from(
         overview=overview,
         hosts={host for _, host in overview.columns},
         grid=_grid(overview),
-        plots=_plots(compared, anchors),
+        machines=_machines(compared, anchors),
         anchors=anchors,
         changes=changes,
         causes=_causes(views),
@@ -184,20 +184,21 @@ def _anchor(place: Place) -> str:
     return _slug("-".join((place.model, *place.weights, *place.column)))
 
 
-def _plots(compared: Iterable[Comparison], anchors: Mapping[Point, str]) -> list[_Plot]:
+def _machines(compared: Iterable[Comparison], anchors: Mapping[Point, str]) -> list[_Machine]:
+    return [
+        _Machine(comparison=each, plots=_plots(each, anchors, number) if can_draw() else ())
+        for number, each in enumerate(compared)
+    ]
+
+
+def _plots(comparison: Comparison, anchors: Mapping[Point, str], number: int) -> tuple[Markup, ...]:
     from markupsafe import Markup
 
-    def pictures(comparison: Comparison, number: int) -> Iterator[Markup]:
-        for draw in (iou_picture, size_picture):
-            yield Markup(draw(comparison, anchors, name=f"{draw.__name__}-{number}"))
-
-    return [
-        _Plot(
-            comparison=comparison,
-            pictures=tuple(pictures(comparison, number)) if can_draw() else (),
-        )
-        for number, comparison in enumerate(compared)
-    ]
+    own = {point: anchors[point] for point in comparison.points}
+    return (
+        Markup(iou_plot(comparison, own, name=f"iou-{number}")),
+        Markup(size_plot(comparison, own, name=f"size-{number}")),
+    )
 
 
 def _bars(bins: Sequence[IouBin]) -> list[tuple[IouBin, float]]:

@@ -1,6 +1,7 @@
 """Latency against IoU and against size, as SVG that takes its colours from the page.
 
-No text of a result is in the pictures: points are numbered, and the page says what each number is.
+Points are numbered, and lead to their cells in the page. Names of cells, which come from results,
+are only in the titles that a browser shows over a point, escaped.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgekit.benchmark.picture import round_ticks
@@ -51,6 +53,8 @@ _STYLE: dict[Any, Any] = {  # matplotlib's stubs want a Literal of all its names
     "axes.facecolor": "none",
     "figure.facecolor": "none",
 }
+_LINK = "cell:"
+"""Marks the links to cells, which are made the page's own after drawing."""
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -68,13 +72,13 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def iou_picture(comparison: Comparison, anchors: Mapping[Point, str], *, name: str) -> str:
+def iou_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str) -> str:
     """Latency to the right, IoU upwards, its distance from 1 on a logarithmic axis; SVG.
 
     Args:
         comparison: with at least one point.
         anchors: the section of the page that a point leads to.
-        name: prefix of the picture's ids, unique in the page.
+        name: prefix of the plot's ids, unique in the page.
     """
     shown = _Shown(
         value=lambda point: _height(point.iou),
@@ -89,11 +93,11 @@ def iou_picture(comparison: Comparison, anchors: Mapping[Point, str], *, name: s
         axes.set_yticks([_height(iou) for iou in ticks], [f"{iou:g}" for iou in ticks])
         axes.set_ylabel("mean mask IoU with PyTorch")
 
-    return _svg(_figure(comparison, shown, anchors, finish), name)
+    return _svg(_figure(comparison, shown, anchors, finish), anchors, name)
 
 
-def size_picture(comparison: Comparison, anchors: Mapping[Point, str], *, name: str) -> str:
-    """Latency to the right, size of the files upwards, both logarithmic; see `iou_picture`."""
+def size_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str) -> str:
+    """Latency to the right, size of the files upwards, both logarithmic; see `iou_plot`."""
     shown = _Shown(
         value=lambda point: point.bytes / 1e6,
         front=comparison.smallest,
@@ -108,7 +112,7 @@ def size_picture(comparison: Comparison, anchors: Mapping[Point, str], *, name: 
         axes.minorticks_off()
         axes.set_ylabel("size of the files (MB)")
 
-    return _svg(_figure(comparison, shown, anchors, finish), name)
+    return _svg(_figure(comparison, shown, anchors, finish), anchors, name)
 
 
 def _height(iou: float) -> float:
@@ -157,7 +161,7 @@ def _draw(axes: Axes, comparison: Comparison, shown: _Shown, anchors: Mapping[Po
         place = _milliseconds(point.seconds), shown.value(point)
         colour = _ACCENT if on_front else _QUIET
         dot = axes.scatter(*place, s=42, color=colour if point.passed else "none", edgecolor=colour)
-        dot.set_urls([f"cell:{anchors[point]}"])
+        dot.set_urls([f"{_LINK}{anchors[point]}"])
         if few or on_front:
             axes.annotate(
                 str(number),
@@ -190,7 +194,7 @@ def _milliseconds(seconds: float) -> float:
     return seconds * 1e3
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, anchors: Mapping[Point, str], name: str) -> str:
     """The figure as an element of a page: its ids, colours and links are made the page's."""
     import matplotlib
 
@@ -202,5 +206,9 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r"<style.*?</style>|font-family: [^;\"]*;?", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
-    text = text.replace(' target="_blank"', "").replace('href="cell:', 'href="#')
-    return re.sub("|".join(_COLOURS), lambda colour: _COLOURS[colour[0]], text)
+    text = re.sub("|".join(_COLOURS), lambda colour: _COLOURS[colour[0]], text)
+    for point, anchor in anchors.items():
+        title = f"<title>{escape(point.place.title)}</title>"
+        link = f'<a xlink:href="{_LINK}{anchor}" target="_blank">'
+        text = text.replace(link, f'<a xlink:href="#{anchor}">{title}')
+    return text
