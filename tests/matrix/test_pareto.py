@@ -11,7 +11,7 @@ from edgekit.matrix import Measure, Overview, State
 from edgekit.matrix.cells import Place
 from edgekit.matrix.report import page_from
 from edgekit.matrix.report.pareto import Comparison, Point, comparisons
-from edgekit.matrix.report.plots import size_plot
+from edgekit.matrix.report.plots import iou_plot, size_plot
 from tests.matrix.fakes import FakeFleet, missed, passed
 
 
@@ -77,6 +77,15 @@ def test_stale_cells_are_left_out(timed):
 
 def test_cells_that_were_not_timed_are_left_out(matrix):
     assert comparisons(matrix(FakeFleet())) == ()
+
+
+def test_cells_that_all_failed_have_plots_without_a_front():
+    pytest.importorskip("matplotlib")
+    failed = tuple(replace(each, passed=False) for each in POINTS)
+    comparison = Comparison(machine="m", points=failed, references=())
+    anchors = dict.fromkeys(failed, "cell")
+    for draw in (iou_plot, size_plot):
+        assert "fill: var(--accent)" not in draw(comparison, anchors, name="p")
 
 
 def test_names_in_plots_are_no_markup(timed):

@@ -1,7 +1,7 @@
 """The overview as one HTML file, which needs nothing beside it.
 
 Texts of cells come from checkpoints, runtimes, logs and other people's results, so every value is
-escaped. The only markup that is not the templates' own are the plots, which hold no such text.
+escaped. The only markup that is not the templates' own are the plots.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from edgekit.matrix.states import PASSED, State
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent
@@ -123,6 +124,28 @@ def page_from(
         RuntimeMissing: jinja2 is not installed.
     """
     require_jinja()
+    views = [_view(cell, results) for cell in overview.cells]
+    compared = comparisons(overview)
+    anchors = {point: _anchor(point.place) for each in compared for point in each.points}
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, edgekit {__version__}",
+            overview=overview,
+            hosts={host for _, host in overview.columns},
+            grid=_grid(overview),
+            machines=_machines(compared, anchors),
+            anchors=anchors,
+            changes=changes,
+            causes=_causes(views),
+            views=[view for view in views if view.cell.result],
+        )
+    )
+
+
+def _environment() -> Environment:
+    """The templates, and the functions that they call."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -142,20 +165,7 @@ def page_from(
         tasks=list(Task),
         typed=_typed,
     )
-    views = [_view(cell, results) for cell in overview.cells]
-    compared = comparisons(overview)
-    anchors = {point: _anchor(point.place) for each in compared for point in each.points}
-    return environment.get_template("page.html.jinja").render(
-        made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, edgekit {__version__}",
-        overview=overview,
-        hosts={host for _, host in overview.columns},
-        grid=_grid(overview),
-        machines=_machines(compared, anchors),
-        anchors=anchors,
-        changes=changes,
-        causes=_causes(views),
-        views=[view for view in views if view.cell.result],
-    )
+    return environment
 
 
 def _grid(overview: Overview) -> list[_Row]:

@@ -16,7 +16,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgekit.benchmark.picture import round_ticks
-from edgekit.matrix.report.pareto import Comparison, Point
+from edgekit.matrix.report.pareto import Comparison, Point, Reference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,13 +135,15 @@ def _figure(
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(visible=True, linewidth=0.8)
         axes.set_axisbelow(True)
-        _draw(axes, comparison, shown, anchors)
+        _draw_front(axes, shown)
+        _draw_references(axes, comparison.references, shown.references)
+        _draw_points(axes, comparison.points, shown, anchors)
         _set_latencies(axes, comparison)
         finish(axes)
     return figure
 
 
-def _draw(axes: Axes, comparison: Comparison, shown: _Shown, anchors: Mapping[Point, str]) -> None:
+def _draw_front(axes: Axes, shown: _Shown) -> None:
     axes.step(
         [_milliseconds(point.seconds) for point in shown.front],
         [shown.value(point) for point in shown.front],
@@ -149,26 +151,28 @@ def _draw(axes: Axes, comparison: Comparison, shown: _Shown, anchors: Mapping[Po
         color=_ACCENT,
         linewidth=1.5,
     )
-    axes.scatter(
-        [_milliseconds(each.seconds) for each in comparison.references],
-        shown.references,
-        marker="x",
-        color=_QUIET,
-    )
-    few = len(comparison.points) <= _NUMBERED
-    for number, point in enumerate(comparison.points, start=1):
+
+
+def _draw_references(axes: Axes, references: Sequence[Reference], heights: Sequence[float]) -> None:
+    times = [_milliseconds(each.seconds) for each in references]
+    axes.scatter(times, heights, marker="x", color=_QUIET)
+
+
+def _draw_points(
+    axes: Axes, points: Sequence[Point], shown: _Shown, anchors: Mapping[Point, str]
+) -> None:
+    """A dot for each point, hollow if it failed its gate; with its number if there is room."""
+    for number, point in enumerate(points, start=1):
         on_front = point in shown.front
         place = _milliseconds(point.seconds), shown.value(point)
         colour = _ACCENT if on_front else _QUIET
         dot = axes.scatter(*place, s=42, color=colour if point.passed else "none", edgecolor=colour)
         dot.set_urls([f"{_LINK}{anchors[point]}"])
-        if few or on_front:
+        if on_front or len(points) <= _NUMBERED:
+            weight = "bold" if on_front else "normal"
+            beside = (5, 5)
             axes.annotate(
-                str(number),
-                place,
-                xytext=(5, 5),
-                textcoords="offset points",
-                weight="bold" if on_front else "normal",
+                str(number), place, xytext=beside, textcoords="offset points", weight=weight
             )
 
 
