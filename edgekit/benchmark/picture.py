@@ -115,7 +115,7 @@ def _set_time_axis(axes: Axes, milliseconds: Sequence[float]) -> None:
     all where the times lie within one decade."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-    ticks = _ticks(milliseconds)
+    ticks = round_ticks(milliseconds)
     axes.set_xscale("log")
     axes.set_xlim(ticks[0], ticks[-1])
     axes.xaxis.set_major_locator(FixedLocator(ticks))
@@ -124,8 +124,8 @@ def _set_time_axis(axes: Axes, milliseconds: Sequence[float]) -> None:
     axes.set_xlabel("photo file to mask, median (ms)")
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
-    """Round values (1, 2 or 5 times a power of ten) from below the least to above the largest."""
+def round_ticks(values: Sequence[float]) -> list[float]:
+    """Values such as 1, 2, 5, 10, 20 from below the least to above the largest, all positive."""
     low, high = min(values) * 0.9, max(values) * 1.1
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = [base * 10.0**power for power in range(first, last + 1) for base in (1, 2, 5)]

@@ -16,6 +16,8 @@ IOU_STEP = 0.001
 """A mean or minimum IoU that moves by more is told. Kernels of another CPU move it by less."""
 TIME_STEP = 0.05
 """A time that changes by a smaller share is never told, however steady its calls were."""
+FEWEST_CALLS = 5
+"""Of fewer calls, the spread says too little: their time is not compared."""
 
 
 class Change(StrEnum):
@@ -84,34 +86,39 @@ def _iou_changes(before: Summary, after: Summary) -> Iterator[tuple[Change, str]
 
 
 def _time_changes(before: Result, after: Result, task: Task) -> Iterator[tuple[Change, str]]:
-    """A change of the fastest call that is beyond the spread of the calls of both runs.
+    """A change of the fastest call that the spread of the calls cannot explain.
 
     Where PyTorch was timed in both runs, times are divided by its own: what slowed the machine
-    slowed PyTorch too.
+    slowed PyTorch too. The fastest call of each side may be off by the spread of its calls, so the
+    spreads of all sides are multiplied.
     """
-    old, new = _timing(before.bundle_figures, task), _timing(after.bundle_figures, task)
+    sides = (before.bundle_figures, after.bundle_figures)
+    old, new = (_timing(figures, task) for figures in sides)
     if old is None or new is None:
         return
-    ratio, noise = new.fastest / old.fastest, max(_spread(old), _spread(new))
-    old_torch, new_torch = (
-        _timing(before.pytorch_figures, task),
-        _timing(after.pytorch_figures, task),
-    )
-    relative = ""
+    ratio, noise, relative = new.fastest / old.fastest, _spread(old) * _spread(new), ""
+    torch = (before.pytorch_figures, after.pytorch_figures)
+    old_torch, new_torch = (_timing(figures, task) for figures in torch)
     if old_torch and new_torch:
         ratio /= new_torch.fastest / old_torch.fastest
-        noise = max(noise, _spread(old_torch), _spread(new_torch))
+        noise *= _spread(old_torch) * _spread(new_torch)
         relative = " relative to PyTorch"
-    if max(ratio, 1 / ratio) - 1 > max(noise, TIME_STEP):
-        milliseconds = f"{old.fastest * 1e3:.1f} to {new.fastest * 1e3:.1f} ms"
+    if max(ratio, 1 / ratio) > max(noise, 1 + TIME_STEP):
         change = Change.SLOWER if ratio > 1 else Change.FASTER
-        yield change, f"{task}: {milliseconds}, {ratio:.2f} times{relative}"
+        milliseconds = f"{old.fastest * 1e3:.1f} to {new.fastest * 1e3:.1f} ms"
+        yield (
+            change,
+            f"{task}: {milliseconds}, {ratio:.2f} times{relative}; repeated calls differ by up to "
+            f"{noise - 1:.0%}",
+        )
 
 
 def _timing(figures: Figures | None, task: Task) -> Timing | None:
-    return figures.timing(task) if figures else None
+    """The times of a task, if there are enough to tell how much they spread."""
+    timing = figures.timing(task) if figures else None
+    return timing if timing and timing.runs >= FEWEST_CALLS else None
 
 
 def _spread(timing: Timing) -> float:
-    """By how much of the fastest call the usual one was slower."""
-    return timing.p50 / timing.fastest - 1
+    """How many times as long as the fastest call the usual one took."""
+    return timing.p50 / timing.fastest

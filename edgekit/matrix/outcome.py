@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 from edgekit.errors import EdgekitError
 from edgekit.matrix.cells import Cell, Identity, Step, StepRun
+from edgekit.matrix.prompts import closeup_of, prompts_of
 from edgekit.matrix.results import Result
 from edgekit.matrix.states import State
 from edgekit.stages.measurement import Bench
@@ -23,6 +24,7 @@ _REFUSALS = frozenset({"GraphRejected", "NotYet"})
 """The errors by which edgekit declines to make a bundle, as opposed to being unable to."""
 
 _LONGEST = 600
+_LONGEST_LOG = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,8 @@ def result_of(
     """The result of a cell whose steps have ended."""
     by_name = {run.step.name: run for run in runs}
     exported = _exported(by_name["export"])
-    verdict = _document(Judgement, by_name.get("verify"))
+    verify = by_name.get("verify")
+    verdict = _document(Judgement, verify)
     state, reason = _state(runs, exported, verdict)
     return Result(
         cell=cell,
@@ -50,11 +53,18 @@ def result_of(
         started=started.isoformat(timespec="seconds"),
         seconds=round(sum(run.step.seconds for run in runs), 2),
         edgekit=__version__,
-        steps=tuple(run.step for run in runs),
+        steps=tuple(replace(run.step, log=run.step.log[-_LONGEST_LOG:]) for run in runs),
         bundle_bytes=exported.bytes,
         verdict=verdict,
+        prompts=prompts_of(verify.document) if verify else None,
         bench=_document(Bench, by_name.get("bench")),
     )
+
+
+def picture_of(runs: Sequence[StepRun]) -> bytes | None:
+    """The close-up of the worst prompt, a JPEG; None if `verify` gave none."""
+    documents = (run.document for run in runs if run.step.name == "verify")
+    return next(filter(None, map(closeup_of, documents)), None)
 
 
 def result_without_host(

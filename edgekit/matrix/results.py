@@ -1,7 +1,8 @@
 """Results as files: a folder with one JSON file per cell, which may live in git.
 
 A file is named MODEL--TARGET--KEY.json, with the first digits of the cell's key, and is written at
-once or not at all. It replaces the older result of the same cell.
+once or not at all. It replaces the older result of the same cell. Beside it, under the same name,
+may lie a picture of the worst prompt (.jpg).
 """
 
 from __future__ import annotations
@@ -15,15 +16,31 @@ from pathlib import Path
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
 from edgekit.matrix.cells import Cell, Identity, Place, Step
+from edgekit.matrix.pictures import read_picture
+from edgekit.matrix.prompts import Prompts
 from edgekit.matrix.states import UNDECIDED, State
 from edgekit.stages.measurement import Bench
-from edgekit.store import Malformed, printable, record_from_json, write_atomic
+from edgekit.store import Malformed, out_of_bounds, printable, record_from_json, write_atomic
 from edgekit.verification import Judgement, Summary
 
 SCHEMA = 1
 """Of the files. A reader refuses others instead of guessing."""
 
+_MOST_BYTES = 4_000_000
+"""Of a file. Those that edgekit writes have a hundredth of it."""
+
+_SECONDS = (1e-9, 1e9)
+_BOUNDS = {
+    **dict.fromkeys(("bundle_bytes", "peak_bytes"), (0, 2**50)),
+    **dict.fromkeys(("fastest", "p50", "p90", "p99"), _SECONDS),
+    **dict.fromkeys(("iou", "mean_iou", "p5_iou", "min_iou", "low", "high"), (0, 1)),
+    **dict.fromkeys(("logit_error", "max_logit_error"), (0, 1e39)),
+    "peak": (0, 1e18),
+}
+"""The least and the largest value of fields, in which all that a run can give lies."""
+
 _KEY_DIGITS = 8
+PICTURE = ".jpg"
 _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
 
 
@@ -46,6 +63,7 @@ class Result:
     steps: tuple[Step, ...]
     bundle_bytes: int | None = None
     verdict: Judgement | None = None
+    prompts: Prompts | None = None
     bench: Bench | None = None
     schema: int = SCHEMA
 
@@ -102,20 +120,29 @@ class ResultsFolder:
             return False
         return resume or found.state not in UNDECIDED
 
-    def write(self, result: Result) -> None:
-        """Write a result, and remove the older ones of its place.
+    def write(self, result: Result, picture: bytes | None = None) -> None:
+        """Write a result and the picture of its worst prompt, and remove the older of its place.
 
         Raises:
             BadInput: the folder cannot be written.
         """
         replaced = self._by_place.get(result.place)
         path = self.path / _file_name(result)
+        path.with_suffix(PICTURE).unlink(missing_ok=True)
+        if picture:
+            write_atomic(path.with_suffix(PICTURE), picture)
         text = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomic(path, text + "\n")
         self._by_place[result.place] = result
         self._by_key[result.key] = result
         if replaced and (old := self.path / _file_name(replaced)) != path:
             old.unlink(missing_ok=True)
+            old.with_suffix(PICTURE).unlink(missing_ok=True)
+
+
+def picture_beside(folder: Path, result: Result) -> bytes | None:
+    """The picture of a result's worst prompt, a sound JPEG; None if there is none."""
+    return read_picture((folder / _file_name(result)).with_suffix(PICTURE))
 
 
 def open_results(path: Path) -> ResultsFolder:
@@ -145,16 +172,17 @@ def read_results(path: Path) -> ResultsFolder:
         raise BadInput(
             f"There is no folder {path}.", expected="a folder that `edgekit matrix` wrote"
         )
-    files = sorted(file for file in path.glob("*.json") if _NAME.fullmatch(file.name))
+    named = sorted(file for file in path.glob("*.json") if _NAME.fullmatch(file.name))
+    files = (file for file in named if file.is_file())
     return ResultsFolder(path, map(_read, files))
 
 
 def _read(file: Path) -> Result:
-    text = file.read_bytes()
     try:
+        text = _text_of(file)
         version = record_from_json(_Version, text, unknown_keys="ignore").schema
         if version == SCHEMA:
-            return record_from_json(Result, text)
+            return _in_bounds(record_from_json(Result, text))
     except Malformed as error:
         raise BadInput(
             f"{file} is not a result of `edgekit matrix`: {error}",
@@ -165,6 +193,20 @@ def _read(file: Path) -> Result:
         expected=f"schema {SCHEMA}",
         next_step="name another folder with --results, or install the edgekit that wrote it",
     )
+
+
+def _text_of(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        text = opened.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise Malformed((f"it has more than {_MOST_BYTES:,} bytes",))
+    return text
+
+
+def _in_bounds(result: Result) -> Result:
+    if problems := tuple(out_of_bounds(result, _BOUNDS)):
+        raise Malformed(problems)
+    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.fleet import Fleet
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import FILE, KnownFailure, read_known_failures
-from edgekit.matrix.outcome import result_of, result_without_host
+from edgekit.matrix.outcome import picture_of, result_of, result_without_host
 from edgekit.matrix.overview import Overview, overview_of
 from edgekit.matrix.results import Result, ResultsFolder, open_results, read_results
 from edgekit.matrix.selection import (
@@ -134,23 +134,25 @@ class _Run:
     def job(self, job: Job) -> None:
         """Run a job. After an interruption its steps were stopped, and nothing is written."""
         self._watch.started(job.cell)
-        result = _result(job, self._fleet)
+        result, picture = _outcome(job, self._fleet)
         with self._lock:
             if self.interrupted.is_set():
                 return
-            self._folder.write(result)
+            self._folder.write(result, picture)
             self._left.remove(result.place)
             self._estimate.learn(result)
             self._watch.ended(result, len(self._left), self._estimate.end(self._left))
 
 
-def _result(job: Job, fleet: Fleet) -> Result:
+def _outcome(job: Job, fleet: Fleet) -> tuple[Result, bytes | None]:
+    """The result of a job, and the picture of its worst prompt."""
     started = datetime.now(timezone.utc)
     try:
         runs = fleet.run(job.cell)
     except EdgekitError as error:
-        return result_without_host(job.cell, job.identity, started=started, error=error)
-    return result_of(job.cell, job.identity, started=started, runs=runs)
+        lost = result_without_host(job.cell, job.identity, started=started, error=error)
+        return lost, None
+    return result_of(job.cell, job.identity, started=started, runs=runs), picture_of(runs)
 
 
 def _known_failures(request: MatrixRequest) -> tuple[KnownFailure, ...]:

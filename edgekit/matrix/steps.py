@@ -29,7 +29,7 @@ def _commands(cell: Cell, folder: str) -> Iterator[tuple[StepName, tuple[str, ..
     photos = ("--photos", cell.photos) if cell.photos else ()
     made = ("--out", folder, "--no-verify", "--json")
     yield "export", ("export", cell.model, "--target", cell.target, *weights, *made)
-    yield "verify", ("verify", bundle, *photos, *weights, "--json", "-")
+    yield "verify", ("verify", bundle, *photos, *weights, "--json", "-", "--picture", "-")
     if Measure.BENCH in cell.measures:
         rounds = ("--rounds", str(BENCH_ROUNDS), "--json")
         yield "bench", ("bench", bundle, *_against(cell), *rounds)

@@ -3,6 +3,7 @@
 Bundles and downloads come from outside. They are checked here once and trusted afterwards.
 """
 
+from edgekit.store.bounds import out_of_bounds
 from edgekit.store.bundles import read_bundle, write_manifest
 from edgekit.store.cache import cache_dir, cache_entries, cache_limit, cached_dir, entries_above
 from edgekit.store.code import code_digest
@@ -39,6 +40,7 @@ __all__ = [
     "entries_above",
     "entry_damage",
     "escaped",
+    "out_of_bounds",
     "printable",
     "read_bundle",
     "read_records",

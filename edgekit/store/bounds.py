@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
-_BOUNDS: dict[str, tuple[float, float]] = {
+Bounds = Mapping[str, tuple[float, float]]
+
+_BOUNDS: Bounds = {
     "opset": (1, 100),
     "memory_mb": (1, 10_000_000),
     "prompt_slots": (1, 1024),
@@ -43,27 +45,32 @@ _LARGEST_TENSOR = 2**31  # elements: 8 GiB of float32
 _MOST_AXES = 8
 
 
-def out_of_bounds(record: object) -> Iterator[str]:
-    """One line for each field of a record that holds a number outside its bounds."""
-    yield from dict.fromkeys(_in_value(record, ""))
+def out_of_bounds(record: object, also: Bounds | None = None) -> Iterator[str]:
+    """One line for each field of a record that holds a number outside its bounds.
+
+    `also` has the least and the largest value of fields that bundles do not have.
+    """
+    yield from dict.fromkeys(_in_value(record, "", {**_BOUNDS, **(also or {})}))
 
 
-def _in_value(value: object, path: str) -> Iterator[str]:
+def _in_value(value: object, path: str, bounds: Bounds) -> Iterator[str]:
     if is_dataclass(value):
         for field in fields(value):
-            yield from _in_value(getattr(value, field.name), f"{path}.{field.name}".lstrip("."))
+            yield from _in_value(
+                getattr(value, field.name), f"{path}.{field.name}".lstrip("."), bounds
+            )
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _in_value(item, path)
+            yield from _in_value(item, path, bounds)
     elif isinstance(value, tuple):
-        yield from _in_tuple(value, path)
+        yield from _in_tuple(value, path, bounds)
     elif isinstance(value, int | float):
-        yield from _in_number(value, path)
+        yield from _in_number(value, path, bounds)
 
 
-def _in_tuple(values: tuple[object, ...], path: str) -> Iterator[str]:
+def _in_tuple(values: tuple[object, ...], path: str, bounds: Bounds) -> Iterator[str]:
     for item in values:
-        yield from _in_value(item, path)
+        yield from _in_value(item, path, bounds)
     if path.endswith(".shape"):
         elements = 1
         for size in values:
@@ -72,8 +79,8 @@ def _in_tuple(values: tuple[object, ...], path: str) -> Iterator[str]:
             yield f"{path}: must have at most {_MOST_AXES} axes and {_LARGEST_TENSOR} elements"
 
 
-def _in_number(number: float, path: str) -> Iterator[str]:
-    least, largest = _BOUNDS.get(path.rpartition(".")[2], _OTHERS)
+def _in_number(number: float, path: str, bounds: Bounds) -> Iterator[str]:
+    least, largest = bounds.get(path.rpartition(".")[2], _OTHERS)
     if number < least:
         yield f"{path}: must be at least {least:g}"
     elif number > largest:

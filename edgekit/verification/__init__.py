@@ -1,6 +1,7 @@
 """Check that a bundle's files segment like the PyTorch reference. Needs no PyTorch itself."""
 
 from edgekit.records import How
+from edgekit.verification.closeup import worst_closeup
 from edgekit.verification.compare import verify_predictors
 from edgekit.verification.everything import EverythingVerdict
 from edgekit.verification.picture import comparison_picture
@@ -29,4 +30,5 @@ __all__ = [
     "not_run",
     "to_json",
     "verify_predictors",
+    "worst_closeup",
 ]

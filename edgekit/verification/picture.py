@@ -39,20 +39,38 @@ def comparison_picture(verdict: Verdict) -> Image.Image:
     return _stack([_row(pair) for pair in verdict.worst_masks])
 
 
-def _row(pair: PromptMasks) -> Image.Image:
-    pixels, result = load_photo(pair.photo), pair.result
-    heat = _heat(pair)
-    panels = [
+def panels(pair: PromptMasks) -> tuple[Rgb, Rgb, Rgb]:
+    """The photo with the reference's mask, with the candidate's, and with their difference."""
+    pixels = load_photo(pair.photo)
+    return (
         _tint(pixels, pair.reference, REFERENCE_COLOUR),
         _tint(pixels, pair.candidate, CANDIDATE_COLOUR),
-        _overlay_heat(pixels, heat, pair.reference != pair.candidate),
-    ]
+        _overlay_heat(pixels, _heat(pair), pair.reference != pair.candidate),
+    )
+
+
+def panel(pixels: Rgb, trial: Trial, *, width: int = PANEL) -> Image.Image:
+    """Pixels scaled to a width, with the trial's points and box, whose unit is the pixel."""
+    from PIL import Image, ImageDraw
+
+    scale = width / pixels.shape[1]
+    drawn = Image.fromarray(pixels).resize((width, max(1, round(pixels.shape[0] * scale))))
+    pen = ImageDraw.Draw(drawn)
+    if trial.box:
+        pen.rectangle([side * scale for side in trial.box], outline="white", width=2)
+    for point, label in zip(trial.points, trial.labels, strict=True):
+        pen.ellipse(_disc(point, scale=scale), fill="lime" if label else "red", outline="black")
+    return drawn
+
+
+def _row(pair: PromptMasks) -> Image.Image:
+    result = pair.result
     captions = (
         f"reference: {result.trial.kind} on {result.photo}",
         f"candidate: IoU {result.iou:.4f}" + ("" if result.finite else ", NaN or infinite logits"),
         _difference_caption(pair.logit_difference) + "white: masks disagree",
     )
-    return _side_by_side([_panel(panel, result.trial) for panel in panels], captions)
+    return _side_by_side([panel(pixels, result.trial) for pixels in panels(pair)], captions)
 
 
 def _heat(pair: PromptMasks) -> FloatArray:
@@ -83,32 +101,18 @@ def _overlay_heat(pixels: Rgb, heat: FloatArray, disagree: BoolArray) -> Rgb:
     return np.where(disagree[..., None], 255.0, heated).astype(np.uint8)
 
 
-def _panel(pixels: Rgb, trial: Trial) -> Image.Image:
-    from PIL import Image, ImageDraw
-
-    height, width = pixels.shape[:2]
-    scale = PANEL / width
-    panel = Image.fromarray(pixels).resize((PANEL, max(1, round(height * scale))))
-    pen = ImageDraw.Draw(panel)
-    if trial.box:
-        pen.rectangle([side * scale for side in trial.box], outline="white", width=2)
-    for point, label in zip(trial.points, trial.labels, strict=True):
-        pen.ellipse(_disc(point, scale=scale), fill="lime" if label else "red", outline="black")
-    return panel
-
-
 def _disc(point: Point, *, scale: float) -> tuple[float, float, float, float]:
     x, y = (point[0] + 0.5) * scale, (point[1] + 0.5) * scale
     return (x - 5, y - 5, x + 5, y + 5)
 
 
-def _side_by_side(panels: list[Image.Image], captions: tuple[str, ...]) -> Image.Image:
+def _side_by_side(shown: list[Image.Image], captions: tuple[str, ...]) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    row = Image.new("RGB", (PANEL * len(panels), panels[0].height + CAPTION), "black")
+    row = Image.new("RGB", (PANEL * len(shown), shown[0].height + CAPTION), "black")
     pen = ImageDraw.Draw(row)
-    for column, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
-        row.paste(panel, (column * PANEL, CAPTION))
+    for column, (each, caption) in enumerate(zip(shown, captions, strict=True)):
+        row.paste(each, (column * PANEL, CAPTION))
         pen.text((column * PANEL + 6, 6), caption, fill="white")
     return row
 

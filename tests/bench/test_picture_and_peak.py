@@ -58,7 +58,7 @@ def test_every_contestant_has_a_dot_a_line_and_a_legend_entry() -> None:
 
 @pytest.mark.parametrize("values", [[3.0], [11.0, 19.0], [0.4, 4000.0]])
 def test_time_ticks_enclose_the_values(values: list[float]) -> None:
-    ticks = picture._ticks(values)
+    ticks = picture.round_ticks(values)
     assert ticks[0] < min(values)
     assert ticks[-1] > max(values)
     assert all(f"{tick:.0e}"[0] in "125" for tick in ticks)

@@ -384,6 +384,10 @@ def test_an_unwritable_comparison_is_refused_before_the_work(run, bundle):
     refused(run("verify", bundle, "--picture", "worst.txt"), "picture format", "worst.png")
 
 
+def test_a_close_up_in_json_that_is_not_asked_for(run, bundle):
+    refused(run("verify", bundle, "--picture", "-"), "--json is not given", "add --json -")
+
+
 @pytest.mark.parametrize(("name", "words"), [("no/figures.json", ("mkdir",)), (".", ("folder",))])
 def test_an_unwritable_json_file_is_refused_before_the_work(run, bundle, name, words):
     refused(run("verify", bundle, "--json", name), *words)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 
@@ -415,6 +416,17 @@ def test_verify_writes_only_json_to_stdout(run, verifies, verdict):
     result = run("verify", "b", "--json", "-")
     assert json.loads(result.stdout)["passed"] is True
     assert "PASSED" in result.stderr
+
+
+def test_verify_puts_a_close_up_into_the_json(run, verifies, verdict, monkeypatch):
+    monkeypatch.setattr("edgekit.verification.worst_closeup", lambda _: b"a picture")
+    asked = ("verify", "b", "--json", "-", "--picture", "-")
+    verifies(verdict(0.5))
+    assert json.loads(run(*asked).stdout)["closeup"] is None
+    verifies(replace(verdict(0.5), worst_masks=("masks",)))
+    told = json.loads(run(*asked).stdout)
+    assert b64decode(told["closeup"]) == b"a picture"
+    assert "worst_masks" not in told
 
 
 def test_verify_names_the_stand_in(run, verifies, verdict):

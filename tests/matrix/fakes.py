@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+
+from PIL import Image
 
 from edgekit.benchmark.figures import Figures, Task, timing_of
 from edgekit.errors import EdgekitError
@@ -16,6 +20,9 @@ from edgekit.matrix.steps import commands_of
 from edgekit.records import Gate, Target
 from edgekit.stages.measurement import Bench
 from edgekit.verification import Summary
+
+PHOTO = "street <b>.jpg"
+"""The photo of every prompt: its name is no markup."""
 
 Steps = Callable[[Cell], tuple[StepRun, ...]]
 
@@ -109,11 +116,18 @@ def step_run(
     )
 
 
-def bench(name: str, seconds: float, *, execution: str = "native", spread: float = 0.01) -> Bench:
+def bench(
+    name: str,
+    seconds: float,
+    *,
+    execution: str = "native",
+    spread: float = 0.01,
+    rounds: int = 7,
+) -> Bench:
     """Figures of a bundle and of PyTorch; `spread` is how much slower the median call is."""
 
     def figures(named: str, runtime: str, fastest: float) -> Figures:
-        calls = [fastest, fastest * (1 + spread), fastest * (1 + spread)]
+        calls = [fastest, *[fastest * (1 + spread)] * (rounds - 1)]
         timings = tuple(timing_of(task, calls) for task in Task)
         return Figures(
             name=named, runtime=runtime, execution=execution, bytes=10**6, timings=timings
@@ -126,7 +140,7 @@ def bench(name: str, seconds: float, *, execution: str = "native", spread: float
         ),
         cpu="a CPU",
         threads=2,
-        rounds=7,
+        rounds=rounds,
     )
 
 
@@ -156,10 +170,23 @@ def _verdict(iou: float | None, **facts: Any) -> dict[str, object]:
         "failures": [],
         "overall": overall,
         "kinds": kinds,
-        "results": [],
+        "results": [] if iou is None else [_prompt("point", iou), _prompt("box", 1.0)],
         "worst": [],
+        "closeup": None if iou is None else b64encode(jpeg()).decode(),
         **facts,
     }
+
+
+def _prompt(kind: str, iou: float) -> dict[str, object]:
+    trial = {"kind": kind, "points": []}
+    return {"photo": PHOTO, "trial": trial, "iou": iou, "finite": True, "logit_error": 0.25}
+
+
+def jpeg(width: int = 60, height: int = 15) -> bytes:
+    """A picture."""
+    written = io.BytesIO()
+    Image.new("RGB", (width, height), "orange").save(written, "JPEG")
+    return written.getvalue()
 
 
 def summary(kind: str, iou: float) -> Summary:

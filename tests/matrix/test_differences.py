@@ -68,10 +68,10 @@ def test_cells_that_came_and_went(folder):
     assert [each.change for each in differences(results, [])] == [Change.GONE]
 
 
-def timed(result: Result, seconds: float, *, torch: float, spread: float = 0.01) -> Result:
+def timed(result: Result, seconds: float, *, torch: float, **calls: float) -> Result:
     """The result with another encoder time, and another time of PyTorch."""
-    bundle = bench("b", seconds, spread=spread).figures[1]
-    pytorch = bench("b", torch / 10, spread=spread).figures[0]
+    bundle = bench("b", seconds, **calls).figures[1]
+    pytorch = bench("b", torch / 10, **calls).figures[0]
     assert result.bench is not None
     return replace(result, bench=replace(result.bench, figures=(pytorch, bundle)))
 
@@ -85,6 +85,7 @@ def timed(result: Result, seconds: float, *, torch: float, spread: float = 0.01)
         (0.20, 2.0, 0.01, None),  # the machine was slower, and PyTorch with it
         (0.104, 1.0, 0.01, None),  # too little to tell, however steady
         (0.13, 1.0, 0.5, None),  # the calls of one run differ by more
+        (0.115, 1.0, 0.1, None),  # each side may be off by a tenth
         (0.10, 2.0, 0.01, Change.FASTER),
     ],
 )
@@ -96,13 +97,23 @@ def test_times_beyond_the_noise(folder, seconds, torch, spread, change):
     assert found == ({change} if change else set())
 
 
+def test_the_spread_of_few_calls_supports_no_claim(folder):
+    (result,) = folder("one", passed())
+    few = [timed(result, seconds, torch=1.0, rounds=4) for seconds in (0.1, 0.3)]
+    enough = [timed(result, seconds, torch=1.0, rounds=5) for seconds in (0.1, 0.3)]
+    assert differences(few[:1], few[1:]) == ()
+    assert {each.change for each in differences(enough[:1], enough[1:])} == {Change.SLOWER}
+
+
 def test_times_without_pytorch_are_compared_as_they_are(folder):
     (result,) = folder("one", passed())
     alone = replace(result.bench, figures=result.bench.figures[1:])
     slower = replace(result.bench, figures=bench("b", 0.3).figures[1:])
     found = differences([replace(result, bench=alone)], [replace(result, bench=slower)])
     assert {each.change for each in found} == {Change.SLOWER}
-    assert found[0].text.endswith("3.00 times")
+    assert found[0].text.endswith(
+        "100.0 to 300.0 ms, 3.00 times; repeated calls differ by up to 2%"
+    )
 
 
 def test_times_of_another_machine_are_not_compared(folder):

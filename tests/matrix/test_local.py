@@ -151,7 +151,8 @@ def test_a_leash_runs_an_edgekit_command(tmp_path, command, code, printed):
 def test_the_commands_of_a_cell():
     assert {name: " ".join(words) for name, words in commands_of(CELL).items()} == {
         "export": "export nanosam --target x86-fp32 --weights seeded --out dist --no-verify --json",
-        "verify": "verify dist/nanosam-x86-fp32 --photos photos --weights seeded --json -",
+        "verify": "verify dist/nanosam-x86-fp32 --photos photos --weights seeded --json - "
+        "--picture -",
         "bench": "bench dist/nanosam-x86-fp32 --against pytorch --rounds 7 --json",
     }
 

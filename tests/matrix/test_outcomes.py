@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from datetime import date, datetime, timezone
 
 import pytest
@@ -9,14 +11,18 @@ import pytest
 from edgekit import catalog
 from edgekit.errors import BadInput
 from edgekit.matrix import Cell, Measure, State
+from edgekit.matrix.cells import Step, StepRun
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import read_known_failures
-from edgekit.matrix.outcome import last_error, result_of
+from edgekit.matrix.outcome import last_error, picture_of, result_of
+from edgekit.matrix.prompts import WorstPrompt
 from edgekit.matrix.states import exit_code
 from tests.matrix.fakes import (
+    PHOTO,
     FakeFleet,
     export_ends,
     export_error,
+    jpeg,
     missed,
     not_run,
     passed,
@@ -92,6 +98,41 @@ def test_a_result_holds_the_figures():
     assert told.pytorch_figures.name == "PyTorch eager"
     assert told.seconds == 6.0
     assert [step.name for step in told.steps] == ["export", "verify", "bench"]
+
+
+def test_a_result_holds_how_ious_spread_and_the_worst_prompt():
+    prompts = result(passed(iou=0.998)).prompts
+    assert [(each.low, each.high) for each in prompts.bins if each.prompts] == [
+        (0.995, 0.999),
+        (0.9999, 1.0),
+    ]
+    assert sum(each.prompts for each in prompts.bins) == 2
+    assert prompts.worst == WorstPrompt(photo=PHOTO, kind="point", iou=0.998, logit_error=0.25)
+    assert result(not_run("no TensorRT")).prompts is None
+
+
+@pytest.mark.parametrize(
+    ("closeup", "kept"),
+    [
+        (b64encode(jpeg()).decode(), True),
+        (None, False),
+        ("no base64!", False),
+        (b64encode(b"<svg onload='alert(1)'>").decode(), False),
+        (b64encode(jpeg()[:200]).decode(), False),
+        (b64encode(jpeg(2000, 1500)).decode(), False),  # more pixels than a report needs
+        (b64encode(jpeg() + bytes(200_000)).decode(), False),
+    ],
+)
+def test_only_a_sound_and_small_picture_is_kept(closeup, kept):
+    document = json.dumps({"closeup": closeup, "results": []})
+    step = Step(name="verify", command=(), exit_code=0, seconds=1.0, peak_bytes=1)
+    assert (picture_of([StepRun(step=step, document=document)]) is not None) is kept
+
+
+def test_a_log_is_shortened():
+    (step,) = result(export_ends(code=70, log="x" * 10**6 + "the end")).steps
+    assert len(step.log) <= 20_000
+    assert step.log.endswith("the end")
 
 
 def test_times_that_could_not_be_taken_leave_the_verdict():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,6 +30,7 @@ from tests.matrix.fakes import (
     FakeFleet,
     export_ends,
     export_error,
+    jpeg,
     missed,
     passed,
 )
@@ -80,10 +84,9 @@ class Page(HTMLParser):
         named = dict(attrs)
         self.tags.append(tag)
         self.outside += [value for name, value in attrs if name in {"src", "srcset"}]
+        self.links |= {value for name, value in attrs if name in {"href", "xlink:href"}}
         if "id" in named:
             self.anchors.add(named["id"])
-        if tag == "a":
-            self.links.add(named["href"])
         if tag == "td" and named.get("class") not in (None, "figure"):
             self.grid.append(named["class"])
         if tag == "section":
@@ -99,6 +102,35 @@ class Page(HTMLParser):
             self.sections[self._section] += data
 
 
+class Cells(HTMLParser):
+    """The rows of the matrix, each a list of its cells' texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[list[list[str]]] = []
+        self._inside = False
+        self.feed(page)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        return [[" ".join(" ".join(cell).split()) for cell in row] for row in self.rows]
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self._inside = dict(attrs).get("class") == "matrix"
+        elif self._inside and tag == "tr":
+            self.rows.append([])
+        elif self._inside and tag in {"td", "th"}:
+            self.rows[-1].append([])
+
+    def handle_endtag(self, tag):
+        self._inside = self._inside and tag != "table"
+
+    def handle_data(self, data):
+        if self._inside and self.rows and self.rows[-1]:
+            self.rows[-1][-1].append(data)
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -108,23 +140,25 @@ def test_the_page_has_each_cell_in_the_matrix_and_a_section(overview, changes):
     assert sorted(page.grid) == sorted(state.replace(" ", "-") for state in STATES.values())
     assert {link[1:] for link in page.links} <= page.anchors
     shown = page.sections["nanosam", "x86-fp32"]
-    for text in ("0.99910", "point", "box", "all", "101 ms", "1010 ms", "12.3 MB"):
+    for text in ("0.99910", "point", "box", "all", "101 ms", "1,010 ms", "12.3 MB"):
         assert text in shown, text
     for command in (
-        "edgekit export nanosam --target x86-fp32 --weights seeded",
-        "edgekit verify dist/nanosam-x86-fp32",
-        "edgekit bench dist/nanosam-x86-fp32 --against pytorch",
+        "edgekit export nanosam --target x86-fp32 --weights seeded --out dist --no-verify\n",
+        "edgekit verify dist/nanosam-x86-fp32 --weights seeded\n",
+        "edgekit bench dist/nanosam-x86-fp32 --against pytorch --rounds 7\n",
     ):
         assert command in shown
+    assert "Worst prompt: point on street <b>.jpg, IoU 0.99910" in shown
     assert "emulated by" in page.sections["nanosam", "jetson-fp16"]
 
 
 def test_the_page_stands_alone(overview):
     text = page_from(overview, None)
     page = Page(text)
-    assert page.outside == []
-    assert not {"script", "link", "iframe", "img"} & set(page.tags)
-    assert "url(" not in text
+    assert all(each.startswith("data:image/jpeg;base64,") for each in page.outside)
+    assert all(link.startswith("#") for link in page.links)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert "url(" not in text.replace("url(#", "")
     assert "@import" not in text
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
@@ -135,6 +169,95 @@ def test_texts_of_cells_are_no_markup(overview, changes):
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "NumPy &lt;b&gt;" in text
+    assert "street &lt;b&gt;.jpg" in text
+
+
+HOSTILE = "\"><script>alert('{{ 7 * 7 }}$\\frac$')</script><img src=x onerror=alert(1)>"
+TOLD = {
+    *("photo", "kind", "name", "runtime", "cpu", "log"),
+    *("reason", "machine", "by", "command", "weights", "edgekit"),
+}
+
+
+def hostile(value, key=""):
+    """The values of a result, with markup in place of all that a page tells."""
+    if isinstance(value, dict):
+        return {name: hostile(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [hostile(each, key) for each in value]
+    told = isinstance(value, str) and key in TOLD and value not in {"export", "verify", "bench"}
+    return HOSTILE if told else value
+
+
+def test_a_results_folder_of_someone_else_adds_no_markup(overview, matrix, results):
+    sound = Page(page_from(overview, None, results=results))
+    for file in results.glob("*.json"):
+        file.write_text(json.dumps(hostile(json.loads(file.read_text()))))
+    shown = matrix(FakeFleet(), models=(), targets=())
+    text = page_from(shown, None, results=results)
+    page = Page(text)
+    assert text.count("&lt;script&gt;alert(") > 50
+    assert set(page.tags) <= set(sound.tags)
+    assert "49" not in "".join(re.findall(r"alert\(.*?\)", text))
+    assert page.outside == []
+    for render in (csv_from, junit_from, lambda overview: markdown_from(overview, None)):
+        assert render(shown)
+
+
+def test_a_cell_of_the_matrix_shows_all_figures_or_a_dash(overview):
+    cells = Cells(page_from(overview, None)).cells
+    head, pytorch, nanosam, mobilesam = cells
+    assert head == ["model", "jetson-fp16", "x86-fp32", "x86-int8"]
+    assert pytorch[0] == "nanosam PyTorch"
+    assert pytorch[2] == "reference encoder 1,010 ms 50 prompts 1,010 ms weights 1.0 MB"
+    times = "\N{MULTIPLICATION SIGN}"
+    fast = f"encoder 101 ms 10.0{times} 50 prompts 101 ms 10.0{times} files 12.3 MB"
+    assert nanosam[2] == f"passed native min IoU 0.99910 {fast}"
+    assert nanosam[3] == f"gate failed min IoU 0.50000 {fast}"
+    nothing = "min IoU - encoder - 50 prompts - files -"
+    states = ("timed out", "refused", "could not run")
+    assert mobilesam[1:] == [f"{state} {nothing}" for state in states]
+
+
+def test_a_model_that_was_not_timed_has_no_row_of_pytorch(matrix):
+    assert "PyTorch<" not in page_from(matrix(FakeFleet()), None)
+
+
+def test_the_worst_prompts_are_pictured(overview, results):
+    page = Page(page_from(overview, None, results=results))
+    assert page.outside == [f"data:image/jpeg;base64,{b64encode(jpeg()).decode()}"] * 3
+    for picture in results.glob("nanosam--x86-int8*.jpg"):
+        picture.write_bytes(b"<svg onload=alert(1)>")
+    assert len(Page(page_from(overview, None, results=results)).outside) == 2
+
+
+def test_the_spread_of_ious_is_drawn(overview):
+    text = page_from(overview, None)
+    assert text.count('<i style="width: 100.0%"></i>') == 6, "two bars of each cell of nanosam"
+
+
+def test_plots_show_each_timed_cell_of_a_machine_and_take_the_pages_colours(overview):
+    pytest.importorskip("matplotlib")
+    text = page_from(overview, None)
+    page = Page(text)
+    assert page.tags.count("svg") == 2
+    assert text.count('xlink:href="#nanosam-seeded-x86-fp32-local"') == 2
+    plots = "".join(re.findall("<svg.*?</svg>", text, flags=re.DOTALL))
+    assert plots.count("<title>nanosam for x86-fp32</title>") == 2
+    assert "mobilesam" not in plots, "it was not timed"
+    assert "#000001" not in text
+    for colour in ("currentColor", "var(--accent)", "var(--line)"):
+        assert colour in text
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_without_matplotlib_the_table_stands_alone(overview, monkeypatch):
+    monkeypatch.setattr("edgekit.matrix.report.page.can_draw", lambda: False)
+    text = page_from(overview, None)
+    assert "<svg" not in text
+    assert "pip install 'edgekit[plots]'" in text
+    assert "nanosam for x86-fp32" in text
 
 
 def test_the_page_tells_what_changed(overview, changes):
@@ -168,12 +291,12 @@ def test_without_jinja_the_page_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("width", [1400, 400])
-def test_a_browser_shows_each_cell(overview, changes, tmp_path, width):
+def test_a_browser_shows_each_cell(overview, changes, results, tmp_path, width):
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no chromium here: apt-get install chromium")
     page = tmp_path / "report.html"
-    page.write_text(page_from(overview, changes), encoding="utf-8")
+    page.write_text(page_from(overview, changes, results=results), encoding="utf-8")
     done = subprocess.run(
         [
             browser,
@@ -193,6 +316,7 @@ def test_a_browser_shows_each_cell(overview, changes, tmp_path, width):
     )
     assert done.returncode == 0, done.stderr
     shown = Page(done.stdout)
+    assert len(shown.outside) == 3, "pictures"
     assert {pair: text.partition("\n")[0] for pair, text in shown.sections.items()} == STATES
 
 
@@ -206,6 +330,9 @@ def test_markdown(overview, changes):
     assert "| model | jetson-fp16 | x86-fp32 | x86-int8 |" in lines
     row = next(line for line in lines if line.startswith("| nanosam (seeded)"))
     assert "🟢 passed native · 0.99910 · 101 ms · 101 ms · 12.3 MB" in row
+    assert lines[lines.index(row) - 1].startswith("| nanosam, PyTorch | ")
+    assert "| reference · 1,010 ms · 1,010 ms · 1.0 MB |" in lines[lines.index(row) - 1]
+    assert "🔴 timed out · - · - · - · - |" in text
     assert "🔴 gate failed · 0.50000" in row
     assert "\\<script\\>" in text
     assert "<script>" not in text
@@ -237,6 +364,7 @@ def test_csv(overview):
     native = told["nanosam", "x86-fp32"]
     assert float(native["min_iou"]) == 0.9991
     assert float(native["encoder_s"]) == pytest.approx(0.101)
+    assert float(native["pytorch_encoder_s"]) == pytest.approx(1.01)
     assert int(native["bytes"]) == 12_300_000
     assert told["mobilesam", "x86-fp32"]["min_iou"] == ""
     assert not [row for row in rows if row["reason"].startswith("=")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from edgekit.matrix import MatrixRequest, Measure, State, read_results, run_matr
 from edgekit.matrix import running as running_module
 from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.overview import overview_of
+from edgekit.matrix.results import picture_beside
 from edgekit.matrix.states import exit_code
 from tests.matrix.fakes import (
     FakeFleet,
@@ -27,6 +29,7 @@ from tests.matrix.fakes import (
     Lost,
     export_ends,
     export_error,
+    jpeg,
     missed,
     passed,
 )
@@ -44,7 +47,7 @@ def test_every_pair_runs_once_and_is_written(matrix, results):
     overview = matrix(fleet)
     assert len(set(fleet.ran)) == len(fleet.ran) == SIX
     assert overview.counts == {State.PASSED_NATIVE: SIX}
-    files = sorted(file.name for file in results.iterdir())
+    files = sorted(file.name for file in results.glob("*.json"))
     assert len(files) == SIX
     key = read_results(results)
     assert files[0] == f"mobilesam--jetson-fp16--{next(iter_named(key, files[0]))[:8]}.json"
@@ -91,7 +94,7 @@ def test_a_cell_that_was_not_timed_runs_again_for_its_times(matrix):
 def test_other_versions_or_another_machine_run_again_and_replace(matrix, results):
     matrix(FakeFleet())
     matrix(FakeFleet(machine="another"))
-    assert len(list(results.iterdir())) == SIX
+    assert len(list(results.glob("*.json"))) == len(list(results.glob("*.jpg"))) == SIX
     assert {result.identity.host.machine for result in read_results(results)} == {"another"}
 
 
@@ -210,16 +213,82 @@ def test_a_killed_matrix_loses_only_the_cell_that_ran(matrix, results):
 
 def test_a_folder_of_another_version_is_refused(matrix, results):
     matrix(FakeFleet())
-    file = next(results.iterdir())
+    file = next(results.glob("*.json"))
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 2}))
     with pytest.raises(BadInput, match="another version of edgekit: its schema is 2"):
         matrix(FakeFleet())
 
 
+BAD_NUMBERS = ('"bundle_bytes": 1' + "0" * 400, '"seconds": 1e300')
+
+
+@pytest.mark.parametrize("number", BAD_NUMBERS)
+def test_a_number_that_no_run_can_give_is_refused(matrix, results, number):
+    matrix(FakeFleet())
+    file = next(results.glob("*.json"))
+    name = number.partition(":")[0]
+    text, changed = re.subn(f"^  {name}: .*,$", f"  {number},", file.read_text(), flags=re.M)
+    assert changed == 1
+    file.write_text(text)
+    with pytest.raises(BadInput, match=name.strip('"')):
+        read_results(results)
+
+
+def test_a_file_that_is_too_large_is_refused(matrix, results):
+    matrix(FakeFleet())
+    file = next(results.glob("*.json"))
+    file.write_text(" " * 4_000_001 + file.read_text())
+    with pytest.raises(BadInput, match="more than 4,000,000 bytes"):
+        read_results(results)
+
+
+def test_what_is_no_file_is_not_read(matrix, results):
+    matrix(FakeFleet())
+    os.mkfifo(results / "nanosam--x86-fp32--01234567.json")
+    assert len(list(read_results(results))) == SIX
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (None, True),
+        (b"\xff\xd8\xff no picture", False),
+        (b"", False),
+        (jpeg(2000, 1500), False),
+        (jpeg() + bytes(200_000), False),
+    ],
+)
+def test_only_a_sound_and_small_picture_is_shown(matrix, results, content, shown):
+    matrix(FakeFleet())
+    result = next(iter(read_results(results)))
+    (file,) = results.glob(f"{result.cell.name}--*.jpg")
+    if content is not None:
+        file.write_bytes(content)
+    assert (picture_beside(results, result) == jpeg()) is shown
+
+
+def test_a_picture_that_is_gone_or_no_file(matrix, results):
+    matrix(FakeFleet())
+    result = next(iter(read_results(results)))
+    (file,) = results.glob(f"{result.cell.name}--*.jpg")
+    file.unlink()
+    assert picture_beside(results, result) is None
+    os.mkfifo(file)
+    assert picture_beside(results, result) is None
+
+
+def test_a_result_without_a_picture_leaves_none_of_an_earlier_run(matrix, results):
+    matrix(FakeFleet(), targets=("x86-fp32",))
+    for result in results.glob("nanosam*.json"):
+        result.unlink()
+    matrix(FakeFleet({"nanosam/x86-fp32": TIMED_OUT}), targets=("x86-fp32",))
+    assert [file.name[:9] for file in results.glob("*.jpg")] == ["mobilesam"]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": "1"}', ""])
 def test_a_damaged_result_is_refused_by_name(matrix, results, text):
     matrix(FakeFleet())
-    file = next(results.iterdir())
+    file = next(results.glob("*.json"))
     file.write_text(text)
     with pytest.raises(BadInput) as error:
         matrix(FakeFleet())

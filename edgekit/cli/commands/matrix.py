@@ -123,7 +123,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     overview = run_matrix(request, LocalFleet(limits_of(asked)), watch=PrintedWatch())
     changes = None if earlier is None else differences(earlier, overview.results)
     if report:
-        write_report(report, overview, changes)
+        write_report(report, overview, changes, results=request.results)
     _show(overview, changes, as_json=as_json)
     raise typer.Exit(overview.exit_code)
 

@@ -12,7 +12,10 @@ from edgekit.cli.console import say
 from edgekit.cli.options import Weights
 
 if TYPE_CHECKING:
-    from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
+    from edgekit.pipeline import Verdict, VerifyEverythingRequest, VerifyRequest
+
+_IN_JSON = Path("-")
+"""The value of `--picture` for a picture in the JSON."""
 
 
 def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
@@ -69,16 +72,21 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures; '-' is stdout.")
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="PNG", help="Draw the worst prompts.")
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="PNG",
+            help="Draw the worst prompts; '-' puts a close-up of the worst one into the JSON, as "
+            "base64 of a JPEG.",
+        ),
     ] = None,
 ) -> None:
     """Compare the masks of BUNDLE with those of the PyTorch reference."""
     from edgekit.cli.everything import EverythingOptions, check_options
-    from edgekit.cli.options import require_picture, require_writable
+    from edgekit.cli.options import require_writable
     from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
 
-    if picture:
-        require_picture(picture)
+    _check_picture(picture, json_file)
     if json_file and json_file != "-":
         require_writable(Path(json_file))
     about_prompts = {"--min-iou": min_iou, "--picture": picture}
@@ -110,6 +118,20 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     raise typer.Exit(_verify_prompts(request, json_file, picture))
 
 
+def _check_picture(picture: Path | None, json_file: str | None) -> None:
+    from edgekit.cli.options import require_picture
+    from edgekit.errors import BadInput
+
+    if picture == _IN_JSON and not json_file:
+        raise BadInput(
+            "--picture - puts the picture into the JSON, and --json is not given.",
+            expected="--picture - together with --json, or the name of a picture",
+            next_step="add --json -",
+        )
+    if picture and picture != _IN_JSON:
+        require_picture(picture)
+
+
 def _refuse_min_matched(min_matched: float | None) -> None:
     from edgekit.errors import BadInput
 
@@ -130,12 +152,23 @@ def _verify_prompts(request: VerifyRequest, json_file: str | None, picture: Path
     with reporting() as report:
         verdict = run(request, report=report)
     if json_file:
-        write_figures(to_json(verdict), json_file)
+        drawn = _closeup_json(verdict) if picture == _IN_JSON else {}
+        write_figures({**to_json(verdict), **drawn}, json_file)
     print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
-    if picture and verdict.worst_masks:
+    if picture and picture != _IN_JSON and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
         say(f"Worst prompts drawn: {picture}", err=True)
     return exit_code(verdict)
+
+
+def _closeup_json(verdict: Verdict) -> dict[str, object]:
+    """The close-up of the worst prompt; null if none was run."""
+    from base64 import b64encode
+
+    from edgekit.verification import worst_closeup
+
+    ran = bool(verdict.worst_masks)
+    return {"closeup": b64encode(worst_closeup(verdict)).decode("ascii") if ran else None}
 
 
 def _verify_everything(request: VerifyEverythingRequest, json_file: str | None) -> int:

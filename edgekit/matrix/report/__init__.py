@@ -17,7 +17,11 @@ __all__ = ["csv_from", "junit_from", "markdown_from", "page_from", "require_jinj
 
 
 def write_report(
-    folder: Path, overview: Overview, changes: tuple[Difference, ...] | None
+    folder: Path,
+    overview: Overview,
+    changes: tuple[Difference, ...] | None,
+    *,
+    results: Path | None = None,
 ) -> tuple[Path, ...]:
     """Write all renderings into a folder, which is made if it is not there.
 
@@ -25,6 +29,7 @@ def write_report(
         folder: gets report.html, summary.md, junit.xml and cells.csv.
         overview: what is rendered.
         changes: since earlier results; None if there were none to compare with.
+        results: the folder with the pictures of the worst prompts; None shows none.
 
     Raises:
         BadInput: the folder cannot be written.
@@ -39,7 +44,7 @@ def write_report(
             next_step="name another with --report DIR",
         ) from error
     renderings = {
-        "report.html": page_from(overview, changes),
+        "report.html": page_from(overview, changes, results=results),
         "summary.md": markdown_from(overview, changes),
         "junit.xml": junit_from(overview),
         "cells.csv": csv_from(overview),

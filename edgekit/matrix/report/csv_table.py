@@ -18,9 +18,13 @@ _TIMES = {
 
 
 def csv_from(overview: Overview) -> str:
-    """A head and a line per cell (RFC 4180). `times_of` says on what the times were taken."""
+    """A head and a line per cell (RFC 4180). `times_of` says on what the times were taken;
+    those of PyTorch are of the same run.
+    """
     named = ("model", "weights", "target", "host", "state", "reason", "key", "started", "seconds")
-    figures = ("mean_iou", "p5_iou", "min_iou", "prompts", "times_of", *_TIMES, "bytes")
+    ious = ("mean_iou", "p5_iou", "min_iou", "prompts")
+    pytorch = (f"pytorch_{name}" for name in _TIMES)
+    figures = (*ious, "times_of", *_TIMES, *pytorch, "bytes")
     text = io.StringIO()
     writer = csv.DictWriter(text, (*named, *figures))
     writer.writeheader()
@@ -42,7 +46,7 @@ def _named(cell: ShownCell) -> dict[str, object]:
 def _figures(result: Result | None) -> dict[str, object]:
     if result is None:
         return {}
-    overall, timed = result.overall, result.bundle_figures
+    overall, timed, torch = result.overall, result.bundle_figures, result.pytorch_figures
     ious = ("mean_iou", "p5_iou", "min_iou", "prompts")
     return {
         "key": result.key,
@@ -51,6 +55,7 @@ def _figures(result: Result | None) -> dict[str, object]:
         **{name: getattr(overall, name) for name in ious if overall},
         "times_of": timed.execution if timed else None,
         **{name: _median(timed, task) for name, task in _TIMES.items()},
+        **{f"pytorch_{name}": _median(torch, task) for name, task in _TIMES.items()},
         "bytes": result.bundle_bytes,
     }
 

@@ -6,8 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgekit.matrix.differences import Difference
-from edgekit.matrix.overview import Overview, ShownCell
-from edgekit.matrix.report.figures import figures_of, first_line
+from edgekit.matrix.overview import Overview, Row, ShownCell
+from edgekit.matrix.report.figures import (
+    MISSING,
+    FigureTexts,
+    figures_of,
+    first_line,
+    pytorch_figures_of,
+)
 from edgekit.matrix.states import PASSED, State
 
 _SIGNS = {
@@ -50,22 +56,36 @@ def _matrix(overview: Overview) -> str:
     columns = overview.columns
     hosts = {host for _, host in columns}
     heads = [target if len(hosts) == 1 else f"{target}, {host}" for target, host in columns]
-    rows = (
-        (_row_title(row), *(_cell(overview.at(row, column)) for column in columns))
-        for row in overview.rows
-    )
+    rows = (line for row in overview.rows for line in _lines(overview, row))
     return _table(("model", *heads), rows)
 
 
-def _row_title(row: tuple[str, tuple[str, ...]]) -> str:
+def _lines(overview: Overview, row: Row) -> Iterator[tuple[str, ...]]:
+    """PyTorch's line, if it was timed, and that of the bundles."""
+    cells = [overview.at(row, column) for column in overview.columns]
+    reference = [pytorch_figures_of(cell) for cell in cells]
+    if any(reference):
+        yield f"{row[0]}, PyTorch", *map(_reference, reference)
+    yield _row_title(row), *map(_cell, cells)
+
+
+def _row_title(row: Row) -> str:
     model, weights = row
     return f"{model} ({' '.join(weights)})" if weights else model
 
 
 def _cell(cell: ShownCell) -> str:
+    state = f"{_sign(cell.state)} {cell.state}".lstrip()
+    if cell.result is None:
+        return state
     figures = figures_of(cell)
-    shown = (figures.min_iou, figures.encoder, figures.many_prompts, figures.size)
-    return " · ".join(filter(None, (f"{_sign(cell.state)} {cell.state}", *shown)))
+    return " · ".join((state, figures.min_iou, figures.encoder, figures.many_prompts, figures.size))
+
+
+def _reference(figures: FigureTexts | None) -> str:
+    if figures is None:
+        return MISSING
+    return " · ".join(("reference", figures.encoder, figures.many_prompts, figures.size))
 
 
 def _sign(state: State) -> str:

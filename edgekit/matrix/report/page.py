@@ -1,38 +1,91 @@
 """The overview as one HTML file, which needs nothing beside it.
 
-Texts of cells come from checkpoints, runtimes and logs, so every value is escaped.
+Texts of cells come from checkpoints, runtimes, logs and other people's results, so every value is
+escaped. The only markup that is not the templates' own are the plots.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
+from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from shlex import join
+from typing import TYPE_CHECKING
 
 from edgekit.benchmark.figures import Task
 from edgekit.errors import RuntimeMissing
-from edgekit.matrix.cells import Step
+from edgekit.matrix.cells import Place, Step
 from edgekit.matrix.differences import Difference
 from edgekit.matrix.overview import Overview, ShownCell
-from edgekit.matrix.report.figures import FigureTexts, figures_of, first_line, milliseconds
+from edgekit.matrix.prompts import IouBin
+from edgekit.matrix.report.figures import (
+    MISSING,
+    FigureTexts,
+    figures_of,
+    first_line,
+    megabytes,
+    milliseconds,
+    pytorch_figures_of,
+)
+from edgekit.matrix.report.pareto import Comparison, Point, comparisons
+from edgekit.matrix.report.plots import can_draw, iou_plot, size_plot
+from edgekit.matrix.results import picture_beside
 from edgekit.matrix.states import PASSED, State
 from edgekit.version import __version__
 
-_TEMPLATE = Path(__file__).with_name("page.html.jinja")
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_TEMPLATES = Path(__file__).parent
+_AS_JSON = ("--json", "--picture", "-")
+_DIFFER = "the masks differ too much from PyTorch's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """A cell as the template shows it; `anchor` is empty if it has no section."""
+    """A cell as the template shows it; `anchor` is empty if it has no section.
+
+    `pytorch` are the figures of PyTorch in the same run. `picture` is a JPEG in base64.
+    """
 
     cell: ShownCell
     anchor: str
     figures: FigureTexts
+    pytorch: FigureTexts | None
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """A model with its weights, and its cells in the order of the columns."""
+
+    model: str
+    weights: tuple[str, ...]
+    views: tuple[_View, ...]
+
+    @property
+    def timed(self) -> bool:
+        """Whether PyTorch was timed beside any of its cells."""
+        return any(view.pytorch for view in self.views)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    """A machine's timed cells; no plots if they cannot be drawn here."""
+
+    comparison: Comparison
+    plots: tuple[Markup, ...]
+
+    @property
+    def best(self) -> frozenset[Point]:
+        """The points of either front."""
+        return frozenset((*self.comparison.most_alike, *self.comparison.smallest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,50 +110,122 @@ def require_jinja() -> None:
         )
 
 
-def page_from(overview: Overview, changes: Sequence[Difference] | None) -> str:
+def page_from(
+    overview: Overview, changes: Sequence[Difference] | None, *, results: Path | None = None
+) -> str:
     """The whole page.
+
+    Args:
+        overview: what is shown.
+        changes: since earlier results; None if there were none to compare with.
+        results: the folder with the pictures of the worst prompts; None shows none.
 
     Raises:
         RuntimeMissing: jinja2 is not installed.
     """
     require_jinja()
-    from jinja2 import Environment, StrictUndefined
+    views = [_view(cell, results) for cell in overview.cells]
+    compared = comparisons(overview)
+    anchors = {point: _anchor(point.place) for each in compared for point in each.points}
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, edgekit {__version__}",
+            overview=overview,
+            hosts={host for _, host in overview.columns},
+            grid=_grid(overview),
+            machines=_machines(compared, anchors),
+            anchors=anchors,
+            changes=changes,
+            causes=_causes(views),
+            views=[view for view in views if view.cell.result],
+        )
+    )
+
+
+def _environment() -> Environment:
+    """The templates, and the functions that they call."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    views = [_view(cell) for cell in overview.cells]
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, edgekit {__version__}",
-        overview=overview,
-        hosts={host for _, host in overview.columns},
-        grid=[
-            (row, [_view(overview.at(row, column)) for column in overview.columns])
-            for row in overview.rows
-        ],
-        changes=changes,
-        causes=_causes(views),
-        views=[view for view in views if view.cell.result],
-        tasks=list(Task),
-        milliseconds=milliseconds,
+    environment.globals.update(
+        bars=_bars,
         first_line=first_line,
-        typed=_typed,
+        megabytes=megabytes,
+        milliseconds=milliseconds,
+        missing=MISSING,
         slug=_slug,
+        tasks=list(Task),
+        typed=_typed,
+    )
+    return environment
+
+
+def _grid(overview: Overview) -> list[_Row]:
+    return [
+        _Row(
+            model=model,
+            weights=weights,
+            views=tuple(_view(overview.at((model, weights), each)) for each in overview.columns),
+        )
+        for model, weights in overview.rows
+    ]
+
+
+def _view(cell: ShownCell, results: Path | None = None) -> _View:
+    picture = picture_beside(results, cell.result) if results and cell.result else None
+    return _View(
+        cell=cell,
+        anchor=_anchor(cell.place) if cell.result else "",
+        figures=figures_of(cell),
+        pytorch=pytorch_figures_of(cell),
+        picture=b64encode(picture).decode("ascii") if picture else None,
     )
 
 
-def _view(cell: ShownCell) -> _View:
-    words = (cell.place.model, *cell.place.weights, *cell.place.column)
-    anchor = _slug("-".join(words)) if cell.result else ""
-    return _View(cell=cell, anchor=anchor, figures=figures_of(cell))
+def _anchor(place: Place) -> str:
+    return _slug("-".join((place.model, *place.weights, *place.column)))
+
+
+def _machines(compared: Iterable[Comparison], anchors: Mapping[Point, str]) -> list[_Machine]:
+    return [
+        _Machine(comparison=each, plots=_plots(each, anchors, number) if can_draw() else ())
+        for number, each in enumerate(compared)
+    ]
+
+
+def _plots(comparison: Comparison, anchors: Mapping[Point, str], number: int) -> tuple[Markup, ...]:
+    from markupsafe import Markup
+
+    own = {point: anchors[point] for point in comparison.points}
+    return (
+        Markup(iou_plot(comparison, own, name=f"iou-{number}")),
+        Markup(size_plot(comparison, own, name=f"size-{number}")),
+    )
+
+
+def _bars(bins: Sequence[IouBin]) -> list[tuple[IouBin, float]]:
+    """Each bin with the length of its bar, as a share of the longest."""
+    most = max((each.prompts for each in bins), default=0) or 1
+    return [(each, each.prompts / most) for each in bins]
 
 
 def _causes(views: Iterable[_View]) -> list[_Cause]:
     """The reasons of cells that did not pass, each once, the most frequent first."""
     found: dict[tuple[State, str], list[_View]] = defaultdict(list)
     for view in views:
-        if view.cell.state not in {*PASSED, State.NOT_ASKED}:
-            found[view.cell.state, first_line(view.cell.reason)].append(view)
+        state = view.cell.state
+        if state not in {*PASSED, State.NOT_ASKED}:
+            # The reason of a failed gate has the cell's own figures.
+            reason = _DIFFER if state is State.GATE_FAILED else first_line(view.cell.reason)
+            found[state, reason].append(view)
     causes = [
         _Cause(state=state, reason=reason, views=stopped)
         for (state, reason), stopped in found.items()
@@ -109,8 +234,8 @@ def _causes(views: Iterable[_View]) -> list[_Cause]:
 
 
 def _typed(step: Step) -> str:
-    """The command as a user types it."""
-    return join(("edgekit", *step.command))
+    """The command as a user types it: without the JSON and its picture, which the matrix reads."""
+    return join(("edgekit", *(word for word in step.command if word not in _AS_JSON)))
 
 
 def _slug(text: str) -> str:
