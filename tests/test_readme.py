@@ -61,23 +61,25 @@ def family_title(rows: Sequence[ModelRow]) -> str:
 
 def weights(rows: Sequence[ModelRow]) -> str:
     """The licence, and how the official weights come to the machine."""
-    fetched = [all(file.sha256 for file in row.checkpoints) for row in rows if row.checkpoints]
-    if not fetched:
-        return rows[0].licence
+    fetched = [all(file.sha256 for file in row.checkpoints) for row in rows]
     how = "downloaded" if all(fetched) else "some downloaded" if any(fetched) else "bring the file"
     return f"{rows[0].licence}, {how}"
 
 
 def front_families_table() -> str:
+    """The models with published weights, those of one paper in one row."""
     rows = []
-    for _, group in groupby(registry.models(), key=lambda row: row.family):
+    published = [row for row in registry.models() if row.checkpoints]
+    for paper, group in groupby(published, key=lambda row: row.paper):
         models = list(group)
+        families = groupby(models, key=lambda row: row.family)
+        names = ", ".join(brace([row.name for row in family]) for _, family in families)
         sizes = sorted({round(row.parameters / 1e6) for row in models})
         verified = {t.rpartition("-")[2] for row in models for t in verified_targets(row.name)}
         rows.append(
             (
-                f"[{family_title(models)}]({models[0].paper})",
-                brace([row.name for row in models]),
+                f"[{family_title(models)}]({paper})",
+                names,
                 f"{sizes[0]} M" if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]} M",
                 weights(models),
                 ", ".join(p for p in Precision if p in verified) or "not yet",
