@@ -71,8 +71,10 @@ def weights(rows: Sequence[ModelRow]) -> str:
 
 
 def named(rows: Sequence[ModelRow]) -> tuple[str, str]:
-    """A family's title as a link, and the names of its models."""
-    return f"[{family_title(rows)}]({rows[0].paper})", brace([row.name for row in rows])
+    """A family's title as a link, and the names of the paper's models."""
+    families = groupby(rows, key=lambda row: row.family)
+    names = ", ".join(brace([row.name for row in own]) for _, own in families)
+    return f"[{family_title(rows)}]({rows[0].paper})", names
 
 
 def family_line(rows: Sequence[ModelRow]) -> Sequence[str]:
@@ -87,8 +89,8 @@ def family_line(rows: Sequence[ModelRow]) -> Sequence[str]:
 
 
 def front_families_table() -> str:
-    """The families with weights as a table, then the others in a sentence."""
-    groups = [list(group) for _, group in groupby(registry.models(), key=lambda row: row.family)]
+    """A table of the models with weights, a row per paper, and a sentence for the others."""
+    groups = [list(group) for _, group in groupby(registry.models(), key=lambda row: row.paper)]
     published = [rows for rows in groups if any(row.checkpoints for row in rows)]
     others = [" ".join(named(rows)) for rows in groups if rows not in published]
     lines = [family_line(rows) for rows in published]

@@ -19,8 +19,10 @@ from edgekit.records import FloatArray
 
 # The first pattern that the name matches wins. Residual branches are damped, because otherwise the
 # sum grows with every block. Squeeze-and-excite gates are damped, because saturated gates make deep
-# networks chaotic.
+# networks chaotic. EfficientFormerV2's attention is damped (a quarter of the default), because it
+# would saturate and hide its biases.
 _GAINS = (
+    (re.compile(r"token_mixer\.(q|k|proj)\.conv\.|downsample\.attn\.(q\.proj|k)\.conv\."), 0.35),
     (re.compile(r"(token_mixer\.\d|\.se)\.fc[12]\."), 0.3),
     (re.compile(r"token_mixer\.(0\.)?conv1?\."), 0.5),
     (re.compile(r"channel_mixer\.(m\.2|conv2)\."), 0.5),

@@ -203,9 +203,11 @@ def _choice(choice: MaskChoice) -> str:
     if choice.keep == "best":
         words = f"the best-scored of {words}"
     if first := choice.unless_stable:
+        measured = "it" if first.measured is None else f"mask {first.measured}"
         words = (
-            f"mask {first.index} if it is stable (area of logits > {first.offset:g} at least "
-            f"{first.threshold:g} of the area of logits > {-first.offset:g}), otherwise {words}"
+            f"mask {first.index} if {measured} is stable (area of logits > {first.offset:g} at "
+            f"least {first.threshold:g} of the area of logits > {-first.offset:g}), otherwise "
+            f"{words}"
         )
     if choice.stability_offset is not None:
         offset = choice.stability_offset

@@ -88,12 +88,19 @@ class StableMask:
     """A mask that is preferred if it is stable.
 
     Stability is the area of logit > `offset` divided by the area of logit > -`offset`, in low-res
-    pixels (1 if both are 0). Mask `index` is chosen if its stability is at least `threshold`.
+    pixels (1 if both are 0). Mask `index` is chosen if the stability of mask `measured` is at least
+    `threshold`; None measures mask `index` itself.
     """
 
     index: int
     offset: float
     threshold: float
+    measured: int | None = None
+
+    @property
+    def measured_index(self) -> int:
+        """Index of the mask whose stability decides."""
+        return self.index if self.measured is None else self.measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ def stability(low_res: FloatArray, offset: float) -> FloatArray:
 
 
 def _is_stable(rule: StableMask, low_res: FloatArray) -> npt.NDArray[np.bool_]:
-    """[B]: whether each prompt's preferred mask reaches the rule's threshold."""
-    stable: npt.NDArray[np.bool_] = stability(low_res[:, rule.index], rule.offset) >= rule.threshold
+    """[B]: whether each prompt's measured mask reaches the rule's threshold."""
+    measured = stability(low_res[:, rule.measured_index], rule.offset)
+    stable: npt.NDArray[np.bool_] = measured >= rule.threshold
     return stable

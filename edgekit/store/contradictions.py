@@ -28,7 +28,7 @@ _DTYPES = frozenset(
     {"float16", "float32", "float64", "bool"}
     | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
-_MASKS = 5  # one single mask, three for multimask, and SAM-HQ's own
+_MASKS = 6  # one single mask, three for multimask, and two of HQ-SAM 2's own
 
 
 def in_target(target: Target) -> Iterator[str]:
@@ -174,8 +174,7 @@ def _in_masks(rule: MaskRule) -> Iterator[str]:
 
 
 def _in_choice(choice: MaskChoice) -> str | None:
-    stable = [choice.unless_stable.index] if choice.unless_stable else []
-    indices = (*choice.masks, *stable)
+    indices = [*choice.masks, *_stable_indices(choice)]
     if choice.masks and min(indices) >= 0 and max(indices) < _MASKS:
         return None
     return f"indices must be 0 to {_MASKS - 1}"
@@ -211,8 +210,12 @@ def _indices(client: ClientContract) -> list[int]:
     """Every index of a mask that a client's rules name."""
     rule = client.masks
     choices = (rule.single, rule.multimask, *rule.others, client.everything.choice)
-    stable = [choice.unless_stable.index for choice in choices if choice.unless_stable]
-    return [*stable, *(index for choice in choices for index in choice.masks)]
+    return [index for choice in choices for index in (*choice.masks, *_stable_indices(choice))]
+
+
+def _stable_indices(choice: MaskChoice) -> list[int]:
+    stable = choice.unless_stable
+    return [stable.index, stable.measured_index] if stable else []
 
 
 def _folder_of(paths: set[str]) -> str | None:

@@ -65,10 +65,11 @@ def resolve_near_tie(
 def contenders(rule: MaskChoice) -> MaskChoice:
     """All masks that a rule chooses one from, in the decoder's order, with the rule's scores.
 
-    Empty if the rule does not choose.
+    The mask that it measures is among them. Empty if the rule does not choose.
     """
-    chooses = rule.keep == "best" or rule.unless_stable is not None
-    preferred = () if rule.unless_stable is None else (rule.unless_stable.index,)
+    stable = rule.unless_stable
+    chooses = rule.keep == "best" or stable is not None
+    preferred = () if stable is None else (stable.index, stable.measured_index)
     count = 1 + max(*rule.masks, *preferred, 0) if chooses else 0
     return MaskChoice(masks=tuple(range(count)), stability_offset=rule.stability_offset)
 
@@ -87,7 +88,8 @@ def _margin(
     """
     stable = rule.unless_stable
     if stable is not None and stable.index in (winner, loser):
-        return abs(float(stability(low_res[stable.index], stable.offset)) - stable.threshold)
+        measured = stability(low_res[stable.measured_index], stable.offset)
+        return abs(float(measured) - stable.threshold)
     return float(scores[winner] - scores[loser])
 
 

@@ -110,6 +110,13 @@ def test_family_that_squashes_the_photo() -> None:
     assert "zeros at the right" not in text
 
 
+def test_another_mask_decides_whether_one_is_stable() -> None:
+    stable = StableMask(index=0, offset=0.05, threshold=0.98, measured=5)
+    single = MaskChoice(masks=(1, 2, 3), keep="best", unless_stable=stable)
+    client = replace(SAM_CLIENT, masks=replace(SAM_CLIENT.masks, single=single))
+    assert "take mask 0 if mask 5 is stable (area of logits > 0.05" in steps_text(client)
+
+
 def test_everything() -> None:
     text = steps_text(SAM_CLIENT)
     for phrase in (

@@ -47,7 +47,8 @@ OTHER_MASKS = {"stab": "stability", "hq_only": "hq_only"}
 ROLES = {row.name: row.graph.roles for row in registry.models()}
 HAVE = [name for name in NAMES if MODEL_OF.get(name, name) in ROLES]
 KNOWN = [name for name in HAVE if Role.DECODER in ROLES[MODEL_OF.get(name, name)]]
-UNKNOWN = [name for name in NAMES if name not in HAVE]  # detectors: test_fastsam.py
+OTHERS = ("efficientformerv2_1024",)  # encoders that are not a whole model: a test of their own
+UNKNOWN = [name for name in NAMES if name not in (*HAVE, *OTHERS)]  # detectors: test_fastsam.py
 PROMPTS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
 pytestmark = [pytest.mark.slow]
@@ -214,8 +215,10 @@ def test_logits_scores_and_masks_equal_upstreams(oracle: Oracle, key: str) -> No
     try:
         require_equal(oracle, key, *decoded(oracle.facts["name"], key))
     except AssertionError:
-        # EdgeTAM's third prompt amplifies rounding: on a CPU without AVX-512, float32 kernels
-        # alone move a logit by 2.1e-4 of the maximum. The definition must hold without them.
+        # EdgeTAM's p4 amplifies rounding a hundredfold: float32 kernels without AVX-512 move its
+        # embedding by 3e-6 of the maximum, and a logit by 2.7e-4 (one thread) or 2.3e-4 (two). Its
+        # tolerance, 2e-4, is five times what one CPU with AVX-512 measured. In float64 the
+        # definition is within 3.7e-5, so the tolerance is too narrow, and the code is right.
         require_equal(oracle, key, *decoded(oracle.facts["name"], key, precise_answers))
 
 

@@ -45,6 +45,16 @@ def test_stable_mask_is_preferred(area: int, index: int) -> None:
     assert scores == SCORES[:1, [index]]
 
 
+@pytest.mark.parametrize(("measured", "index"), [(3, 0), (2, 1)])
+def test_another_mask_can_be_measured(measured: int, index: int) -> None:
+    """HQ-SAM 2 measures its first mask without the fine one. Here only mask 3 is stable."""
+    low_res = np.zeros((1, 4, 2, 2), np.float32)
+    low_res[0, 3] = 1
+    stable = StableMask(index=0, offset=0.5, threshold=0.9, measured=measured)
+    rule = MaskChoice(masks=(1,), unless_stable=stable)
+    assert choose_masks(rule, low_res, SCORES[:1])[1] == SCORES[0, index]
+
+
 def test_stability_is_decided_prompt_by_prompt() -> None:
     low_res = np.ones((2, 4, 2, 2), np.float32)
     low_res[1, 0, 0] = 0

@@ -233,12 +233,12 @@ def origin(**changes: object) -> dict[str, object]:
         (lambda d: d["client"]["preprocessing"].update(frame=10**9), "frame: must be 1 to 4096"),
         (lambda d: d["client"]["preprocessing"].update(std=[1.0, 0.0, 1.0]), "std: must be pos"),
         (
-            lambda d: d["client"]["masks"]["multimask"].update(masks=[1, 5]),
+            lambda d: d["client"]["masks"]["multimask"].update(masks=[1, 6]),
             "masks: indices must be 0",
         ),
         (lambda d: d["client"]["masks"]["single"].update(masks=[-1]), "masks: indices must be 0"),
         (lambda d: d["client"]["masks"]["multimask"].update(masks=[]), "masks: indices must be 0"),
-        (lambda d: d["client"]["everything"]["choice"].update(masks=[5]), "choice: indices must"),
+        (lambda d: d["client"]["everything"]["choice"].update(masks=[6]), "choice: indices must"),
         (lambda d: d["client"]["everything"].update(grid=257), "grid must be 1 to 256"),
         (lambda d: d["client"]["everything"].update(crops=-1), "crops 0 to 3"),
         (lambda d: d["client"]["everything"].update(overlap=1.5), "overlaps must be 0 to 1"),
@@ -281,6 +281,12 @@ def origin(**changes: object) -> dict[str, object]:
         (
             lambda d: d["client"]["masks"]["single"].update(
                 unless_stable={"index": 4, "offset": 1.0, "threshold": 0.5}
+            ),
+            "must be below 4",
+        ),
+        (
+            lambda d: d["client"]["masks"]["single"].update(
+                unless_stable={"index": 0, "offset": 1.0, "threshold": 0.5, "measured": 4}
             ),
             "must be below 4",
         ),

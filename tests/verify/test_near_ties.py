@@ -106,6 +106,7 @@ def test_non_finite_scores_are_not_a_tie(judge) -> None:
         (MaskChoice(masks=(1, 2, 3)), 0),
         (BEST, 4),
         (MaskChoice(masks=(0,), unless_stable=StableMask(index=2, offset=1, threshold=0)), 3),
+        (replace(BEST, unless_stable=StableMask(index=0, offset=1, threshold=0, measured=5)), 6),
     ],
 )
 def test_contenders_are_all_masks_the_rule_can_choose(rule: MaskChoice, count: int) -> None:

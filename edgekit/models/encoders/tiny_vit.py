@@ -6,7 +6,6 @@ ChaoningZhang/MobileSAM, whose tensor names are kept. Maps are [B, C, H, W] betw
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import torch
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.models.encoders.layers import ConvBn, sam_neck
+from edgekit.models.encoders.offset_bias import OffsetBias
 from edgekit.models.encoders.windows import from_windows, to_windows
 
 WIDTHS = (64, 128, 160, 320)
@@ -69,44 +69,15 @@ class PatchMerging(nn.Module):
         return self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))  # type: ignore[no-any-return]
 
 
-def bias_index(window: int) -> Tensor:
-    """The column of `attention_biases` for each pair of tokens, [window^2, window^2] int64.
-
-    The table holds one bias per absolute offset (|dy|, |dx|), row by row.
-    """
-    cells = torch.tensor(list(itertools.product(range(window), range(window))))
-    offset = (cells[:, None] - cells[None]).abs()
-    return offset[..., 0] * window + offset[..., 1]
-
-
-class WindowAttention(nn.Module):
-    """Attention within windows, with a learned bias per offset; the layer norm is inside.
-
-    Upstream gathers the bias when `eval()` is called, and the cached bias goes stale if weights are
-    loaded later. Here every call gathers it, or `bake` does once.
-    """
-
-    index: Tensor
+class WindowAttention(OffsetBias):
+    """Attention within windows, with a learned bias per offset; the layer norm is inside."""
 
     def __init__(self, dim: int, *, heads: int, window: int) -> None:
-        super().__init__()
+        super().__init__(heads=heads, side=window)
         self.heads, self.head_dim = heads, dim // heads
         self.norm = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
-        self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
-        self.register_buffer("index", bias_index(window), persistent=False)
-        self._bias: Tensor | None = None
-
-    def bias(self) -> Tensor:
-        """[heads, window^2, window^2]."""
-        return self._bias if self._bias is not None else self.attention_biases[:, self.index]
-
-    def bake(self) -> None:
-        """Turn the gathered bias into a constant. Call it on a copy, before capture."""
-        gathered = self.bias().detach()
-        del self._bias
-        self.register_buffer("_bias", gathered, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[windows, window^2, dim] -> the same shape."""

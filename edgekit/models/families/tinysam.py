@@ -2,6 +2,10 @@
 
 Sources: Shu et al., arXiv 2312.13789; xinghaochen/TinySAM. The predictor has no single mask: it
 always returns three, and upstream's examples take the one with the highest score.
+
+The paper's Q-TinySAM is this network with 8-bit weights and activations, which is what an INT8
+target's recipe makes of `tinysam` with edgekit's own calibration. Upstream's file of it,
+`tinysam_w8a8.pth`, is a pickled module of quantiser classes of its own; it is not loaded.
 """
 
 from __future__ import annotations

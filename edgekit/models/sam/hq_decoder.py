@@ -28,12 +28,7 @@ class HqMaskDecoder(MaskDecoder):
         channels = dim // 8
         self.hf_token = nn.Embedding(1, dim)
         self.hf_mlp = Mlp((dim, dim, dim, channels))
-        self.embedding_maskfeature = nn.Sequential(
-            nn.Conv2d(channels, 2 * channels, 3, padding=1),
-            LayerNorm2d(2 * channels),
-            nn.GELU(),
-            nn.Conv2d(2 * channels, channels, 3, padding=1),
-        )
+        self.embedding_maskfeature = mask_feature_layers(channels)
 
     def output_tokens(self) -> Tensor:
         """[6, dim]: the IoU token, one token per mask, then the fine mask's."""
@@ -140,10 +135,27 @@ class HqTokenSide(TokenSide):
         tokens, rows = self._upscale(photo, prompts)
         masks = masks_from_rows(rows @ decoder.mask_weights(tokens).transpose(1, 2), grid)
         weights = decoder.fine_mask_weights(tokens)
-        first, norm, activation, last = decoder.embedding_maskfeature
-        hidden = activation(norm(first(masks_from_rows(rows, grid))))
         own = torch.unflatten(weights @ hq_features.flatten(2), 2, hq_features.shape[2:])
-        return decoder.answers(tokens, masks, own + weighted_convolution(last, hidden, weights))
+        fine = weighted_features(
+            decoder.embedding_maskfeature, masks_from_rows(rows, grid), weights
+        )
+        return decoder.answers(tokens, masks, own + fine)
+
+
+def mask_feature_layers(channels: int) -> nn.Sequential:
+    """The convolutions between the upscaled image and the fine mask's features."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 2 * channels, 3, padding=1),
+        LayerNorm2d(2 * channels),
+        nn.GELU(),
+        nn.Conv2d(2 * channels, channels, 3, padding=1),
+    )
+
+
+def weighted_features(layers: nn.Sequential, upscaled: Tensor, weights: Tensor) -> Tensor:
+    """`weights` [B, 1, C] times `mask_feature_layers` of [B, C, H, W] -> [B, 1, H, W]."""
+    first, norm, activation, last = layers
+    return weighted_convolution(last, activation(norm(first(upscaled))), weights)
 
 
 def weighted_convolution(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
