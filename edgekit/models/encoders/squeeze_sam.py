@@ -194,7 +194,7 @@ class MaskDecoder(nn.Module):
 
     def forward(self, tokens: Tensor, final: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens [1, 6, width] and the map [1, C, H, W] -> masks [1, 3, H, W], scores [1, 3]."""
-        iou_token, _ignored, *mask_tokens = tokens.split(1, dim=1)[: 1 + TOKENS]
+        iou_token, _ignored, *mask_tokens = torch.split(tokens, 1, dim=1)[: 1 + TOKENS]
         heads = zip(self.output_hypernetworks_mlps[1:], mask_tokens, strict=True)
         weights = torch.cat([head(token) for head, token in heads], dim=1)
         masks = torch.unflatten(weights @ final.flatten(2), 2, final.shape[2:])
