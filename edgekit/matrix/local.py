@@ -31,17 +31,21 @@ _GOES_ON = (0, 1)
 
 
 class LocalFleet:
-    """This machine. A cell may take `limits.seconds` in all, and `limits.bytes` at once."""
+    """This machine. A cell may take `limits.seconds` in all, and `limits.bytes` at once.
+
+    `label` names it in results: machines that share a results folder need different names.
+    """
 
     capacity = 1
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, label: str = "local") -> None:
         self._limits = limits
+        self._label = label
         self._stop = Event()
 
     def host(self, target: Target) -> Host:
         """This machine, for every target: where its runtime is missing, a stand-in runs it."""
-        return Host(label="local", machine=_machine(), versions=_versions(target.runtime))
+        return Host(label=self._label, machine=_machine(), versions=_versions(target.runtime))
 
     def run(self, cell: Cell) -> tuple[StepRun, ...]:
         """Run the steps of a cell in turns. Their bundle is removed at the end.

@@ -30,11 +30,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fleet(monkeypatch):
     """`fleet(outcomes)` in place of this machine; returns it and the limits it was made with."""
 
-    def use(outcomes=None) -> FakeFleet:
-        made = FakeFleet(outcomes)
+    def use(outcomes=None, *, machine="a machine") -> FakeFleet:
+        made = FakeFleet(outcomes, machine=machine)
 
-        def local_fleet(limits):
-            made.limits = limits
+        def local_fleet(limits, label):
+            made.limits, made.label = limits, label
             return made
 
         monkeypatch.setattr(local, "LocalFleet", local_fleet)
@@ -58,6 +58,15 @@ def test_exit_codes_and_the_table(run, fleet, outcomes, code, told):
     assert told in result.stdout
     assert "Next: pip" not in result.stdout, "one line per cell"
     assert len(list(read_results(Path("matrix-results")))) == 2
+
+
+def test_results_of_another_machine_are_named_after_it(run, fleet):
+    fleet()
+    run("matrix", *PAIRS, "--host", "jetson-orin")
+    fleet(machine="another machine")
+    told = json.loads(run("matrix", "--json").stdout)
+    assert {cell["host"] for cell in told["cells"]} == {"jetson-orin"}
+    assert told["counts"] == {"passed native": 2}, "of another machine, so not stale"
 
 
 def test_progress_is_on_stderr(run, fleet):

@@ -40,11 +40,12 @@ class FakeFleet:
         self.capacity = capacity
         self.ran: list[str] = []
         self.stopped = False
+        self.label = "local"
         self._outcomes = outcomes or {}
         self._machine = machine
 
     def host(self, target: Target) -> Host:
-        return Host(label="local", machine=self._machine, versions={target.runtime: "1"})
+        return Host(label=self.label, machine=self._machine, versions={target.runtime: "1"})
 
     def run(self, cell: Cell) -> tuple[StepRun, ...]:
         pair = f"{cell.model}/{cell.target}"

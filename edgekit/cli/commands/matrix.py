@@ -79,6 +79,12 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--memory", min=0.1, help="GB that a cell may hold. [nine tenths of this machine's]"
         ),
     ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host", metavar="NAME", help="This machine's name in results that several share."
+        ),
+    ] = "local",
     against: Annotated[
         Path | None,
         typer.Option("--against", metavar="DIR", help="Tell what changed since these results."),
@@ -120,7 +126,8 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     if report:
         require_jinja()
     request = request_from(asked, shard=shard, resume=resume)
-    overview = run_matrix(request, LocalFleet(limits_of(asked)), watch=PrintedWatch())
+    fleet = LocalFleet(limits_of(asked), label=host)
+    overview = run_matrix(request, fleet, watch=PrintedWatch())
     changes = None if earlier is None else differences(earlier, overview.results)
     if report:
         write_report(report, overview, changes, results=request.results)
