@@ -89,6 +89,9 @@ class Target:
     """The runtime's own compile options."""
     int8: Int8Recipe | None = None
     """Set if and only if `precision` is INT8."""
+    runner: str | None = None
+    """The label of a self-hosted GitHub runner on this device. None: a hosted one runs the target,
+    natively or with a stand-in."""
 
     @property
     def prompt_shapes(self) -> tuple[PromptShape, ...]:

@@ -11,6 +11,7 @@ import pytest
 import edgekit
 from edgekit.matrix import local, read_results
 from edgekit.matrix.config import read_config
+from edgekit.matrix.workflow import WORKFLOW
 from tests.matrix.fakes import FakeFleet, export_error, missed, passed
 
 PAIRS = ("--models", "nanosam", "--targets", "x86-fp32,jetson-fp16", "--weights", "seeded")
@@ -194,3 +195,65 @@ def test_a_report_without_jinja_is_refused_before_the_first_cell(run, fleet, mon
     assert result.exit_code == 3
     assert "pip install 'edgekit[report]'" in result.stderr
     assert made.ran == []
+
+
+INIT = ("matrix", "--init-ci", "github", "--action", "acme/edgekit@v1")
+
+
+def test_a_workflow_for_a_repository(run, fleet, folder):
+    made = fleet()
+    (folder / "ours.toml").write_text(CONFIG)
+    targets = ("--targets", "x86-*,jetson-*", "--measure", "verify")
+    assert "Wrote .github/workflows/" in run(*INIT, "ours.toml", *targets).stdout
+    text = WORKFLOW.read_text()
+    assert made.ran == []
+    for line in (
+        "runs-on: [self-hosted, jetson-orin]",
+        "targets: jetson-fp16,jetson-int8",
+        "targets: jetson-nano-fp16,x86-bf16,x86-fp32,x86-int8,x86-ort-fp32,x86-ort-int8",
+        "uses: acme/edgekit/.github/actions/edgekit@v1",
+        'models: "nanosam,mobilesam"',
+        'config: "ours.toml"',
+        'results: "mine"',
+        "measure: verify",
+    ):
+        assert f"{line}\n" in text
+    WORKFLOW.write_text("changed")
+    assert "is there already" in run(*INIT).stderr
+    assert WORKFLOW.read_text() == "changed"
+
+
+def test_a_workflow_for_one_machine_needs_no_page(run):
+    assert run(*INIT).exit_code == 0
+    text = WORKFLOW.read_text()
+    assert 'models: "canary"' in text
+    assert "self-hosted" in text, "the canary targets have one of TensorRT"
+    WORKFLOW.unlink()
+    run(*INIT, "--targets", "iphone-*")
+    assert "page:" in text
+    assert "page:" not in WORKFLOW.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((*INIT, "--models", "nanosma"), "did you mean nanosam"),
+        ((*INIT, "--targets", "jetsn-*"), "did you mean jetson-*"),
+        ((*INIT[:2], "gitlab"), "'gitlab' is not"),
+        (INIT[:3], "needs both --init-ci and --action"),
+        ((*INIT[:4], "acme/edgekit"), "OWNER/edgekit@REF"),
+        ((*INIT, "--results", "../results"), "cannot use the path '../results'"),
+        ((*INIT, "--weights", "seeded", "--shard", "1/2"), "does not go with --weights, --shard"),
+        (("matrix", "--action", "acme/edgekit@v1"), "needs both --init-ci and --action"),
+    ],
+)
+def test_a_workflow_that_cannot_be_written(run, arguments, told):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+    assert not WORKFLOW.exists()
+
+
+def test_a_workflow_without_jinja(run, monkeypatch):
+    monkeypatch.setattr("edgekit.matrix.workflow.find_spec", lambda _: None)
+    assert "pip install 'edgekit[report]'" in run(*INIT).stderr

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgekit.matrix import Difference, Overview
+    from edgekit.matrix.config import Config
 
 _MODELS = (
     "Models: names or globs, separated by commas. 'all'; 'canary', a small one of each kind; "
@@ -96,6 +99,21 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    init_ci: Annotated[
+        Literal["github"] | None,
+        typer.Option(
+            "--init-ci",
+            help="Run nothing; write a workflow that runs --models by --targets. [canary]",
+        ),
+    ] = None,
+    action: Annotated[
+        str | None,
+        typer.Option(
+            "--action",
+            metavar="OWNER/REPO@REF",
+            help="For --init-ci: edgekit's repository on GitHub and a tag, branch or commit.",
+        ),
+    ] = None,
 ) -> None:
     """Export and verify MODELS for TARGETS, each pair once, and show all outcomes together.
 
@@ -122,6 +140,11 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         memory=memory,
     )
     asked = overridden(read_config(config) if config else Config(), options)
+    if init_ci or action:
+        running = {"shard": shard, "resume": resume, "against": against, "report": report}
+        _require_for_workflow(options, {"init_ci": init_ci, "action": action}, running)
+        _write_workflow(asked, config, str(action))
+        return
     earlier = read_results(against) if against else None
     if report:
         require_jinja()
@@ -133,6 +156,38 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         write_report(report, overview, changes, results=request.results)
     _show(overview, changes, as_json=as_json)
     raise typer.Exit(overview.exit_code)
+
+
+_NOT_IN_WORKFLOWS = ("weights", "photos", "known_failures", "timeout", "memory")
+
+
+def _require_for_workflow(
+    options: Config, both: Mapping[str, str | None], running: Mapping[str, object]
+) -> None:
+    """Refuse a workflow without an action, and options that it would not take."""
+    from edgekit.errors import BadInput
+
+    if None in both.values():
+        raise BadInput(
+            "A workflow needs both --init-ci and --action.",
+            expected="edgekit's repository on GitHub, whose action the workflow runs",
+            next_step="--init-ci github --action OWNER/edgekit@REF",
+        )
+    given = {name: getattr(options, name) for name in _NOT_IN_WORKFLOWS} | dict(running)
+    if unused := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
+        raise BadInput(
+            f"--init-ci does not go with {', '.join(unused)}.",
+            expected="CONFIG.toml, --models, --targets, --measure, --results and --action",
+            next_step="write weights, photos and limits into a CONFIG.toml of the repository",
+        )
+
+
+def _write_workflow(asked: Config, file: Path | None, action: str) -> None:
+    from edgekit.cli.console import say
+    from edgekit.matrix.workflow import write_workflow
+
+    path = write_workflow(asked, action=action, config_file=file)
+    say(f"Wrote {path}. Set up the runners that it names, then commit it.")
 
 
 def _show(overview: Overview, changes: tuple[Difference, ...] | None, *, as_json: bool) -> None:
