@@ -28,6 +28,7 @@ from edgekit.models.survey import SYSTEMS, System
 from edgekit.models.verified import verified_devices, verified_targets
 from edgekit.records import ModelRow, Precision, Target
 from edgekit.runtime import Predictor
+from tests.benchmarks.measured import measured_rows
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -188,8 +189,7 @@ def sets_table() -> str:
 
 
 def families_table() -> str:
-    lines = (ROOT / "tests" / "benchmarks" / "families.jsonl").read_text().splitlines()
-    measured = {(r["kind"], r["model"], r["target"]): r for r in map(json.loads, lines)}
+    measured = {(r["kind"], r["model"], r["target"]): r for r in measured_rows()}
 
     def cell(kinds: tuple[str, ...], model: str, target: str, figure: str, form: str) -> str:
         values = [measured.get((kind, model, target), {}).get(figure) for kind in kinds]
@@ -199,7 +199,6 @@ def families_table() -> str:
     rows = []
     for name in (row.name for row in registry.models()):
         cells = (
-            cell(export, name, "x86-fp32", "cpu_s", "{:.0f} s"),
             cell(export, name, "x86-fp32", "peak_gb", "{:.1f} GB"),
             cell(speed, name, "x86-fp32", "eager_ms", "{:.0f} ms"),
             cell(speed, name, "x86-ort-fp32", "ratio", "{:.2f}x"),
@@ -208,8 +207,8 @@ def families_table() -> str:
         )
         if any(cells):
             rows.append((f"`{name}`", *cells))
-    columns = "export, CPU | peak memory | encoder, eager | ONNX Runtime | OpenVINO | verified"
-    return table(f"model | {columns}", "lrrrrrl", rows)
+    columns = "peak memory | encoder, eager | ONNX Runtime | OpenVINO | verified"
+    return table(f"model | {columns}", "lrrrrl", rows)
 
 
 def runtimes_table() -> str:

@@ -34,7 +34,7 @@ def identity_of(cell: Cell, target: Target, host: Host) -> Identity:
         weights=_weights_digest(row.name, cell.weights),
         profile=store.content_key(json.dumps(asdict(target), sort_keys=True)),
         photos=_photos_digest(cell.photos),
-        code=_code_digest(row, target),
+        code=code_of(row, target),
         host=host,
     )
 
@@ -79,7 +79,8 @@ def _photos_digest(named: str | None) -> str:
     return store.content_key(*(store.sha256_of(photo.path) for photo in photos))
 
 
-def _code_digest(row: ModelRow, target: Target) -> str:
+def code_of(row: ModelRow, target: Target) -> str:
+    """The digest of the code that a model's outcome for a target depends on."""
     runtime = runtime_row(target.runtime)
     own = (runtime.lowers, runtime.opens, runtime.emulator, runtime.bundle_files)
     modules = ("edgekit.pipeline", row.builder.partition(":")[0], *filter(None, own))

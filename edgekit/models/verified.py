@@ -1,7 +1,8 @@
 """Which models were verified for which targets, from runs and not from expectations.
 
-`verified.json` holds the newest outcome of each pair that `tests/benchmarks/bench_families.py` ran,
-failures included. Only that script writes it. A pair that is missing was not run.
+`verified.json` holds the newest outcome of each pair, failures included. It is made of the results
+of `edgekit matrix` in `tests/benchmarks/results`, by `tests/models/test_verified.py`. A pair that
+is missing was not run.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Verification:
     `weights` is the value of `--weights`; "seeded" weights show that the artifact equals the model,
     not that the model is good. The IoUs are over all prompts, and None if nothing could be run.
     `error` says why nothing was run or by how much the gate was missed. `edgekit` is its version.
+    `code` is the digest of the code that the outcome depends on; None if it was not recorded.
     """
 
     model: str
@@ -38,6 +40,7 @@ class Verification:
     edgekit: str
     date: str
     error: str | None
+    code: str | None = None
 
     @property
     def conclusive(self) -> bool:

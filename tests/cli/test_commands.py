@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit import __version__, pipeline
+from edgekit import __version__, catalog, pipeline
 from edgekit.benchmark.figures import CURVE, Figures, Part, Task, timing_of
 from edgekit.catalog import runtimes
 from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
+from edgekit.models import registry
 from edgekit.records import Execution, Gate
 from edgekit.verification import not_run
 
@@ -115,6 +116,20 @@ def test_models_lists_only_targets_that_passed(run, monkeypatch):
         assert told in shown
     listed = json.loads(run("models", "mobilesam", "--json").stdout)
     assert [row["target"] for row in listed["verifications"]] == [row.target for row in rows]
+
+
+def test_outcomes_of_other_code_are_told_as_stale(run, monkeypatch):
+    from edgekit.matrix.identity import code_of
+    from edgekit.models import verified
+
+    row = next(each for each in verified.verifications() if each.mean_iou is not None)
+    present = code_of(registry.model(row.model), catalog.target(row.target))
+    for code, stale in ((present, False), ("of other code", True), (None, True)):
+        rows = (replace(row, code=code),)
+        monkeypatch.setattr(verified, "verifications", lambda rows=rows: rows)
+        shown = run("models", row.model).stdout
+        assert (f"{row.date}, stale)" in shown) is stale
+        assert ("runs it anew" in shown) is stale
 
 
 def test_one_model_in_full(run):

@@ -106,19 +106,35 @@ def _verified(model: str) -> str:
     from edgekit.models.verified import verifications
 
     own = [verification for verification in verifications() if verification.model == model]
-    return "\n".join([*map(_outcome, own), "other targets: not run"])
+    lines = [*map(_outcome, own), "other targets: not run"]
+    if any(map(_stale, own)):
+        lines.append("stale: of other code than this; `edgekit matrix` runs it anew")
+    return "\n".join(lines)
 
 
 def _outcome(verification: Verification) -> str:
     if verification.mean_iou is None:
         return f"{verification.target}: failed, {verification.error}"
     weights, prompts = f"{verification.weights} weights", f"{verification.prompts} prompts"
-    circumstances = ", ".join((verification.how, weights, prompts, verification.date))
+    stale = ("stale",) if _stale(verification) else ()
+    circumstances = ", ".join((verification.how, weights, prompts, verification.date, *stale))
     ious = f"IoU mean {verification.mean_iou:.4f}, min {verification.min_iou:.4f}"
     outcome = "passed" if verification.passed else "failed"
     if not verification.conclusive:
         outcome = "exported and ran; random weights show no more"
     return f"{verification.target}: {outcome}, {ious} ({circumstances})"
+
+
+def _stale(verification: Verification) -> bool:
+    """Whether the outcome is not known to be of this code."""
+    from edgekit import catalog
+    from edgekit.matrix.identity import code_of
+    from edgekit.models import registry
+
+    if verification.code is None:
+        return True
+    target = catalog.target(verification.target)
+    return verification.code != code_of(registry.model(verification.model), target)
 
 
 def _weights(row: ModelRow) -> str:
