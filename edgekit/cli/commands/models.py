@@ -108,7 +108,7 @@ def _verified(model: str) -> str:
     own = [verification for verification in verifications() if verification.model == model]
     lines = [*map(_outcome, own), "other targets: not run"]
     if any(map(_stale, own)):
-        lines.append("stale: of other code than this; `edgekit matrix` runs it anew")
+        lines.append("stale: not known to be of this code; `edgekit matrix` runs it anew")
     return "\n".join(lines)
 
 
