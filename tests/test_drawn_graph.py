@@ -85,7 +85,7 @@ def test_it_goes_all_the_way(exported: Path, photo: Path) -> None:
     assert not bundle_contestant(bundle).decodes
     verdict = verify(VerifyRequest(bundle=exported, photos=photo))
     assert verdict.passed, verdict.failures
-    assert {kind.kind for kind in verdict.kinds} == {"point", "box", "multimask"}
+    assert {kind.kind for kind in verdict.kinds} == {"point", "box", "box + point", "multimask"}
 
     golden = np.load(exported / "golden" / "tensors.npz", allow_pickle=False)
     guide = json.loads((exported / "golden" / "prompts.json").read_text())
