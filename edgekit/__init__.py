@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         VerifyRequest,
     )
     from edgekit.report import SILENT, Report
-    from edgekit.runtime import Prediction, Predictor, Prompt
+    from edgekit.runtime import Prediction, Predictor, Prompt, VolumePredictor
     from edgekit.stages.evaluation import DetectionEvaluation, Evaluation
     from edgekit.stages.everything import EverythingEvaluation
     from edgekit.stages.measurement import Bench
@@ -64,6 +64,7 @@ __all__ = [
     "Verdict",
     "VerifyEverythingRequest",
     "VerifyRequest",
+    "VolumePredictor",
     "__version__",
     "bench",
     "evaluate",
@@ -96,7 +97,7 @@ _MODULES = {
         "VerifyRequest",
     ),
     "edgekit.report": ("SILENT", "Report"),
-    "edgekit.runtime": ("Prediction", "Predictor", "Prompt"),
+    "edgekit.runtime": ("Prediction", "Predictor", "Prompt", "VolumePredictor"),
     "edgekit.stages.evaluation": ("DetectionEvaluation", "Evaluation"),
     "edgekit.stages.everything": ("EverythingEvaluation",),
     "edgekit.stages.measurement": ("Bench",),

@@ -44,6 +44,7 @@ from edgekit.stages.everything import (
     verify_all_masks,
 )
 from edgekit.stages.graphs import lower_graphs
+from edgekit.stages.limits import require_allowed
 from edgekit.stages.measurement import (
     Bench,
     contestants_of,
@@ -112,6 +113,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
     """
     row = registry.model(request.model)
     target = with_batches_in_use(catalog.target(request.target), row.client)
+    require_allowed(row, target)
     lowering(target)
     calibration = catalog.calibration_set(request.calibration, photo_dir=request.photos)
     if request.calibration is not None:

@@ -11,13 +11,14 @@ from typing import Literal
 
 from edgekit.records import (
     Bundle,
-    Client,
+    PhotoClient,
     PromptShape,
     Role,
     Session,
     WeightsSource,
 )
 from edgekit.runtime import Predictor
+from edgekit.runtime.client_kinds import photo_client
 
 Kind = Literal["bundle", "eager", "compile"]
 
@@ -48,7 +49,7 @@ class Contestant:
 class Opened:
     """Graphs that are ready to run, and the client's rules around them."""
 
-    client: Client
+    client: PhotoClient
     encoder: Session
     decoder: Session | None
     prompt_slots: tuple[int, ...] = ()
@@ -80,7 +81,7 @@ def bundle_contestant(bundle: Bundle) -> Contestant:
         execution=execution(target).label,
         bytes=sum(file.bytes for file in files),
         bundle=bundle.path,
-        decodes=bundle.manifest.client.decodes,
+        decodes=photo_client(bundle.manifest.client).decodes,
     )
 
 
@@ -131,7 +132,7 @@ def _open_bundle(contestant: Contestant, threads: int) -> Opened:
     bundle = read_bundle(contestant.bundle)
     opened = open_graphs(bundle, threads=threads)
     return Opened(
-        client=bundle.manifest.client,
+        client=photo_client(bundle.manifest.client),
         encoder=opened[Role.ENCODER],
         decoder=opened.get(Role.DECODER),
         prompt_slots=bundle.manifest.target.prompt_slots,
@@ -157,5 +158,5 @@ def _open_pytorch(contestant: Contestant, threads: int) -> Opened:
             split.decoder.compile(dynamic=True)
     encoder, *rest = reference_sessions(split)
     decoder = rest[0] if rest else None
-    client = row.client_for(contestant.weights.kind)
+    client = photo_client(row.client_for(contestant.weights.kind))
     return Opened(client=client, encoder=encoder, decoder=decoder)

@@ -36,7 +36,7 @@ def point_from_text(text: str) -> tuple[tuple[float, float], int]:
     Raises:
         BadInput: there are not two or three numbers, or the label is not a whole number.
     """
-    numbers = _numbers(text)
+    numbers = numbers_from_text(text)
     if len(numbers) not in (2, 3) or (len(numbers) == 3 and not numbers[2].is_integer()):
         raise BadInput(
             f"--point {text} is not a point.",
@@ -52,7 +52,7 @@ def box_from_text(text: str) -> tuple[float, ...]:
     Raises:
         BadInput: there are not four numbers.
     """
-    numbers = _numbers(text)
+    numbers = numbers_from_text(text)
     if len(numbers) != 4:
         raise BadInput(
             f"--box {text} is not a box.",
@@ -90,7 +90,7 @@ def prompts_from_text(points: list[str], boxes: list[str]) -> list[Prompt]:
     ]
 
 
-def _numbers(text: str) -> list[float]:
+def numbers_from_text(text: str) -> list[float]:
     """The comma-separated numbers; empty if one of them is not a number."""
     try:
         return [float(part) for part in text.split(",")]

@@ -31,7 +31,7 @@ def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
     if verdict.overall:
         _print_figures(verdict, verdict.overall, printer)
     if verdict.overall and not verdict.passed:
-        _print_worst(verdict.worst(), printer)
+        _print_worst(verdict, printer)
     if verdict.reason and verdict.how == "emulated":
         printer.print(f"Emulated because {verdict.reason}.")
     printer.print(_outcome(verdict))
@@ -65,8 +65,9 @@ def gate_text(gate: Gate) -> str:
 
 def _print_figures(verdict: Verdict, overall: Summary, printer: Console) -> None:
     truth = _TRUTH if overall.reference_truth is not None else ()
-    photos = "1 photo" if verdict.photos == 1 else f"{verdict.photos} photos"
-    title = f"Masks against the PyTorch reference, {photos}, {_what_ran(verdict)}"
+    plural = "" if verdict.photos == 1 else "s"
+    samples = f"{verdict.photos} {verdict.sample}{plural}"
+    title = f"Masks against the PyTorch reference, {samples}, {_what_ran(verdict)}"
     figures = table("prompt", *_FIGURES, *truth, title=title, right=(*_FIGURES, *truth))
     for summary in verdict.kinds:
         figures.add_row(*_row(summary)[: len(figures.columns)])
@@ -90,9 +91,9 @@ def _row(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _print_worst(worst: tuple[PromptResult, ...], printer: Console) -> None:
-    listed = table("photo", "prompt", "where", "IoU", title="Worst prompts", right=("IoU",))
-    for result in worst:
+def _print_worst(verdict: Verdict, printer: Console) -> None:
+    listed = table(verdict.sample, "prompt", "where", "IoU", title="Worst prompts", right=("IoU",))
+    for result in verdict.worst():
         iou = f"{result.iou:.5f}" if result.finite else "NaN or infinite"
         listed.add_row(result.photo, result.trial.kind, _prompt_options(result), iou)
     printer.print(listed)
@@ -100,8 +101,8 @@ def _print_worst(worst: tuple[PromptResult, ...], printer: Console) -> None:
 
 def _prompt_options(result: PromptResult) -> str:
     points = [
-        f"{x:.0f},{y:.0f},{label}"
-        for (x, y), label in zip(result.trial.points, result.trial.labels, strict=True)
+        ",".join([*(f"{along:.0f}" for along in point), str(label)])
+        for point, label in zip(result.trial.points, result.trial.labels, strict=True)
     ]
     box = [",".join(f"{side:.0f}" for side in result.trial.box)] if result.trial.box else []
     return " ".join([*(f"--point {text}" for text in points), *(f"--box {text}" for text in box)])

@@ -16,6 +16,7 @@ from edgekit.models.families import (
     efficientvit_sam,
     esam,
     fastsam,
+    fastsam3d,
     hqsam2,
     mobilesam,
     mobilesamv2,
@@ -55,6 +56,7 @@ _ROWS: tuple[ModelRow, ...] = (
     *edgetam.ROWS,
     *efficienttam.ROWS,
     *fastsam.ROWS,
+    *fastsam3d.ROWS,
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.records import (
-    Client,
     ClientContract,
     DetectionRule,
     DetectorContract,
@@ -14,6 +13,7 @@ from edgekit.records import (
     Label,
     MaskChoice,
     MaskRule,
+    PhotoClient,
     Preprocessing,
     PromptRule,
     PromptShape,
@@ -46,7 +46,7 @@ _REFUSED = {
 }
 
 
-def client_steps(client: Client, shapes: Sequence[PromptShape] = ()) -> list[str]:
+def client_steps(client: PhotoClient, shapes: Sequence[PromptShape] = ()) -> list[str]:
     """Numbered steps in the order in which a client runs them; `shapes` are the target's."""
     pre = client.preprocessing
     rest = (
@@ -94,8 +94,8 @@ def _prompt_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list
     masks, drawing = client.masks, client.drawing
     return [
         *(_drawing_steps(client, drawing) if drawing else _decoder_steps(client, shapes)),
-        f"For one mask take {_choice(masks.single)}{_several(client)}."
-        + "".join(f" As {choice.name!r}: {_choice(choice)}." for choice in masks.others),
+        f"For one mask take {choice_words(masks.single)}{_several(client)}."
+        + "".join(f" As {choice.name!r}: {choice_words(choice)}." for choice in masks.others),
         _enlarge(client),
         _everything(client.everything),
     ]
@@ -104,7 +104,7 @@ def _prompt_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list
 def _several(client: ClientContract) -> str:
     if "multimask" in client.refuses:
         return ""
-    return f"; for several {_choice(client.masks.multimask)}"
+    return f"; for several {choice_words(client.masks.multimask)}"
 
 
 def _decoder_steps(client: ClientContract, shapes: Sequence[PromptShape]) -> list[str]:
@@ -196,7 +196,8 @@ def _run_decoder(rule: PromptRule, shapes: Sequence[PromptShape]) -> str:
     )
 
 
-def _choice(choice: MaskChoice) -> str:
+def choice_words(choice: MaskChoice) -> str:
+    """The choice of masks in words: "the best-scored of masks 1, 2 and 3"."""
     listed = " and ".join([", ".join(map(str, choice.masks[:-1])), str(choice.masks[-1])])
     named = listed if len(choice.masks) > 1 else str(choice.masks[0])
     words = f"mask {named}" if len(choice.masks) == 1 else f"masks {named}"
@@ -235,7 +236,7 @@ def _everything(rule: EverythingRule) -> str:
     score = f"a score > {rule.predicted_iou:g} and " if rule.predicted_iou else ""
     return (
         f"To segment everything, ask for {rule.grid} x {rule.grid} points in the middle of equal "
-        f"cells, and for each take {_choice(rule.choice)}. Keep those with {score}an area of "
+        f"cells, and for each take {choice_words(rule.choice)}. Keep those with {score}an area of "
         f"logits > {offset:g} at least {rule.stability:g} of the area of logits > {-offset:g}, "
         f"both at the photo's size. If two boxes have an IoU > {rule.overlap:g}, keep the better "
         "mask."

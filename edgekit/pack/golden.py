@@ -1,4 +1,4 @@
-"""Golden vectors: one photo, a few prompts and the tensors between the stages, by PyTorch.
+"""Golden vectors: an input, a few prompts and the tensors between the stages, by PyTorch.
 
 A client in C++ or Swift reproduces them stage by stage. The first tensor that differs shows whether
 resizing, prompt coordinates, the runtime or the upscaling is at fault. Most reports of shifted
@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from edgekit import store
+from edgekit.pack.volume_golden import write_volume_golden
 from edgekit.records import (
     Client,
     ClientContract,
     DetectorContract,
     FloatArray,
+    PhotoClient,
     PromptPart,
     Session,
+    VolumeContract,
 )
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import object_mask
@@ -71,19 +74,33 @@ def write_golden(
 
     `photo.png` holds the decoded pixels, because JPEG decoders differ by a grey level.
     `tensors.npz` holds the float32 tensors of each stage. `prompts.json` holds the prompts in photo
-    pixels and a guide to the tensors.
+    pixels and a guide to the tensors. A model of volumes gets the files of `volume_golden` instead.
 
     Args:
         folder: the bundle's.
-        photo: the photo's file.
+        photo: the photo's file; a model of volumes needs none.
         client: the family's rules.
         sessions: the encoder in PyTorch, and the decoder if there is one, as they are exported.
         slots: `Target.prompt_slots`; decoder inputs get the smallest number that fits.
     """
-    from PIL import Image
-
     target = folder / FOLDER
     target.mkdir()
+    if isinstance(client, VolumeContract):
+        write_volume_golden(target, client, sessions)
+    else:
+        _write_photo_golden(target, photo, client=client, sessions=sessions, slots=slots)
+
+
+def _write_photo_golden(
+    target: Path,
+    photo: Path,
+    *,
+    client: PhotoClient,
+    sessions: Sequence[Session],
+    slots: tuple[int, ...],
+) -> None:
+    from PIL import Image
+
     pixels = load_photo(photo)
     Image.fromarray(pixels).save(target / "photo.png")
     size = (pixels.shape[0], pixels.shape[1])
@@ -104,7 +121,7 @@ def write_golden(
     store.write_atomic(target / "prompts.json", json.dumps(guide, indent=2) + "\n")
 
 
-def _stages_told(client: Client) -> Mapping[str, str]:
+def _stages_told(client: PhotoClient) -> Mapping[str, str]:
     if isinstance(client, DetectorContract):
         return _DETECTOR_STAGES
     return _DRAWN_STAGES if client.drawing else _DECODER_STAGES

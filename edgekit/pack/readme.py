@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgekit.catalog.runtimes import install_command, runtime_row
 from edgekit.pack.client_steps import client_steps
-from edgekit.records import Artifact, Manifest, TensorSpec
+from edgekit.pack.volume_steps import volume_steps
+from edgekit.records import Artifact, Client, Manifest, TensorSpec, VolumeContract
 
 
 def bundle_readme(manifest: Manifest) -> str:
@@ -23,18 +24,15 @@ def bundle_readme(manifest: Manifest) -> str:
             "",
             f"    {install_command(manifest.target.runtime)}",
             "",
-            "    from edgekit.runtime import Predictor",
-            "    predictor = Predictor('.')",
-            "    predictor.set_image('photo.jpg')",
-            "    masks, scores, logits = predictor.predict(points=[[320, 240]], labels=[1])",
+            *_example(manifest.client),
             "",
             *runtime_row(manifest.target.runtime).readme.splitlines(),
             "",
             "## Any other language",
             "",
-            *client_steps(manifest.client, manifest.target.prompt_shapes),
+            *_steps(manifest),
             "",
-            "`golden/` holds a photo, prompts and every intermediate tensor. To test a port,",
+            "`golden/` holds an input, prompts and every intermediate tensor. To test a port,",
             "reproduce them in this order. `manifest.json` has the same facts as data.",
             "",
             "## Files",
@@ -43,6 +41,29 @@ def bundle_readme(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _example(client: Client) -> list[str]:
+    if isinstance(client, VolumeContract):
+        return [
+            "    import numpy",
+            "    from edgekit.runtime import VolumePredictor",
+            "    predictor = VolumePredictor('.')",
+            "    predictor.set_volume(numpy.load('volume.npy'))",
+            "    masks, scores, logits = predictor.predict(points=[[64, 50, 71]], labels=[1])",
+        ]
+    return [
+        "    from edgekit.runtime import Predictor",
+        "    predictor = Predictor('.')",
+        "    predictor.set_image('photo.jpg')",
+        "    masks, scores, logits = predictor.predict(points=[[320, 240]], labels=[1])",
+    ]
+
+
+def _steps(manifest: Manifest) -> list[str]:
+    if isinstance(manifest.client, VolumeContract):
+        return volume_steps(manifest.client)
+    return client_steps(manifest.client, manifest.target.prompt_shapes)
 
 
 def _tensors(artifact: Artifact) -> list[str]:

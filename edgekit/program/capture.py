@@ -51,16 +51,18 @@ def capture_encoder(
 ) -> Program:
     """Capture `image` -> features, with static shapes and folded batch norms.
 
-    `image` is [1, channels, frame, frame].
+    `image` is [1, channels, frame, frame]; the contract says how many axes follow the channels.
 
     Raises:
         GraphRejected: the module's arguments or results are not those of the graph contract.
     """
-    inputs = (_float32("image", (1, channels, frame, frame)),)
+    contract = contract or GraphContract()
+    sides = (frame,) * contract.axes
+    inputs = (_float32("image", (1, channels, *sides)),)
     example = _example(inputs)
     ready = fold_batch_norm(bake_tables(encoder), example)
     exported = torch.export.export(ready, example, strict=False)
-    return _program(Role.ENCODER, exported, inputs=inputs, contract=contract or GraphContract())
+    return _program(Role.ENCODER, exported, inputs=inputs, contract=contract)
 
 
 def capture_decoder(
@@ -108,11 +110,11 @@ def _decoder_inputs(
     features: Features, contract: GraphContract, shape: tuple[int, int] | tuple[str, str]
 ) -> tuple[TensorSpec, ...]:
     shapes = {spec.name: spec.shape for spec in features}
-    height, width = (4 * int(side) for side in shapes[contract.features[0]][2:])
+    sides = (4 * int(side) for side in shapes[contract.features[0]][2:])
     shapes |= {
-        "point_coords": (*shape, 2),
+        "point_coords": (*shape, contract.axes),
         "point_labels": shape,
-        "mask_input": (1, 1, height, width),
+        "mask_input": (1, 1, *sides),
         "has_mask_input": (1,),
     }
     return tuple(_float32(name, shapes[name]) for name in contract.inputs(Role.DECODER))

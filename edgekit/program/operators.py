@@ -10,7 +10,8 @@ from torch import fx
 
 aten = torch.ops.aten
 
-CONVOLUTIONS = frozenset({aten.conv2d.default, aten.conv_transpose2d.input})
+TRANSPOSED = frozenset({aten.conv_transpose2d.input, aten.conv_transpose3d.input})
+CONVOLUTIONS = frozenset({aten.conv2d.default, aten.conv3d.default}) | TRANSPOSED
 LINEAR = frozenset({aten.linear.default})
 PRODUCTS = frozenset({aten.matmul.default, aten.bmm.default})
 ATTENTION = frozenset({aten.scaled_dot_product_attention.default})

@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from edgekit.program.capture import POINTS, PROMPTS, Program
-from edgekit.program.operators import ATTENTION, CONVOLUTIONS, MAC_OPERATORS, aten
+from edgekit.program.operators import ATTENTION, CONVOLUTIONS, MAC_OPERATORS, TRANSPOSED
 
 NOMINAL = {PROMPTS: 1, POINTS: 2}
 """Sizes of dynamic dimensions that MACs are counted for: one prompt of two points, a box."""
@@ -51,8 +51,8 @@ def terms_of(node: fx.Node, sizes: Sizes) -> int:
         # The weight of a transposed convolution is [in, out / groups, ...]. Each output number
         # sums every input channel at kernel / stride of the taps.
         shape = shape_of(right, sizes)
-        if node.target is aten.conv_transpose2d.input:
-            stride = math.prod(_pair(node.args[3]) if len(node.args) > 3 else (1, 1))
+        if node.target in TRANSPOSED:
+            stride = _stride(node, axes=len(shape) - 2)
             return max(1, shape[0] * math.prod(shape[2:]) // stride)
         return math.prod(shape[1:])
     return shape_of(left, sizes)[-1]
@@ -63,12 +63,14 @@ def _macs(node: fx.Node, sizes: Sizes) -> int:
         query, key, value = (shape_of(source, sizes) for source in node.all_input_nodes[:3])
         scores = math.prod(query[:-1]) * key[-2]
         return scores * (query[-1] + value[-1])
-    if node.target is aten.conv_transpose2d.input:
+    if node.target in TRANSPOSED:
         image, weight = (shape_of(source, sizes) for source in node.all_input_nodes[:2])
         return math.prod(image) * math.prod(weight[1:])
     return math.prod(shape_of(node, sizes)) * terms_of(node, sizes)
 
 
-def _pair(value: object) -> tuple[int, ...]:
+def _stride(node: fx.Node, *, axes: int) -> int:
+    """The product of a convolution's strides along its axes."""
+    value = node.args[3] if len(node.args) > 3 else 1
     sides = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return tuple(int(str(side)) for side in (sides if len(sides) == 2 else sides * 2))
+    return math.prod(int(str(side)) for side in (sides if len(sides) == axes else sides * axes))

@@ -32,11 +32,14 @@ from edgekit.records.client import (
     EverythingRule,
     MaskChoice,
     MaskRule,
+    PhotoClient,
     Preprocessing,
     PromptPart,
     PromptRule,
     Resampling,
     StableMask,
+    VolumeContract,
+    VolumePreprocessing,
 )
 from edgekit.records.contract import (
     GraphContract,
@@ -54,6 +57,7 @@ from edgekit.records.machines import (
 )
 from edgekit.records.models import (
     ModelRow,
+    TargetLimit,
 )
 from edgekit.records.plans import (
     CalibrationRecord,
@@ -140,6 +144,7 @@ __all__ = [
     "OnnxGraph",
     "Origin",
     "PartPlan",
+    "PhotoClient",
     "Precision",
     "PrecisionPlan",
     "Preprocessing",
@@ -158,9 +163,12 @@ __all__ = [
     "StableMask",
     "Strategy",
     "Target",
+    "TargetLimit",
     "TensorSpec",
     "VerifyEverythingRequest",
     "VerifyRequest",
+    "VolumeContract",
+    "VolumePreprocessing",
     "WeightsKind",
     "WeightsSource",
     "mask_from_runs",

@@ -277,5 +277,53 @@ class DetectorContract:
         return 3
 
 
-Client = ClientContract | DetectorContract
-"""A model's rules: masks are computed for a prompt, or chosen among the detected objects."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumePreprocessing:
+    """How a volume becomes the encoder's `image` [1, 1, frame, frame, frame], float32.
+
+    The volume has `frame` voxels along each axis. The axes lead to the patient's right, front and
+    head ("RAS+"); a file whose axes lie otherwise is turned first. The mean of the voxels above
+    `tissue_above` is subtracted from all voxels, then all are divided by the standard deviation of
+    those voxels (unbiased: the divisor is their number less one).
+    """
+
+    frame: int
+    tissue_above: float = 0.0
+    axes: Literal["RAS+"] = "RAS+"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeContract:
+    """Everything a client must do around graphs that segment a volume.
+
+    A prompt is a list of clicks: points in voxel indices, in the order of the volume's axes, with
+    label 1 (foreground) or 0 (background). Each click is a call of the decoder. `point_coords` [1,
+    2, 3] and `point_labels` [1, 2] hold that click alone and one padding point (label -1);
+    `mask_input` holds the logits of the click before, or zeros for the first, and `has_mask_input`
+    is 1. `single` is the choice for one mask, `multimask` for several of the last click. A mask's
+    logits [side, side, side] are enlarged trilinearly to the volume (half-pixel centres, no
+    antialiasing); a voxel belongs to the mask if its logit is above 0.
+    """
+
+    preprocessing: VolumePreprocessing
+    single: MaskChoice
+    multimask: MaskChoice
+    side: int
+    answers: Literal["clicked"] = "clicked"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model has a decoder."""
+        return True
+
+    @property
+    def image_channels(self) -> int:
+        """The channels of the encoder's `image`."""
+        return 1
+
+
+PhotoClient = ClientContract | DetectorContract
+"""A model of photos: masks are computed for a prompt, or chosen among the detected objects."""
+
+Client = PhotoClient | VolumeContract
+"""A model's rules."""

@@ -40,13 +40,15 @@ class GraphContract:
     without answers has no decoder: prompts choose among its features (`DetectorContract`), or are
     drawn into `image` (`DrawingRule`), and the features are the answers. `measures` are features
     that the client reads as positions or scores. Every precision keeps the operators after the last
-    large product, from which they come, in float.
+    large product, from which they come, in float. `axes` are those of the image: 2 for a photo, 3
+    for a volume. A point has a coordinate for each.
     """
 
     features: tuple[str, ...] = ("image_embeddings",)
     prompts: tuple[str, ...] = ("point_coords", "point_labels", "mask_input", "has_mask_input")
     answers: tuple[str, ...] = ("low_res_masks", "iou_predictions")
     measures: tuple[str, ...] = ()
+    axes: int = 2
 
     @property
     def roles(self) -> tuple[Role, ...]:

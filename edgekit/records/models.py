@@ -7,7 +7,20 @@ from typing import Literal
 
 from edgekit.records.client import Client, ClientContract, EverythingRule
 from edgekit.records.contract import GraphContract
+from edgekit.records.targets import Precision
 from edgekit.records.weights import CheckpointFile, CheckpointForm, WeightsKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetLimit:
+    """The runtimes and precisions that a model is exported for, and why for no others.
+
+    `reason` completes the sentence "<model> is not exported for <target>: ..."
+    """
+
+    runtimes: tuple[str, ...]
+    precisions: tuple[Precision, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +38,7 @@ class ModelRow:
     `warning` is a fact that users must not overlook, such as a licence that restricts the use.
     `status` is "parity" where the definition computes what upstream's code computes, and "paper"
     where it follows a paper's description: no weights exist and no accuracy is claimed.
+    `limit` is None for a model that every target may take.
     `bundled_everything` is the rule for everything that suits the checkpoint that comes with
     edgekit, if its scores are not those of the family.
     """
@@ -48,11 +62,12 @@ class ModelRow:
     forms: tuple[CheckpointForm, ...] = ("state dict", "safetensors")
     warning: str | None = None
     status: Literal["parity", "paper"] = "parity"
+    limit: TargetLimit | None = None
     bundled_everything: EverythingRule | None = None
 
     def client_for(self, weights: WeightsKind) -> Client:
         """The client's rules for weights of this kind."""
         if weights != "bundled" or self.bundled_everything is None:
             return self.client
-        assert isinstance(self.client, ClientContract)  # a detector has no such rule
+        assert isinstance(self.client, ClientContract)  # the other kinds have no such rule
         return replace(self.client, everything=self.bundled_everything)

@@ -10,5 +10,14 @@ from edgekit.runtime.photo import load_photo
 from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
+from edgekit.runtime.volume_predictor import VolumePredictor
 
-__all__ = ["Prediction", "Predictor", "Prompt", "draw", "draw_segments", "load_photo"]
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "Prompt",
+    "VolumePredictor",
+    "draw",
+    "draw_segments",
+    "load_photo",
+]

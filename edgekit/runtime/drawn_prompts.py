@@ -9,11 +9,11 @@ import numpy as np
 
 from edgekit.errors import BadInput
 from edgekit.records import (
-    Client,
     DrawingRule,
     Feeds,
     FloatArray,
     Label,
+    PhotoClient,
     Rgb,
     Session,
 )
@@ -21,7 +21,7 @@ from edgekit.runtime.preprocess import encoder_input
 
 
 def encoder_and_decoder(
-    client: Client, encoder: Session, decoder: Session | None = None
+    client: PhotoClient, encoder: Session, decoder: Session | None = None
 ) -> tuple[Session, Session | None]:
     """The graphs of a model; where prompts are drawn, two stand-ins that share the one graph."""
     if client.drawing is None:
@@ -59,7 +59,7 @@ class DrawnPrompts:
         return {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
 
 
-def encoder_image(photo: Rgb, client: Client) -> FloatArray:
+def encoder_image(photo: Rgb, client: PhotoClient) -> FloatArray:
     """The encoder's `image` [1, C, frame, frame], float32, for a uint8 RGB photo [H, W, 3].
 
     Where prompts are drawn into it, it holds a box around the whole photo.

@@ -18,10 +18,10 @@ from edgekit.errors import BadInput
 from edgekit.records import (
     NATIVE,
     Bundle,
-    Client,
     DetectorContract,
     EverythingRule,
     FloatArray,
+    PhotoClient,
     PromptShape,
     Rgb,
     Role,
@@ -29,6 +29,7 @@ from edgekit.records import (
     Session,
     Strategy,
 )
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.decoding import DecoderAnswers
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import DetectorAnswers
@@ -59,6 +60,7 @@ class Predictor:
             threads: number of threads; None leaves it to the runtime.
 
         Raises:
+            BadInput: the bundle segments volumes (see `VolumePredictor`).
             BundleCorrupt: a file of the bundle is missing or was changed.
             RuntimeMissing: the bundle's runtime is not installed.
         """
@@ -67,9 +69,10 @@ class Predictor:
 
         if not isinstance(bundle, Bundle):
             bundle = read_bundle(Path(bundle))
+        client = photo_client(bundle.manifest.client)
         opened = open_graphs(bundle, threads=threads)
         self._connect(
-            bundle.manifest.client,
+            client,
             opened[Role.ENCODER],
             opened.get(Role.DECODER),
             bundle.manifest.target.prompt_slots,
@@ -80,7 +83,7 @@ class Predictor:
     @classmethod
     def from_sessions(
         cls,
-        client: Client,
+        client: PhotoClient,
         encoder: Session,
         decoder: Session | None = None,
         *,
@@ -104,7 +107,7 @@ class Predictor:
 
     def _connect(
         self,
-        client: Client,
+        client: PhotoClient,
         encoder: Session,
         decoder: Session | None,
         prompt_slots: tuple[int, ...],

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import BadInput
-from edgekit.records import Client, ClientContract, FloatArray, Label, MaskChoice, PromptPart
+from edgekit.records import ClientContract, FloatArray, Label, MaskChoice, PhotoClient, PromptPart
 from edgekit.runtime.mask_choice import Multimask
 from edgekit.runtime.preprocess import resized_size
 
@@ -66,7 +66,7 @@ class Prompt:
                 not 0 or 1; points and labels differ in number; x1 <= x0 or y1 <= y0; a
                 point or the middle of the box lies outside the photo.
         """
-        clicks, codes = _points(points, labels)
+        clicks, codes = checked_points(points, labels)
         prompt = cls(
             points=clicks,
             labels=codes,
@@ -89,7 +89,7 @@ class Prompt:
             parts.add("points_and_box")
         return parts
 
-    def check_supported(self, client: Client, *, multimask: Multimask = False) -> None:
+    def check_supported(self, client: PhotoClient, *, multimask: Multimask = False) -> None:
         """Check that the model family supports this prompt.
 
         Raises:
@@ -284,7 +284,12 @@ def _too_long(*, needed: int, slots: int) -> BadInput:
     )
 
 
-def _numbers(values: npt.ArrayLike, *, name: str, expected: str) -> Coordinates:
+def checked_numbers(values: npt.ArrayLike, *, name: str, expected: str) -> Coordinates:
+    """A user's input as finite numbers.
+
+    Raises:
+        BadInput: it is something else.
+    """
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor with gradients
@@ -298,14 +303,23 @@ def _wrong_shape(name: str, array: Coordinates, expected: str) -> BadInput:
     return BadInput(f"The {name} cannot have the shape {list(array.shape)}.", expected=expected)
 
 
-def _points(
-    points: npt.ArrayLike | None, labels: npt.ArrayLike | None
+def checked_points(
+    points: npt.ArrayLike | None,
+    labels: npt.ArrayLike | None,
+    *,
+    axes: int = 2,
+    expected: str = _POINTS,
 ) -> tuple[Coordinates, Labels]:
-    places = _numbers([] if points is None else points, name="points", expected=_POINTS)
-    codes = _numbers([] if labels is None else labels, name="labels", expected=_LABELS)
-    places = places.reshape(0, 2) if places.size == 0 else places
-    if places.ndim != 2 or places.shape[1] != 2:
-        raise _wrong_shape("points", places, _POINTS)
+    """Points [N, axes] and labels [N] from a user's input.
+
+    Raises:
+        BadInput: as for `Prompt.checked`, except for points outside. `expected` ends the message.
+    """
+    places = checked_numbers([] if points is None else points, name="points", expected=expected)
+    codes = checked_numbers([] if labels is None else labels, name="labels", expected=_LABELS)
+    places = places.reshape(0, axes) if places.size == 0 else places
+    if places.ndim != 2 or places.shape[1] != axes:
+        raise _wrong_shape("points", places, expected)
     if codes.shape != (len(places),):
         raise BadInput(
             f"There are {len(places)} points and labels of shape {list(codes.shape)}.",
@@ -318,7 +332,7 @@ def _points(
 
 
 def _box(box: npt.ArrayLike) -> Coordinates:
-    corners = _numbers(box, name="box", expected=_BOX)
+    corners = checked_numbers(box, name="box", expected=_BOX)
     if corners.ndim == 2 and corners.shape[1] == 4 and len(corners) > 1:
         raise BadInput(
             f"There are {len(corners)} boxes, and a prompt takes one.",
@@ -338,7 +352,7 @@ def _box(box: npt.ArrayLike) -> Coordinates:
 
 
 def _mask(mask: npt.ArrayLike) -> FloatArray:
-    logits = _numbers(mask, name="mask", expected=_MASK)
+    logits = checked_numbers(mask, name="mask", expected=_MASK)
     side = logits.shape[-1] if logits.ndim else 0
     if side == 0 or logits.size != side * side or logits.shape[-2:] != (side, side):
         raise _wrong_shape("mask", logits, _MASK)

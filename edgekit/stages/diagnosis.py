@@ -8,6 +8,7 @@ from edgekit import catalog
 from edgekit.errors import BadInput
 from edgekit.program.programs import Programs
 from edgekit.records import PrecisionPlan, Role
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.drawn_prompts import encoder_image
 from edgekit.runtime.photo import load_photo
 from edgekit.verification import Verdict, comparison_picture
@@ -55,7 +56,7 @@ def _divergence(programs: Programs, plan: PrecisionPlan | None, photo: catalog.P
 
     if plan is None:
         return ""
-    image = encoder_image(load_photo(photo.path), programs.row.client)
+    image = encoder_image(load_photo(photo.path), photo_client(programs.row.client))
     first = first_divergence(programs.encoder, plan.part(Role.ENCODER), {"image": image})
     if first is None:
         return f"No block falls below {DIVERGED_DB:.0f} dB: the error is spread over all of them."

@@ -8,15 +8,16 @@ from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput
 from edgekit.records import (
     Bundle,
-    Client,
     DetectorContract,
     EvaluateEverythingRequest,
+    PhotoClient,
     Strategy,
     VerifyEverythingRequest,
     WeightsSource,
 )
 from edgekit.report import Report
 from edgekit.runtime import Predictor
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.everything import check_request
 from edgekit.runtime.opening import execution
 from edgekit.stages.evaluation import require_masks, require_pycocotools
@@ -74,14 +75,15 @@ def verify_all_masks(
             f"The image set '{photos.name}' has no photo, so nothing can be verified.",
             expected="at least one photo that the bundle was not calibrated on",
         )
-    everything = _everything(bundle.manifest.client, request, default_grid=VERIFY_GRID)
+    client = photo_client(bundle.manifest.client)
+    everything = _everything(client, request, default_grid=VERIFY_GRID)
     how = execution(bundle.manifest.target)
     if how.how == "not run":
         reason = f"{how.reason}"
         return everything_not_run(reason, everything=everything, min_matched=request.min_matched)
     with report.stage("verify"):
         reference = reference_predictor(bundle.manifest.model, source)
-        _warn_of_another_rule(bundle.manifest.client, reference.client, report)
+        _warn_of_another_rule(client, reference.client, report)
         matchings = compare_everything(
             Predictor(bundle),
             reference,
@@ -137,7 +139,7 @@ def evaluate_all_masks(
 
 
 def _everything(
-    client: Client,
+    client: PhotoClient,
     request: VerifyEverythingRequest | EvaluateEverythingRequest,
     *,
     default_grid: int | None,
@@ -168,7 +170,7 @@ def _without_prompts(request: VerifyEverythingRequest | EvaluateEverythingReques
     return Everything(strategy=None)
 
 
-def _warn_of_another_rule(ours: Client, theirs: Client, report: Report) -> None:
+def _warn_of_another_rule(ours: PhotoClient, theirs: PhotoClient, report: Report) -> None:
     if isinstance(ours, DetectorContract) or isinstance(theirs, DetectorContract):
         return
     if ours.everything != theirs.everything:

@@ -12,6 +12,7 @@ from edgekit import catalog, store
 from edgekit.program.programs import Programs
 from edgekit.records import Execution, Feeds, FloatArray, PartPlan, Precision, Session, Target
 from edgekit.runtime import Predictor
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.verification import Verdict, verify_predictors
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def make_judge(
     """
     from edgekit.models.reference import reference_sessions
 
-    client = programs.row.client
+    client = photo_client(programs.row.client)
     few = judged(photos, target)
     references = tuple(map(CachedSession, reference_sessions(programs.split)))
     in_float = tuple(map(CachedSession, programs.sessions))

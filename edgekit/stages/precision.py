@@ -19,6 +19,7 @@ from edgekit.records import (
     Role,
     Target,
 )
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.stages.judging import Judge, judged, make_judge
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def measure_ranges(
             programs.encoder,
             programs.decoder if _decides_on(target, Role.DECODER) else None,
             photos=photos,
-            client=programs.row.client,
+            client=photo_client(programs.row.client),
             prompt_slots=target.prompt_slots[-1:],
             on_photo=on_photo,
         )

@@ -7,7 +7,8 @@ from edgekit.errors import BadInput, WeightsUnavailable
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import Bundle, WeightsSource
-from edgekit.runtime import Predictor
+from edgekit.runtime import Predictor, VolumePredictor
+from edgekit.runtime.client_kinds import photo_client, volume_client
 
 
 def reference_weights(
@@ -37,8 +38,18 @@ def reference_predictor(model: str, source: WeightsSource) -> Predictor:
     from edgekit.models.reference import reference_sessions
 
     row = registry.model(model)
-    client = row.client_for(source.kind)
+    client = photo_client(row.client_for(source.kind))
     return Predictor.from_sessions(client, *reference_sessions(load(row, source)))
+
+
+def reference_volume_predictor(model: str, source: WeightsSource) -> VolumePredictor:
+    """As `reference_predictor`, for a model of volumes."""
+    from edgekit.models.checkpoints.fit import load
+    from edgekit.models.reference import reference_sessions
+
+    row = registry.model(model)
+    encoder, decoder = reference_sessions(load(row, source))
+    return VolumePredictor.from_sessions(volume_client(row.client), encoder, decoder)
 
 
 def require_same(source: WeightsSource, made_from: WeightsSource) -> None:

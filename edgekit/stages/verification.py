@@ -12,14 +12,16 @@ from edgekit.records import (
     Target,
     VerifyEverythingRequest,
     VerifyRequest,
+    VolumeContract,
     WeightsSource,
 )
 from edgekit.report import Report
-from edgekit.runtime import Predictor
+from edgekit.runtime import Predictor, VolumePredictor
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.opening import execution
 from edgekit.runtime.photo_check import require_readable
-from edgekit.stages.reference import reference_predictor
-from edgekit.verification import Verdict, not_run, verify_predictors
+from edgekit.stages.reference import reference_predictor, reference_volume_predictor
+from edgekit.verification import Verdict, not_run, verify_predictors, verify_volumes
 
 
 def verify_bundle(
@@ -32,6 +34,8 @@ def verify_bundle(
 ) -> Verdict:
     """Compare masks on every photo; "not run", with the reason, where the files cannot be run.
 
+    A model of volumes is compared on seeded ones, and no photo is read.
+
     Raises:
         BadInput: there is no photo, or one cannot be read.
     """
@@ -39,6 +43,14 @@ def verify_bundle(
     if how.how == "not run":
         return not_run(f"{how.reason}", gate=gate)
     with report.stage("verify"):
+        if isinstance(bundle.manifest.client, VolumeContract):
+            return verify_volumes(
+                VolumePredictor(bundle),
+                reference_volume_predictor(bundle.manifest.model, source),
+                gate=gate,
+                execution=how,
+                on_volume=report.progress,
+            )
         return verify_predictors(
             Predictor(bundle),
             reference_predictor(bundle.manifest.model, source),
@@ -57,11 +69,12 @@ def photos_to_verify(
     Warns of named photos that the bundle was calibrated on.
 
     Raises:
-        BadInput: a named photo cannot be read.
+        BadInput: a named photo cannot be read, or the bundle segments volumes.
     """
     source = request.annotations or request.photos
     if source is None:
         return without_calibration_photos(bundle, catalog.image_set())
+    photo_client(bundle.manifest.client)
     named = catalog.photos_from(source, photo_dir=request.photos if request.annotations else None)
     require_readable(named)
     if calibrated := len(named.photos) - len(without_calibration_photos(bundle, named).photos):

@@ -13,15 +13,18 @@ from edgekit.records import (
     Manifest,
     MaskChoice,
     MaskRule,
+    PhotoClient,
     Precision,
     Preprocessing,
     Role,
     Target,
+    VolumeContract,
 )
 from edgekit.records.client import MOST_CROPS, MOST_GRID
 from edgekit.store.bounds import out_of_bounds
 
 _LARGEST_FRAME = 4096  # 16 times the pixels of SAM's 1024; a larger frame would only exhaust memory
+_LARGEST_VOLUME = 512  # voxels along each axis: 64 times those of FastSAM3D's 128
 _MOST_OBJECTS = 10_000  # box suppression takes time with their square
 _MOST_DECODERS = 16
 _DTYPES = frozenset(
@@ -113,6 +116,24 @@ def _in_roles(manifest: Manifest) -> Iterator[str]:
 
 
 def _in_client(client: Client) -> Iterator[str]:
+    if isinstance(client, VolumeContract):
+        yield from _in_volume_rules(client)
+    else:
+        yield from _in_photo_rules(client)
+
+
+def _in_volume_rules(client: VolumeContract) -> Iterator[str]:
+    for name, side in (("preprocessing.frame", client.preprocessing.frame), ("side", client.side)):
+        if not 1 <= side <= _LARGEST_VOLUME:
+            yield f"client.{name}: must be 1 to {_LARGEST_VOLUME}"
+    for name, choice in (("single", client.single), ("multimask", client.multimask)):
+        if problem := _in_choice(choice):
+            yield f"client.{name}: {problem}"
+    if len(client.single.masks) != 1 and client.single.keep == "all":
+        yield "client.single: must choose one mask"
+
+
+def _in_photo_rules(client: PhotoClient) -> Iterator[str]:
     yield from _in_preprocessing(client.preprocessing)
     if isinstance(client, ClientContract):
         yield from _in_decoding(client)
@@ -196,14 +217,32 @@ def _between(artifact: Artifact, client: Client) -> Iterator[str]:
     frame = client.preprocessing.frame
     shapes = {tensor.name: tensor.shape for tensor in (*artifact.inputs, *artifact.outputs)}
     image = shapes.get("image") if artifact.role is Role.ENCODER else None
-    if image is not None and image != (1, client.image_channels, frame, frame):
+    if image is not None and image != _image_shape(client):
         yield f"client.preprocessing.frame: is {frame}, and the encoder's image {[*image]}"
     masks = shapes.get("low_res_masks", ())
-    if len(masks) == 4 and isinstance(masks[1], int) and isinstance(client, ClientContract):
+    if isinstance(client, VolumeContract):
+        yield from _between_volumes(masks, client)
+    elif len(masks) == 4 and isinstance(masks[1], int) and isinstance(client, ClientContract):
         if max(_indices(client), default=0) >= masks[1]:
             yield f"client.masks: indices must be below {masks[1]}, the decoder's masks"
         if masks[2:] != (client.masks.side, client.masks.side):
             yield f"client.masks.side: is {client.masks.side}, and the decoder's masks {[*masks]}"
+
+
+def _image_shape(client: Client) -> tuple[int, ...]:
+    frame = client.preprocessing.frame
+    if isinstance(client, VolumeContract):
+        return 1, client.image_channels, frame, frame, frame
+    return 1, client.image_channels, frame, frame
+
+
+def _between_volumes(masks: tuple[int | str, ...], client: VolumeContract) -> Iterator[str]:
+    """As `_between`, for the shape of `low_res_masks`; empty in an encoder."""
+    if masks and masks[2:] != (client.side, client.side, client.side):
+        yield f"client.side: is {client.side}, and the decoder's masks {[*masks]}"
+    named = (*client.single.masks, *client.multimask.masks)
+    if masks and isinstance(masks[1], int) and max(named) >= masks[1]:
+        yield f"client: masks must be below {masks[1]}, the decoder's"
 
 
 def _indices(client: ClientContract) -> list[int]:

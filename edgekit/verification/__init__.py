@@ -15,6 +15,7 @@ from edgekit.verification.verdict import (
     not_run,
     to_json,
 )
+from edgekit.verification.volumes import verify_volumes
 
 __all__ = [
     "EverythingVerdict",
@@ -30,5 +31,6 @@ __all__ = [
     "not_run",
     "to_json",
     "verify_predictors",
+    "verify_volumes",
     "worst_closeup",
 ]

@@ -12,18 +12,18 @@ from edgekit.catalog import Photo, PhotoSet
 from edgekit.errors import BadInput
 from edgekit.records import (
     NATIVE,
-    BoolArray,
-    Client,
     ClientContract,
     DetectorContract,
     Execution,
     Gate,
     MaskChoice,
+    PhotoClient,
 )
 from edgekit.runtime import Prediction, Predictor, Prompt
 from edgekit.runtime.photo import load_photo
-from edgekit.verification.metrics import iou_table, logit_cosine, mask_iou, max_abs_error
+from edgekit.verification.metrics import iou_table
 from edgekit.verification.near_ties import resolve_near_tie
+from edgekit.verification.prompt_result import prompt_result
 from edgekit.verification.prompts import (
     PromptKind,
     Trial,
@@ -91,7 +91,7 @@ def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> 
         actual = _predict(candidate, trial, expected) if batched is None else batched
         actual, flipped = _compared_choice(actual, candidate, reference, trial, expected)
         truth = subjects[trial.subject].truth if trial.subject is not None else None
-        result = _prompt_result(
+        result = prompt_result(
             photo.id, trial, truth, actual=actual, expected=expected[-1], flipped=flipped
         )
         compared.append(
@@ -159,7 +159,7 @@ def _predict(
     if trial.mask_from is not None:
         # Prompts must be finite. Logits that are not have already failed trial `mask_from`.
         mask = np.nan_to_num(reference_so_far[trial.mask_from].low_res_logits[0])
-    # `_finite` reports infinite logits in the verdict, so NumPy need not warn about them too.
+    # `prompt_result` reports infinite logits in the verdict, so NumPy need not warn about them too.
     with np.errstate(invalid="ignore", over="ignore"):
         return predictor.predict(
             points=trial.points or None,
@@ -170,38 +170,10 @@ def _predict(
         )
 
 
-def _prompt_result(
-    photo: str,
-    trial: Trial,
-    truth: BoolArray | None,
-    *,
-    actual: Prediction,
-    expected: Prediction,
-    flipped: bool | None,
-) -> PromptResult:
-    finite = _finite(actual) and _finite(expected)
-    chosen = int(np.argmax(expected.scores))
-    logits = actual.low_res_logits[chosen], expected.low_res_logits[chosen]
-    decoded = finite and logits[0].size > 0
-    return PromptResult(
-        photo=photo,
-        trial=trial,
-        # NaN > threshold is false, so two broken masks would both be empty and agree.
-        iou=mask_iou(actual.masks[chosen], expected.masks[chosen]) if finite else 0.0,
-        finite=finite,
-        logit_cosine=logit_cosine(*logits) if decoded else None,
-        logit_error=max_abs_error(*logits) if decoded else None,
-        chosen=chosen,
-        flipped=flipped,
-        reference_truth=None if truth is None else mask_iou(expected.masks[chosen], truth),
-        candidate_truth=None if truth is None else mask_iou(actual.masks[chosen], truth),
-    )
-
-
 def _prompt_masks(
     photo: Photo,
     result: PromptResult,
-    client: Client,
+    client: PhotoClient,
     *,
     actual: Prediction,
     expected: Prediction,
@@ -254,8 +226,3 @@ def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor
         candidate=actual[nearest].mask if actual else nothing,
         logit_difference=np.empty((0, 0), np.float32),
     )
-
-
-def _finite(prediction: Prediction) -> bool:
-    figures = (prediction.low_res_logits, prediction.scores)
-    return all(bool(np.isfinite(figure).all()) for figure in figures)

@@ -58,8 +58,8 @@ def panel(pixels: Rgb, trial: Trial, *, width: int = PANEL) -> Image.Image:
     pen = ImageDraw.Draw(drawn)
     if trial.box:
         pen.rectangle([side * scale for side in trial.box], outline="white", width=2)
-    for point, label in zip(trial.points, trial.labels, strict=True):
-        pen.ellipse(_disc(point, scale=scale), fill="lime" if label else "red", outline="black")
+    for (x, y), label in zip(trial.points, trial.labels, strict=True):
+        pen.ellipse(_disc((x, y), scale=scale), fill="lime" if label else "red", outline="black")
     return drawn
 
 

@@ -25,6 +25,8 @@ from edgekit.verification.centre import chessboard_centre
 T = TypeVar("T")
 
 Point = tuple[float, float]
+Place = tuple[float, ...]
+"""A point of a photo, or the indices of a voxel."""
 Box = tuple[float, float, float, float]
 
 SMALLEST_AREA = 32 * 32
@@ -86,7 +88,7 @@ class Trial:
 
     kind: PromptKind
     subject: int | None = None
-    points: tuple[Point, ...] = ()
+    points: tuple[Place, ...] = ()
     labels: tuple[int, ...] = ()
     box: Box | None = None
     mask_from: int | None = None

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from edgekit.records import NATIVE, BoolArray, Client, Execution, FloatArray, Gate, How
+from edgekit.records import NATIVE, BoolArray, Execution, FloatArray, Gate, How, PhotoClient
 from edgekit.verification.prompts import PromptKind, Trial
+
+Sample = Literal["photo", "volume"]
+"""What is segmented."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptResult:
-    """One prompt on one photo, candidate against reference, at the photo's resolution.
+    """One prompt on one photo or volume, candidate against reference, at its resolution.
 
     `finite` is False if a logit or score was NaN or infinite; the IoU is then 0 and the logit
     figures are None. `chosen` is the index of the reference's best-scored mask, which is the one
@@ -70,7 +74,7 @@ class PromptMasks:
 
     result: PromptResult
     photo: Path
-    client: Client
+    client: PhotoClient
     reference: BoolArray
     candidate: BoolArray
     logit_difference: FloatArray
@@ -81,7 +85,7 @@ class Judgement:
     """The outcome of a verification, without the single prompts.
 
     `how`, `by` and `reason` say what ran: the target's own runtime, a stand-in, or nothing (see
-    `Execution`). `failures` is empty if and only if `passed`.
+    `Execution`). `photos` is the number of samples. `failures` is empty if and only if `passed`.
     """
 
     passed: bool
@@ -93,6 +97,7 @@ class Judgement:
     reason: str | None = None
     overall: Summary | None = None
     kinds: tuple[Summary, ...] = ()
+    sample: Sample = "photo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +113,12 @@ class Verdict(Judgement):
 
 
 def judge(
-    results: Sequence[PromptResult], *, gate: Gate, photos: int, execution: Execution = NATIVE
+    results: Sequence[PromptResult],
+    *,
+    gate: Gate,
+    photos: int,
+    execution: Execution = NATIVE,
+    sample: Sample = "photo",
 ) -> Verdict:
     """Judge results by a gate, which applies to all prompts together."""
     overall = summary("all", results) if results else None
@@ -125,6 +135,7 @@ def judge(
         overall=overall,
         kinds=tuple(summary(kind, _of_kind(kind, results)) for kind in present),
         results=tuple(results),
+        sample=sample,
     )
 
 

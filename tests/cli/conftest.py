@@ -21,9 +21,9 @@ from edgekit.records import (
     NATIVE,
     Artifact,
     Bundle,
-    Client,
     Execution,
     Gate,
+    ModelRow,
     Role,
     TensorSpec,
     WeightsSource,
@@ -76,6 +76,30 @@ def drawn(tmp_path: Path) -> Path:
     return _bundle(tmp_path, "squeezesam", (Role.ENCODER,))
 
 
+@pytest.fixture
+def volume_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As `bundle`, for a model of volumes whose mask is where the volume's first axis is small."""
+
+    class Encode:
+        def run(self, _):
+            return {"image_embeddings": np.zeros((1, 384, 8, 8, 8), np.float32)}
+
+    class FirstQuarter:
+        def run(self, _):
+            logits = np.where(np.arange(32) < 8, 5, -5).astype(np.float32)
+            masks = np.broadcast_to(logits[:, None, None], (1, 4, 32, 32, 32))
+            return {
+                "low_res_masks": masks,
+                "iou_predictions": np.full((1, 4), 0.75, np.float32),
+            }
+
+    def opened(artifact, *_, **__):
+        return FirstQuarter() if artifact.role is Role.DECODER else Encode()
+
+    monkeypatch.setattr(opening, "open_artifact", opened)
+    return _bundle(tmp_path, "fastsam3d", tuple(Role))
+
+
 def _bundle(tmp_path: Path, model: str, roles: tuple[Role, ...]) -> Path:
     folder = tmp_path / "dist" / f"{model}-x86-fp32"
     folder.mkdir(parents=True)
@@ -84,7 +108,7 @@ def _bundle(tmp_path: Path, model: str, roles: tuple[Role, ...]) -> Path:
         row,
         catalog.target("x86-fp32"),
         WeightsSource(kind="seeded", licence="none", seed=0, warning="random weights"),
-        artifacts=tuple(_artifact(folder, role, row.client) for role in roles),
+        artifacts=tuple(_artifact(folder, role, row) for role in roles),
         golden=(),
     )
     store.write_manifest(folder, manifest)
@@ -177,11 +201,11 @@ class Half:
         }
 
 
-def _artifact(folder: Path, role: Role, client: Client) -> Artifact:
+def _artifact(folder: Path, role: Role, row: ModelRow) -> Artifact:
     file = folder / f"{role}.xml"
     file.write_text(f"the {role}")
-    frame = client.preprocessing.frame
-    image = (1, client.image_channels, frame, frame)
+    frame = row.client.preprocessing.frame
+    image = (1, row.client.image_channels, *[frame] * row.graph.axes)
     return Artifact(
         role=role,
         format="openvino-ir",

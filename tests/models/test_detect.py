@@ -110,3 +110,15 @@ def test_a_file_that_fits_no_model(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointMismatch):
         detect(tmp_path / "broken.pt")
+
+
+def test_the_two_files_of_fastsam3d(tmp_path: Path) -> None:
+    """Its encoder, and SAM-Med3D's file, whose own encoder it does not need."""
+    encoder, decoder = halves("fastsam3d")
+    student = detected(tmp_path, {"model_state_dict": encoder})
+    assert (student.encoders, student.decoders) == (("fastsam3d",), ())
+    assert student.family == "FastSAM3D (encoder)"
+    unused = {"image_encoder.blocks.0.attn.rel_pos_d": torch.zeros(15, 64)}
+    teacher = detected(tmp_path, {"model_state_dict": unused | decoder})
+    assert (teacher.encoders, teacher.decoders) == ((), ("fastsam3d",))
+    assert teacher.family == "SAM-Med3D"

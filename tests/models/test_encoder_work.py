@@ -26,5 +26,5 @@ def gmacs(row: ModelRow) -> float:
     with torch.device("meta"), torch.no_grad():
         encoder, _ = build(row)
         with counter:
-            encoder(torch.empty(1, row.client.image_channels, frame, frame))
+            encoder(torch.empty(1, row.client.image_channels, *[frame] * row.graph.axes))
     return counter.get_total_flops() / 2e9

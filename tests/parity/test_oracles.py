@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from edgekit.models import registry
-from edgekit.records import GraphContract, ModelRow, Role, WeightsSource
+from edgekit.records import GraphContract, ModelRow, Role, VolumeContract, WeightsSource
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
@@ -35,6 +35,7 @@ MODEL_OF = {
     "slimsam_vit_p77": "slimsam_77",
     "samlightening_dilated_vit_t": "samlightening",
     "rwkvsam_vitamin_small": "rwkvsam",
+    "fastsam3d_student": "fastsam3d",
 }
 # Upstream's names of encoder outputs, and those of the graph contract.
 FEATURE_OF = {
@@ -44,11 +45,19 @@ FEATURE_OF = {
 }
 # An oracle's prompt flags besides `multimask`, and our names of the mask choices that they ask for.
 OTHER_MASKS = {"stab": "stability", "hq_only": "hq_only"}
-ROLES = {row.name: row.graph.roles for row in registry.models()}
-HAVE = [name for name in NAMES if MODEL_OF.get(name, name) in ROLES]
-KNOWN = [name for name in HAVE if Role.DECODER in ROLES[MODEL_OF.get(name, name)]]
+CLIENTS = {row.name: row.client for row in registry.models()}
+HAVE = [name for name in NAMES if MODEL_OF.get(name, name) in CLIENTS]
+
+
+def has_decoder_of_photos(name: str) -> bool:
+    """Detectors: test_fastsam.py. Volumes: test_fastsam3d.py."""
+    client = CLIENTS[MODEL_OF.get(name, name)]
+    return client.decodes and not isinstance(client, VolumeContract)
+
+
+KNOWN = [name for name in HAVE if has_decoder_of_photos(name)]
 OTHERS = ("efficientformerv2_1024",)  # encoders that are not a whole model: a test of their own
-UNKNOWN = [name for name in NAMES if name not in (*HAVE, *OTHERS)]  # detectors: test_fastsam.py
+UNKNOWN = [name for name in NAMES if name not in (*HAVE, *OTHERS)]
 PROMPTS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
 pytestmark = [pytest.mark.slow]

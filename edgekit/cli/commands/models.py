@@ -69,7 +69,7 @@ def _print_list(rows: tuple[ModelRow, ...]) -> None:
 
 
 def _figures(row: ModelRow) -> tuple[str, str, str]:
-    """Parameters of the model, GMACs of its encoder, and the side of its input in pixels."""
+    """Parameters of the model, GMACs of its encoder, and the side of its input."""
     return (
         f"{row.parameters / 1e6:.1f} M",
         f"{row.encoder_gmacs:,.1f}",
@@ -81,24 +81,38 @@ def _print_one(row: ModelRow) -> None:
     from edgekit.cli.console import console, table
     from edgekit.models.efficiency import efficient_error_rate
 
-    parameters, work, frame = _figures(row)
+    parameters, work, _ = _figures(row)
     shown = table("", row.name)
     for key, value in (
         ("what it is", row.title),
         ("family", f"{row.family}, {row.variant}"),
         ("parameters", parameters),
-        ("encoder", f"{work} GMACs on {frame} x {frame} pixels"),
+        ("encoder", f"{work} GMACs on {_input(row)}"),
         ("efficient error rate", f"{efficient_error_rate(row):.3f} (SAM ViT-H is 1)"),
         ("licence", row.licence),
         ("weights", _weights(row)),
         ("checkpoints that load", ", ".join(row.forms)),
         ("origin", row.paper),
         ("definition", DEFINITIONS[row.status]),
+        ("targets", _targets(row)),
         ("warning", row.warning or "none"),
         ("verified", _verified(row.name)),
     ):
         shown.add_row(key, value)
     console().print(shown)
+
+
+def _input(row: ModelRow) -> str:
+    sides = " x ".join([str(row.client.preprocessing.frame)] * row.graph.axes)
+    return f"{sides} {'pixels' if row.graph.axes == 2 else 'voxels'}"
+
+
+def _targets(row: ModelRow) -> str:
+    """The targets that the model is exported for, and why no others."""
+    if row.limit is None:
+        return "all"
+    precisions = ", ".join(row.limit.precisions)
+    return f"{', '.join(row.limit.runtimes)}; {precisions}: {row.limit.reason}"
 
 
 def _verified(model: str) -> str:

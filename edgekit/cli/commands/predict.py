@@ -29,12 +29,16 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     bundle: Annotated[
         Path, typer.Argument(help="A folder written by `edgekit export`, or its .zip.")
     ],
-    photo: Annotated[Path, typer.Argument(help="The photo to segment.")],
+    photo: Annotated[
+        Path, typer.Argument(help="The photo to segment; for a model of volumes, the volume.")
+    ],
     *,
     point: Annotated[
         list[str] | None,
         typer.Option(
-            "--point", metavar="X,Y[,LABEL]", help="Label 1 foreground, 0 background; repeatable."
+            "--point",
+            metavar="X,Y[,LABEL]",
+            help="Label 1 foreground, 0 background; repeatable. In a volume: X,Y,Z[,LABEL].",
         ),
     ] = None,
     box: Annotated[
@@ -87,7 +91,12 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PNG", help="Write the photo with its masks.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="PNG",
+            help="Write the photo with its masks. Of a volume: the mask (.npy, .nii or .nii.gz).",
+        ),
     ] = None,
     masks: Annotated[
         Path | None,
@@ -103,16 +112,17 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
     Several boxes are several objects; a box that reaches out of the photo is clipped to it.
     With --everything, all objects are found without a prompt. A model that finds them at once
-    (FastSAM) does so whenever there is no prompt.
+    (FastSAM) does so whenever there is no prompt. A model of volumes (FastSAM3D) takes voxel
+    indices in the order of the file's axes; each --point is a click that refines the mask.
     """
     from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.mask_files import mask_files
     from edgekit.cli.options import prompts_from_text, require_picture
+    from edgekit.cli.volumes import VolumeOptions, predict_volume
     from edgekit.runtime import load_photo
     from edgekit.runtime.prompts import prompts_inside
+    from edgekit.runtime.volume_files import names_volume
 
-    if out:
-        require_picture(out)
     options = EverythingOptions(
         strategy=strategy,
         grid=grid,
@@ -122,6 +132,22 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         boxes=boxes,
     )
     about_prompts = {"--point": point, "--box": box, "--multimask": multimask}
+    if names_volume(photo):
+        others = {**about_prompts, "--everything": everything, "--masks": masks, "--text": text}
+        of_photos = [name for name, value in others.items() if value and name != "--point"]
+        predict_volume(
+            bundle,
+            VolumeOptions(
+                volume=photo,
+                points=tuple(point or ()),
+                out=out,
+                as_json=as_json,
+                photo_options=(*of_photos, *options.given()),
+            ),
+        )
+        return
+    if out:
+        require_picture(out)
     check_options(
         options,
         everything=everything,
@@ -209,13 +235,10 @@ def _predict_prompts(
 
 def _opened(path: Path) -> Predictor:
     """A predictor over the bundle; what its weights warn of is printed."""
+    from edgekit.cli.bundles import read_with_warning
     from edgekit.runtime import Predictor
-    from edgekit.store import read_bundle
 
-    bundle = read_bundle(path)
-    if warning := bundle.manifest.weights.warning:
-        say(f"Warning: {warning}", err=True)
-    return Predictor(bundle)
+    return Predictor(read_with_warning(path))
 
 
 def _refuse_text(text: str | None) -> None:

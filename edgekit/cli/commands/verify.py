@@ -158,6 +158,8 @@ def _verify_prompts(request: VerifyRequest, json_file: str | None, picture: Path
     if picture and picture != _IN_JSON and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
         say(f"Worst prompts drawn: {picture}", err=True)
+    elif picture:
+        say("No picture: there are no masks of a photo to draw.", err=True)
     return exit_code(verdict)
 
 

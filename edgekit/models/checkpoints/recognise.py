@@ -24,6 +24,8 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("EfficientViT-SAM", ("image_encoder.backbone.stages.",)),
     ("EfficientSAM", ("image_encoder.blocks.", "mask_decoder.iou_prediction_head.fc.")),
     ("SAM-Lightening", ("image_encoder.blocks.0.attn.multihead_attn.",)),
+    ("SAM-Med3D", ("image_encoder.blocks.0.attn.rel_pos_d", "mask_decoder.")),
+    ("FastSAM3D (encoder)", ("blocks.2.attn.rel_pos_d", "patch_embed.proj.")),
     ("SAM (ViT) or SlimSAM", ("image_encoder.blocks.", "mask_decoder.")),
     ("MobileSAM or TinySAM", ("image_encoder.patch_embed.seq.", "image_encoder.layers.")),
     ("MobileSAMv2 (decoder)", ("PromtEncoder.",)),

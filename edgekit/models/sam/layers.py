@@ -33,6 +33,21 @@ class LayerNorm2d(nn.Module):
         return last.permute(0, 3, 1, 2)
 
 
+class LayerNorm3d(nn.Module):
+    """As `LayerNorm2d`, over the channels of [B, C, D, H, W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, D, H, W] -> [B, C, D, H, W]."""
+        last = x.permute(0, 2, 3, 4, 1)
+        last = F.layer_norm(last, self.weight.shape, self.weight, self.bias, 1e-6)
+        return last.permute(0, 4, 1, 2, 3)
+
+
 class Mlp(nn.Module):
     """Linear layers with ReLU between them: `layers.0`, `layers.1`, ..."""
 

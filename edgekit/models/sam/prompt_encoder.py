@@ -59,6 +59,9 @@ class Positions(nn.Module):
         frame: side, in pixels, of the frame that coordinates refer to.
     """
 
+    axes = 2
+    """Of the image."""
+
     def __init__(self, *, dim: int = 256, grid: int = 64, frame: int = 1024) -> None:
         super().__init__()
         self.grid, self.frame = grid, frame
@@ -136,8 +139,9 @@ class PromptEncoder(Positions):
         Returns:
             [B, dim, grid, grid]; without the arguments, the embedding alone, [1, dim, 1, 1].
         """
-        none = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        spatial = (1,) * self.axes
+        none = self.no_mask_embed.weight.reshape(1, -1, *spatial)
         if mask_input is None or has_mask_input is None:
             return none
-        has = has_mask_input.reshape(-1, 1, 1, 1)
+        has = has_mask_input.reshape(-1, 1, *spatial)
         return has * self.mask_downscaling(mask_input) + (1 - has) * none  # type: ignore[no-any-return]

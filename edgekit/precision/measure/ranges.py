@@ -28,7 +28,7 @@ from edgekit.program.blocks import block_names
 from edgekit.program.capture import Program
 from edgekit.program.operators import maker
 from edgekit.program.walk import Walk
-from edgekit.records import Client, Feeds, FloatArray, Rgb, Role
+from edgekit.records import Feeds, FloatArray, PhotoClient, Rgb, Role
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
@@ -104,7 +104,7 @@ def measure(
     decoder: Program | None = None,
     *,
     photos: PhotoSet,
-    client: Client,
+    client: PhotoClient,
     prompt_slots: tuple[int, ...] = (),
     on_photo: OnPhoto | None = None,
 ) -> Calibration:

@@ -12,6 +12,7 @@ from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import ModelRow
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.train.data.reading import Data
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation
@@ -42,7 +43,7 @@ class Teacher:
         if self.embeddings:
             return EmbeddingLesson(
                 student.encoder,
-                row.client.preprocessing,
+                photo_client(row.client).preprocessing,
                 self.embeddings,
                 data.train_files,
                 held_out=data.held_out_files,

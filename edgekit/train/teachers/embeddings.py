@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit import store
 from edgekit.records import FloatArray, ModelRow, WeightsSource
+from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
 
@@ -50,7 +51,7 @@ class EmbeddingTeacher:
     def _compute(self, photo: Path, out: Path) -> None:
         import torch
 
-        frame = encoder_input(load_photo(photo), self.row.client.preprocessing)
+        frame = encoder_input(load_photo(photo), photo_client(self.row.client).preprocessing)
         with torch.inference_mode(), torch.autocast(self._device, enabled=False):
             embedding = self.split().encoder(torch.from_numpy(frame).to(self._device))
         np.save(out, embedding[0].cpu().numpy().astype(np.float16))
