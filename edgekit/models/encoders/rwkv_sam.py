@@ -50,7 +50,7 @@ class PooledShortcut(nn.Module):
         """[B, in, H, W] -> [B, C, H / 2, W / 2], for even sides."""
         pooled = F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 3, stride=2)
         for axis in (2, 3):
-            first, others = pooled.split([1, pooled.shape[axis] - 1], dim=axis)
+            first, others = torch.split(pooled, [1, pooled.shape[axis] - 1], dim=axis)
             pooled = torch.cat([first * 1.5, others], dim=axis)
         return self.expand(pooled)  # type: ignore[no-any-return]
 
