@@ -166,8 +166,8 @@ def weighted_convolution(conv: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
     assert isinstance(conv, nn.Conv2d)
     assert conv.bias is not None
     height, width = x.shape[2:]
-    taps = conv.weight.permute(2, 3, 0, 1).flatten(0, 1)  # [9, out, in]
-    kernels = (weights.unsqueeze(1) @ taps).squeeze(2)  # [B, 9, in]
+    taps = conv.weight.permute(0, 2, 3, 1).flatten(1)  # [out, 9 * in]
+    kernels = torch.unflatten((weights @ taps).squeeze(1), 1, (9, -1))  # [B, 9, in]
     maps = torch.unflatten(kernels @ x.flatten(2), 2, (height, width))
     maps = F.pad(maps, (1, 1, 1, 1))
     shifted = [
