@@ -208,6 +208,9 @@ def test_keys_identify_the_family() -> None:
         == "EdgeSAM"
     )
     assert family_of(["image_encoder.features.0.0.c.weight"]) == "RepViT-SAM"
+    backbone = "image_encoder.backbone.stages.0.blocks.0.ls2.gamma"
+    assert family_of([backbone, "image_encoder.pyramid.laterals.0.weight"]) == "ESAM"
+    assert family_of([backbone]) == "EfficientViT-SAM"
     assert family_of(["nothing.we.know"]) is None
 
 

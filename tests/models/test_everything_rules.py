@@ -24,6 +24,7 @@ SAM, SAM2 = EverythingRule(), EverythingRule(predicted_iou=0.8)
         ("edgetam", SAM2),
         ("efficienttam_ti_512x512", SAM2),
         ("hqsam_vit_b", EverythingRule(choice=BEST)),
+        ("hqsam2.1_hiera_l", SAM2),
     ],
 )
 def test_rule_of_upstream(model: str, rule: EverythingRule) -> None:

@@ -21,6 +21,7 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("SAM-HQ", ("mask_decoder.hf_token", "image_encoder.blocks.")),
     ("EdgeSAM", ("image_encoder.features.", "image_encoder.fuse_stage2.")),
     ("RepViT-SAM", ("image_encoder.features.",)),
+    ("ESAM", ("image_encoder.backbone.stages.", "image_encoder.pyramid.")),
     ("EfficientViT-SAM", ("image_encoder.backbone.stages.",)),
     ("EfficientSAM", ("image_encoder.blocks.", "mask_decoder.iou_prediction_head.fc.")),
     ("SAM-Lightening", ("image_encoder.blocks.0.attn.multihead_attn.",)),
