@@ -40,6 +40,7 @@ _REFUSED = {
     "background_point": "Background points are not supported.",
     "mask": "A mask as a prompt is not supported.",
     "points_and_box": "Points and a box in one prompt are not supported.",
+    "several_points": "Several points in one prompt are not supported.",
     "multimask": "Each prompt has one mask.",
 }
 
@@ -131,11 +132,11 @@ def _normalise(rule: Preprocessing) -> str:
 
 def _prompt_scaling(client: ClientContract) -> str:
     rule, frame = client.prompts, client.prompt_frame
-    scale = (
-        f"x by new width / width, y by new height / height in a frame of {frame}"
-        if rule.coordinate_scale == "per_axis"
-        else f"x and y by {frame} / longest side"
-    )
+    scale = {
+        "per_axis": f"x by new width / width, y by new height / height in a frame of {frame}",
+        "longest_side": f"x and y by {frame} / longest side",
+        "photo_sides": f"x by {frame} / width, y by {frame} / height",
+    }[rule.coordinate_scale]
     padding = _PADDING.get(
         rule.padding_point,
         f"Fill up to {rule.max_points} points with label {Label.PADDING} at (-1, -1) in the frame.",
@@ -143,9 +144,19 @@ def _prompt_scaling(client: ClientContract) -> str:
     refused = "".join(f" {_REFUSED[part]}" for part in rule.refuses)
     limit = f" At most {rule.max_points} points." if rule.max_points else ""
     return (
-        f"Scale prompts: {scale}. A box is two points with labels {Label.BOX_TOP_LEFT} and "
-        f"{Label.BOX_BOTTOM_RIGHT}; foreground {Label.FOREGROUND}, background {Label.BACKGROUND}. "
-        f"{padding} Unused slots: label {Label.EMPTY}.{limit}{refused}"
+        f"{_point_box(rule)}Scale prompts: {scale}. A box is two points with labels "
+        f"{Label.BOX_TOP_LEFT} and {Label.BOX_BOTTOM_RIGHT}; foreground "
+        f"{Label.FOREGROUND}, background {Label.BACKGROUND}. {padding} "
+        f"Unused slots: label {Label.EMPTY}.{limit}{refused}"
+    )
+
+
+def _point_box(rule: PromptRule) -> str:
+    if rule.point_margin is None:
+        return ""
+    return (
+        "A point becomes a box: round its place in the resized photo down to a pixel, go "
+        f"{rule.point_margin} pixels to each side, and scale back to the photo. "
     )
 
 

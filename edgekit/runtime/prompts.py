@@ -24,6 +24,7 @@ _PARTS: dict[PromptPart, str] = {
     "background_point": "background points (label 0)",
     "mask": "a mask as a prompt",
     "points_and_box": "points and a box in one prompt",
+    "several_points": "several points in one prompt",
     "multimask": "multimask (several masks of one prompt)",
 }
 
@@ -87,6 +88,8 @@ class Prompt:
             parts.add("mask")
         if len(self.points) and self.box is not None:
             parts.add("points_and_box")
+        if len(self.points) > 1:
+            parts.add("several_points")
         return parts
 
     def check_supported(self, client: Client, *, multimask: Multimask = False) -> None:
@@ -99,9 +102,10 @@ class Prompt:
         used = self.parts | ({"multimask"} if several else set())
         if refused := [part for part in _PARTS if part in used.intersection(client.refuses)]:
             foreground = "foreground " if "background_point" in client.refuses else ""
+            points = "point" if "several_points" in client.refuses else "points"
             raise BadInput(
                 f"This model does not take {' or '.join(_PARTS[part] for part in refused)}.",
-                expected=f"{foreground}points or a box",
+                expected=f"{foreground}{points} or a box",
             )
         if isinstance(client, ClientContract):
             self._check_decoded(client)
@@ -196,7 +200,8 @@ def decoder_feeds(
         BadInput: a prompt needs more slots than the largest decoder has.
     """
     scale = _coordinate_scale(photo_size, client)
-    tokens = [_tokens(prompt, client, scale) for prompt in prompts]
+    boxed = [_boxed(prompt, photo_size, client) for prompt in prompts]
+    tokens = [_tokens(prompt, client, scale) for prompt in boxed]
     length = _length(max(len(labels) for _, labels in tokens), slots)
     coords = np.zeros((len(prompts), length, 2), dtype=np.float32)
     codes = np.full((len(prompts), length), Label.EMPTY, dtype=np.float32)
@@ -211,8 +216,21 @@ def decoder_feeds(
 
 def slots_of(prompt: Prompt, client: ClientContract) -> int:
     """The slots that a prompt needs: one per point, two for a box, and its padding points."""
+    if client.prompts.point_margin is not None:
+        return 2
     given = len(prompt.labels) + 2 * (prompt.box is not None)
     return given + len(_padding(prompt, client))
+
+
+def _boxed(prompt: Prompt, photo_size: tuple[int, int], client: ClientContract) -> Prompt:
+    """The prompt with a box in place of its point, in families whose prompts are all boxes."""
+    margin = client.prompts.point_margin
+    if margin is None or not len(prompt.points):
+        return prompt
+    resized = _resized_scale(photo_size, client)
+    pixel = np.floor(prompt.points[0] * resized)
+    box = np.concatenate([pixel - margin, pixel + margin]) / np.tile(resized, 2)
+    return replace(prompt, points=prompt.points[:0], labels=prompt.labels[:0], box=box)
 
 
 def _length(needed: int, slots: Sequence[int]) -> int:
@@ -262,9 +280,17 @@ def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Co
     height, width = photo_size
     frame = client.prompt_frame
     if client.prompts.coordinate_scale == "longest_side":
-        factor = frame / max(photo_size)
-        return np.array([factor, factor])
-    new_height, new_width = resized_size(height, width, client.preprocessing, frame=frame)
+        return np.array([frame / max(photo_size)] * 2)
+    if client.prompts.coordinate_scale == "photo_sides":
+        return np.array([frame / width, frame / height])
+    return _resized_scale(photo_size, client)
+
+
+def _resized_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
+    """Factors [2] for x and y, from the photo to the photo as it is resized into the frame."""
+    height, width = photo_size
+    rule, frame = client.preprocessing, client.prompt_frame
+    new_height, new_width = resized_size(height, width, rule, frame=frame)
     return np.array([new_width / width, new_height / height])
 
 

@@ -148,6 +148,8 @@ def _in_decoding(client: ClientContract) -> Iterator[str]:
     rule = client.prompts
     if rule.padding_point == "fill" and rule.max_points is None:
         yield "client.prompts: padding to max_points needs max_points"
+    if rule.point_margin is not None and rule.point_margin < 1:
+        yield "client.prompts.point_margin: must be positive"
     yield from _in_masks(client.masks)
     yield from _in_everything(client.everything)
 
