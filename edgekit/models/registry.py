@@ -18,6 +18,7 @@ from edgekit.models.families import (
     mobilesam,
     mobilesamv2,
     nanosam,
+    rapsam,
     repvit_sam,
     sam,
     sam2,
@@ -44,6 +45,7 @@ _ROWS: tuple[ModelRow, ...] = (
     *sam2.ROWS,
     *edgetam.ROWS,
     *efficienttam.ROWS,
+    *rapsam.ROWS,
     *fastsam.ROWS,
 )
 

@@ -29,6 +29,7 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("MobileSAMv2 (encoder)", ("patch_embed.seq.", "layers.0.")),
     ("NanoSAM (EfficientViT-B0)", ("backbone.stem_in_conv", "up_1.")),
     ("NanoSAM", ("backbone.layer1.", "up_1.")),
+    ("RAP-SAM", ("neck.deconv.", "panoptic_head.")),
     ("SqueezeSAM", ("unet_encoder.",)),
     ("FastSAM (YOLOv8-seg)", ("model.0.conv.", "model.22.")),
 )
