@@ -130,24 +130,31 @@ def _normalise(rule: Preprocessing) -> str:
     )
 
 
-def _prompt_scaling(client: ClientContract) -> str:
-    rule, frame = client.prompts, client.prompt_frame
-    scale = {
+def _scale(client: ClientContract) -> str:
+    frame = client.prompt_frame
+    return {
         "per_axis": f"x by new width / width, y by new height / height in a frame of {frame}",
         "longest_side": f"x and y by {frame} / longest side",
         "photo_sides": f"x by {frame} / width, y by {frame} / height",
-    }[rule.coordinate_scale]
+    }[client.prompts.coordinate_scale]
+
+
+def _refused(rule: PromptRule) -> str:
+    return "".join(f" {_REFUSED[part]}" for part in rule.refuses)
+
+
+def _prompt_scaling(client: ClientContract) -> str:
+    rule = client.prompts
     padding = _PADDING.get(
         rule.padding_point,
         f"Fill up to {rule.max_points} points with label {Label.PADDING} at (-1, -1) in the frame.",
     )
-    refused = "".join(f" {_REFUSED[part]}" for part in rule.refuses)
     limit = f" At most {rule.max_points} points." if rule.max_points else ""
     return (
-        f"{_point_box(rule)}Scale prompts: {scale}. A box is two points with labels "
-        f"{Label.BOX_TOP_LEFT} and {Label.BOX_BOTTOM_RIGHT}; foreground "
-        f"{Label.FOREGROUND}, background {Label.BACKGROUND}. {padding} "
-        f"Unused slots: label {Label.EMPTY}.{limit}{refused}"
+        f"{_point_box(rule)}Scale prompts: {_scale(client)}. A box is two points with labels "
+        f"{Label.BOX_TOP_LEFT} and {Label.BOX_BOTTOM_RIGHT}; foreground {Label.FOREGROUND}, "
+        f"background {Label.BACKGROUND}. "
+        f"{padding} Unused slots: label {Label.EMPTY}.{limit}{_refused(rule)}"
     )
 
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import Client, ClientContract, FloatArray, Label, MaskChoice, PromptPart
+from edgekit.runtime.coordinates import Coordinates, box_of_point, coordinate_scale
 from edgekit.runtime.mask_choice import Multimask
-from edgekit.runtime.preprocess import resized_size
 
-Coordinates = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 _POINTS = "points [N, 2] as x, y in photo pixels"
@@ -199,7 +198,7 @@ def decoder_feeds(
     Raises:
         BadInput: a prompt needs more slots than the largest decoder has.
     """
-    scale = _coordinate_scale(photo_size, client)
+    scale = coordinate_scale(photo_size, client)
     boxed = [_boxed(prompt, photo_size, client) for prompt in prompts]
     tokens = [_tokens(prompt, client, scale) for prompt in boxed]
     length = _length(max(len(labels) for _, labels in tokens), slots)
@@ -224,12 +223,9 @@ def slots_of(prompt: Prompt, client: ClientContract) -> int:
 
 def _boxed(prompt: Prompt, photo_size: tuple[int, int], client: ClientContract) -> Prompt:
     """The prompt with a box in place of its point, in families whose prompts are all boxes."""
-    margin = client.prompts.point_margin
-    if margin is None or not len(prompt.points):
+    if client.prompts.point_margin is None or not len(prompt.points):
         return prompt
-    resized = _resized_scale(photo_size, client)
-    pixel = np.floor(prompt.points[0] * resized)
-    box = np.concatenate([pixel - margin, pixel + margin]) / np.tile(resized, 2)
+    box = box_of_point(prompt.points[0], photo_size, client)
     return replace(prompt, points=prompt.points[:0], labels=prompt.labels[:0], box=box)
 
 
@@ -273,25 +269,6 @@ def _padding(prompt: Prompt, client: ClientContract) -> Coordinates:
         "fill": False,
     }[rule.padding_point]
     return np.zeros((1 if given and wanted else 0, 2))
-
-
-def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
-    """Factors [2] for x and y, from photo pixels to the prompts' frame."""
-    height, width = photo_size
-    frame = client.prompt_frame
-    if client.prompts.coordinate_scale == "longest_side":
-        return np.array([frame / max(photo_size)] * 2)
-    if client.prompts.coordinate_scale == "photo_sides":
-        return np.array([frame / width, frame / height])
-    return _resized_scale(photo_size, client)
-
-
-def _resized_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
-    """Factors [2] for x and y, from the photo to the photo as it is resized into the frame."""
-    height, width = photo_size
-    rule, frame = client.preprocessing, client.prompt_frame
-    new_height, new_width = resized_size(height, width, rule, frame=frame)
-    return np.array([new_width / width, new_height / height])
 
 
 def _mask_of(prompts: Sequence[Prompt], *, side: int) -> dict[str, FloatArray]:
