@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
+from edgekit.lowering.litert.row_samples import sampled_rows
 from edgekit.lowering.litert.xnnpack_products import with_xnnpack_products
 from edgekit.records import Graph, Precision
 from edgekit.runtimes.quiet import deep_recursion, quiet, silent_stderr
@@ -118,6 +119,7 @@ def _matmul(left: Tensor, right: Tensor) -> Tensor:
 
 
 _DECOMPOSITIONS = {
+    aten.grid_sampler.default: sampled_rows,
     aten.conv_transpose2d.input: _conv_transpose2d,
     aten.matmul.default: _matmul,
 }
