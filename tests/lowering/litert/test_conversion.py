@@ -67,6 +67,23 @@ def test_a_product_with_a_shared_side_stacks_the_rows(left, right, stacked: bool
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize(("terms", "blocks"), [(2**16, True), (2**12, False)])
+def test_a_product_of_long_rows_is_a_sum_of_products(terms: int, blocks: bool) -> None:
+    from edgekit.lowering.litert.conversion import _DECOMPOSITIONS
+
+    class Product(torch.nn.Module):
+        def forward(self, a, b):
+            return a @ b.transpose(1, 2)
+
+    feeds = torch.rand(1, 3, terms), torch.randn(1, 5, terms)
+    program = torch.export.export(Product(), feeds, strict=False)
+    rewritten = program.run_decompositions(_DECOMPOSITIONS)
+    targets = {str(node.target) for node in rewritten.graph.nodes}
+    assert ("aten.sum.dim_IntList" in targets) is blocks
+    torch.testing.assert_close(rewritten.module()(*feeds), Product()(*feeds), atol=0.01, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_samples_at_computed_places_are_gathered_rows() -> None:
     from edgekit.lowering.litert.conversion import _DECOMPOSITIONS
 
