@@ -21,7 +21,6 @@ EACH_DECODER = (
     "hqsam_vit_tiny",
     "edgetam",
     "efficienttam_ti_512x512",
-    "rapsam_r50",
 )
 EVERYTHING = tuple(row.name for row in registry.models())
 

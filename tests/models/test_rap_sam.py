@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the models are PyTorch modules (extra `export`)")
 from torch import nn  # noqa: E402
 
+from edgekit.models import registry  # noqa: E402
 from edgekit.models.encoders.rap_sam import RapSamEncoder  # noqa: E402
 from edgekit.models.encoders.resnet50 import ResNet50  # noqa: E402
 from edgekit.models.sam.rap_sam_decoder import (  # noqa: E402
@@ -15,8 +16,14 @@ from edgekit.models.sam.rap_sam_decoder import (  # noqa: E402
     PixelAttention,
     RapSamDecoder,
 )
+from edgekit.program.capture import (  # noqa: E402
+    capture_decoder,
+    capture_encoder,
+    image_embeddings,
+)
 from edgekit.program.passes.bake_tables import bake_tables  # noqa: E402
 from edgekit.records import Label  # noqa: E402
+from tests.graph.form import require_form  # noqa: E402
 
 FRAME, DIM = 64, 32
 BOX = (Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT)
@@ -86,9 +93,22 @@ def test_prompts_are_independent_and_empty_slots_have_no_influence(decoder: nn.M
             torch.testing.assert_close(scores[i], score[0], atol=1e-4, rtol=1e-4)
 
 
-def test_the_encoder_gives_one_map_at_stride_4() -> None:
+@pytest.fixture(scope="module")
+def encoder() -> nn.Module:
     torch.manual_seed(0)
-    encoder = RapSamEncoder(ResNet50(width=8, depths=(1, 1, 1, 1)), frame=FRAME).eval()
+    return RapSamEncoder(ResNet50(width=8, depths=(1, 1, 1, 1)), frame=FRAME).eval()
+
+
+def test_both_graphs_have_the_form_that_every_compiler_takes(
+    encoder: nn.Module, decoder: nn.Module
+) -> None:
+    contract = registry.model("rapsam_r50").graph
+    features = image_embeddings(DIM, FRAME // 4, FRAME // 4)
+    require_form(capture_encoder(encoder, frame=FRAME))
+    require_form(capture_decoder(decoder, features=features, contract=contract))
+
+
+def test_the_encoder_gives_one_map_at_stride_4(encoder: nn.Module) -> None:
     image = torch.randn(2, 3, FRAME, FRAME)
     with torch.no_grad():
         embeddings = encoder(image)
