@@ -59,6 +59,13 @@ def test_attention_to_pixels_equals_torchs_and_so_does_its_baked_form() -> None:
             torch.testing.assert_close(form(queries, pixels), expected, atol=1e-4, rtol=1e-4)
 
 
+def test_every_projection_of_the_attention_to_pixels_learns() -> None:
+    ours = filled(PixelAttention(DIM))
+    ours(torch.randn(1, 3, DIM), torch.randn(1, DIM, 50)).square().sum().backward()
+    queries, keys, values = ours.in_proj_weight.grad.chunk(3)
+    assert all(grad.abs().max() > 0 for grad in (queries, keys, values, ours.out_proj.weight.grad))
+
+
 def test_a_query_that_sees_only_itself_equals_torchs_masked_attention() -> None:
     ours = filled(OwnValue(DIM))
     queries = torch.randn(1, 3, DIM)

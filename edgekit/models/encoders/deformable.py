@@ -1,11 +1,11 @@
 """A deformable convolution in operators that edge runtimes have.
 
 Sources: Dai et al., arXiv 1703.06211; Zhu et al., arXiv 1811.11168 (the modulated form). ONNX has
-an operator for it since opset 19, but OpenVINO, Core ML and LiteRT read none. All that is special
-about it is where a tap reads the map, and a bilinear sample is linear in the map. So the taps'
-weights are applied first, as one 1x1 convolution, and its results are sampled: a GridSample in
-ONNX, a `resample` in Core ML. In this order, as many numbers are sampled as there are output
-channels; in the other, as there are input channels, which are twice as many in RAP-SAM's neck.
+an operator for it since opset 19; Core ML and LiteRT have none. All that is special about it is
+where a tap reads the map, and a bilinear sample is linear in the map. So the taps' weights are
+applied first, as one 1x1 convolution, and its results are sampled: a GridSample in ONNX, a
+`resample` in Core ML. In this order, as many numbers are sampled as there are output channels; in
+the other, as there are input channels, which are twice as many in RAP-SAM's neck.
 """
 
 from __future__ import annotations

@@ -124,27 +124,27 @@ class PixelAttention(PackedAttention):
 
     def forward(self, queries: Tensor, pixels: Tensor) -> Tensor:
         """[1, B, C] and [1, C, P] -> [1, B, C]."""
-        look, read = self.look or self._look(), self.read or self._read()
-        looks = look(queries).reshape(1, -1, self.dim)
-        sums = (looks @ pixels).softmax(dim=-1) @ pixels.transpose(1, 2)
-        return read(sums.reshape(1, -1, HEADS * self.dim))  # type: ignore[no-any-return]
+        looks = self.look(queries) if self.look else F.linear(queries, *self._look())
+        weights = (looks.reshape(1, -1, self.dim) @ pixels).softmax(dim=-1)
+        sums = (weights @ pixels.transpose(1, 2)).reshape(1, -1, HEADS * self.dim)
+        return self.read(sums) if self.read else F.linear(sums, *self._read())
 
     def bake(self) -> None:
         """Keep both products of weights. Call it on a copy, before capture."""
-        self.look, self.read = self._look(), self._read()
+        self.look, self.read = _linear(*self._look()), _linear(*self._read())
 
-    def _look(self) -> nn.Linear:
-        """From a query to what each head multiplies the pixels by, scaled for softmax."""
+    def _look(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias, from a query to what each head multiplies the pixels by, scaled."""
         (queries, keys, _), (bias, _, _) = self._by_head()
         back = keys.mT / math.sqrt(self.dim // HEADS)
-        return _linear((back @ queries).flatten(0, 1), (back @ bias).flatten())
+        return (back @ queries).flatten(0, 1), (back @ bias).flatten()
 
-    def _read(self) -> nn.Linear:
-        """From each head's weighted sum of pixels to the result."""
+    def _read(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias, from each head's weighted sum of pixels to the result."""
         (_, _, values), (_, _, bias) = self._by_head()
         out = self.out_proj.weight.reshape(self.dim, HEADS, -1).transpose(0, 1)
         weight = (out @ values).transpose(0, 1).flatten(1)
-        return _linear(weight, (out @ bias).sum(dim=0).flatten() + self.out_proj.bias)
+        return weight, (out @ bias).sum(dim=0).flatten() + self.out_proj.bias
 
     def _by_head(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Weights [heads, C / heads, C] and biases [heads, C / heads, 1] of q, k and v."""
