@@ -21,6 +21,7 @@ from edgekit.models.families import (
     mobilesam,
     mobilesamv2,
     nanosam,
+    rapsam,
     repvit_sam,
     rwkvsam,
     sam,
@@ -55,6 +56,7 @@ _ROWS: tuple[ModelRow, ...] = (
     *sam2.ROWS,
     *edgetam.ROWS,
     *efficienttam.ROWS,
+    *rapsam.ROWS,
     *fastsam.ROWS,
     *fastsam3d.ROWS,
 )

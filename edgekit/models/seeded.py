@@ -30,6 +30,9 @@ _GAINS = (
     (re.compile(r"\.conv_s[01]\."), 0.3),
     (re.compile(r"^model\.\d+\.(m\.\d+\.cv2|cv[234]\.\d\.2)\."), 0.5),
     (re.compile(r"^model\.\d+\."), 1.7),
+    (re.compile(r"^backbone\.layer\d\.\d+\.conv3\."), 0.35),
+    (re.compile(r"\.dcn_offset\."), 0.35),
+    (re.compile(r"^neck\.deconv\.output_conv\."), 0.175),
     (re.compile(r"unet_decoder\..*double_conv"), 1.0),
 )
 _DEFAULT_GAIN = 1.4

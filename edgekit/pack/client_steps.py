@@ -42,6 +42,7 @@ _REFUSED = {
     "background_point": "Background points are not supported.",
     "mask": "A mask as a prompt is not supported.",
     "points_and_box": "Points and a box in one prompt are not supported.",
+    "several_points": "Several points in one prompt are not supported.",
     "multimask": "Each prompt has one mask.",
 }
 
@@ -152,9 +153,11 @@ def _normalise(rule: Preprocessing) -> str:
 
 def _scale(client: ClientContract) -> str:
     frame = client.prompt_frame
-    if client.prompts.coordinate_scale == "per_axis":
-        return f"x by new width / width, y by new height / height in a frame of {frame}"
-    return f"x and y by {frame} / longest side"
+    return {
+        "per_axis": f"x by new width / width, y by new height / height in a frame of {frame}",
+        "longest_side": f"x and y by {frame} / longest side",
+        "photo_sides": f"x by {frame} / width, y by {frame} / height",
+    }[client.prompts.coordinate_scale]
 
 
 def _refused(rule: PromptRule) -> str:
@@ -169,10 +172,19 @@ def _prompt_tokens(client: ClientContract) -> str:
     )
     limit = f" At most {rule.max_points} points." if rule.max_points else ""
     return (
-        f"Scale prompts: {_scale(client)}. A box is two points with labels "
+        f"{_point_box(rule)}Scale prompts: {_scale(client)}. A box is two points with labels "
         f"{Label.BOX_TOP_LEFT} and {Label.BOX_BOTTOM_RIGHT}; foreground {Label.FOREGROUND}, "
         f"background {Label.BACKGROUND}. "
         f"{padding} Unused slots: label {Label.EMPTY}.{limit}{_refused(rule)}"
+    )
+
+
+def _point_box(rule: PromptRule) -> str:
+    if rule.point_margin is None:
+        return ""
+    return (
+        "A point becomes a box: round its place in the resized photo down to a pixel, go "
+        f"{rule.point_margin} pixels to each side, and scale back to the photo. "
     )
 
 

@@ -43,7 +43,7 @@ class Preprocessing:
     colour_order: Literal["RGB"] = "RGB"
 
 
-PromptPart = Literal["background_point", "mask", "points_and_box", "multimask"]
+PromptPart = Literal["background_point", "mask", "points_and_box", "several_points", "multimask"]
 """Parts of a prompt that some families refuse; "multimask" asks for several masks per prompt."""
 
 
@@ -52,7 +52,10 @@ class PromptRule:
     """How photo coordinates become the decoder's `point_coords` and `point_labels`.
 
     `coordinate_scale` "per_axis" multiplies x by new_width / width and y by new_height / height,
-    whose factors differ slightly because of rounding; "longest_side" uses frame / longest for both.
+    whose factors differ slightly because of rounding; "longest_side" uses frame / longest for both;
+    "photo_sides" multiplies x by frame / width and y by frame / height, so that the photo fills the
+    frame. With `point_margin` a point becomes a box: its pixel in the resized photo, and as many
+    pixels to each side.
     `padding_point` says when points with label -1 are appended: "without_box" appends one to a
     prompt of points without a box, "always" one to points and boxes, "fill" as many as make up
     `max_points`, at coordinate -1 of the frame. A prompt that is only a mask never gets one.
@@ -62,10 +65,11 @@ class PromptRule:
     corners, then padding.
     """
 
-    coordinate_scale: Literal["per_axis", "longest_side"]
+    coordinate_scale: Literal["per_axis", "longest_side", "photo_sides"]
     padding_point: Literal["without_box", "never", "always", "fill"]
     frame: int | None = None
     max_points: int | None = None
+    point_margin: int | None = None
     refuses: tuple[PromptPart, ...] = ()
 
 

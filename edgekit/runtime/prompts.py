@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInput
 from edgekit.records import ClientContract, FloatArray, Label, MaskChoice, PhotoClient, PromptPart
+from edgekit.runtime.coordinates import Coordinates, box_of_point, coordinate_scale
 from edgekit.runtime.mask_choice import Multimask
-from edgekit.runtime.preprocess import resized_size
 
-Coordinates = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 _POINTS = "points [N, 2] as x, y in photo pixels"
@@ -24,6 +23,7 @@ _PARTS: dict[PromptPart, str] = {
     "background_point": "background points (label 0)",
     "mask": "a mask as a prompt",
     "points_and_box": "points and a box in one prompt",
+    "several_points": "several points in one prompt",
     "multimask": "multimask (several masks of one prompt)",
 }
 
@@ -87,6 +87,8 @@ class Prompt:
             parts.add("mask")
         if len(self.points) and self.box is not None:
             parts.add("points_and_box")
+        if len(self.points) > 1:
+            parts.add("several_points")
         return parts
 
     def check_supported(self, client: PhotoClient, *, multimask: Multimask = False) -> None:
@@ -99,9 +101,10 @@ class Prompt:
         used = self.parts | ({"multimask"} if several else set())
         if refused := [part for part in _PARTS if part in used.intersection(client.refuses)]:
             foreground = "foreground " if "background_point" in client.refuses else ""
+            points = "point" if "several_points" in client.refuses else "points"
             raise BadInput(
                 f"This model does not take {' or '.join(_PARTS[part] for part in refused)}.",
-                expected=f"{foreground}points or a box",
+                expected=f"{foreground}{points} or a box",
             )
         if isinstance(client, ClientContract):
             self._check_decoded(client)
@@ -195,8 +198,9 @@ def decoder_feeds(
     Raises:
         BadInput: a prompt needs more slots than the largest decoder has.
     """
-    scale = _coordinate_scale(photo_size, client)
-    tokens = [_tokens(prompt, client, scale) for prompt in prompts]
+    scale = coordinate_scale(photo_size, client)
+    boxed = [_boxed(prompt, photo_size, client) for prompt in prompts]
+    tokens = [_tokens(prompt, client, scale) for prompt in boxed]
     length = _length(max(len(labels) for _, labels in tokens), slots)
     coords = np.zeros((len(prompts), length, 2), dtype=np.float32)
     codes = np.full((len(prompts), length), Label.EMPTY, dtype=np.float32)
@@ -211,8 +215,18 @@ def decoder_feeds(
 
 def slots_of(prompt: Prompt, client: ClientContract) -> int:
     """The slots that a prompt needs: one per point, two for a box, and its padding points."""
+    if client.prompts.point_margin is not None:
+        return 2
     given = len(prompt.labels) + 2 * (prompt.box is not None)
     return given + len(_padding(prompt, client))
+
+
+def _boxed(prompt: Prompt, photo_size: tuple[int, int], client: ClientContract) -> Prompt:
+    """The prompt with a box in place of its point, in families whose prompts are all boxes."""
+    if client.prompts.point_margin is None or not len(prompt.points):
+        return prompt
+    box = box_of_point(prompt.points[0], photo_size, client)
+    return replace(prompt, points=prompt.points[:0], labels=prompt.labels[:0], box=box)
 
 
 def _length(needed: int, slots: Sequence[int]) -> int:
@@ -255,17 +269,6 @@ def _padding(prompt: Prompt, client: ClientContract) -> Coordinates:
         "fill": False,
     }[rule.padding_point]
     return np.zeros((1 if given and wanted else 0, 2))
-
-
-def _coordinate_scale(photo_size: tuple[int, int], client: ClientContract) -> Coordinates:
-    """Factors [2] for x and y, from photo pixels to the prompts' frame."""
-    height, width = photo_size
-    frame = client.prompt_frame
-    if client.prompts.coordinate_scale == "longest_side":
-        factor = frame / max(photo_size)
-        return np.array([factor, factor])
-    new_height, new_width = resized_size(height, width, client.preprocessing, frame=frame)
-    return np.array([new_width / width, new_height / height])
 
 
 def _mask_of(prompts: Sequence[Prompt], *, side: int) -> dict[str, FloatArray]:

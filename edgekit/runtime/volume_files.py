@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.records import BoolArray
-from edgekit.runtime.prompts import Coordinates
+from edgekit.runtime.coordinates import Coordinates
 from edgekit.runtime.volume_input import require_numbers, require_shape
 from edgekit.runtimes.quiet import quiet
 from edgekit.store import printable, write_atomic

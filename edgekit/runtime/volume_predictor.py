@@ -25,9 +25,10 @@ from edgekit.records import (
     VolumeContract,
 )
 from edgekit.runtime.client_kinds import volume_client
+from edgekit.runtime.coordinates import Coordinates
 from edgekit.runtime.mask_choice import choose_masks
 from edgekit.runtime.prediction import Prediction
-from edgekit.runtime.prompts import Coordinates, Labels, checked_numbers, checked_points
+from edgekit.runtime.prompts import Labels, checked_numbers, checked_points
 from edgekit.runtime.resampling import bilinear
 from edgekit.runtime.volume_input import volume_input
 

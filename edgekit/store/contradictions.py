@@ -170,6 +170,8 @@ def _in_decoding(client: ClientContract) -> Iterator[str]:
         yield "client.prompts: padding to max_points needs max_points"
     if client.drawing and not 0 < client.drawing.radius <= client.prompt_frame:
         yield "client.drawing.radius: must be above 0, and at most the frame"
+    if rule.point_margin is not None and rule.point_margin < 1:
+        yield "client.prompts.point_margin: must be positive"
     yield from _in_masks(client.masks)
     yield from _in_everything(client.everything)
 

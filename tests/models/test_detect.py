@@ -73,6 +73,13 @@ def test_an_encoder_alone(tmp_path: Path) -> None:
     assert (detection.models, detection.encoders, detection.decoders) == ((), ("nanosam",), ())
 
 
+def test_weights_of_paths_that_are_not_exported_do_not_matter(tmp_path: Path) -> None:
+    encoder, decoder = halves("rapsam_r50")
+    panoptic = {"panoptic_head.kernels.weight": torch.zeros(100, 256)}
+    detection = detected(tmp_path, {"state_dict": encoder | decoder | panoptic})
+    assert (detection.models, detection.family) == (("rapsam_r50",), "RAP-SAM")
+
+
 def test_a_decoder_alone_fits_many_models(tmp_path: Path) -> None:
     decoder = halves("mobilesam")[1]
     detection = detected(tmp_path, decoder)

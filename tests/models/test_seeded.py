@@ -31,6 +31,9 @@ def test_numbers_depend_only_on_seed_name_and_shape() -> None:
         ("up_1.6.weight", (64, 64, 2, 2), 1.4 / 8, 0.0),
         ("a.token_mixer.0.fc1.weight", (64, 64), 0.3 / 8, 0.0),
         ("a.token_mixer.q.conv.weight", (64, 64, 1, 1), 0.35 / 8, 0.0),
+        ("backbone.layer1.0.conv3.weight", (64, 64, 1, 1), 1.4 / 4 / 8, 0.0),
+        ("x.dcn_offset.weight", (27, 64, 3, 3), 1.4 / 4 / 24, 0.0),
+        ("neck.deconv.output_conv.weight", (64, 64, 3, 3), 1.4 / 8 / 24, 0.0),
     ],
 )
 def test_the_scale_depends_on_the_kind_of_tensor(

@@ -133,6 +133,23 @@ def test_everything() -> None:
     assert "a score >" not in steps_text(replace(SAM_CLIENT, everything=unscored))
 
 
+def test_family_whose_points_become_boxes() -> None:
+    prompts = replace(
+        SAM_CLIENT.prompts,
+        coordinate_scale="photo_sides",
+        point_margin=3,
+        refuses=("several_points",),
+    )
+    text = steps_text(replace(SAM_CLIENT, prompts=prompts))
+    for phrase in (
+        "A point becomes a box: round its place in the resized photo down to a pixel, go 3 pixels "
+        "to each side, and scale back to the photo.",
+        "Scale prompts: x by 1024 / width, y by 1024 / height.",
+        "Several points in one prompt are not supported.",
+    ):
+        assert phrase in text
+
+
 def test_family_that_refuses_prompts() -> None:
     prompts = replace(
         SAM_CLIENT.prompts,

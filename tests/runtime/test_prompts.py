@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import ClientContract, Label
-from edgekit.runtime.prompts import Prompt, decoder_feeds, prompts_inside
+from edgekit.runtime.prompts import Prompt, decoder_feeds, prompts_inside, slots_of
 
 SIZE = (428, 640)
 INSIDE: dict[str, Any] = {"points": [[361, 262]], "labels": [1]}
@@ -248,6 +248,34 @@ def test_prompts_that_the_family_does_not_support(
     prompt.check_supported(sam)
     with pytest.raises(BadInput, match=message):
         prompt.check_supported(strict)
+
+
+BOXES: dict[str, Any] = {"coordinate_scale": "photo_sides", "point_margin": 3}
+
+
+def test_the_frame_may_be_filled_by_the_photo(sam: ClientContract) -> None:
+    corners = (9 * 1024 / 640, 166 * 1024 / 428, 2), (131 * 1024 / 640, 394 * 1024 / 428, 3)
+    assert tokens(with_rule(sam, padding_point="never", **BOXES), box=[9, 166, 131, 394]) == near(
+        *corners
+    )
+
+
+def test_a_point_may_become_the_box_around_its_pixel(sam: ClientContract) -> None:
+    client = with_rule(sam, padding_point="never", **BOXES)
+    # The photo is resized to 1024 x 685, and the pixel of (361, 262) there is (577, 419).
+    corners = (574, 416 * 1024 / 685, 2), (580, 422 * 1024 / 685, 3)
+    assert tokens(client, **INSIDE) == near(*corners)
+    assert slots_of(Prompt.checked(**INSIDE), client) == 2
+    assert slots_of(Prompt.checked(box=[9, 166, 131, 394]), client) == 2
+
+
+def test_a_family_of_single_points_says_so(sam: ClientContract) -> None:
+    strict = with_rule(sam, refuses=("background_point", "several_points"))
+    Prompt.checked(**INSIDE).check_supported(strict)
+    two = Prompt.checked(points=[[1, 1], [2, 2]], labels=[1, 1])
+    with pytest.raises(BadInput, match="does not take several points in one prompt") as caught:
+        two.check_supported(strict)
+    assert caught.value.expected == "foreground point or a box"
 
 
 def test_a_mask_of_another_familys_size(sam: ClientContract) -> None:

@@ -246,6 +246,7 @@ def origin(**changes: object) -> dict[str, object]:
         (lambda d: d["client"]["masks"]["single"].update(masks=[0, 1]), "must choose one mask"),
         (lambda d: d["client"]["masks"].update(side=0), "masks.side: must be 1 to 4096"),
         (lambda d: d["client"]["prompts"].update(padding_point="fill"), "needs max_points"),
+        (lambda d: d["client"]["prompts"].update(point_margin=0), "point_margin: must be positive"),
         (lambda d: d["client"]["prompts"].update(max_points=0), "max_points: must be at least 1"),
         (lambda d: d["target"]["gate"].update(min_iou=-1.0), "target.gate: 0 <= min_iou"),
         (lambda d: d["target"].update(prompt_slots=[0]), "target.prompt_slots: must be"),

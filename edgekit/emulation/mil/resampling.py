@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from edgekit.emulation.mil.operands import Operands
@@ -74,6 +75,23 @@ def resize_nearest(given: Operands) -> Tensor:
     return _nearest(given.tensor("x"), size)
 
 
+def resample(given: Operands) -> Tensor:
+    """Bilinear samples of x [N, C, H, W], which is zero outside, at places [N, h, w, 2].
+
+    A place is x, y from -1 to 1: between the middles of the outer pixels, or between the edges.
+    """
+    known = (
+        given.text("sampling_mode", "bilinear") == "bilinear"
+        and given.text("padding_mode", "constant") == "constant"
+        and given.text("coordinates_mode", "normalized_minus_one_to_one")
+        == "normalized_minus_one_to_one"
+    )
+    if not known or given.number("padding_value", 0):
+        raise NotImplementedError("resample in a mode other than bilinear with zeros outside")
+    corners = given.flag("align_corners")
+    return F.grid_sample(given.tensor("x"), given.tensor("coordinates"), align_corners=corners)
+
+
 def crop(given: Operands) -> Tensor:
     """Remove rows and columns at both ends; the inputs are (first, last)."""
     x = given.tensor("x")
@@ -112,6 +130,7 @@ def _nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 RESAMPLING: dict[str, Callable[[Operands], Tensor]] = {
     "crop": crop,
+    "resample": resample,
     "resize_bilinear": resize_bilinear,
     "resize_nearest_neighbor": resize_nearest,
     "upsample_bilinear": upsample_bilinear,

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from edgekit.lowering.litert.float16_weights import with_float16_weights
 from edgekit.lowering.litert.float_interface import with_float_interface
+from edgekit.lowering.litert.row_samples import sampled_rows
 from edgekit.lowering.litert.xnnpack_products import with_xnnpack_products
 from edgekit.records import Graph, Precision
 from edgekit.runtimes.quiet import deep_recursion, quiet, silent_stderr
@@ -102,6 +103,9 @@ def _conv_transpose2d(
     return result
 
 
+_LONG, _BLOCKS = 2**15, 16
+
+
 def _matmul(left: Tensor, right: Tensor) -> Tensor:
     """A product whose right side all prompts share, [B, H, M, K] by [1, H, K, N] or [H, K, N].
 
@@ -109,6 +113,8 @@ def _matmul(left: Tensor, right: Tensor) -> Tensor:
     """
     # litert-torch 0.10 repeats the right side B times. A repeated constant is stored B times, and
     # LiteRT 2.1 repeats a tensor with a kernel of one thread, outside XNNPACK.
+    if left.dim() == 3 and left.shape[0] == right.shape[0] == 1 and left.shape[2] > _LONG:
+        return _in_blocks(left, right)
     if left.dim() != 4 or left.shape[0] == 1 or (right.dim() == 4 and right.shape[0] > 1):
         return NotImplemented  # type: ignore[no-any-return]
     prompts, heads = left.shape[:2]
@@ -117,7 +123,16 @@ def _matmul(left: Tensor, right: Tensor) -> Tensor:
     return product.reshape(heads, prompts, left.shape[2], -1).transpose(0, 1)
 
 
+def _in_blocks(left: Tensor, right: Tensor) -> Tensor:
+    """A product of long rows, [1, M, K] by [1, K, N], as the sum of `_BLOCKS` products."""
+    # XNNPACK adds up a row's terms one after the other, and 65,536 of them lose digits in float32.
+    rows = left.reshape(left.shape[1], _BLOCKS, -1).transpose(0, 1)
+    columns = right.reshape(_BLOCKS, -1, right.shape[2])
+    return torch.bmm(rows, columns).sum(dim=0, keepdim=True)
+
+
 _DECOMPOSITIONS = {
+    aten.grid_sampler.default: sampled_rows,
     aten.conv_transpose2d.input: _conv_transpose2d,
     aten.matmul.default: _matmul,
 }

@@ -30,6 +30,7 @@ _ANCHOR = re.compile(
     r"image_encoder\.|mask_decoder\.|prompt_encoder\.|PromtEncoder\.|MaskDecoder\."
     r"|sam_mask_decoder\.|sam_prompt_encoder\.|vision_encoder\.|shared_image_embedding\."
     r"|model\.0\.conv\.|model\.22\.|unet_encoder\.|get_iou_predictions_and_mask_tokens\."
+    r"|panoptic_head\.|neck\.deconv\."
     r"|backbone\.(?:conv1|layer1|stem_in_conv|stages)\b|trunk\.patch_embed\."
     r"|patch_embed\.|features\.0\.|iou_token\.|mask_tokens\.|pe\.pe_layer\.|pe_layer\.))"
 )

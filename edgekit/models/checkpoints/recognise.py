@@ -34,6 +34,7 @@ _MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("RWKV-SAM", ("backbone.conv_stages.", "backbone.layers.0.attn.spatial_decay")),
     ("NanoSAM (EfficientViT-B0)", ("backbone.stem_in_conv", "up_1.")),
     ("NanoSAM", ("backbone.layer1.", "up_1.")),
+    ("RAP-SAM", ("neck.deconv.", "panoptic_head.")),
     ("SqueezeSAM", ("unet_encoder.",)),
     ("FastSAM (YOLOv8-seg)", ("model.0.conv.", "model.22.")),
 )

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekit.records import EverythingRule, FloatArray, MaskChoice, Segment
+from edgekit.runtime.coordinates import Coordinates
 from edgekit.runtime.everything.measuring import Measured, measure
 from edgekit.runtime.everything.scene import Advance, View
 from edgekit.runtime.prediction import Size
-from edgekit.runtime.prompts import Coordinates, Prompt
+from edgekit.runtime.prompts import Prompt
 from edgekit.runtime.segments import segment_from
 from edgekit.runtime.suppression import suppress_overlaps
 

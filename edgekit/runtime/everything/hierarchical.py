@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.records import BoolArray, Segment
+from edgekit.runtime.coordinates import Coordinates
 from edgekit.runtime.everything.found import (
     Found,
     found_by_points,
@@ -27,7 +28,6 @@ from edgekit.runtime.everything.found import (
 )
 from edgekit.runtime.everything.scene import Scene
 from edgekit.runtime.prediction import Size
-from edgekit.runtime.prompts import Coordinates
 
 FIRST = 4
 """The first round has this fraction of the grid's points a side."""

@@ -65,6 +65,20 @@ def test_one_aligned_sample_lies_in_the_middle_unless_strict(run) -> None:
         assert got.item() == expected
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_resample(run, align_corners: bool) -> None:
+    places = torch.rand(2, 4, 6, 2, generator=torch.Generator().manual_seed(1)) * 3 - 1.5
+    got = run("resample", x=X, coordinates=places, align_corners=align_corners)
+    expected = F.grid_sample(X, places, align_corners=align_corners)
+    torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("mode", [{"padding_mode": "border"}, {"padding_value": 1.0}])
+def test_resample_in_a_mode_that_no_graph_has(run, mode: dict) -> None:
+    with pytest.raises(NotImplementedError, match="zeros outside"):
+        run("resample", x=X, coordinates=torch.zeros(2, 1, 1, 2), align_corners=False, **mode)
+
+
 def test_nearest(run) -> None:
     got = run("upsample_nearest_neighbor", x=X, scale_factor_height=2, scale_factor_width=3)
     torch.testing.assert_close(got, F.interpolate(X, size=(10, 21), mode="nearest"))

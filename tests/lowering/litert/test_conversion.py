@@ -66,6 +66,40 @@ def test_a_product_with_a_shared_side_stacks_the_rows(left, right, stacked: bool
     torch.testing.assert_close(rewritten.module()(*feeds), feeds[0] @ feeds[1])
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize(("terms", "blocks"), [(2**16, True), (2**12, False)])
+def test_a_product_of_long_rows_is_a_sum_of_products(terms: int, blocks: bool) -> None:
+    from edgekit.lowering.litert.conversion import _DECOMPOSITIONS
+
+    class Product(torch.nn.Module):
+        def forward(self, a, b):
+            return a @ b.transpose(1, 2)
+
+    feeds = torch.rand(1, 3, terms), torch.randn(1, 5, terms)
+    program = torch.export.export(Product(), feeds, strict=False)
+    rewritten = program.run_decompositions(_DECOMPOSITIONS)
+    targets = {str(node.target) for node in rewritten.graph.nodes}
+    assert ("aten.sum.dim_IntList" in targets) is blocks
+    torch.testing.assert_close(rewritten.module()(*feeds), Product()(*feeds), atol=0.01, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_samples_at_computed_places_are_gathered_rows() -> None:
+    from edgekit.lowering.litert.conversion import _DECOMPOSITIONS
+
+    class Samples(torch.nn.Module):
+        def forward(self, x, places):
+            return torch.nn.functional.grid_sample(x, places, align_corners=False)
+
+    feeds = torch.randn(2, 3, 5, 7), torch.rand(2, 4, 6, 2) * 4 - 2  # some far outside
+    program = torch.export.export(Samples(), feeds, strict=False)
+    rewritten = program.run_decompositions(_DECOMPOSITIONS)
+    targets = {str(node.target) for node in rewritten.graph.nodes}
+    assert not [target for target in targets if "grid_sampler" in target]
+    expected = Samples()(*feeds)
+    torch.testing.assert_close(rewritten.module()(*feeds), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_a_missing_converter_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device has the runtime without the converter; an export names the extra to install."""
     from importlib.metadata import PackageNotFoundError
