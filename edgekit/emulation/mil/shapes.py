@@ -157,6 +157,11 @@ def gather_along_axis(given: Operands) -> Tensor:
     return torch.gather(x.broadcast_to(sizes), axis, indices.long())
 
 
+def pixel_shuffle(given: Operands) -> Tensor:
+    """[B, C f^2, H, W] -> [B, C, H f, W f]: f^2 channels become f x f pixels of one channel."""
+    return F.pixel_shuffle(given.tensor("x"), given.integer("upscale_factor"))
+
+
 def fill(given: Operands) -> Tensor:
     """A tensor of the given shape with one value."""
     value = given.optional("value")
@@ -172,6 +177,7 @@ SHAPES: dict[str, Callable[[Operands], Tensor | tuple[Tensor, ...]]] = {
     "gather": gather,
     "gather_along_axis": gather_along_axis,
     "pad": pad,
+    "pixel_shuffle": pixel_shuffle,
     "reshape": reshape,
     "shape": shape,
     "slice_by_index": slice_by_index,

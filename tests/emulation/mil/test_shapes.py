@@ -58,6 +58,13 @@ def test_concat(run) -> None:
     assert run("concat", values=(a, b), axis=1, interleave=True).tolist() == [[1, 3, 2, 4]]
 
 
+def test_pixel_shuffle(run) -> None:
+    x = np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1)
+    assert run("pixel_shuffle", x=x, upscale_factor=2).tolist() == [
+        [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+    ]
+
+
 def test_stack(run) -> None:
     assert run("stack", values=([1.0, 2.0], [3.0, 4.0]), axis=1).tolist() == [[1, 3], [2, 4]]
     assert run("stack", values=([1.0, 2.0], [3.0, 4.0]), axis=-2).tolist() == [[1, 2], [3, 4]]
