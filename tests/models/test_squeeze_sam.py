@@ -14,7 +14,7 @@ def network() -> SqueezeSam:
     return SqueezeSam(SqueezeSamSize(patch=8, widths=(8, 8, 16))).eval()
 
 
-def test_means_axis_by_axis_are_the_means_of_the_group() -> None:
+def test_means_of_rows_give_the_group_norm() -> None:
     torch.manual_seed(0)
     ours, theirs = MapNorm(6), torch.nn.GroupNorm(1, 6)
     torch.nn.init.normal_(ours.weight)
