@@ -13,7 +13,7 @@ import secrets
 import time
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -110,9 +110,12 @@ class DaskFleet:
     def stop(self) -> None:
         """End the cells of this matrix on all workers, and leave the cluster."""
         self._stop.set()
-        if "_connected" in vars(self) and not isinstance(self._connected, EdgekitError):
-            self._client.run(stop_there, self._matrix)
-            self._client.close()
+        connected = vars(self).get("_connected")
+        if connected is None or isinstance(connected, EdgekitError):
+            return
+        if connected.status == "running":
+            connected.run(stop_there, self._matrix, on_error="ignore")
+            connected.close()
 
     @cached_property
     def _connected(self) -> Client | EdgekitError:
@@ -195,8 +198,13 @@ class DaskFleet:
                     raise self._nobody(label) from None
             except KilledWorker as error:
                 raise Unreachable(f"Every worker that ran this cell was lost: {error}") from error
-            except (OSError, CancelledError) as error:
+            except CancelledError as error:
                 raise self._lost() from error
+            except EdgekitError:
+                raise
+            except Exception as error:
+                told = f"{type(error).__name__}: {error}"
+                raise Unreachable(f"A Dask worker could not run the cell: {told}") from error
         raise Unreachable("The matrix was interrupted.")
 
     def _nobody(self, label: str) -> Unreachable:
@@ -273,7 +281,18 @@ def _write(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 
+_PARSING = Lock()
+"""CPython 3.11 does not parse in two threads at once: "AST constructor recursion depth mismatch"
+(python/cpython#106905)."""
+
+
 def _code() -> str:
+    with _PARSING:
+        return _code_digest()
+
+
+@cache
+def _code_digest() -> str:
     return store.code_digest("edgekit.matrix")
 
 

@@ -1,7 +1,7 @@
 """Loaded by Dask workers of tests (`--preload`): a cell's steps are made up instead of run.
 
 Each run leaves its parcel as TARGET-PID in the folder `FAKE_CELLS`. The first run of `jetson-int8`
-does not end by itself.
+does not end by itself, and those of `mobilesam` break.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from edgekit.matrix.config import Config
 from tests.matrix.fakes import passed
 
 HANGS_ONCE = "jetson-int8"
+BREAKS = "mobilesam"
 
 
 def run_parcel(
@@ -27,6 +28,8 @@ def run_parcel(
     first = not list(folder.glob(f"{cell.target}-*"))
     started = folder / f"{cell.target}-{os.getpid()}"
     fetch(started)
+    if cell.model == BREAKS:
+        raise OSError(28, "No space left on device")
     while cell.target == HANGS_ONCE and first and not stop.is_set():
         time.sleep(0.1)
     return passed()(cell)[1:]

@@ -112,6 +112,13 @@ def test_a_worker_that_is_another_machine_than_the_first_gets_no_cell(
 
 
 @pytest.mark.usefixtures("made_parcels")
+def test_an_error_of_a_worker_costs_only_its_own_cell(fleet, matrix):
+    overview = matrix(fleet, targets=("jetson-nano-fp16",))
+    assert overview.counts == {State.PASSED_NATIVE: 1, State.COULD_NOT_RUN: 1}
+    assert "OSError: [Errno 28] No space left on device" in f"{overview.cells[1].reason}"
+
+
+@pytest.mark.usefixtures("made_parcels")
 def test_the_cell_of_a_lost_worker_goes_to_another(fleet, matrix, cells):
     lost: list[int] = []
 

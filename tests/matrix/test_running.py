@@ -24,6 +24,7 @@ from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.overview import overview_of
 from edgekit.matrix.results import picture_beside
 from edgekit.matrix.states import exit_code
+from edgekit.models import registry
 from tests.matrix.fakes import (
     FakeFleet,
     FakeWatch,
@@ -360,7 +361,8 @@ def test_changed_asks_only_for_cells_without_a_result_that_holds(matrix):
     matrix(FakeFleet({"nanosam/x86-int8": missed()}))
     fleet = FakeFleet()
     overview = matrix(fleet, models=("changed",), targets=("x86-fp32,x86-int8",))
-    assert len(fleet.ran) == 2 * 46, "two models have results for both targets"
+    others = len(registry.models()) - 2
+    assert len(fleet.ran) == 2 * others, "two models have results for both targets"
     assert overview.exit_code == 0, "the gate that failed before was not asked for"
     assert overview.counts[State.GATE_FAILED] == 1
     assert matrix(fleet, models=("changed",), targets=("x86-int8",)).exit_code == 0
