@@ -26,7 +26,7 @@ from edgekit.pipeline import (
 )
 from edgekit.records import Role
 from edgekit.runtime import Predictor
-from edgekit.stages import bundling, reference
+from edgekit.stages import bundling, reference, verification
 
 pytest.importorskip("torch", reason="exporting needs the extra `export`")
 pytestmark = pytest.mark.slow
@@ -212,7 +212,7 @@ def test_recorded_answers_stand_for_pytorch(
 ) -> None:
     path = tmp_path / "reference.zip"
     record(RecordRequest(bundle=nanosam_bundle, photos=two_photos, out=path), report=report)
-    monkeypatch.setattr(reference, "reference_predictor", None)
+    monkeypatch.setattr(verification, "reference_predictor", None)
     verdict = verify(VerifyRequest(bundle=nanosam_bundle, photos=two_photos, reference=path))
     assert verdict.passed
     assert verdict.overall.min_iou >= 0.99

@@ -14,7 +14,7 @@ from edgekit.models import registry
 from edgekit.records import FileDigest, VerifyRequest, WeightsSource
 from edgekit.report import SILENT
 from edgekit.stages.reference import reference_of
-from edgekit.verification.recording import record
+from edgekit.verification.recording import Recording, record
 
 SEEDED = WeightsSource(kind="seeded", licence="none", seed=0)
 FILE = FileDigest(path="w.pt", sha256="a" * 64, bytes=1)
@@ -33,7 +33,8 @@ def request_of(tmp_path: Path) -> VerifyRequest:
 
 
 def test_a_recording_of_the_bundles_weights_stands_for_pytorch(request_of):
-    reference = reference_of(bundle(), request_of, report=SILENT)()
+    reference = reference_of(bundle(), request_of, report=SILENT)
+    assert isinstance(reference, Recording)
     assert reference.client == registry.model("nanosam").client
 
 
