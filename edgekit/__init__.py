@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         evaluate_detections,
         evaluate_everything,
         export,
+        record,
         verify,
         verify_everything,
     )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         EvaluateEverythingRequest,
         EvaluateRequest,
         ExportRequest,
+        RecordRequest,
         VerifyEverythingRequest,
         VerifyRequest,
     )
@@ -60,6 +62,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Prompt",
+    "RecordRequest",
     "Report",
     "Verdict",
     "VerifyEverythingRequest",
@@ -71,6 +74,7 @@ __all__ = [
     "evaluate_detections",
     "evaluate_everything",
     "export",
+    "record",
     "verify",
     "verify_everything",
 ]
@@ -83,6 +87,7 @@ _MODULES = {
         "evaluate_detections",
         "evaluate_everything",
         "export",
+        "record",
         "verify",
         "verify_everything",
     ),
@@ -93,6 +98,7 @@ _MODULES = {
         "EvaluateEverythingRequest",
         "EvaluateRequest",
         "ExportRequest",
+        "RecordRequest",
         "VerifyEverythingRequest",
         "VerifyRequest",
     ),

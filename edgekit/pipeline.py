@@ -22,6 +22,7 @@ from edgekit.records import (
     EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    RecordRequest,
     VerifyEverythingRequest,
     VerifyRequest,
 )
@@ -55,7 +56,11 @@ from edgekit.stages.measurement import (
     read_bundles,
 )
 from edgekit.stages.precision import make_plan
-from edgekit.stages.reference import reference_weights
+from edgekit.stages.reference import (
+    record_reference,
+    reference_of,
+    reference_weights,
+)
 from edgekit.stages.speed import require_faster
 from edgekit.stages.verification import (
     gate_of,
@@ -77,6 +82,7 @@ __all__ = [
     "EverythingVerdict",
     "ExportRequest",
     "Exported",
+    "RecordRequest",
     "Report",
     "Verdict",
     "VerifyEverythingRequest",
@@ -86,6 +92,7 @@ __all__ = [
     "evaluate_detections",
     "evaluate_everything",
     "export",
+    "record",
     "verify",
     "verify_everything",
 ]
@@ -164,14 +171,27 @@ def verify(request: VerifyRequest, *, report: Report = SILENT) -> Verdict:
     Raises:
         BundleCorrupt: the bundle was changed.
         WeightsUnavailable: the reference's weights are not at hand.
-        BadInput: the weights are not those of the bundle, or no photo can be read.
+        BadInput: the weights or the recording are not those of the bundle, or no photo can be read.
+    """
+    bundle = store.read_bundle(request.bundle)
+    photos = photos_to_verify(bundle, request, report=report)
+    source = reference_of(bundle, request, report=report)
+    gate = gate_of(bundle.manifest.target, min_iou=request.min_iou)
+    return verify_bundle(bundle, source, photos, gate=gate, report=report)
+
+
+def record(request: RecordRequest, *, report: Report = SILENT) -> None:
+    """Record the reference's answers, so that a device without PyTorch can verify a bundle.
+
+    Raises:
+        BundleCorrupt, WeightsUnavailable: as for `verify`.
+        BadInput: as for `verify`, or the file cannot be written.
     """
     bundle = store.read_bundle(request.bundle)
     photos = photos_to_verify(bundle, request, report=report)
     with report.stage("weights"):
         source = reference_weights(bundle, request.weights, progress=report.progress)
-    gate = gate_of(bundle.manifest.target, min_iou=request.min_iou)
-    return verify_bundle(bundle, source, photos, gate=gate, report=report)
+    record_reference(bundle, source, photos, request=request, report=report)
 
 
 def verify_everything(

@@ -30,6 +30,7 @@ HEAVY = {
     "typer": {"cli"},
     "rich": {"cli"},
     "jinja2": {"matrix"},
+    "distributed": {"matrix"},
     "pooch": {"store"},
     "pydantic": {"store", "catalog"},
 }

@@ -16,10 +16,17 @@ from PIL import Image
 from edgekit import catalog, store
 from edgekit.catalog import runtimes
 from edgekit.errors import BadInput, BundleCorrupt, CheckpointMismatch, NotYet, UnknownName
-from edgekit.pipeline import ExportRequest, VerifyRequest, export, verify
+from edgekit.pipeline import (
+    ExportRequest,
+    RecordRequest,
+    VerifyRequest,
+    export,
+    record,
+    verify,
+)
 from edgekit.records import Role
 from edgekit.runtime import Predictor
-from edgekit.stages import bundling, reference
+from edgekit.stages import bundling, reference, verification
 
 pytest.importorskip("torch", reason="exporting needs the extra `export`")
 pytestmark = pytest.mark.slow
@@ -198,6 +205,19 @@ def test_other_weights_are_refused(nanosam_bundle: Path, report, two_photos: Pat
     request = VerifyRequest(bundle=nanosam_bundle, photos=two_photos, weights=("seeded:1",))
     with pytest.raises(BadInput, match="made from other weights"):
         verify(request)
+
+
+def test_recorded_answers_stand_for_pytorch(
+    nanosam_bundle: Path, report, two_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "reference.zip"
+    record(RecordRequest(bundle=nanosam_bundle, photos=two_photos, out=path), report=report)
+    monkeypatch.setattr(verification, "reference_predictor", None)
+    verdict = verify(VerifyRequest(bundle=nanosam_bundle, photos=two_photos, reference=path))
+    assert verdict.passed
+    assert verdict.overall.min_iou >= 0.99
+    with pytest.raises(BadInput, match="has no answer for a photo or prompt"):
+        verify(VerifyRequest(bundle=nanosam_bundle, reference=path))
 
 
 def test_the_gate_can_fail(

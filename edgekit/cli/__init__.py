@@ -20,6 +20,7 @@ from edgekit.cli.commands.inspect import inspect
 from edgekit.cli.commands.matrix import matrix
 from edgekit.cli.commands.models import models
 from edgekit.cli.commands.predict import predict
+from edgekit.cli.commands.record import record
 from edgekit.cli.commands.targets import targets
 from edgekit.cli.commands.train import train
 from edgekit.cli.commands.verify import verify
@@ -42,6 +43,7 @@ for command in (
     targets,
     export,
     verify,
+    record,
     predict,
     inspect,
     bench,

@@ -45,7 +45,8 @@ class Host:
     """A kind of machine that runs cells.
 
     `label` is its name in the fleet. `machine` says what its outcomes and times depend on, such as
-    the CPU. `versions` are those of Python and of the packages that make and run a target's files.
+    the CPU; it is empty if no such machine can be reached. `versions` are those of Python and of
+    the packages that make and run a target's files.
     """
 
     label: str
@@ -103,14 +104,16 @@ class Place:
         return self.target, self.host
 
 
-StepName = Literal["export", "verify", "bench"]
+StepName = Literal["export", "record", "build", "verify", "bench"]
+"""In the order of their run. `record` and `build` are of cells that run on another machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One edgekit command of a cell, and how it ended.
 
-    `command` are the words to type after `edgekit`. `exit_code` is negative for a signal, and None
+    `command` are the words to type after `edgekit`; of `build`, they are a script of the bundle's.
+    `exit_code` is negative for a signal, and None
     for a process that was stopped because it took too much of `stopped`. `peak_bytes` is the most
     memory that its processes held at once. `log` are the last lines that it printed on stderr.
     """

@@ -62,6 +62,7 @@ class Config:
     measure: tuple[Measure, ...] = ()
     results: str | None = None
     known_failures: str | None = None
+    fleet: str | None = None
     timeout: float | None = None
     memory: float | None = None
 
@@ -104,8 +105,8 @@ def read_config(path: Path) -> Config:
     except Malformed as error:
         raise BadInput(
             f"The configuration {path} cannot be read: {error}",
-            expected="models, targets, weights, photos, measure, results, known_failures, timeout, "
-            "memory",
+            expected="models, targets, weights, photos, measure, results, known_failures, fleet, "
+            "timeout, memory",
             next_step="edgekit matrix --help",
         ) from error
     return config

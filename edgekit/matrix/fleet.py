@@ -11,28 +11,26 @@ from edgekit.records import Target
 class Fleet(Protocol):
     """Machines that run cells.
 
-    `run` is called from `capacity` threads at once. A fleet runs two cells on one machine at the
-    same time never: an export would disturb the times of another cell.
+    `run` is called from `capacity` threads at once for each host. A fleet never runs two cells on
+    one machine at the same time: an export would disturb the times of another cell.
     """
-
-    @property
-    def capacity(self) -> int:
-        """The number of cells that can run at the same time."""
-        ...
 
     def host(self, target: Target) -> Host:
         """The kind of machine that runs the cells of a target.
 
-        Raises:
-            BadInput: no machine of the fleet is for this target.
+        If none can be reached, its `machine` is empty, and `run` tells why.
         """
+        ...
+
+    def capacity(self, host: Host) -> int:
+        """The number of cells that machines of this kind can run at the same time."""
         ...
 
     def run(self, cell: Cell) -> tuple[StepRun, ...]:
         """Run the steps of a cell until one fails, and wait for them.
 
         Raises:
-            EdgekitError: the machine could not be used. The cell then could not run.
+            EdgekitError: no machine could be used. The cell then could not run.
         """
         ...
 

@@ -92,7 +92,7 @@ def _state(
         refused = exported.error_kind in _REFUSALS
         return (State.REFUSED, exported.error) if refused else _broken(export, exported.error)
     if verdict is None or verdict.how == "not run":
-        return _broken(ended["verify"], verdict.reason if verdict else None)
+        return _broken(runs[-1].step, verdict.reason if verdict else None)
     if not verdict.passed:
         return State.GATE_FAILED, "; ".join(verdict.failures)
     native = verdict.how == "native"

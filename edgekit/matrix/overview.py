@@ -121,13 +121,14 @@ class _Present:
     def changes_since(self, result: Result) -> tuple[str, ...]:
         """What the result depends on and has changed since its run; empty if it still holds.
 
-        That of a machine outside the fleet is compared without machine and versions.
+        That of a machine which is outside the fleet, or cannot be reached, is compared without
+        machine and versions.
         """
         there = result.identity.host
         try:
             target = self._profile(result.cell.target)
             here = self._fleet.host(target)
-            host = here if here.label == there.label else there
+            host = here if here.label == there.label and here.machine else there
             now = identity_of(result.cell, target, host)
         except EdgekitError as error:
             return (error.what,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -104,16 +105,26 @@ def _job(cell: Cell, target: Target, fleet: Fleet) -> Job:
 
 
 def run_jobs(jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, *, watch: Watch) -> None:
-    """Run jobs on the fleet and write each result when it comes."""
-    run = _Run(jobs, fleet, folder, watch)
-    with ThreadPoolExecutor(fleet.capacity) as pool:
-        futures = [pool.submit(run.job, job) for job in jobs]
+    """Run jobs on the fleet and write each result when it comes.
+
+    Each host has a queue of its own, so that none waits for the cells of another.
+    """
+    hosts = {job.identity.host.label: job.identity.host for job in jobs}
+    capacities = {label: fleet.capacity(host) for label, host in hosts.items()}
+    run = _Run(jobs, fleet, folder, watch, capacities)
+    with ExitStack() as stack:
+        pools = {
+            label: stack.enter_context(ThreadPoolExecutor(count))
+            for label, count in capacities.items()
+        }
+        futures = [pools[job.identity.host.label].submit(run.job, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
             run.interrupted.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            for pool in pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
             fleet.stop()
             raise
 
@@ -122,12 +133,17 @@ class _Run:
     """The jobs that are left. A thread that has run one writes its result itself, at once."""
 
     def __init__(
-        self, jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, watch: Watch
+        self,
+        jobs: Sequence[Job],
+        fleet: Fleet,
+        folder: ResultsFolder,
+        watch: Watch,
+        capacities: Mapping[str, int],
     ) -> None:
         self.interrupted = Event()
         self._fleet, self._folder, self._watch = fleet, folder, watch
         self._left = {job.place for job in jobs}
-        self._estimate = Estimate(folder, fleet.capacity)
+        self._estimate = Estimate(folder, capacities)
         self._lock = Lock()
         watch.planned(len(self._left), self._estimate.end(self._left))
 

@@ -73,6 +73,7 @@ from edgekit.records.requests import (
     EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    RecordRequest,
     VerifyEverythingRequest,
     VerifyRequest,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "PromptRule",
     "PromptShape",
     "Quantization",
+    "RecordRequest",
     "Resampling",
     "Rgb",
     "Role",

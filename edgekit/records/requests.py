@@ -50,6 +50,7 @@ class VerifyRequest:
             calibrated on. Beside `annotations`, the folder of its photos.
         annotations: a COCO JSON, whose photos are taken; searched as for `EvaluateRequest`.
         weights: where the reference's weights are; empty follows the manifest.
+        reference: a file of `RecordRequest`, whose answers stand for PyTorch's; None runs PyTorch.
         min_iou: replaces the smallest mask IoU (0 to 1) that the target's gate demands.
     """
 
@@ -57,7 +58,24 @@ class VerifyRequest:
     photos: Path | None = None
     annotations: Path | None = None
     weights: tuple[str, ...] = ()
+    reference: Path | None = None
     min_iou: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRequest:
+    """Record what PyTorch answers on photos, for a device that verifies without it.
+
+    Attributes:
+        bundle, photos, annotations, weights: as for `VerifyRequest`.
+        out: the file to write.
+    """
+
+    bundle: Path
+    out: Path
+    photos: Path | None = None
+    annotations: Path | None = None
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

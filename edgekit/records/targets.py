@@ -75,6 +75,9 @@ class Target:
     memory_mb: int
     """What the device has for the graphs and the builder's workspace, in units of 10**6 bytes."""
     gate: Gate
+    label: str = ""
+    """What the workers of a fleet that are such devices are labelled, in a word. A bundle of an
+    edgekit without fleets has none."""
     prompt_slots: tuple[int, ...] = ()
     """For a runtime without dynamic shapes: numbers of points, ascending. Each gets a decoder for
     one prompt. Empty: prompts and points are dynamic."""

@@ -1,14 +1,80 @@
-"""The PyTorch model that a bundle was made from: the reference for verification."""
+"""The PyTorch model that a bundle was made from, or its recorded answers: the reference."""
 
 from __future__ import annotations
 
-from edgekit import store
+from pathlib import Path
+
+from edgekit import catalog, store
 from edgekit.errors import BadInput, WeightsUnavailable
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
-from edgekit.records import Bundle, WeightsSource
+from edgekit.records import Bundle, RecordRequest, VerifyRequest, WeightsSource
+from edgekit.report import Report
 from edgekit.runtime import Predictor, VolumePredictor
 from edgekit.runtime.client_kinds import photo_client, volume_client
+from edgekit.verification.recording import Recording, record
+
+
+def reference_of(
+    bundle: Bundle, request: VerifyRequest, *, report: Report
+) -> WeightsSource | Recording:
+    """The reference of a request: the recording that it names, or the weights of PyTorch's model.
+
+    Raises:
+        BadInput: the recording is of another bundle's weights, or cannot be read; weights and a
+            recording are given; or the bundle segments volumes, which are not recorded.
+        WeightsUnavailable: as for `reference_weights`.
+    """
+    if request.reference is None:
+        with report.stage("weights"):
+            return reference_weights(bundle, request.weights, progress=report.progress)
+    if request.weights:
+        raise BadInput(
+            "--weights are not used beside --reference: a recording holds PyTorch's answers.",
+            expected="one of the two",
+        )
+    return _recording(request.reference, bundle)
+
+
+def record_reference(
+    bundle: Bundle,
+    source: WeightsSource,
+    photos: catalog.PhotoSet,
+    *,
+    request: RecordRequest,
+    report: Report,
+) -> None:
+    """Write the answers of PyTorch's model, with weights from the source, on photos.
+
+    Raises:
+        BadInput: a photo cannot be read, or the file cannot be written.
+    """
+    manifest = bundle.manifest
+    with report.stage("record"):
+        record(
+            request.out,
+            reference_predictor(manifest.model, source),
+            photos,
+            model=manifest.model,
+            weights=manifest.weights,
+            on_photo=report.progress,
+        )
+
+
+def _recording(path: Path, bundle: Bundle) -> Recording:
+    recording = Recording(
+        path, lambda index: photo_client(registry.model(index.model).client_for(index.weights.kind))
+    )
+    recorded, made_from = recording.index, bundle.manifest
+    same = _identity(recorded.weights) == _identity(made_from.weights)
+    if recorded.model != made_from.model or not same:
+        raise BadInput(
+            f"The recording {path} is of {recorded.model} with other weights than this bundle's.",
+            expected=f"{made_from.model} with {made_from.weights.kind} weights of the digests "
+            f"{_identity(made_from.weights)}",
+            next_step=f"edgekit record BUNDLE --out {path}",
+        )
+    return recording
 
 
 def reference_weights(

@@ -9,6 +9,7 @@ from edgekit.errors import UnknownName
 from edgekit.records import (
     Bundle,
     Gate,
+    RecordRequest,
     Target,
     VerifyEverythingRequest,
     VerifyRequest,
@@ -22,11 +23,12 @@ from edgekit.runtime.opening import execution
 from edgekit.runtime.photo_check import require_readable
 from edgekit.stages.reference import reference_predictor, reference_volume_predictor
 from edgekit.verification import Verdict, not_run, verify_predictors, verify_volumes
+from edgekit.verification.recording import Recording
 
 
 def verify_bundle(
     bundle: Bundle,
-    source: WeightsSource,
+    source: WeightsSource | Recording,
     photos: catalog.PhotoSet,
     *,
     gate: Gate,
@@ -34,7 +36,8 @@ def verify_bundle(
 ) -> Verdict:
     """Compare masks on every photo; "not run", with the reason, where the files cannot be run.
 
-    A model of volumes is compared on seeded ones, and no photo is read.
+    The reference is PyTorch's model with weights from the source, or a recording of its answers. A
+    model of volumes is compared on seeded ones, and no photo is read.
 
     Raises:
         BadInput: there is no photo, or one cannot be read.
@@ -44,6 +47,7 @@ def verify_bundle(
         return not_run(f"{how.reason}", gate=gate)
     with report.stage("verify"):
         if isinstance(bundle.manifest.client, VolumeContract):
+            assert isinstance(source, WeightsSource)  # recordings are of photos
             return verify_volumes(
                 VolumePredictor(bundle),
                 reference_volume_predictor(bundle.manifest.model, source),
@@ -51,9 +55,11 @@ def verify_bundle(
                 execution=how,
                 on_volume=report.progress,
             )
+        model = bundle.manifest.model
+        reference = source if isinstance(source, Recording) else reference_predictor(model, source)
         return verify_predictors(
             Predictor(bundle),
-            reference_predictor(bundle.manifest.model, source),
+            reference,
             photos,
             gate=gate,
             execution=how,
@@ -62,7 +68,10 @@ def verify_bundle(
 
 
 def photos_to_verify(
-    bundle: Bundle, request: VerifyRequest | VerifyEverythingRequest, *, report: Report
+    bundle: Bundle,
+    request: VerifyRequest | VerifyEverythingRequest | RecordRequest,
+    *,
+    report: Report,
 ) -> catalog.PhotoSet:
     """The photos that the user names, or edgekit's that the bundle was not calibrated on.
 

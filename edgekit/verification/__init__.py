@@ -1,6 +1,7 @@
 """Check that a bundle's files segment like the PyTorch reference. Needs no PyTorch itself."""
 
 from edgekit.records import How
+from edgekit.verification.answers import Reference
 from edgekit.verification.closeup import worst_closeup
 from edgekit.verification.compare import verify_predictors
 from edgekit.verification.everything import EverythingVerdict
@@ -23,6 +24,7 @@ __all__ = [
     "Judgement",
     "PromptKind",
     "PromptResult",
+    "Reference",
     "Summary",
     "Trial",
     "Verdict",

@@ -16,21 +16,15 @@ from edgekit.records import (
     DetectorContract,
     Execution,
     Gate,
-    MaskChoice,
     PhotoClient,
 )
 from edgekit.runtime import Prediction, Predictor, Prompt
 from edgekit.runtime.photo import load_photo
+from edgekit.verification.answers import Reference, answers_to, ask, trials_on
 from edgekit.verification.metrics import iou_table
 from edgekit.verification.near_ties import resolve_near_tie
 from edgekit.verification.prompt_result import prompt_result
-from edgekit.verification.prompts import (
-    PromptKind,
-    Trial,
-    subjects_of,
-    trials_for_masks,
-    trials_for_subjects,
-)
+from edgekit.verification.prompts import PromptKind, Trial, subjects_of
 from edgekit.verification.verdict import PromptMasks, PromptResult, Verdict, judge
 
 OnPhoto = Callable[[int, int], None]
@@ -41,7 +35,7 @@ PICTURED = 4
 
 def verify_predictors(
     candidate: Predictor,
-    reference: Predictor,
+    reference: Reference,
     photos: PhotoSet,
     *,
     gate: Gate,
@@ -50,7 +44,7 @@ def verify_predictors(
 ) -> Verdict:
     """Compare `candidate` with `reference` on every photo and judge the masks by `gate`.
 
-    Both predictors do their own preprocessing and postprocessing, as a client would. `execution`
+    Both sides do their own preprocessing and postprocessing, as a client would. `execution`
     says how the candidate runs. `on_photo` is called with (done, total) after each photo.
 
     Raises:
@@ -74,28 +68,25 @@ def verify_predictors(
     return replace(verdict, worst_masks=tuple(worst))
 
 
-def _compare_photo(candidate: Predictor, reference: Predictor, photo: Photo) -> list[PromptMasks]:
+def _compare_photo(candidate: Predictor, reference: Reference, photo: Photo) -> list[PromptMasks]:
     pixels = load_photo(photo.path)
     height, width = pixels.shape[:2]
     subjects = subjects_of(photo, height=height, width=width)
     candidate.set_image(pixels)
     reference.set_image(pixels)
     compared: list[PromptMasks] = []
-    expected: list[Prediction] = []
-    refused = reference.client.refuses
-    trials = trials_for_subjects(subjects, seed=photo.id, refuses=refused)
-    if isinstance(reference.client, DetectorContract):
-        trials += trials_for_masks([each.mask for each in reference.everything()])
-    for trial, batched in zip(trials, _batched_predictions(candidate, trials), strict=True):
-        expected.append(_predict(reference, trial, expected))
-        actual = _predict(candidate, trial, expected) if batched is None else batched
-        actual, flipped = _compared_choice(actual, candidate, reference, trial, expected)
+    trials = trials_on(photo, subjects, reference)
+    answers = answers_to(trials, reference)
+    batched_predictions = _batched_predictions(candidate, trials)
+    for trial, expected, batched in zip(trials, answers, batched_predictions, strict=True):
+        actual = ask(candidate, trial, answers) if batched is None else batched
+        actual, flipped = _compared_choice(actual, expected, candidate, reference, trial, answers)
         truth = subjects[trial.subject].truth if trial.subject is not None else None
         result = prompt_result(
-            photo.id, trial, truth, actual=actual, expected=expected[-1], flipped=flipped
+            photo.id, trial, truth, actual=actual, expected=expected, flipped=flipped
         )
         compared.append(
-            _prompt_masks(photo, result, reference.client, actual=actual, expected=expected[-1])
+            _prompt_masks(photo, result, reference.client, actual=actual, expected=expected)
         )
     if isinstance(reference.client, DetectorContract):
         compared.append(_compare_everything(photo, candidate, reference))
@@ -126,48 +117,24 @@ def _batched_predictions(
 
 def _compared_choice(
     actual: Prediction,
+    expected: Prediction,
     candidate: Predictor,
-    reference: Predictor,
+    reference: Reference,
     trial: Trial,
-    expected: Sequence[Prediction],
+    answers: Sequence[Prediction],
 ) -> tuple[Prediction, bool | None]:
-    """The candidate's prediction to compare with `expected[-1]`, and whether its choice flipped."""
+    """The candidate's prediction to compare with the expected, and whether its choice flipped."""
     if trial.multimask:
-        return actual, bool(np.argmax(actual.scores) != np.argmax(expected[-1].scores))
+        return actual, bool(np.argmax(actual.scores) != np.argmax(expected.scores))
     if not isinstance(reference.client, ClientContract):
         return actual, None
     return resolve_near_tie(
         reference.client.masks.single,
         actual,
-        expected[-1],
-        decode_candidate=partial(_predict, candidate, trial, expected),
-        decode_reference=partial(_predict, reference, trial, expected),
+        expected,
+        decode_candidate=partial(ask, candidate, trial, answers),
+        decode_reference=partial(ask, reference, trial, answers),
     )
-
-
-def _predict(
-    predictor: Predictor,
-    trial: Trial,
-    reference_so_far: Sequence[Prediction],
-    choice: MaskChoice | None = None,
-) -> Prediction:
-    """Run one prompt on the current photo. A refinement uses the reference's logits as its mask.
-
-    `choice` overrides which masks the trial asks for.
-    """
-    mask = None
-    if trial.mask_from is not None:
-        # Prompts must be finite. Logits that are not have already failed trial `mask_from`.
-        mask = np.nan_to_num(reference_so_far[trial.mask_from].low_res_logits[0])
-    # `prompt_result` reports infinite logits in the verdict, so NumPy need not warn about them too.
-    with np.errstate(invalid="ignore", over="ignore"):
-        return predictor.predict(
-            points=trial.points or None,
-            labels=trial.labels or None,
-            box=trial.box,
-            mask=mask,
-            multimask=choice or trial.multimask,
-        )
 
 
 def _prompt_masks(
@@ -191,7 +158,7 @@ def _prompt_masks(
     )
 
 
-def _compare_everything(photo: Photo, candidate: Predictor, reference: Predictor) -> PromptMasks:
+def _compare_everything(photo: Photo, candidate: Predictor, reference: Reference) -> PromptMasks:
     """Compare all objects of both sides, each with the nearest one of the other side.
 
     The IoU is the mean over the reference's objects or over the candidate's, whichever is lower, so

@@ -163,6 +163,22 @@ def test_a_prompt_outside_the_photo_is_refused_before_the_bundle_is_opened(run, 
     refused(run("predict", "nowhere", photo, "--point", "500,10"), "outside")
 
 
+def test_a_recording_has_a_place(run, bundle):
+    refused(run("record", bundle, "--out", "none/reference.zip"), "none", "mkdir -p none")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--reference", "none.zip"), ("none.zip", "edgekit record")),
+        (("--reference", "none.zip", "--weights", "seeded"), ("--weights are not used",)),
+        (("--reference", "none.zip", "--everything"), ("--reference",)),
+    ],
+)
+def test_a_recording_that_cannot_be_used(run, bundle, options, words):
+    refused(run("verify", bundle, *options), *words)
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

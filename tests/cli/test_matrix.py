@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.matrix import local, read_results
+from edgekit.matrix import read_results, routes
 from edgekit.matrix.config import read_config
 from edgekit.matrix.workflow import WORKFLOW
 from tests.matrix.fakes import FakeFleet, export_error, missed, passed
@@ -38,7 +38,7 @@ def fleet(monkeypatch):
             made.limits, made.label = limits, label
             return made
 
-        monkeypatch.setattr(local, "LocalFleet", local_fleet)
+        monkeypatch.setattr(routes, "LocalFleet", local_fleet)
         return made
 
     return use
@@ -257,3 +257,20 @@ def test_a_workflow_that_cannot_be_written(run, arguments, told):
 def test_a_workflow_without_jinja(run, monkeypatch):
     monkeypatch.setattr("edgekit.matrix.workflow.find_spec", lambda _: None)
     assert "pip install 'edgekit[report]'" in run(*INIT).stderr
+
+
+def test_a_fleet_without_a_worker_for_a_target_costs_only_its_cells(run, fleet, folder):
+    fleet()
+    (folder / "workers.toml").write_text(
+        '[[worker]]\nname = "here"\nkind = "local"\nlabels = ["x86"]\n'
+    )
+    result = run("matrix", *PAIRS, "--fleet", "workers.toml")
+    assert result.exit_code == 3
+    assert "1 passed native, 1 could not run" in result.stdout
+
+
+def test_a_fleet_that_cannot_be_read(run, folder):
+    (folder / "workers.toml").write_text('[[worker]]\nname = "orin"\nkind = "ssh"\nhots = "orin"\n')
+    result = run("matrix", *PAIRS, "--fleet", "workers.toml")
+    assert result.exit_code == 2
+    assert "worker.0.hots: unknown key" in result.stderr

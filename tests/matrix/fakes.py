@@ -37,7 +37,7 @@ class FakeFleet:
         machine: str = "a machine",
         capacity: int = 1,
     ) -> None:
-        self.capacity = capacity
+        self._capacity = capacity
         self.ran: list[str] = []
         self.stopped = False
         self.label = "local"
@@ -46,6 +46,9 @@ class FakeFleet:
 
     def host(self, target: Target) -> Host:
         return Host(label=self.label, machine=self._machine, versions={target.runtime: "1"})
+
+    def capacity(self, _: Host) -> int:
+        return self._capacity
 
     def run(self, cell: Cell) -> tuple[StepRun, ...]:
         pair = f"{cell.model}/{cell.target}"

@@ -15,7 +15,7 @@ import pytest
 
 from edgekit import catalog, store
 from edgekit.interpreter import python_command
-from edgekit.matrix import Cell, Measure
+from edgekit.matrix import Cell, Measure, turns
 from edgekit.matrix import local as local_module
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.local import LocalFleet
@@ -193,7 +193,7 @@ def by_code(**codes: int | None):
 )
 def test_a_cell_goes_on_until_a_step_fails(monkeypatch, codes, ran):
     monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
-    monkeypatch.setattr(local_module, "run_limited", by_code(**codes))
+    monkeypatch.setattr(turns, "run_limited", by_code(**codes))
     runs = LocalFleet(GENEROUS).run(CELL)
     assert [run.step.name for run in runs] == ran
     assert runs[0].step.log == "line\nin dist/nanosam-x86-fp32"
@@ -212,7 +212,7 @@ def test_the_steps_of_a_cell_share_its_time(monkeypatch):
         )
 
     monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
-    monkeypatch.setattr(local_module, "run_limited", slow)
+    monkeypatch.setattr(turns, "run_limited", slow)
     LocalFleet(GENEROUS).run(CELL)
     assert seconds[0] > seconds[1] + 0.19 > seconds[2] + 0.38
 
@@ -230,7 +230,7 @@ def test_two_fleets_on_one_machine_take_turns(monkeypatch):
         )
 
     monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
-    monkeypatch.setattr(local_module, "run_limited", counted)
+    monkeypatch.setattr(turns, "run_limited", counted)
     threads = [Thread(target=LocalFleet(GENEROUS).run, args=(CELL,)) for _ in range(2)]
     for thread in threads:
         thread.start()

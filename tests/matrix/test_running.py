@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -23,6 +24,7 @@ from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.overview import overview_of
 from edgekit.matrix.results import picture_beside
 from edgekit.matrix.states import exit_code
+from edgekit.models import registry
 from tests.matrix.fakes import (
     FakeFleet,
     FakeWatch,
@@ -119,8 +121,6 @@ def test_one_lost_machine_does_not_stop_the_rest(matrix):
 
 
 def test_a_fleet_of_two_runs_two_cells_at_once(matrix):
-    from threading import Barrier
-
     together = Barrier(2, timeout=20)
 
     def meet(cell):
@@ -136,6 +136,22 @@ def test_a_fleet_of_two_runs_two_cells_at_once(matrix):
     assert overview.counts == {State.PASSED_NATIVE: 2}
 
 
+def test_a_host_does_not_wait_for_the_cells_of_another(matrix):
+    both = Barrier(2, timeout=20)
+
+    def meet(cell):
+        both.wait()
+        return passed()(cell)
+
+    class TwoHosts(FakeFleet):
+        def host(self, target):
+            return replace(super().host(target), label=target.label)
+
+    fleet = TwoHosts({"mobilesam/x86-fp32": meet, "nanosam/jetson-fp16": meet})
+    overview = matrix(fleet, targets=("x86-fp32,jetson-fp16",))
+    assert overview.counts == {State.PASSED_NATIVE: 4}
+
+
 def test_progress_says_what_runs_what_is_left_and_until_when(results):
     watch = FakeWatch()
     asked = {"models": ("nanosam",), "targets": ("x86-fp32", "x86-int8"), "results": results}
@@ -149,12 +165,12 @@ def test_progress_says_what_runs_what_is_left_and_until_when(results):
 
 def test_the_estimate_takes_earlier_times_or_their_mean(matrix, results):
     matrix(FakeFleet())
-    estimate = Estimate(read_results(results), capacity=2)
+    estimate = Estimate(read_results(results), {"local": 2, "orin": 1})
     known = next(iter(read_results(results))).place
     end = estimate.end([known, replace(known, model="another")])
     left = end - datetime.now().astimezone()
     assert timedelta(seconds=3) < left <= timedelta(seconds=4), "two cells of 4 s on two machines"
-    assert Estimate([], capacity=1).end([known]) is None
+    assert Estimate([], {"local": 1}).end([known]) is None
 
 
 # --- interruptions --------------------------------------------------------------------------------
@@ -345,7 +361,8 @@ def test_changed_asks_only_for_cells_without_a_result_that_holds(matrix):
     matrix(FakeFleet({"nanosam/x86-int8": missed()}))
     fleet = FakeFleet()
     overview = matrix(fleet, models=("changed",), targets=("x86-fp32,x86-int8",))
-    assert len(fleet.ran) == 2 * 46, "two models have results for both targets"
+    others = len(registry.models()) - 2
+    assert len(fleet.ran) == 2 * others, "two models have results for both targets"
     assert overview.exit_code == 0, "the gate that failed before was not asked for"
     assert overview.counts[State.GATE_FAILED] == 1
     assert matrix(fleet, models=("changed",), targets=("x86-int8",)).exit_code == 0
@@ -381,7 +398,13 @@ def test_results_of_a_machine_outside_the_fleet_are_not_stale_for_that(matrix):
         def host(self, target):
             return replace(super().host(target), label="orin", machine="Jetson Orin")
 
+    class Unreached(FakeFleet):
+        def host(self, target):
+            return replace(super().host(target), label="orin", machine="", versions={})
+
     matrix(Elsewhere(), targets=("jetson-fp16",))
+    shown = matrix(Unreached(), models=(), targets=())
+    assert shown.counts == {State.PASSED_NATIVE: 2}, "nor of one that does not answer"
     overview = matrix(FakeFleet(), targets=("x86-fp32",))
     assert overview.columns == (("jetson-fp16", "orin"), ("x86-fp32", "local"))
     assert overview.counts == {State.PASSED_NATIVE: 4}

@@ -64,6 +64,14 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "[known-failures.toml in the results folder]",
         ),
     ] = None,
+    fleet: Annotated[
+        str | None,
+        typer.Option(
+            "--fleet",
+            metavar="WORKERS.toml",
+            help="The machines that run the cells, over ssh or Dask. [this machine]",
+        ),
+    ] = None,
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="I/N", help="Run part I of N of the cells.")
     ] = None,
@@ -122,9 +130,9 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.cli.matrix import PrintedWatch
     from edgekit.matrix.config import Config, overridden, read_config, request_from
     from edgekit.matrix.differences import differences
-    from edgekit.matrix.local import LocalFleet, limits_of
     from edgekit.matrix.report import require_jinja, write_report
     from edgekit.matrix.results import read_results
+    from edgekit.matrix.routes import fleet_of
     from edgekit.matrix.running import run_matrix
     from edgekit.matrix.selection import measures_from, weights_by_model
 
@@ -136,6 +144,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         measure=measures_from(measure) if measure else (),
         results=results,
         known_failures=known_failures,
+        fleet=fleet,
         timeout=timeout,
         memory=memory,
     )
@@ -149,8 +158,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     if report:
         require_jinja()
     request = request_from(asked, shard=shard, resume=resume)
-    fleet = LocalFleet(limits_of(asked), label=host)
-    overview = run_matrix(request, fleet, watch=PrintedWatch())
+    overview = run_matrix(request, fleet_of(asked, label=host), watch=PrintedWatch())
     changes = None if earlier is None else differences(earlier, overview.results)
     if report:
         write_report(report, overview, changes, results=request.results)
@@ -158,7 +166,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     raise typer.Exit(overview.exit_code)
 
 
-_NOT_IN_WORKFLOWS = ("weights", "photos", "known_failures", "timeout", "memory")
+_NOT_IN_WORKFLOWS = ("weights", "photos", "known_failures", "fleet", "timeout", "memory")
 
 
 def _require_for_workflow(

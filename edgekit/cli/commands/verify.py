@@ -36,6 +36,14 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     weights: Weights = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="A file of `edgekit record`, in place of PyTorch and weights.",
+        ),
+    ] = None,
     min_iou: Annotated[
         float | None,
         typer.Option(
@@ -89,7 +97,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     _check_picture(picture, json_file)
     if json_file and json_file != "-":
         require_writable(Path(json_file))
-    about_prompts = {"--min-iou": min_iou, "--picture": picture}
+    about_prompts = {"--min-iou": min_iou, "--picture": picture, "--reference": reference}
     check_options(
         EverythingOptions(strategy=strategy, grid=grid, detector=detector),
         everything=everything,
@@ -113,6 +121,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         photos=photos,
         annotations=annotations,
         weights=tuple(weights or ()),
+        reference=reference,
         min_iou=min_iou,
     )
     raise typer.Exit(_verify_prompts(request, json_file, picture))

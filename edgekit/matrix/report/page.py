@@ -235,7 +235,8 @@ def _causes(views: Iterable[_View]) -> list[_Cause]:
 
 def _typed(step: Step) -> str:
     """The command as a user types it: without the JSON and its picture, which the matrix reads."""
-    return join(("edgekit", *(word for word in step.command if word not in _AS_JSON)))
+    words = step.command if step.name == "build" else ("edgekit", *step.command)
+    return join(word for word in words if word not in _AS_JSON)
 
 
 def _slug(text: str) -> str:
