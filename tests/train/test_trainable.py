@@ -24,6 +24,7 @@ TRAINABLE_FAMILIES = {
     "slimsam",
     "supersam",
     "sam-lightening",
+    "esam",
     "edgesam",
     "repvit-sam",
 }
