@@ -113,7 +113,7 @@ def runners_for(targets: Iterable[Target]) -> tuple[Runner, ...]:
     """The machines that run these targets, GitHub's own first."""
     by_label: dict[str, list[Target]] = {HOSTED: []}
     for target in targets:
-        by_label.setdefault(target.runner or HOSTED, []).append(target)
+        by_label.setdefault(target.label if target.self_hosted else HOSTED, []).append(target)
     return tuple(
         Runner(label=label, targets=tuple(found)) for label, found in by_label.items() if found
     )

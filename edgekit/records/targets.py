@@ -76,8 +76,8 @@ class Target:
     """What the device has for the graphs and the builder's workspace, in units of 10**6 bytes."""
     gate: Gate
     label: str = ""
-    """What the workers of a fleet that are such devices are labelled, in a word. A bundle of an
-    edgekit without fleets has none."""
+    """The device in a word, by which a fleet's workers and GitHub runners say what they are. A
+    bundle of an edgekit without fleets has none."""
     prompt_slots: tuple[int, ...] = ()
     """For a runtime without dynamic shapes: numbers of points, ascending. Each gets a decoder for
     one prompt. Empty: prompts and points are dynamic."""
@@ -92,9 +92,9 @@ class Target:
     """The runtime's own compile options."""
     int8: Int8Recipe | None = None
     """Set if and only if `precision` is INT8."""
-    runner: str | None = None
-    """The label of a self-hosted GitHub runner on this device. None: a hosted one runs the target,
-    natively or with a stand-in."""
+    self_hosted: bool = False
+    """On GitHub, whether the target needs a runner of the user's with the same label. Without it, a
+    machine of GitHub's runs the target, natively or with a stand-in."""
 
     @property
     def prompt_shapes(self) -> tuple[PromptShape, ...]:
