@@ -75,7 +75,12 @@ SYSTEMS = (
         families=("tinysam",),
         technique="runtime/everything/hierarchical.py",
     ),
-    System(name="PTQ4SAM", paper=_arxiv("2405.03144")),
+    System(
+        name="PTQ4SAM",
+        paper=_arxiv("2405.03144"),
+        reason="its two steps, BIG and AGQ, change attention's products and softmax, which every "
+        "INT8 plan here keeps in float",
+    ),
     System(
         name="PQ-SAM",
         paper=None,
