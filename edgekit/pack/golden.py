@@ -25,6 +25,7 @@ from edgekit.records import (
     Session,
     VolumeContract,
 )
+from edgekit.runtime.decoder_feeds import decoder_feeds
 from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import object_mask
 from edgekit.runtime.drawn_prompts import drawn_image, encoder_and_decoder
@@ -32,7 +33,7 @@ from edgekit.runtime.mask_choice import choose_masks
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.preprocess import encoder_input, placement
-from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.runtime.prompts import Prompt
 
 FOLDER = "golden"
 _EVERY = 16

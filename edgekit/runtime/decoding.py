@@ -9,10 +9,11 @@ from typing import overload
 import numpy as np
 
 from edgekit.records import BoolArray, ClientContract, FloatArray, PromptShape, Session
+from edgekit.runtime.decoder_feeds import decoder_feeds, slots_of
 from edgekit.runtime.mask_choice import Multimask, choice_for, choose_masks
 from edgekit.runtime.postprocess import masks_from_logits
 from edgekit.runtime.prediction import Prediction, Size
-from edgekit.runtime.prompts import Prompt, decoder_feeds, slots_of
+from edgekit.runtime.prompts import Prompt
 
 CHUNK = 8
 """Prompts that a decoder of dynamic shapes gets at once. Each takes 35 to 50 MB in the runtime.

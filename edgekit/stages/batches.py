@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgekit.records import Client, ClientContract, Target
 from edgekit.runtime import Prompt
-from edgekit.runtime.prompts import slots_of
+from edgekit.runtime.decoder_feeds import slots_of
 
 
 def with_batches_in_use(target: Target, client: Client) -> Target:

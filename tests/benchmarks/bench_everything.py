@@ -28,9 +28,10 @@ from edgekit.models.checkpoints.fit import load
 from edgekit.models.reference import reference_sessions
 from edgekit.records import FloatArray, Strategy
 from edgekit.runtime import Predictor
+from edgekit.runtime.decoder_feeds import decoder_feeds
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import Placement, encoder_input, placement
-from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.runtime.prompts import Prompt
 from edgekit.verification.everything import Everything
 from edgekit.verification.recall import Found, average_recall, objects_found
 

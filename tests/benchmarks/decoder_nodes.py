@@ -36,7 +36,7 @@ from edgekit.program.blocks import block_names
 from edgekit.program.programs import Programs
 from edgekit.records import Bundle, Feeds, Role
 from edgekit.runtime import Prompt
-from edgekit.runtime.prompts import decoder_feeds
+from edgekit.runtime.decoder_feeds import decoder_feeds
 
 TARGET = "x86-ort-fp32"
 RESULTS = Path(__file__).with_name("decoder_nodes.json")

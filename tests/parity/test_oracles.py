@@ -148,7 +148,8 @@ def test_features_equal_upstreams(oracle: Oracle, feature: str) -> None:
 
 
 def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
-    from edgekit.runtime.prompts import Prompt, decoder_feeds
+    from edgekit.runtime.decoder_feeds import decoder_feeds
+    from edgekit.runtime.prompts import Prompt
 
     facts = oracle.facts["prompts"][key]
     earlier = None

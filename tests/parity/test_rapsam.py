@@ -97,7 +97,7 @@ def test_masks_and_scores_equal_upstreams(oracle: Oracle, key: str) -> None:
 
 
 def feeds_of(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
-    from edgekit.runtime.prompts import decoder_feeds
+    from edgekit.runtime.decoder_feeds import decoder_feeds
 
     size = oracle.photo.shape[:2]
     return decoder_feeds(list(_prompts(oracle, key)), size, oracle.row.client)

@@ -17,10 +17,10 @@ import pytest
 from edgekit.models import registry
 from edgekit.records import WeightsSource
 from edgekit.runtime import Predictor, Prompt
+from edgekit.runtime.decoder_feeds import decoder_feeds
 from edgekit.runtime.drawn_prompts import drawn_image
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
-from edgekit.runtime.prompts import decoder_feeds
 
 torch = pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
 

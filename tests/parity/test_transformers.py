@@ -16,7 +16,8 @@ import pytest
 
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
-from edgekit.runtime.prompts import Prompt, decoder_feeds
+from edgekit.runtime.decoder_feeds import decoder_feeds
+from edgekit.runtime.prompts import Prompt
 
 torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (extra `export`)")
 theirs = pytest.importorskip(

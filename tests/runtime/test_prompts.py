@@ -10,7 +10,8 @@ import pytest
 
 from edgekit.errors import BadInput
 from edgekit.records import ClientContract, Label
-from edgekit.runtime.prompts import Prompt, decoder_feeds, prompts_inside, slots_of
+from edgekit.runtime.decoder_feeds import decoder_feeds, slots_of
+from edgekit.runtime.prompts import Prompt, prompts_inside
 
 SIZE = (428, 640)
 INSIDE: dict[str, Any] = {"points": [[361, 262]], "labels": [1]}
