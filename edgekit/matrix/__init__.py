@@ -9,7 +9,7 @@ A cell whose key has a result is not run again.
 from edgekit.matrix.cells import Cell, Measure
 from edgekit.matrix.config import MatrixRequest
 from edgekit.matrix.differences import Difference, differences
-from edgekit.matrix.fleet import Fleet
+from edgekit.matrix.fleets import Fleet
 from edgekit.matrix.overview import Overview
 from edgekit.matrix.results import Result, read_results
 from edgekit.matrix.running import run_matrix

@@ -11,7 +11,7 @@ from functools import cache
 from edgekit import catalog
 from edgekit.errors import EdgekitError
 from edgekit.matrix.cells import Identity, Place
-from edgekit.matrix.fleet import Fleet
+from edgekit.matrix.fleets import Fleet
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import KnownFailure
 from edgekit.matrix.results import Result

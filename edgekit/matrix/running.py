@@ -15,7 +15,7 @@ from edgekit.errors import BadInput, EdgekitError
 from edgekit.matrix.cells import Cell, Identity, Place
 from edgekit.matrix.config import MatrixRequest
 from edgekit.matrix.estimate import Estimate
-from edgekit.matrix.fleet import Fleet
+from edgekit.matrix.fleets import Fleet
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import FILE, KnownFailure, read_known_failures
 from edgekit.matrix.outcome import picture_of, result_of, result_without_host

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.matrix import read_results, routes
+from edgekit.matrix import read_results
 from edgekit.matrix.config import read_config
+from edgekit.matrix.fleets import routes
 from edgekit.matrix.workflow import WORKFLOW
 from tests.matrix.fakes import FakeFleet, export_error, missed, passed
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.matrix import Cell, Fleet, MatrixRequest, Overview, dask, run_matrix, ssh
-from edgekit.matrix.parcel import Parcel
+from edgekit.matrix import Cell, Fleet, MatrixRequest, Overview, run_matrix
+from edgekit.matrix.fleets import dask, ssh
+from edgekit.matrix.fleets.parcel import Parcel
 from edgekit.matrix.steps import bundle_name
 from tests.matrix.fakes import FakeWatch, passed
 

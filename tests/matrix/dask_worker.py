@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-from edgekit.matrix import Cell, dask
+from edgekit.matrix import Cell
 from edgekit.matrix.cells import StepRun
 from edgekit.matrix.config import Config
+from edgekit.matrix.fleets import dask
 from tests.matrix.fakes import passed
 
 HANGS_ONCE = "jetson-int8"

@@ -12,9 +12,10 @@ from PIL import Image
 
 from edgekit import catalog, store
 from edgekit.interpreter import python_command
-from edgekit.matrix import Measure, device, parcel
+from edgekit.matrix import Measure
 from edgekit.matrix.config import Config
-from edgekit.matrix.parcel import parcel_of, unpack
+from edgekit.matrix.fleets import device, parcel
+from edgekit.matrix.fleets.parcel import parcel_of, unpack
 from edgekit.matrix.process import Limits
 from edgekit.matrix.steps import device_commands, maker_commands
 from edgekit.records import NATIVE, Execution

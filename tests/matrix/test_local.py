@@ -15,10 +15,11 @@ import pytest
 
 from edgekit import catalog, store
 from edgekit.interpreter import python_command
-from edgekit.matrix import Cell, Measure, turns
-from edgekit.matrix import local as local_module
+from edgekit.matrix import Cell, Measure
+from edgekit.matrix.fleets import local as local_module
+from edgekit.matrix.fleets import turns
+from edgekit.matrix.fleets.local import LocalFleet
 from edgekit.matrix.leash import leashed
-from edgekit.matrix.local import LocalFleet
 from edgekit.matrix.process import Ended, Limits, run_limited
 from edgekit.matrix.steps import commands_of
 

@@ -16,10 +16,10 @@ from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.matrix import State
 from edgekit.matrix.cells import Host
 from edgekit.matrix.config import Config
-from edgekit.matrix.connection import Message, Unreachable, ask_over_ssh
-from edgekit.matrix.shipment import shipment
-from edgekit.matrix.ssh import SshFleet
-from edgekit.matrix.workers import Worker
+from edgekit.matrix.fleets.connection import Message, Unreachable, ask_over_ssh
+from edgekit.matrix.fleets.shipment import shipment
+from edgekit.matrix.fleets.ssh import SshFleet
+from edgekit.matrix.fleets.workers import Worker
 
 TARGET = "x86-ort-fp32"
 FAKE_SSH = f"""#!{sys.executable}

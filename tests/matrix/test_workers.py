@@ -9,9 +9,9 @@ import pytest
 from edgekit import catalog
 from edgekit.errors import BadInput
 from edgekit.matrix.config import Config
-from edgekit.matrix.local import LocalFleet
-from edgekit.matrix.routes import RoutedFleet, fleet_of
-from edgekit.matrix.workers import Worker, read_workers
+from edgekit.matrix.fleets.local import LocalFleet
+from edgekit.matrix.fleets.routes import RoutedFleet, fleet_of
+from edgekit.matrix.fleets.workers import Worker, read_workers
 
 ORIN = """
 [[worker]]

@@ -130,9 +130,9 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.cli.matrix import PrintedWatch
     from edgekit.matrix.config import Config, overridden, read_config, request_from
     from edgekit.matrix.differences import differences
+    from edgekit.matrix.fleets.routes import fleet_of
     from edgekit.matrix.report import require_jinja, write_report
     from edgekit.matrix.results import read_results
-    from edgekit.matrix.routes import fleet_of
     from edgekit.matrix.running import run_matrix
     from edgekit.matrix.selection import measures_from, weights_by_model
 

@@ -1,4 +1,4 @@
-"""The machines that run cells, behind one interface. `local` is this machine."""
+"""The machines that run cells, behind one interface: this one, devices over ssh, a Dask cluster."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from threading import Event
 
 from edgekit import catalog
 from edgekit.matrix.cells import Cell, StepRun
+from edgekit.matrix.fleets.turns import alone, run_in_turns, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Limits
 from edgekit.matrix.steps import RECORDING, bundle_name, maker_commands
-from edgekit.matrix.turns import alone, run_in_turns, workplace
 from edgekit.store import user_path
 
 _PHOTOS = "photos"

@@ -10,12 +10,12 @@ from edgekit import catalog
 from edgekit.errors import BadInput
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
-from edgekit.matrix.dask import DaskFleet
-from edgekit.matrix.fleet import Fleet
-from edgekit.matrix.local import LocalFleet
-from edgekit.matrix.ssh import SshFleet
-from edgekit.matrix.turns import limits_of
-from edgekit.matrix.workers import Worker, read_workers
+from edgekit.matrix.fleets import Fleet
+from edgekit.matrix.fleets.dask import DaskFleet
+from edgekit.matrix.fleets.local import LocalFleet
+from edgekit.matrix.fleets.ssh import SshFleet
+from edgekit.matrix.fleets.turns import limits_of
+from edgekit.matrix.fleets.workers import Worker, read_workers
 from edgekit.records import Target
 from edgekit.store import user_path
 

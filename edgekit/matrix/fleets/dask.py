@@ -22,11 +22,11 @@ from edgekit import catalog, store
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
-from edgekit.matrix.connection import Unreachable
-from edgekit.matrix.device import host_here, run_parcel
-from edgekit.matrix.here import maker_versions
-from edgekit.matrix.parcel import parcel_of
-from edgekit.matrix.turns import limits_of
+from edgekit.matrix.fleets.connection import Unreachable
+from edgekit.matrix.fleets.device import host_here, run_parcel
+from edgekit.matrix.fleets.here import maker_versions
+from edgekit.matrix.fleets.parcel import parcel_of
+from edgekit.matrix.fleets.turns import limits_of
 from edgekit.records import Target
 
 if TYPE_CHECKING:

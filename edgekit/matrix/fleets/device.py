@@ -16,11 +16,11 @@ from threading import Event, Thread
 from edgekit import catalog
 from edgekit.matrix.cells import Cell, Host, StepName, StepRun
 from edgekit.matrix.config import Config
-from edgekit.matrix.here import device_versions, machine_here
+from edgekit.matrix.fleets.here import device_versions, machine_here
+from edgekit.matrix.fleets.parcel import unpack
+from edgekit.matrix.fleets.turns import alone, limits_of, run_in_turns, workplace
 from edgekit.matrix.leash import leashed
-from edgekit.matrix.parcel import unpack
 from edgekit.matrix.steps import FOLDER, bundle_name, device_commands
-from edgekit.matrix.turns import alone, limits_of, run_in_turns, workplace
 from edgekit.runtime.opening import execution
 from edgekit.store import record_from_json
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import RuntimeMissing
-from edgekit.matrix.workers import Worker
+from edgekit.matrix.fleets.workers import Worker
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

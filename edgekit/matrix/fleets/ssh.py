@@ -19,15 +19,15 @@ from edgekit import catalog
 from edgekit.errors import BadInput, EdgekitError
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
-from edgekit.matrix.connection import Message, Reply, Unreachable, ask_over_ssh
-from edgekit.matrix.device import Answer, Request
-from edgekit.matrix.here import maker_versions
-from edgekit.matrix.needs import PROBE, Found, package_names, require_on_device
+from edgekit.matrix.fleets.connection import Message, Reply, Unreachable, ask_over_ssh
+from edgekit.matrix.fleets.device import Answer, Request
+from edgekit.matrix.fleets.here import maker_versions
+from edgekit.matrix.fleets.needs import PROBE, Found, package_names, require_on_device
+from edgekit.matrix.fleets.parcel import parcel_of
+from edgekit.matrix.fleets.shipment import shipment
+from edgekit.matrix.fleets.turns import limits_of
+from edgekit.matrix.fleets.workers import Worker
 from edgekit.matrix.outcome import last_error
-from edgekit.matrix.parcel import parcel_of
-from edgekit.matrix.shipment import shipment
-from edgekit.matrix.turns import limits_of
-from edgekit.matrix.workers import Worker
 from edgekit.records import Target
 from edgekit.store import Malformed, record_from_json
 
@@ -43,7 +43,7 @@ import os, sys
 folder = os.path.abspath(sys.argv[1])
 os.environ["EDGEKIT_CACHE"] = os.path.join(folder, "cache")
 sys.path[0] = os.path.join(folder, sys.argv[2])
-from edgekit.matrix.device import serve
+from edgekit.matrix.fleets.device import serve
 serve()
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgekit.catalog.tables import table_dir
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parents[2]
 _LEFT_OUT = (_PACKAGE / "models" / "bundled", _PACKAGE / "_data")
 """Weights; and in a wheel, the tables, which are added by themselves."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from threading import Event
 
 from edgekit.matrix.cells import Cell, Host, StepRun
-from edgekit.matrix.here import device_versions, machine_here, maker_versions
+from edgekit.matrix.fleets.here import device_versions, machine_here, maker_versions
+from edgekit.matrix.fleets.turns import alone, run_in_turns, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Limits
 from edgekit.matrix.steps import commands_of
-from edgekit.matrix.turns import alone, run_in_turns, workplace
 from edgekit.records import Target
 
 
