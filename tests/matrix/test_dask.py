@@ -17,9 +17,9 @@ import pytest
 from edgekit import catalog
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 from edgekit.matrix import State
-from edgekit.matrix.fleets import dask as module
 from edgekit.matrix.cells import Host
 from edgekit.matrix.config import Config
+from edgekit.matrix.fleets import dask as module
 from edgekit.matrix.fleets.connection import Unreachable
 from edgekit.matrix.fleets.dask import DaskFleet
 from tests.matrix.dask_worker import HANGS_ONCE

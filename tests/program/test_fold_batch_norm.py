@@ -28,6 +28,11 @@ def _conv() -> nn.Conv2d:
     return nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
 
 
+def _transposed(*, groups: int) -> nn.Sequential:
+    conv = nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, stride=2, groups=groups)
+    return nn.Sequential(conv, nn.BatchNorm2d(CHANNELS))
+
+
 class Branching(nn.Module):
     """The output of the convolution is used twice, with and without the norm."""
 
@@ -71,6 +76,8 @@ CASES = {
         ),
         0,
     ),
+    "transposed": (lambda: _transposed(groups=1), 0),
+    "transposed, grouped": (lambda: _transposed(groups=2), 1),
     "unordered": (Unordered, 0),
     "relu between": (lambda: nn.Sequential(_conv(), nn.ReLU(), nn.BatchNorm2d(CHANNELS)), 1),
     "norm first": (lambda: nn.Sequential(nn.BatchNorm2d(CHANNELS), _conv()), 1),

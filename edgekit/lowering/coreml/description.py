@@ -25,6 +25,7 @@ TENSORS = {
     "MLMultiArray of this shape plane by plane, red first. Run it with MLModel.prediction: a "
     "VNCoreMLRequest takes image inputs only. Channels after the third hold the drawn prompt.",
     "image_embeddings": "Features of the photo, from the encoder to every call of the decoder.",
+    "high_res_features": "Features of the photo at four times the resolution; as image_embeddings.",
     "hq_features": "Features of the photo for the high-quality mask; as image_embeddings.",
     "point_coords": "x, y per slot, in pixels of the encoder's frame.",
     "point_labels": "Per slot: 1 foreground, 0 background, 2 and 3 the corners of a box, -1 the "

@@ -127,7 +127,8 @@ class Scale(nn.Module):
 
 def by_head(x: Tensor) -> Tensor:
     """[B, heads * dim, H, W] -> [B, heads, dim, H * W]."""
-    return torch.unflatten(x, 1, (HEADS, -1)).flatten(3)
+    batch, channels, height, width = x.shape
+    return x.reshape(batch, HEADS, channels // HEADS, height * width)
 
 
 class Attention(OffsetBias):

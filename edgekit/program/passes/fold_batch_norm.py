@@ -15,12 +15,12 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_CONV = torch.ops.aten.conv2d.default
+_CONVS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv_transpose2d.input)
 _NORM = torch.ops.aten.batch_norm.default
 
 
 def fold_batch_norm(module: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
-    """A copy in eval mode without the batch norms that directly follow a Conv2d.
+    """A copy in eval mode without the batch norms that directly follow a Conv2d or ConvTranspose2d.
 
     A convolution that has other readers, or that runs twice, keeps its batch norm.
 
@@ -34,13 +34,16 @@ def fold_batch_norm(module: nn.Module, example: tuple[Tensor, ...]) -> nn.Module
         conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
         # The result must hold plain Parameters: torch.export 2.13 rejects other tensors ("Cannot
         # assign non-leaf Tensor to parameter 'weight'").
-        folded.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var,arg-type]
+        transposed = isinstance(conv, nn.ConvTranspose2d)
+        if transposed and conv.groups != 1:  # torch's function folds no groups of these
+            continue
+        folded.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm, transposed))  # type: ignore[type-var,arg-type]
         folded.set_submodule(norm_name, nn.Identity())
     return folded
 
 
 def _pairs(program: ExportedProgram) -> Iterator[tuple[str, str]]:
-    """Names of (Conv2d, BatchNorm2d) submodules, found by the operators that read their tensors."""
+    """Names of (convolution, batch norm) submodules, found by the operators that read them."""
     signature = program.graph_signature
     owners = {
         node: tensor.rpartition(".")[0]
@@ -54,4 +57,4 @@ def _pairs(program: ExportedProgram) -> Iterator[tuple[str, str]]:
 
 
 def _feeds_only(conv: fx.Node, norm: fx.Node) -> bool:
-    return conv.target is _CONV and list(conv.users) == [norm]
+    return conv.target in _CONVS and list(conv.users) == [norm]
