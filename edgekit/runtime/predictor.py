@@ -264,6 +264,8 @@ class Predictor:
     def detected_boxes(self) -> FloatArray:
         """The boxes [N, 4] of all objects that a detector found: x0, y0, x1, y1, the best first.
 
+        A box that lies outside the photo, so that nothing of it is left, is left out.
+
         Raises:
             BadInput: no photo is set, or the model is not a detector.
         """
@@ -274,7 +276,8 @@ class Predictor:
             )
         answers = self._photo()
         assert isinstance(answers, DetectorAnswers)
-        return answers.boxes
+        boxes = answers.boxes
+        return boxes[(boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])]
 
     def _photo(self) -> DecoderAnswers | DetectorAnswers:
         if self._answers is None:

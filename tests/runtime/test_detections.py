@@ -191,3 +191,11 @@ def test_a_prompt_before_the_photo_is_refused() -> None:
     for ask in (lambda: detector.predict([(1, 1)], [1]), detector.everything):
         with pytest.raises(BadInput, match="No photo is set"):
             ask()
+
+
+def test_a_box_beyond_the_photo_is_no_prompt() -> None:
+    """The frame is square: beside a narrow photo there is padding, where a detector may err."""
+    beside, inside = (900.0, 400.0, 1000.0, 600.0), (450.0, 400.0, 550.0, 600.0)
+    predictor = Predictor.from_sessions(CLIENT, Network(raw((beside, 0.9), (inside, 0.8))))
+    predictor.set_image(np.zeros((1024, 256, 3), np.uint8))
+    assert predictor.detected_boxes().tolist() == [[66.0, 400.0, 166.0, 600.0]]
