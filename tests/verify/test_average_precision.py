@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -16,29 +15,10 @@ from edgekit.cli import app
 from edgekit.errors import BadInput
 from edgekit.models.registry import model
 from edgekit.runtime import Predictor
+from tests.verify.box_drawer import BoxDrawer, Encoder
 
 BARS = {1: [70, 10, 40, 70], 2: [10, 10, 30, 30]}
 """The box of each category's object, which fills it."""
-
-
-class Encoder:
-    def run(self, _):
-        return {"image_embeddings": np.zeros((1, 256, 64, 64), np.float32)}
-
-
-class BoxDrawer:
-    """Fills the prompt's box. Masks have a quarter of the frame's size."""
-
-    def run(self, feeds):
-        coords, labels = feeds["point_coords"], feeds["point_labels"]
-        logits = np.full((len(coords), 4, 256, 256), -5, np.float32)
-        for row, (places, codes) in enumerate(zip(coords, labels, strict=True)):
-            (x0, y0), (x1, y1) = places[codes == 2][0] / 4, places[codes == 3][0] / 4
-            logits[row, :, round(y0) : round(y1), round(x0) : round(x1)] = 5
-        return {
-            "low_res_masks": logits,
-            "iou_predictions": np.ones((len(coords), 4), np.float32),
-        }
 
 
 @pytest.fixture(autouse=True)
