@@ -1,9 +1,9 @@
-"""Weights that do not fit into one ONNX file: protobuf stops at 2 GB, SAM's ViT-H has 2.5 GB.
+"""Large weights in a file beside the ONNX model ("external data").
 
-ONNX then keeps tensors in a file beside the model ("external data"). Every pass serialises the
-whole model, the simplifier above all, so the large weights leave the model before the passes. In
-the meantime they are inputs of the graph, with their names and shapes. They return as initializers
-that point into the file.
+One ONNX file holds at most 2 GB, and SAM's ViT-H has 2.5 GB of weights. Below that, weights inside
+the model cost memory: every pass and the shape inference copy the whole model, some more than once.
+So the large weights leave the model before the passes. In the meantime they are inputs of the
+graph, with their names and shapes. They return as initializers that point into the file.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-LIMIT = 1_900_000_000
-"""Bytes of weights up to which a model stays one file; the graph itself takes some of the 2 GB."""
+LIMIT = 1_000_000_000
+"""Bytes of weights up to which a model stays one file."""
 LIGHT = 1 << 20
 """Bytes of a tensor that always stays in the model: passes read the values of small tensors."""
 _ALIGNMENT = 4096  # a page, so that runtimes can map the file
