@@ -30,7 +30,7 @@ from edgekit.store import sha256_of
 def lower_to_onnx(program: Program, target: Target, *, folder: Path) -> OnnxGraph:
     """Write `<folder>/<role>.onnx` and describe it. The same program and torch give the same bytes.
 
-    Weights of more than 1 GB go to `<role>.onnx.data` beside it.
+    Weights of more than 0.5 GB go to `<role>.onnx.data` beside it.
 
     Raises:
         GraphRejected: a pass cannot take the graph, the opset is not the target's, names differ

@@ -55,7 +55,7 @@ class OnnxGraph(_GraphFacts):
 
     opset: int
     weights: Path | None = None
-    """The file of external weights, if the graph has more than 1 GB of them."""
+    """The file of external weights, if the graph has more than 0.5 GB of them."""
     memory: MemoryNeed | None = None
     format: Literal["onnx"] = "onnx"
 

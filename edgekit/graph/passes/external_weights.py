@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-LIMIT = 1_000_000_000
+LIMIT = 500_000_000
 """Bytes of weights up to which a model stays one file."""
 LIGHT = 1 << 20
 """Bytes of a tensor that always stays in the model: passes read the values of small tensors."""
