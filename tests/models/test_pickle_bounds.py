@@ -96,13 +96,7 @@ def test_depth_without_measure_is_refused(
     "body",
     [
         *(place(doubled(49)) for place in PLACES.values()),
-        b"}"
-        + b"("
-        + b"K\x01" * 5_000
-        + b"tq\x01"
-        + NAME
-        + b"s"
-        + (b"h\x01" + NAME + b"s") * 5_000,
+        b"}" + b"(" + b"K\x01" * 5_000 + b"tq\x01" + NAME + b"s" + (b"h\x01" + NAME + b"s") * 5_000,
         b"}" + UNKNOWN + b")R" + NAME + b"s" + b"r\xff\xff\xff\x7f",
         b"N0" * 50_000 + b"N",
     ],
