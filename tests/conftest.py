@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,19 @@ def edgekit_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             worker = "PYTEST_XDIST_WORKER" in os.environ
             patch.setenv("EDGEKIT_CACHE", str((base.parent if worker else base) / "cache"))
         yield Path(os.environ["EDGEKIT_CACHE"])
+
+
+@pytest.fixture(autouse=True)
+def one_table_of_translations() -> None:
+    """torch 2.13 makes its table of translations to ONNX anew for every export: 1 s each time.
+
+    Once a test has imported the exporter, it keeps the tables.
+    """
+    registration = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if registration is not None:
+        made = registration.ONNXRegistry.from_torchlib
+        if not hasattr(made, "cache_info"):
+            registration.ONNXRegistry.from_torchlib = staticmethod(functools.cache(made))
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,7 @@ def exported(row: ModelRow, tmp_path: Path, report) -> Path:
     return export(request, report=report).bundle.path
 
 
+@pytest.mark.slow
 def test_it_goes_all_the_way(exported: Path, photo: Path) -> None:
     bundle = store.read_bundle(exported)
     (artifact,) = bundle.manifest.artifacts

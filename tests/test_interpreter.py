@@ -83,7 +83,7 @@ def test_the_module_as_a_command(marker, flags):
     (Path.cwd() / "edgekit.py").unlink()
     path = {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     done = subprocess.run(
-        [sys.executable, *flags, "-m", "edgekit", "models", "nanosam"],
+        [sys.executable, *flags, "-m", "edgekit", "targets", "x86-fp32"],
         env={**os.environ, **path},
         capture_output=True,
         text=True,

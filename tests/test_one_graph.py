@@ -23,6 +23,7 @@ from edgekit.records import ModelRow, Precision, Role
 from edgekit.runtime import Predictor
 
 torch = pytest.importorskip("torch", reason="exporting needs the extra `export`")
+pytestmark = pytest.mark.slow
 
 FRAME = 128
 
@@ -85,9 +86,7 @@ def exported(row: ModelRow, tmp_path: Path, photo: Path, report) -> Callable[[st
     return make
 
 
-@pytest.mark.parametrize(
-    "target", ["x86-ort-fp32", pytest.param("x86-fp32", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("target", ["x86-ort-fp32", "x86-fp32"])
 def test_one_graph_goes_all_the_way(
     exported: Callable[[str], Path], photo: Path, report, target: str
 ) -> None:
@@ -131,7 +130,6 @@ def test_float_graphs_compute_nothing_from_weights_alone_at_every_run(
     assert repeated_work(exported("x86-ort-fp32") / "encoder.onnx") == []
 
 
-@pytest.mark.slow
 def test_int8_is_planned_on_photos_alone(exported: Callable[[str], Path]) -> None:
     """Ranges come from the one graph: nothing is decoded."""
     path = exported("x86-int8")
@@ -147,7 +145,6 @@ def test_int8_is_planned_on_photos_alone(exported: Callable[[str], Path]) -> Non
     assert len(predictor.everything()) > 0
 
 
-@pytest.mark.slow
 def test_fastsam_itself(tmp_path: Path, photo: Path, report) -> None:
     request = ExportRequest(
         model="fastsam_s", target="x86-ort-fp32", weights=("seeded",), out=tmp_path, verify=False

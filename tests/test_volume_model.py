@@ -56,6 +56,7 @@ def row(monkeypatch: pytest.MonkeyPatch) -> ModelRow:
     return made
 
 
+@pytest.mark.slow
 def test_a_model_of_volumes_goes_all_the_way(row: ModelRow, tmp_path: Path, report) -> None:
     if missing := obstacle(catalog.target(TARGET)):
         pytest.skip(missing)

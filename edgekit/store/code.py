@@ -11,6 +11,8 @@ from pathlib import Path
 from edgekit.store.digests import content_key, sha256_of
 
 _ROOT = Path(__file__).resolve().parents[2]
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+"""The fields of a statement, or of its handlers and cases, that hold statements."""
 
 
 def code_digest(*modules: str) -> str:
@@ -71,10 +73,18 @@ def _imported(file: Path) -> tuple[str, ...]:
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             # `from package import name` may import a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement in a tree. Expressions, nine of ten nodes, hold none and are passed over."""
+    for block in _BLOCKS:
+        for node in getattr(tree, block, ()):
+            yield node
+            yield from _statements(node)

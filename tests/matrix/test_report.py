@@ -290,8 +290,8 @@ def test_without_jinja_the_page_is_refused(monkeypatch):
     assert error.value.next_step == "pip install 'edgekit[report]'"
 
 
-@pytest.mark.parametrize("width", [1400, 400])
-def test_a_browser_shows_each_cell(overview, changes, results, tmp_path, width):
+@pytest.mark.slow
+def test_a_browser_shows_each_cell(overview, changes, results, tmp_path):
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no chromium here: apt-get install chromium")
@@ -304,7 +304,6 @@ def test_a_browser_shows_each_cell(overview, changes, results, tmp_path, width):
             "--no-sandbox",
             "--disable-gpu",
             f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
             "--virtual-time-budget=1000",
             "--dump-dom",
             page.as_uri(),

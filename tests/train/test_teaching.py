@@ -87,6 +87,7 @@ class Encoder(nn.Module):
         self.backbone = ResNet18()
 
 
+@pytest.mark.slow
 def test_a_backbone_learns_features(
     mobilenet: Path, photos: tuple[AnnotatedPhoto, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
