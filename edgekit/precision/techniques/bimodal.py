@@ -1,12 +1,13 @@
 """PTQ4SAM's bimodal integration (BIG): a sign for each channel of queries and keys.
 
-In SAM's decoder, a channel of the keys that tokens look at is positive throughout or negative
-throughout. The distribution of all values then has two peaks, and a code has to span the gap
-between them. With the sign of its mean in the weights of both projections, a channel's keys are
-positive. The scores stay the same: each is a sum of products of a query and a key.
+In SAM's decoder, the paper finds, a channel of the keys that tokens look at is positive throughout
+or negative throughout. The distribution of all values then has two peaks, and a code has to span
+the gap between them. With the sign of its mean in the weights of both projections, a channel's keys
+are positive. The scores stay the same: each is a sum of products of a query and a key.
 
-The exported decoder has less to gain. Its keys have no bias, which softmax cancels
-(`models.sam.token_side`), so a channel has no level of its own there.
+No keys of NanoSAM's demonstration checkpoint have two peaks, so nothing is folded there. And the
+exported decoder has less to gain: its keys have no bias, which softmax cancels
+(`models.sam.token_side`), so a channel has no level of its own.
 
 Sources: Lv et al., arXiv 2405.03144; chengtao-lv/PTQ4SAM, quantization/observer.py and
 quantization/fake_quant.py, for the numbers.
