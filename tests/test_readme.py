@@ -146,12 +146,11 @@ def family_module(row: ModelRow) -> str:
 
 
 def place_of(system: System) -> str:
-    """Links to the family and the technique, or the reason."""
+    """Links to the family and the techniques with a note, or the reason."""
     files = dict.fromkeys(f"families/{family_module(row)}.py" for row in system.rows)
     links = [f"[{file}]({file})" for file in files]
-    if system.technique:
-        links.append(f"[{system.technique}](../{system.technique})")
-    return ", ".join(links) or system.reason
+    links += [f"[{module}](../{module})" for module in system.techniques]
+    return ": ".join(filter(None, (", ".join(links), system.note))) or system.reason
 
 
 def targets_table() -> str:

@@ -2,8 +2,8 @@
 
 Source: Sun et al., arXiv 2410.04960, which lists 20 systems that segment by prompts and five for
 everything, two of them in both lists; SAM itself makes 24. A system whose family has a row in the
-registry takes its status from that row. The others are a technique (a stage of the export, or a
-strategy of everything mode) or are not here, with the reason.
+registry takes its status from that row. The others are a technique (a stage of the export, a
+strategy of everything mode, or a step that was tried) or are not here, with the reason.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ class System:
     """One system of the survey.
 
     families: of its models in the registry; a family that has no row yet does not count.
-    technique: the module that holds its stage or strategy, relative to the package `edgekit`.
+    techniques: the modules that hold its stage or strategy, relative to the package `edgekit`.
+    note: what of it is used, was measured or is missing.
     reason: why it is not here; used only while neither a family nor a technique is.
     """
 
     name: str
     paper: str | None
     families: tuple[str, ...] = ()
-    technique: str | None = None
+    techniques: tuple[str, ...] = ()
+    note: str = ""
     reason: str = "not begun"
 
     @property
@@ -42,7 +44,7 @@ class System:
         """What it is here; of several models, the status of the first."""
         if self.rows:
             return self.rows[0].status
-        return "technique" if self.technique else "not here"
+        return "technique" if self.techniques else "not here"
 
 
 def _arxiv(number: str) -> str:
@@ -73,13 +75,20 @@ SYSTEMS = (
         name="TinySAM",
         paper=_arxiv("2312.13789"),
         families=("tinysam",),
-        technique="runtime/everything/hierarchical.py",
+        techniques=("runtime/everything/hierarchical.py",),
+        note="Q-TinySAM is `edgekit export tinysam --target x86-int8`, run with random weights: "
+        "mask IoU 0.738 on average, 0.412 at least (72 prompts, a CPU without VNNI); it fails the "
+        "gate. Upstream's 8-bit file is a pickled module and is not loaded",
     ),
     System(
         name="PTQ4SAM",
         paper=_arxiv("2405.03144"),
-        reason="its two steps, BIG and AGQ, change attention's products and softmax, which every "
-        "INT8 plan here keeps in float",
+        techniques=(
+            "precision/techniques/bimodal.py",
+            "precision/techniques/softmax_codes.py",
+        ),
+        note="BIG and AGQ compute what upstream's code computes. No target uses them: attention "
+        "stays float, and no runtime has AGQ's codes; figures in tests/README.md",
     ),
     System(
         name="PQ-SAM",
@@ -97,7 +106,7 @@ SYSTEMS = (
         name="MobileSAMv2",
         paper=_arxiv("2312.09579"),
         families=("mobilesamv2",),
-        technique="runtime/everything/boxes.py",
+        techniques=("runtime/everything/boxes.py",),
     ),
     System(
         name="Lite-SAM",

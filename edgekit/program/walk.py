@@ -45,6 +45,11 @@ class Walk:
         return dict(zip(self._outputs, arrays, strict=True))
 
 
+def unchanged(_: fx.Node, result: Tensor) -> Tensor:
+    """The `OnResult` of a walk that changes no result."""
+    return result
+
+
 class _Interpreter(fx.Interpreter):
     def __init__(
         self, program: Program, on_result: OnResult, on_operands: OnOperands | None

@@ -43,6 +43,8 @@ class Int8Recipe:
     inside the convolution."""
     results: Literal["float", "coded"] = "float"
     """"coded": the result of every coded node is coded too, whichever node reads it."""
+    attention: Literal["float", "coded"] = "float"
+    """Whether both operands of attention's two products are coded, whatever `product_db` says."""
     head: int = 1
     """Number of last convolutions that stay float, beside the last one before each result."""
     product_db: float = 30.0

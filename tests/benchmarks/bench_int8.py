@@ -27,7 +27,6 @@ import torch
 from edgekit import catalog, store
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
-from edgekit.models.reference import reference_sessions
 from edgekit.precision.apply.coded_walk import coded_walk
 from edgekit.precision.decide.int8 import coded_operands, plan_int8
 from edgekit.precision.measure.ranges import Ranges, measure
@@ -117,7 +116,7 @@ def main() -> None:
         target=target,
         calibration=calibration,
         photos=_test_photos(options.annotations, options.photos, calibration),
-        reference=tuple(map(CachedSession, reference_sessions(model.split))),
+        reference=tuple(map(CachedSession, model.sessions)),
     )
     for name, encoder in _encoders(setting, options):
         setting.judge(name, encoder)

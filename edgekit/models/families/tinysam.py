@@ -5,7 +5,9 @@ always returns three, and upstream's examples take the one with the highest scor
 
 The paper's Q-TinySAM is this network with 8-bit weights and activations, which is what an INT8
 target's recipe makes of `tinysam` with edgekit's own calibration. Upstream's file of it,
-`tinysam_w8a8.pth`, is a pickled module of quantiser classes of its own; it is not loaded.
+`tinysam_w8a8.pth`, is a pickled module of quantiser classes whose code is not public; it is not
+loaded. `checkpoints.pickled_module` could read its tensors without running that code, but nobody
+has had the file to try, and the intervals of the quantisers may be no tensors.
 """
 
 from __future__ import annotations

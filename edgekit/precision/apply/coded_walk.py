@@ -15,12 +15,20 @@ from edgekit.precision.decide.codes import limits
 from edgekit.precision.decide.int8 import coded_operands, coded_results, held_tensors
 from edgekit.precision.decide.plan import require_known_nodes
 from edgekit.program.capture import Program
-from edgekit.program.walk import OnResult, Walk
+from edgekit.program.walk import OnOperands, OnResult, Walk, unchanged
 from edgekit.records import PartPlan, Precision, Quantization
 
 
-def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = None) -> Walk:
-    """A session over the program under its plan; `on_result` as for `Walk`.
+def coded_walk(
+    program: Program,
+    part: PartPlan,
+    on_result: OnResult | None = None,
+    *,
+    on_operands: OnOperands | None = None,
+) -> Walk:
+    """A session over the program under its plan; `on_result` and `on_operands` as for `Walk`.
+
+    `on_operands` is called before the plan codes the values that it returns.
 
     Raises:
         BadInput: the plan was made for another program.
@@ -30,7 +38,8 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
     constants = held_tensors(program)
     weights: dict[fx.Node, Tensor] = {}
 
-    def on_operands(node: fx.Node, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def code_operands(node: fx.Node, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = on_operands(node, values) if on_operands else values
         if node.name not in lines:
             return values
         codes = coded_operands(
@@ -44,7 +53,7 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
         )
 
     results = coded_results(program.exported.graph, lines)
-    look_at = on_result or _unchanged
+    look_at = on_result or unchanged
 
     def on_coded(node: fx.Node, result: Tensor) -> Tensor:
         code = results.get(node)
@@ -57,7 +66,7 @@ def coded_walk(program: Program, part: PartPlan, on_result: OnResult | None = No
             weights[operand] = rounded_to_code(value, code)
         return weights[operand]
 
-    return Walk(program, on_coded, on_operands=on_operands)
+    return Walk(program, on_coded, on_operands=code_operands)
 
 
 def rounded_to_code(values: Tensor, code: Quantization) -> Tensor:
@@ -70,7 +79,3 @@ def rounded_to_code(values: Tensor, code: Quantization) -> Tensor:
     return torch.fake_quantize_per_channel_affine(
         values, scale, zero_point, code.axis, *limits(code)
     )
-
-
-def _unchanged(_: fx.Node, result: Tensor) -> Tensor:
-    return result

@@ -2,8 +2,9 @@
 
 These stay float:
 
-- Products of attention: coded, they take a ViT's embeddings from 30 to 8 dB. What feeds them is
-  therefore never coded either, so the sign fold of PTQ4SAM has nothing to gain here.
+- Products of attention: coded, they take a ViT's embeddings from 30 to 8 dB. The recipe's
+  `attention` codes them all the same; no target sets it. `precision.techniques` has the two steps
+  with which PTQ4SAM makes such codes, and `tests/README.md` what they gain.
 - Layer norm, softmax, and other sums: no runtime makes them faster in INT8.
 - The last convolution before each result: its error goes straight into the decoder, or into the
   boxes and scores of a detector. The recipe's `head` keeps more of them. The photo's maps for
@@ -77,6 +78,7 @@ from edgekit.errors import BadInput
 from edgekit.precision.decide.codes import activation_code, step, weight_code
 from edgekit.precision.decide.plan import Decision, make_part, plannable
 from edgekit.precision.measure.ranges import Ranges
+from edgekit.program.attention import in_attention
 from edgekit.program.capture import Program
 from edgekit.program.operators import (
     CONVOLUTIONS,
@@ -191,6 +193,8 @@ class _Coder:
 
     def too_coarse(self, node: fx.Node) -> str | None:
         """Why 255 steps are too few for an input of the node; None if they are enough."""
+        if node.target in PRODUCTS:
+            return None  # the recipe wants them coded
         product = node.target in WEIGHTED
         for source in filter(None, self._operands(node)[0]):
             read, signal = self._ranges.of(source), self._ranges.of(source if product else node)
@@ -214,6 +218,8 @@ class _Coder:
                 return (activations[0],), weight
         elif node.target is aten.add.Tensor:
             return self._operands_of_sum(node, sources, activations)
+        elif node.target in PRODUCTS:
+            return self._operands_of_product(node, activations), None
         elif name in self._recipe.reads and activations:
             return (activations[0],), None
         return (), None
@@ -238,6 +244,13 @@ class _Coder:
             return (), None
         product = activations[absorbed.index(True)]
         return tuple(None if s is product else s for s in activations), None
+
+    def _operands_of_product(
+        self, node: fx.Node, activations: list[fx.Node]
+    ) -> tuple[fx.Node | None, ...]:
+        if self._recipe.attention == "float" or not in_attention(node):
+            return ()
+        return tuple(activations) if len(activations) == 2 else ()  # one may be a constant
 
     def _code(self, source: fx.Node) -> Quantization:
         # LiteRT 2.1 wants the same code before and after max pooling.
