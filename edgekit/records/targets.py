@@ -41,8 +41,10 @@ class Int8Recipe:
     sums: Literal["both", "shortcut", "none"] = "none"
     """The coded inputs of a residual addition. "shortcut" leaves out the one that the runtime sums
     inside the convolution."""
-    results: Literal["float", "coded"] = "float"
-    """"coded": the result of every coded node is coded too, whichever node reads it."""
+    results: Literal["float", "where_needed", "coded"] = "float"
+    """"coded": the result of every coded node is coded too, whichever node reads it.
+    "where_needed": only of convolutions, sums and pooling, whose integer kernels in ONNX Runtime
+    give nothing but codes."""
     head: int = 1
     """Number of last convolutions that stay float, beside the last one before each result."""
     product_db: float = 30.0

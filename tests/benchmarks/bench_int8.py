@@ -62,12 +62,14 @@ class Setting:
     calibration: catalog.PhotoSet
     photos: catalog.PhotoSet
     reference: tuple[Session, ...]
+    exported: tuple[Session, ...]
+    """The reference in the form that is exported: its encoder computes the photo's maps."""
 
     def judge(self, name: str, encoder: Session) -> None:
         """Print one line."""
         client = self.model.row.client
         verdict = verify_predictors(
-            Predictor.from_sessions(client, encoder, *self.reference[1:]),
+            Predictor.from_sessions(client, encoder, *self.exported[1:]),
             Predictor.from_sessions(client, *self.reference),
             self.photos,
             gate=self.target.gate,
@@ -84,7 +86,7 @@ class Setting:
 
     def _decibels(self, encoder: Session, photo: catalog.Photo) -> float:
         feeds = {"image": self.image(photo)}
-        wanted, got = self.reference[0].run(feeds), encoder.run(feeds)
+        wanted, got = self.exported[0].run(feeds), encoder.run(feeds)
         signal = sum(float((wanted[name] ** 2).sum()) for name in wanted)
         return float(
             10 * np.log10(signal / sum(float(((wanted[n] - got[n]) ** 2).sum()) for n in wanted))
@@ -118,6 +120,7 @@ def main() -> None:
         calibration=calibration,
         photos=_test_photos(options.annotations, options.photos, calibration),
         reference=tuple(map(CachedSession, reference_sessions(model.split))),
+        exported=tuple(map(CachedSession, model.sessions)),
     )
     for name, encoder in _encoders(setting, options):
         setting.judge(name, encoder)
