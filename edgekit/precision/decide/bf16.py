@@ -5,7 +5,8 @@ mantissa. Between 512 and 1024 pixels its steps are 4 pixels, and the phases of 
 move with them. So a sine, a cosine, and all that its phase is computed from stay FP32.
 
 Mask IoU of NanoSAM with PyTorch, mean and 5th percentile, rounded in PyTorch after each node
-(3 photos, 30 prompts; runtimes fuse nodes and round less often):
+(3 photos, 30 prompts; `tests/benchmarks/bench_bf16.py` makes such a table of 2; runtimes fuse nodes
+and round less often):
 
     the encoder in BF16                              0.997 0.992
     both                                             0.980 0.943

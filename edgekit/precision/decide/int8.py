@@ -45,8 +45,10 @@ layers in float) and hence the same speed, it gives 0.9818 0.951 30.2 dB; with i
 The placement of codes decides both speed and error. OpenVINO fuses GELU into the convolution, and
 codes between them split one kernel into three. ONNX Runtime computes a convolution or sum in
 integers only if all that read its result read codes; such results are coded there, whoever reads
-them, so that what the plan calls INT8 is. A GELU reads codes there and computes in float. The error
-comes from activations more than from weights, so weights are neither bias-corrected nor clipped.
+them, so that what the plan calls INT8 is. (Otherwise the first convolution of NanoSAM's `proj` runs
+in float; mean IoU is 0.979 with its result coded and 0.980 without, on 4 photos with 32 prompts.) A
+GELU reads codes there and computes in float. The error comes from activations more than from
+weights, so weights are neither bias-corrected nor clipped.
 """
 
 from __future__ import annotations
