@@ -1,8 +1,8 @@
 """Wait until the threads of a call have gone to sleep.
 
 After a call, a runtime's threads stay awake for a while in case another follows (ONNX Runtime 1.31:
-50 ms of busy waiting). They would take the cores from whoever has the next turn: of two equal
-bundles, the second took 1.4 times as long on two cores.
+50 ms of busy waiting). They would take the cores from whoever has the next turn, so that of two
+equal graphs the second is the slower (`tests/benchmarks/bench_bundle.py --awake`).
 """
 
 from __future__ import annotations

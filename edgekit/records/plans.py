@@ -36,7 +36,7 @@ class NodePlan:
     """Multiply-accumulates per run; in the decoder, for one prompt of two points."""
     precision: Precision
     reason: str | None = None
-    """Why the precision is not the requested one."""
+    """Why the precision is not the requested one, or what an INT8 node still does in float."""
     inputs: tuple[Quantization | None, ...] = ()
     """INT8 only: one code per activation input, None for an input that is read in float."""
     weight: Quantization | None = None

@@ -41,8 +41,10 @@ class Int8Recipe:
     sums: Literal["both", "shortcut", "none"] = "none"
     """The coded inputs of a residual addition. "shortcut" leaves out the one that the runtime sums
     inside the convolution."""
-    results: Literal["float", "coded"] = "float"
-    """"coded": the result of every coded node is coded too, whichever node reads it."""
+    results: Literal["float", "where_needed", "coded"] = "float"
+    """"coded": the result of every coded node is coded too, whichever node reads it.
+    "where_needed": only of convolutions, sums and pooling, whose integer kernels in ONNX Runtime
+    give nothing but codes."""
     attention: Literal["float", "coded"] = "float"
     """Whether both operands of attention's two products are coded, whatever `product_db` says."""
     head: int = 1

@@ -18,14 +18,16 @@ from edgekit.runtime.prompts import Prompt
 CHUNK = 8
 """Prompts that a decoder of dynamic shapes gets at once. Each takes 35 to 50 MB in the runtime.
 
-Fifty boxes on NanoSAM in float32, two AVX2 cores, in turns, against 8 at once (and memory):
+Fifty boxes on NanoSAM in float32, two AVX2 cores, in turns, against 8 at once (and memory;
+`tests/benchmarks/bench_decoder.py chunks`):
 OpenVINO 4: 1.09x (-166 MB), 16: 0.97x (+327 MB), 32: 0.95x (+873 MB);
 ONNX Runtime 4: 0.95x (-139 MB), 16: 0.96x (+345 MB), 32: 0.92x (+673 MB)."""
 
 _WORTH_FILLING = 0.5
 """The share of a fixed batch from which one call is faster than a call for each prompt.
 
-NanoSAM in LiteRT 2.3 on two AVX2 cores: a batch of 4 takes as long as 1.8 single prompts."""
+NanoSAM in LiteRT 2.3 on two AVX2 cores: a batch of 4 takes as long as 1.8 single prompts
+(`tests/benchmarks/bench_decoder.py batches`)."""
 
 
 class Predictions(Sequence[Prediction]):

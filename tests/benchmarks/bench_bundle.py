@@ -3,12 +3,13 @@
 All contestants take turns in one process, so that a busy machine slows them alike: read the
 ratios. "By hand" is `torch.onnx.export` of the reference modules, run in ONNX Runtime. `--beside`
 adds the same model's bundle for another target, such as the float one of an INT8 target: graphs
-that are equal must take equally long. Of ONNX files, the nodes are listed that compute from weights
+that are equal must take equally long, unless (`--awake`) a turn begins while the threads of the
+last one are still awake. Of ONNX files, the nodes are listed that compute from weights
 alone and that ONNX Runtime computes at every run: casts and dequantized weights that it did not
 fold when it loaded the file.
 
     python tests/benchmarks/bench_bundle.py nanosam x86-ort-int8 [--beside x86-ort-fp32]
-        [--threads 2] [--rounds 9] [--role decoder] [--prompts 50]
+        [--threads 2] [--rounds 9] [--role decoder] [--prompts 50] [--awake]
 """
 
 from __future__ import annotations
@@ -134,8 +135,13 @@ def shipped(bundle: Bundle, role: Role, *, threads: int, prompts: int) -> Callab
     return lambda: session.run(feeds)
 
 
-def medians(runners: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of each, in turns; the first two rounds do not count."""
+def medians(
+    runners: Mapping[str, Callable[[], object]], rounds: int, *, awake: bool = False
+) -> dict[str, float]:
+    """Seconds of each, in turns; the first two rounds do not count.
+
+    Unless `awake`, a turn begins when the threads of the last one sleep.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runners}
     for turn in range(rounds + 2):
         for name, run in runners.items():
@@ -143,7 +149,8 @@ def medians(runners: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
             run()
             if turn >= 2:
                 seconds[name].append(time.perf_counter() - start)
-            wait_until_idle()
+            if not awake:
+                wait_until_idle()
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
@@ -179,6 +186,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--prompts", type=int, default=1, help="boxes of a decoder's call")
     parser.add_argument("--role", type=Role, choices=list(Role), help="default: both")
+    parser.add_argument("--awake", action="store_true", help="do not wait for threads to sleep")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     row = registry.model(options.model)
@@ -191,7 +199,7 @@ def main() -> None:
             runners = contestants(
                 split, bundles, role, folder, threads=options.threads, prompts=options.prompts
             )
-            print_role(bundles[0], role, medians(runners, options.rounds))
+            print_role(bundles[0], role, medians(runners, options.rounds, awake=options.awake))
 
 
 if __name__ == "__main__":

@@ -5,21 +5,13 @@ mantissa. Between 512 and 1024 pixels its steps are 4 pixels, and the phases of 
 move with them. So a sine, a cosine, and all that its phase is computed from stay FP32.
 
 Mask IoU of NanoSAM with PyTorch, mean and 5th percentile, rounded in PyTorch after each node
-(3 photos, 30 prompts; runtimes fuse nodes and round less often):
+(3 photos, 30 prompts; `tests/benchmarks/bench_bf16.py` makes such a table of 2; runtimes fuse nodes
+and round less often):
 
     the encoder in BF16                              0.997 0.992
     both                                             0.980 0.943
     both, coordinates and phases in FP32             0.992 0.984
     only coordinates and phases in BF16              0.981 0.944
-
-Of the other parts, none costs more than 0.005 alone: the two layer norms of the image 0.004 each,
-tokens and products 0.001 to 0.002. FP32 would slow all of them down.
-
-On 5 photos (48 prompts) both have 0.993 and 0.985, with 0.990 or more for each kind of prompt. The
-decoder of x86-int8 on the same photos:
-
-    FP32                                             0.985 0.958
-    BF16, coordinates and phases in FP32             0.983 0.958
 """
 
 from __future__ import annotations
@@ -43,7 +35,7 @@ _WAVES = frozenset({aten.sin.default, aten.cos.default})
 
 def plan_bf16(programs: Sequence[Program], judge: JudgeParts) -> tuple[PartPlan, ...]:
     """The plans of a model's programs, the encoder first."""
-    return with_bf16_decoder(_part_in_bf16(programs[0]), programs[1:], judge)
+    return with_bf16_decoder(part_in_bf16(programs[0]), programs[1:], judge)
 
 
 def with_bf16_decoder(
@@ -56,14 +48,15 @@ def with_bf16_decoder(
         decoders: of the same model, none or one.
         judge: called once; not at all without a decoder.
     """
-    parts = (encoder, *map(_part_in_bf16, decoders))
+    parts = (encoder, *map(part_in_bf16, decoders))
     if not decoders or (verdict := judge(parts)).passed:
         return parts
     reason = f"masks miss the gate in BF16: {'; '.join(verdict.failures)}"
     return (encoder, *(make_part(each, lambda _: (Precision.FP32, reason)) for each in decoders))
 
 
-def _part_in_bf16(program: Program) -> PartPlan:
+def part_in_bf16(program: Program) -> PartPlan:
+    """The plan of one program: BF16, but for what positions are computed from."""
     exact = _behind_waves(program)
 
     def decide(node: fx.Node) -> Decision:

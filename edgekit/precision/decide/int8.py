@@ -7,34 +7,24 @@ These stay float:
   with which PTQ4SAM makes such codes, and `tests/README.md` what they gain.
 - Layer norm, softmax, and other sums: no runtime makes them faster in INT8.
 - The last convolution before each result: its error goes straight into the decoder, or into the
-  boxes and scores of a detector. The recipe's `head` keeps more of them. The photo's maps for
-  NanoSAM's decoder are 4 % of its encoder's work. Mask IoU of x86-int8 (4 photos, 38 prompts):
-
-      all maps float                                   0.9836 0.955
-      keys, queries and outputs coded, 2 % of MACs     0.9808 0.953
-      all but the variances' coded, 4 %                0.9794 0.947
-
+  boxes and scores of a detector. The recipe's `head` keeps more of them.
 - Nodes for whose input 255 steps are too few (the recipe's limits in dB). In NanoSAM these are the
-  second layer of the neck (1 % of the work) and three of the GELUs that read codes. The recipe of
-  ONNX Runtime codes those GELUs: a float GELU makes the layer before it float, and the encoder is
-  then 2.2 times as fast as FP32 instead of 2.5.
+  second layer of the neck and three of the GELUs that read codes. The recipe of ONNX Runtime codes
+  those GELUs: a float GELU makes the layer before it float.
 - The decoder. A third of its work are products with weights, the most that codes could make faster.
-  MACs of NanoSAM's, in millions, for boxes (seven tokens each); a batch shares one mask prompt:
+  MACs of NanoSAM's, in millions, for boxes (seven tokens each); a batch shares one mask prompt
+  (`tests/benchmarks/bench_decoder.py work`):
 
-      boxes                                        1      8     50
-      of two activations                         330   2640  16501
-      with constants of the positions             11     88    551
-      with the second upsampling's weights       134   1074   6711
-      with other weights                         150    362   1634
-      with weights, of all                      45 %   34 %   33 %
+      boxes                              1       8      50
+      of two activations               330    2640   16501
+      with constants of positions       11      88     551
+      with weights                     284    1436    8345
 
   At the peaks of a CPU with VNNI, 3.6 times float32's, codes in all of these would save a quarter
   of a prompt's arithmetic, before the cost of coding. At those of BF16 all of it takes half as long
   (`bf16`).
 - Depthwise convolutions, and sums that only a layer norm reads, where the recipe says so or nothing
-  is gained. MobileSAM (112 training steps, 4 photos, 36 prompts) has mask IoU 0.9584 (5th
-  percentile 0.877) with them coded, 0.9753 (0.954) without, and 0.9983 (0.996) with linear layers
-  alone.
+  is gained: they cost MobileSAM much of its masks' accuracy.
 
 Mask IoU of NanoSAM with PyTorch, mean and 5th percentile, on 24 test photos (224 prompts; rounded
 in PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET`):
@@ -42,29 +32,24 @@ in PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET`):
     x86-int8     0.9836 0.956      android-int8 0.9801 0.949
     iphone-int8  0.9884 0.967      jetson-int8  0.9807 0.946 (symmetric codes; 6 layers in float)
 
-The range of an activation is the span of one photo, averaged (`codes`). Equalizing channels across
-layers made things worse. For jetson-int8 on the same photos:
+The range of an activation is the span of one photo, averaged (`codes`). For jetson-int8 on the same
+photos (`--whole-ranges`):
 
-    range                       channels as they are         equalized across layers
-    of all photos               0.9763 0.942 23.9 dB         0.9752 0.939 20.6 dB
-    of one photo, averaged      0.9807 0.946 28.4 dB         0.9765 0.941 24.8 dB
+    range of all photos               0.9763 0.942 23.9 dB
+    range of one photo, averaged      0.9807 0.946 28.4 dB
 
 NNCF 3.4's `quantize_pt2e` is no better. With the placement, photos and weights of x86-int8 (5
 layers in float) and hence the same speed, it gives 0.9818 0.951 30.2 dB; with its bias correction
 0.9786 0.939 31.3 dB; with SmoothQuant no change. This module gives 0.9845 0.958 34.8 dB
 (`bench_int8.py --nncf`).
 
-The placement of codes decides both speed and error. NanoSAM's encoder, relative to ONNX Runtime in
-float:
-
-    OpenVINO, codes before max pooling          3.7x
-    OpenVINO, before GELU as well               2.7x
-    ONNX Runtime, before max pooling and GELU   2.6x
-
-OpenVINO fuses GELU into the convolution, and codes between them split one kernel into three. ONNX
-Runtime uses its integer convolution only if the output is coded. The error comes from activations
-(31.6 dB; weights alone give 42.7 dB), so weights are neither bias-corrected nor clipped. (These
-speeds and dB: an early NanoSAM checkpoint.)
+The placement of codes decides both speed and error. OpenVINO fuses GELU into the convolution, and
+codes between them split one kernel into three. ONNX Runtime computes a convolution or sum in
+integers only if all that read its result read codes; such results are coded there, whoever reads
+them, so that what the plan calls INT8 is. (Otherwise the first convolution of NanoSAM's `proj` runs
+in float; mean IoU is 0.979 with its result coded and 0.980 without, on 4 photos with 32 prompts.) A
+GELU reads codes there and computes in float. The error comes from activations more than from
+weights, so weights are neither bias-corrected nor clipped.
 """
 
 from __future__ import annotations
@@ -83,6 +68,7 @@ from edgekit.program.capture import Program
 from edgekit.program.operators import (
     CONVOLUTIONS,
     EXACT,
+    LINEAR,
     PRODUCTS,
     WEIGHTED,
     aten,
@@ -93,6 +79,9 @@ from edgekit.records import Int8Recipe, NodePlan, PartPlan, Precision, Quantizat
 
 SMALLEST_CONSTANT = 2**16
 """Elements from which a constant in a sum (positions, attention biases) is stored in 8 bits."""
+
+_GIVES_CODES = CONVOLUTIONS | {aten.add.Tensor, aten.max_pool2d.default}
+"""Operators whose integer kernels in ONNX Runtime give codes only; MatMul's may give floats."""
 
 _SMALLEST_RATIO = 1e-9
 """The signal-to-noise ratio of a tensor of zeros, since a logarithm needs a positive number."""
@@ -135,7 +124,7 @@ def plan_int8(
             return Precision.FP32, "recipe: the output's head stays float"
         if coder.codes(node):
             coarse = coder.too_coarse(node)
-            return (Precision.FP32, coarse) if coarse else (Precision.INT8, None)
+            return (Precision.FP32, coarse) if coarse else (Precision.INT8, coder.note(node))
         return Precision.FP32, _why_float(node)
 
     part = make_part(program, decide)
@@ -183,8 +172,19 @@ class _Coder:
             reason=line.reason,
             inputs=tuple(self._code(source) if source else None for source in inputs),
             weight=weight_code(self._weights[weight.name], _axis(node, weight)) if weight else None,
-            result=self._code(_last_of_kernel(node)) if self._recipe.results == "coded" else None,
+            result=self._code(_last_of_kernel(node)) if self._codes_result(node) else None,
         )
+
+    def _codes_result(self, node: fx.Node) -> bool:
+        if self._recipe.results == "where_needed":  # a constant alone in codes is added in float
+            return node.target in _GIVES_CODES and any(self._operands(node)[0])
+        return self._recipe.results == "coded"
+
+    def note(self, node: fx.Node) -> str | None:
+        """What the plan says of a coded node without an integer kernel in ONNX Runtime."""
+        integer = self._codes_result(node) or node.target in LINEAR
+        integer = integer or self._recipe.results != "where_needed"
+        return None if integer else "reads codes, computes in float"
 
     def codes(self, node: fx.Node) -> bool:
         """Whether the recipe codes anything that the node reads."""
@@ -231,7 +231,7 @@ class _Coder:
         self, node: fx.Node, sources: list[fx.Node], activations: list[fx.Node]
     ) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
         constants = [s for s in sources if s.name in self._weights and _is_large(s)]
-        if len(activations) == 1 and constants and self._recipe.results == "float":
+        if len(activations) == 1 and constants and self._recipe.results != "coded":
             return (None,), constants[0]  # only integer kernels need both operands coded
         if len(activations) != 2 or self._recipe.sums == "none" or not _read_as_codes(node):
             return (), None

@@ -6,8 +6,7 @@ import torch
 
 from edgekit.runtimes.cpu import lacks
 
-# PyTorch emulates BF16 on CPUs without these instructions: a convolution forwards and backwards
-# takes about 90 times as long as in float32 (PyTorch 2.13, AVX2).
+# PyTorch 2.13 emulates BF16 on CPUs without these instructions, many times slower than float32.
 _BF16_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")
 
 
