@@ -146,12 +146,13 @@ def family_module(row: ModelRow) -> str:
 
 
 def place_of(system: System) -> str:
-    """Links to the family and the technique, or the reason."""
+    """Links to the family and the technique, with what is to be said of them, or the reason."""
     files = dict.fromkeys(f"families/{family_module(row)}.py" for row in system.rows)
     links = [f"[{file}]({file})" for file in files]
     if system.technique:
         links.append(f"[{system.technique}](../{system.technique})")
-    return ", ".join(links) or system.reason
+    places = ", ".join(links) or system.reason
+    return f"{places}: {system.note}" if system.note else places
 
 
 def targets_table() -> str:

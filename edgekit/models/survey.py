@@ -24,6 +24,7 @@ class System:
     families: of its models in the registry; a family that has no row yet does not count.
     technique: the module that holds its stage or strategy, relative to the package `edgekit`.
     reason: why it is not here; used only while neither a family nor a technique is.
+    note: how far what is here is the system's.
     """
 
     name: str
@@ -31,6 +32,7 @@ class System:
     families: tuple[str, ...] = ()
     technique: str | None = None
     reason: str = "not begun"
+    note: str | None = None
 
     @property
     def rows(self) -> tuple[ModelRow, ...]:
@@ -102,16 +104,18 @@ SYSTEMS = (
     System(
         name="Lite-SAM",
         paper=_arxiv("2407.08965"),
-        reason="no code or weights are public. The abstract gives sizes (4.2 M parameters, 1.16 M "
-        "of them in LiteViT) and says that AutoPPN predicts points and boxes; the layers, their "
-        "widths and the weights of the losses are not described",
+        technique="runtime/everything/proposed.py",
+        note="strategy `proposed`, with a proposal network of our own. Of theirs no code or "
+        "weights are public: the abstract gives sizes (4.2 M parameters, 1.16 M of them in "
+        "LiteViT) and says that AutoPPN predicts points and boxes; its layers are not described",
     ),
     System(
         name="AoP-SAM",
         paper=_arxiv("2505.11980"),
-        reason="no weights are public, and no copy of its code was to be had. A CNN over photo "
-        "and embedding predicts a map of points, which are filtered from coarse to fine; the "
-        "layers, thresholds and losses are not described",
+        technique="runtime/everything/proposed.py",
+        note="strategy `proposed`, with a proposal network of our own. Of theirs no weights are "
+        "public and no copy of the code was to be had: a CNN over photo and embedding predicts a "
+        "map of points, which are filtered from coarse to fine; its layers are not described",
     ),
 )
 """In the survey's order."""

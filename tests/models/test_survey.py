@@ -32,7 +32,7 @@ def test_each_system_is_here_or_says_why_not(system: System) -> None:
         ("SuperSAM", "paper"),
         ("SqueezeSAM", "parity"),
         ("PQ-SAM", "not here"),
-        ("AoP-SAM", "not here"),
+        ("AoP-SAM", "technique"),
     ],
 )
 def test_the_status_is_the_registrys(name: str, status: str) -> None:
