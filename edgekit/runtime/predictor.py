@@ -21,7 +21,6 @@ from edgekit.records import (
     DetectorContract,
     EverythingRule,
     FloatArray,
-    Manifest,
     PhotoClient,
     PromptShape,
     Rgb,
@@ -54,6 +53,9 @@ class Predictor:
     Not thread-safe: it holds one photo.
     """
 
+    _made_from: tuple[str, tuple[str, ...]] | None = None
+    """Model and weights of the bundle; None over sessions, of which nothing is known."""
+
     def __init__(self, bundle: str | Path | Bundle, *, threads: int | None = None) -> None:
         """Open a bundle.
 
@@ -81,7 +83,7 @@ class Predictor:
             bundle.manifest.target.prompt_batches,
         )
         self.execution = execution(bundle.manifest.target)
-        self._manifest = bundle.manifest
+        self._made_from = bundle.manifest.model, bundle.manifest.weights.identity
 
     @classmethod
     def from_sessions(
@@ -118,7 +120,6 @@ class Predictor:
     ) -> None:
         self.client = client
         self.execution = NATIVE
-        self._manifest: Manifest | None = None
         self._encoder, self._decoder = encoder_and_decoder(client, encoder, decoder)
         self._slots = prompt_slots if client.decodes else ()
         self.prompt_batches = prompt_batches
@@ -262,13 +263,13 @@ class Predictor:
     def check_proposals(self, proposals: ProposalNetwork | None) -> None:
         """Refuse a network that was trained on another encoder than the bundle's.
 
-        Over sessions without a bundle nothing is known of their weights, and nothing is refused.
+        Over sessions without a bundle nothing is refused.
 
         Raises:
             BadInput: it was.
         """
-        if proposals and self._manifest:
-            proposals.require_encoder(self._manifest.model, self._manifest.weights.identity)
+        if proposals and self._made_from:
+            proposals.require_encoder(*self._made_from)
 
     def _decoder_answers(self, crop: CropBox) -> DecoderAnswers:
         """The answers on a crop of the photo; the whole photo is not encoded again."""

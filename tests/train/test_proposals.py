@@ -10,6 +10,7 @@ import torch
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.models.registry import model
+from edgekit.models.sam.photo_side import PHOTO_MAPS
 from edgekit.records import FloatArray, WeightsSource
 from edgekit.runtime.proposals import ProposalNetwork, read_proposals
 from edgekit.runtime.proposals.network import CHANNELS, FEATURE, SHAPES
@@ -30,6 +31,10 @@ def seeded_net() -> ProposalNet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return ProposalNet()
+
+
+def test_the_rows_are_an_output_of_the_exported_encoder() -> None:
+    assert FEATURE in PHOTO_MAPS
 
 
 def test_numpy_computes_what_torch_does() -> None:
@@ -58,7 +63,7 @@ def test_targets_are_1_in_the_cells_of_the_centres(photos: tuple[AnnotatedPhoto,
 @pytest.mark.parametrize(
     ("mask", "centre"),
     [
-        (np.full((640, 320), 255, np.uint8), (320, 160)),  # thinned out to every fifth pixel
+        (np.full((640, 640), 255, np.uint8), (320, 320)),  # thinned out to every fifth pixel
         (np.eye(640, dtype=np.uint8)[:, 2:], (2, 0)),  # whose pixels are all left out
     ],
 )

@@ -98,9 +98,9 @@ class ProposalNetwork:
         with np.errstate(all="ignore"):  # broken weights: the check below tells
             image = self._squeezed(rows).reshape(grid, grid, WIDTH)
             for index, dilation in enumerate(DILATIONS):
-                image = image + self._block(index, image, dilation)
+                image += self._block(index, image, dilation)
             logits = self._product("head", image)[..., 0]
-            confidence: FloatArray = 1 / (1 + np.exp(-logits))
+            confidence: FloatArray = np.reciprocal(1 + np.exp(-logits))
         if not np.isfinite(confidence).all():
             raise BadInput(
                 "The proposal network's confidence is not finite.",
@@ -149,4 +149,4 @@ def _rows(features: Feeds) -> FloatArray:
             expected=f"[1, grid * grid, {CHANNELS}]",
             next_step="--strategy grid",
         )
-    return rows[0].astype(np.float32)
+    return np.asarray(rows[0], dtype=np.float32)

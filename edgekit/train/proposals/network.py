@@ -30,7 +30,7 @@ class ProposalNet(nn.Module):
         """[B, grid * grid, CHANNELS] -> [B, grid, grid]."""
         grid = isqrt(rows.shape[1])
         rows = F.layer_norm(rows, (CHANNELS,), eps=EPSILON)
-        image = rows.transpose(1, 2).unflatten(2, (grid, grid))
+        image = rows.transpose(1, 2).reshape(-1, CHANNELS, grid, grid)
         image = torch.relu(self.squeeze(image))
         for block in self.blocks:
             image = image + block(image)
