@@ -196,7 +196,7 @@ class EverythingRule:
     overlap_across_crops: float = 0.7
     min_area: int = 0
     confident: float = 8.5
-    points: int = 128
+    points: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

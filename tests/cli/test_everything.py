@@ -132,7 +132,7 @@ def network_file(folder, *, seed):
     return path
 
 
-@pytest.mark.parametrize(("asked", "count"), [((), 128), (("--most-points", "1"), 1)])
+@pytest.mark.parametrize(("asked", "count"), [((), 64), (("--most-points", "1"), 1)])
 @pytest.mark.usefixtures("quarters")
 def test_points_of_a_proposal_network(run, bundle, photo, tmp_path, asked, count):
     file = network_file(tmp_path, seed=0)

@@ -104,7 +104,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         typer.Option(
             "--most-points",
             metavar="N",
-            help="At most N points of --proposals, 1 to 1024. Default: 128.",
+            help="At most N points of --proposals, 1 to 1024. Default: 64.",
         ),
     ] = None,
     out: Annotated[
