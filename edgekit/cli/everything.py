@@ -34,6 +34,8 @@ class EverythingOptions:
     min_area: int | None = None
     detector: Path | None = None
     boxes: Path | None = None
+    proposals: Path | None = None
+    most_points: int | None = None
 
     def given(self) -> list[str]:
         """The names of the options that are given."""
@@ -44,8 +46,12 @@ class EverythingOptions:
 
     @property
     def by_name(self) -> Strategy:
-        """The strategy: boxes if a source of boxes is given, otherwise the grid."""
-        return self.strategy or ("boxes" if self.detector or self.boxes else "grid")
+        """The strategy: that of the source of prompts that is given, otherwise the grid."""
+        if self.strategy:
+            return self.strategy
+        if self.detector or self.boxes:
+            return "boxes"
+        return "proposed" if self.proposals else "grid"
 
     def rule_from(self, rule: EverythingRule) -> EverythingRule:
         """The family's rule with what is given here."""
@@ -54,6 +60,7 @@ class EverythingOptions:
             grid=rule.grid if self.grid is None else self.grid,
             crops=rule.crops if self.crops is None else self.crops,
             min_area=rule.min_area if self.min_area is None else self.min_area,
+            points=rule.points if self.most_points is None else self.most_points,
         )
 
 
@@ -95,6 +102,11 @@ def check_options(
         )
     if options.detector and options.boxes:
         raise BadInput("--detector and --boxes both give boxes.", expected="one of the two")
+    if options.most_points is not None and not options.proposals:
+        raise BadInput(
+            "--most-points limits the points of --proposals, and no file is given.",
+            expected="--proposals FILE, or --grid N for a grid",
+        )
 
 
 def segment_everything(
@@ -110,22 +122,30 @@ def segment_everything(
         report: receives the stages.
 
     Raises:
-        BadInput: the options do not suit the model, or the boxes are unusable.
+        BadInput: the options do not suit the model, or the boxes or proposals are unusable.
     """
     from edgekit.records import DetectorContract
     from edgekit.runtime.everything import check_request
+    from edgekit.runtime.proposals import read_proposals
 
     if isinstance(predictor.client, DetectorContract):
         return _detected(predictor, photo, options, report)
     strategy, rule = options.by_name, options.rule_from(predictor.client.everything)
-    check_request(strategy, rule, with_boxes=bool(options.detector or options.boxes))
+    check_request(
+        strategy,
+        rule,
+        with_boxes=bool(options.detector or options.boxes),
+        with_proposals=bool(options.proposals),
+    )
+    proposals = read_proposals(options.proposals) if options.proposals else None
+    predictor.check_proposals(proposals)
     boxes = _boxes(options, photo, name, report)
     start = time.monotonic()
     with report.stage("encode"):
         predictor.set_image(photo)
     with report.stage("segment"):
         segments = predictor.everything(
-            strategy, boxes=boxes, rule=rule, on_progress=report.progress
+            strategy, boxes=boxes, proposals=proposals, rule=rule, on_progress=report.progress
         )
     seconds = time.monotonic() - start
     return Segmented(segments=segments, strategy=strategy, rule=rule, seconds=seconds)

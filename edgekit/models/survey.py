@@ -111,16 +111,18 @@ SYSTEMS = (
     System(
         name="Lite-SAM",
         paper=_arxiv("2407.08965"),
-        reason="no code or weights are public. The abstract gives sizes (4.2 M parameters, 1.16 M "
-        "of them in LiteViT) and says that AutoPPN predicts points and boxes; the layers, their "
-        "widths and the weights of the losses are not described",
+        techniques=("runtime/everything/proposed.py",),
+        note="strategy `proposed`, with a proposal network of our own. Of theirs no code or "
+        "weights are public: the abstract gives sizes (4.2 M parameters, 1.16 M of them in "
+        "LiteViT) and says that AutoPPN predicts points and boxes; its layers are not described",
     ),
     System(
         name="AoP-SAM",
         paper=_arxiv("2505.11980"),
-        reason="no weights are public, and no copy of its code was to be had. A CNN over photo "
-        "and embedding predicts a map of points, which are filtered from coarse to fine; the "
-        "layers, thresholds and losses are not described",
+        techniques=("runtime/everything/proposed.py",),
+        note="strategy `proposed`, with a proposal network of our own. Of theirs no weights are "
+        "public and no copy of the code was to be had: a CNN over photo and embedding predicts a "
+        "map of points, which are filtered from coarse to fine; its layers are not described",
     ),
 )
 """In the survey's order."""

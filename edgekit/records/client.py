@@ -156,6 +156,9 @@ class MaskRule:
 MOST_GRID = 256
 """65,536 points: hours on a phone."""
 
+MOST_POINTS = 1024
+"""As many as SAM's grid. A proposal network has 64 x 64 cells, of which no two neighbours count."""
+
 MOST_CROPS = 3
 """85 crops, each of which is encoded."""
 
@@ -177,7 +180,8 @@ class EverythingRule:
     `overlap_across_crops`, the one of the smaller crop stays.
 
     Holes and islands of fewer than `min_area` pixels are removed at the end. `confident` is the
-    logit above which a pixel needs no more prompts in hierarchical mode (TinySAM's 8.5).
+    logit above which a pixel needs no more prompts in hierarchical mode (TinySAM's 8.5). `points`
+    is the most points that a proposal network may give in place of the grid.
     """
 
     choice: MaskChoice = MaskChoice(masks=(1, 2, 3))
@@ -192,6 +196,7 @@ class EverythingRule:
     overlap_across_crops: float = 0.7
     min_area: int = 0
     confident: float = 8.5
+    points: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,7 @@ class EvaluateEverythingRequest:
         bundle, annotations, photos: as for `EvaluateRequest`.
         strategy, detector: as for `VerifyEverythingRequest`.
         grid: points per side of the photo; None takes the family's, which is 32 for SAM.
+        proposals: the file of a proposal network, whose points are the prompts.
     """
 
     bundle: Path
@@ -172,3 +173,4 @@ class EvaluateEverythingRequest:
     strategy: Strategy | None = None
     grid: int | None = None
     detector: Path | None = None
+    proposals: Path | None = None

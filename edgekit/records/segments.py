@@ -8,11 +8,12 @@ from typing import Literal, TypedDict
 from edgekit.records.arrays import BoolArray
 from edgekit.records.run_lengths import RunLengths, mask_from_runs
 
-Strategy = Literal["grid", "hierarchical", "boxes"]
+Strategy = Literal["grid", "hierarchical", "boxes", "proposed"]
 """Where the prompts come from.
 
 "grid": points in rows and columns (SAM). "hierarchical": fewer points first, then more where no
-mask is confident (TinySAM). "boxes": boxes of a detector or a file (MobileSAMv2).
+mask is confident (TinySAM). "boxes": boxes of a detector or a file (MobileSAMv2). "proposed":
+points of a proposal network (see `runtime.proposals`).
 """
 
 

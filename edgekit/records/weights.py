@@ -68,3 +68,9 @@ class WeightsSource:
     seed: int | None = None
     warning: str | None = None
     origins: tuple[Origin, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells these weights from others: digests and the keys in the files, or the seed."""
+        keys = (file.path.rpartition("#")[2] for file in self.files if "#" in file.path)
+        return (*(file.sha256 for file in self.files), *keys) or (f"seed {self.seed}",)

@@ -10,6 +10,7 @@ from edgekit.runtime.photo import load_photo
 from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.predictor import Predictor
 from edgekit.runtime.prompts import Prompt
+from edgekit.runtime.proposals import read_proposals
 from edgekit.runtime.volume_predictor import VolumePredictor
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "draw",
     "draw_segments",
     "load_photo",
+    "read_proposals",
 ]

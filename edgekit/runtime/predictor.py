@@ -40,6 +40,7 @@ from edgekit.runtime.photo import PhotoLike, load_photo
 from edgekit.runtime.prediction import Prediction
 from edgekit.runtime.preprocess import encoder_input, placement
 from edgekit.runtime.prompts import Prompt, prompts_inside
+from edgekit.runtime.proposals import ProposalNetwork
 from edgekit.runtime.upstream_names import refuse_keywords
 
 
@@ -51,6 +52,9 @@ class Predictor:
 
     Not thread-safe: it holds one photo.
     """
+
+    _made_from: tuple[str, tuple[str, ...]] | None = None
+    """Model and weights of the bundle; None over sessions, of which nothing is known."""
 
     def __init__(self, bundle: str | Path | Bundle, *, threads: int | None = None) -> None:
         """Open a bundle.
@@ -79,6 +83,7 @@ class Predictor:
             bundle.manifest.target.prompt_batches,
         )
         self.execution = execution(bundle.manifest.target)
+        self._made_from = bundle.manifest.model, bundle.manifest.weights.identity
 
     @classmethod
     def from_sessions(
@@ -216,6 +221,7 @@ class Predictor:
         *,
         grid: int | None = None,
         boxes: npt.ArrayLike | None = None,
+        proposals: ProposalNetwork | None = None,
         rule: EverythingRule | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[Segment]:
@@ -223,25 +229,28 @@ class Predictor:
 
         A model with a decoder is given many prompts. With the strategies "grid" (SAM's) and
         "hierarchical" (TinySAM's: fewer prompts, nearly the same objects), the masks that pass the
-        rule's thresholds are returned without duplicates, the best first. With "boxes"
-        (MobileSAMv2's), each box gives its mask, in the order of the boxes. A detector (FastSAM)
-        finds all objects at once, the best first; none of the arguments applies to it.
+        rule's thresholds are returned without duplicates, the best first. "proposed" does the same
+        with points of a proposal network in place of the grid. With "boxes" (MobileSAMv2's), each
+        box gives its mask, in the order of the boxes. A detector (FastSAM) finds all objects at
+        once, the best first; none of the arguments applies to it.
 
         Args:
             strategy: where the prompts come from.
             grid: points a side; None for the rule's. "hierarchical" takes a quarter of them first.
             boxes: [N, 4] x0, y0, x1, y1 in photo pixels, for the strategy "boxes"; for a detector's
                 own, see `detected_boxes`.
+            proposals: for the strategy "proposed"; `edgekit.runtime.read_proposals` opens a file.
             rule: all other numbers; None for those of the family, `client.everything`.
             on_progress: called after each prompt with the prompts done and to do.
 
         Raises:
-            BadInput: no photo is set; a number is out of range; boxes are missing, not taken, or
-                wrong (see `Prompt.checked`).
+            BadInput: no photo is set; a number is out of range; boxes or proposals are missing, not
+                taken, or wrong (see `Prompt.checked` and `ProposalNetwork`).
         """
         answers = self._photo()
         if isinstance(answers, DetectorAnswers):
             return answers.everything()
+        self.check_proposals(proposals)
         rule = rule or answers.client.everything
         scene = Scene(
             size=answers.size,
@@ -249,7 +258,18 @@ class Predictor:
             encode=self._decoder_answers,
             on_progress=on_progress or (lambda _done, _total: None),
         )
-        return find_segments(strategy, scene, boxes)
+        return find_segments(strategy, scene, boxes, proposals)
+
+    def check_proposals(self, proposals: ProposalNetwork | None) -> None:
+        """Refuse a network that was trained on another encoder than the bundle's.
+
+        Over sessions without a bundle nothing is refused.
+
+        Raises:
+            BadInput: it was.
+        """
+        if proposals and self._made_from:
+            proposals.require_encoder(*self._made_from)
 
     def _decoder_answers(self, crop: CropBox) -> DecoderAnswers:
         """The answers on a crop of the photo; the whole photo is not encoded again."""

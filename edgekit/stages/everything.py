@@ -20,6 +20,7 @@ from edgekit.runtime import Predictor
 from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.everything import check_request
 from edgekit.runtime.opening import execution
+from edgekit.runtime.proposals import read_proposals
 from edgekit.stages.evaluation import require_masks, require_pycocotools
 from edgekit.stages.reference import reference_predictor
 from edgekit.verification.everything import (
@@ -110,7 +111,7 @@ def evaluate_all_masks(
     """
     require_pycocotools()
     require_masks(photos, report)
-    everything = _everything(predictor.client, request, default_grid=None)
+    everything = _asked(predictor, request)
     found: list[Found] = []
     with report.stage("evaluate"):
         for turn, photo in enumerate(photos.photos):
@@ -136,6 +137,24 @@ def evaluate_all_masks(
         grid=everything.grid,
         ran=predictor.execution.label,
     )
+
+
+def _asked(predictor: Predictor, request: EvaluateEverythingRequest) -> Everything:
+    """How to segment everything with a bundle alone, which may have a proposal network."""
+    if request.proposals is None:
+        return _everything(predictor.client, request, default_grid=None)
+    if isinstance(predictor.client, DetectorContract):
+        raise BadInput(
+            "This model detects all objects at once, without prompts.", expected="no proposals"
+        )
+    if request.strategy or request.grid is not None or request.detector:
+        raise BadInput(
+            "Proposals are the prompts, so there is neither another strategy nor a grid.",
+            expected="either proposals or a strategy, a grid or a detector",
+        )
+    proposals = read_proposals(request.proposals)
+    predictor.check_proposals(proposals)
+    return Everything(strategy="proposed", proposals=proposals)
 
 
 def _everything(

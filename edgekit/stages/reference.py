@@ -66,12 +66,12 @@ def _recording(path: Path, bundle: Bundle) -> Recording:
         path, lambda index: photo_client(registry.model(index.model).client_for(index.weights.kind))
     )
     recorded, made_from = recording.index, bundle.manifest
-    same = _identity(recorded.weights) == _identity(made_from.weights)
+    same = recorded.weights.identity == made_from.weights.identity
     if recorded.model != made_from.model or not same:
         raise BadInput(
             f"The recording {path} is of {recorded.model} with other weights than this bundle's.",
             expected=f"{made_from.model} with {made_from.weights.kind} weights of the digests "
-            f"{_identity(made_from.weights)}",
+            f"{made_from.weights.identity}",
             next_step=f"edgekit record BUNDLE --out {path}",
         )
     return recording
@@ -120,10 +120,10 @@ def reference_volume_predictor(model: str, source: WeightsSource) -> VolumePredi
 
 def require_same(source: WeightsSource, made_from: WeightsSource) -> None:
     """Raise BadInput unless these are the weights that the bundle was made from."""
-    if _identity(source) != _identity(made_from):
+    if source.identity != made_from.identity:
         raise BadInput(
             f"This bundle was made from other weights than these {source.kind} ones.",
-            expected=f"{made_from.kind} weights with digests {_identity(made_from)}",
+            expected=f"{made_from.kind} weights with digests {made_from.identity}",
             next_step="give the original files with --weights PATH",
         )
 
@@ -139,8 +139,3 @@ def _named_in(made_from: WeightsSource) -> tuple[str, ...]:
             next_step=f"edgekit verify BUNDLE {names} (with their folders)",
         )
     return (made_from.kind,)
-
-
-def _identity(source: WeightsSource) -> tuple[str, ...] | int | None:
-    keys = (file.path.rpartition("#")[2] for file in source.files if "#" in file.path)
-    return (*(file.sha256 for file in source.files), *keys) or source.seed

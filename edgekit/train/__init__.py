@@ -7,6 +7,7 @@ trains encoder and decoder, in phases from cheap windows to the whole frame.
 - `data/`: photos and masks in memory, windows, scenes, prompts and batches.
 - `teachers/`: a classifier's feature maps, or another model's image embeddings, as losses.
 - `stages/`: the loop that resumes and saves, initial weights, the student, losses, the schedule.
+- `proposals/`: a network that proposes prompts for everything mode, on a frozen encoder.
 - `result/`: the weights file, the model card and the curve.
 - `trainable`: which models can be trained, and which can teach.
 

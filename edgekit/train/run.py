@@ -28,12 +28,12 @@ from edgekit.train.result.model_card import CardFacts, model_card
 from edgekit.train.result.weights_file import write_weights
 from edgekit.train.stages.arithmetic import training_device
 from edgekit.train.stages.driving import CurvePoint, Observer, drive
+from edgekit.train.stages.lesson import LessonStage
 from edgekit.train.stages.masks import MaskStage
 from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
 from edgekit.train.stages.starting import scale_neck, starting_student
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.choosing import Teacher, teacher_for
-from edgekit.train.teachers.lessons import TeacherStage
 from edgekit.train.trainable import require_trainable
 
 
@@ -79,7 +79,7 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     weights: Mapping[str, Tensor] = student.state_dict()
     if teacher:
         lesson = teacher.lesson(student, row, data, seed=request.seed)
-        lessons = TeacherStage(lesson, steps=request.teacher_steps)
+        lessons = LessonStage(lesson, steps=request.teacher_steps)
         path = request.out / "teacher.pt"
         curve += drive(lessons, path, settings=settings, observer=observer)
     if request.annotations:

@@ -15,6 +15,7 @@ from edgekit.catalog import PhotoSet
 from edgekit.records import NATIVE, CocoRle, Execution, FloatArray, How, Rgb, Segment, Strategy
 from edgekit.runtime import Predictor
 from edgekit.runtime.photo import load_photo
+from edgekit.runtime.proposals import ProposalNetwork
 from edgekit.verification.matching import Agreement, Matching, agreement, match
 
 OnStep = Callable[[int, int], None]
@@ -28,13 +29,15 @@ class Everything:
     """How everything is segmented, the same on both sides.
 
     strategy: where the prompts come from; None for a model that finds all objects without any.
-    grid: points per side; None for boxes and for such a model.
+    grid: points per side; None for boxes, for proposals and for such a model.
     detector: finds the boxes of the strategy "boxes".
+    proposals: finds the points of the strategy "proposed".
     """
 
     strategy: Strategy | None
     grid: int | None = None
     detector: Predictor | None = None
+    proposals: ProposalNetwork | None = None
 
     def boxes(self, pixels: Rgb) -> FloatArray | None:
         """The detector's boxes [N, 4] in a photo; None without a detector.
@@ -53,7 +56,13 @@ class Everything:
         """All masks of a predictor's current photo."""
         if self.strategy is None:
             return predictor.everything()
-        return predictor.everything(self.strategy, grid=self.grid, boxes=boxes, on_progress=on_step)
+        return predictor.everything(
+            self.strategy,
+            grid=self.grid,
+            boxes=boxes,
+            proposals=self.proposals,
+            on_progress=on_step,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

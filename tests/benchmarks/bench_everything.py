@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_everything.py dist/nanosam-x86-fp32 dist/nanosam-x86-int8
         [--photos 2] [--annotations COCO.json] [--grids 16 32] [--detector dist/fastsam_s-x86-fp32]
-        [--pytorch nanosam]
+        [--proposals nanosam-proposals.json] [--pytorch nanosam]
 
 Bundles and strategies take turns on each photo, so that a busy machine slows them alike: read the
 ratios. `--pytorch` adds the loop that people run today on the same photo: PyTorch eager, 64 points
@@ -32,6 +32,7 @@ from edgekit.runtime.decoder_feeds import decoder_feeds
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import Placement, encoder_input, placement
 from edgekit.runtime.prompts import Prompt
+from edgekit.runtime.proposals import ProposalNetwork, read_proposals
 from edgekit.verification.everything import Everything
 from edgekit.verification.recall import Found, average_recall, objects_found
 
@@ -48,25 +49,34 @@ class Row:
     predictor: Predictor
     everything: Everything
     seconds: list[float] = field(default_factory=list)
+    prompts: list[int] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
 
     def take_turn(self, photo: Photo) -> None:
         """Segment a photo, the encoder and a detector included."""
         wait_until_idle()
+        totals: list[int] = []
         start = time.perf_counter()
-        found = objects_found(self.predictor, photo, self.everything)
+        found = objects_found(
+            self.predictor, photo, self.everything, lambda _, total: totals.append(total)
+        )
         self.seconds.append(time.perf_counter() - start)
+        self.prompts.append(totals[-1] if totals else 0)
         if found:
             self.found.append(found)
 
 
-def ways(grids: list[int], detector: Predictor | None) -> dict[str, Everything]:
+def ways(
+    grids: list[int], detector: Predictor | None, proposals: ProposalNetwork | None
+) -> dict[str, Everything]:
     """The strategies by the name that the table shows."""
     asked: dict[str, tuple[Strategy, int]] = {f"grid {grid}": ("grid", grid) for grid in grids}
     asked |= {"hierarchical 32": ("hierarchical", 32)}
     made = {name: Everything(strategy=way, grid=grid) for name, (way, grid) in asked.items()}
     if detector:
         made["boxes"] = Everything(strategy="boxes", detector=detector)
+    if proposals:
+        made["proposed"] = Everything(strategy="proposed", proposals=proposals)
     return made
 
 
@@ -125,14 +135,20 @@ class EagerLoop:
 
 def printed(rows: list[Row], eager: list[float]) -> str:
     """The Markdown table; times are medians, recall is over all photos."""
-    lines = ["| bundle | strategy | s a photo | masks | AR@1000 |", "|---|---|--:|--:|--:|"]
+    lines = [
+        "| bundle | strategy | prompts | s a photo | masks | AR@1000 |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
     if eager:
-        lines.append(f"| PyTorch eager | grid 32 | {statistics.median(eager):.1f} | | |")
+        lines.append(f"| PyTorch eager | grid 32 | 1024 | {statistics.median(eager):.1f} | | |")
     for row in rows:
         recall = average_recall(row.found)[0].recall[LIMIT]
         masks = statistics.mean(found.masks for found in row.found)
-        seconds = statistics.median(row.seconds)
-        lines.append(f"| {row.bundle} | {row.way} | {seconds:.1f} | {masks:.0f} | {recall:.3f} |")
+        seconds, prompts = statistics.median(row.seconds), statistics.mean(row.prompts)
+        lines.append(
+            f"| {row.bundle} | {row.way} | {prompts:.0f} | {seconds:.1f} | {masks:.0f} "
+            f"| {recall:.3f} |"
+        )
     return "\n".join(lines)
 
 
@@ -144,15 +160,17 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, help="COCO JSON; default: edgekit's photos")
     parser.add_argument("--grids", nargs="+", type=int, default=[16, 32])
     parser.add_argument("--detector", type=Path, help="a FastSAM bundle, for the strategy boxes")
+    parser.add_argument("--proposals", type=Path, help="a network, for the strategy proposed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pytorch", metavar="MODEL", help="time this model's loop in eager mode")
     asked = parser.parse_args()
     detector = Predictor(asked.detector, threads=asked.threads) if asked.detector else None
+    proposals = read_proposals(asked.proposals) if asked.proposals else None
     rows = [
         Row(path.name, way, predictor, everything)
         for path in asked.bundles
         for predictor in [Predictor(path, threads=asked.threads)]
-        for way, everything in ways(asked.grids, detector).items()
+        for way, everything in ways(asked.grids, detector, proposals).items()
     ]
     annotated = catalog.photos_from_coco(asked.annotations) if asked.annotations else None
     photos = (annotated or catalog.image_set()).photos[: asked.photos]

@@ -167,6 +167,8 @@ def test_evaluate_writes_json(run, answers, tmp_path) -> None:
         )
     ]
     assert json.loads(run("evaluate", "b", "a.json", "--everything", "--json", "-").stdout)
+    run("evaluate", "b", "a.json", "--everything", "--proposals", "n")
+    assert requests[-1].proposals == Path("n")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from PIL import Image
 from edgekit.records import mask_from_runs
 from edgekit.records.run_lengths import RunLengths
 from edgekit.runtime import opening
+from edgekit.runtime.proposals import ProposalNetwork, write_proposals
+from edgekit.runtime.proposals.network import CHANNELS, SHAPES
 
 EVERYTHING = "--everything"
 
@@ -22,7 +24,10 @@ def quarters(monkeypatch):
     class Quarters:
         def run(self, feeds):
             if "image" in feeds:
-                return {"image_embeddings": np.zeros((1, 256, 64, 64), np.float32)}
+                return {
+                    "image_embeddings": np.zeros((1, 256, 64, 64), np.float32),
+                    "photo_upscaled": np.zeros((1, 64 * 64, CHANNELS), np.float32),
+                }
             batch = len(feeds["point_coords"])
             low_res = np.full((batch, 4, 256, 256), -9, np.float32)
             for index, (x, y) in enumerate(feeds["point_coords"][:, 0] / 4):
@@ -118,9 +123,41 @@ def test_boxes_of_a_detector(run, bundle, detector, photo, monkeypatch):
     assert [each["prompt_box"] for each in told["segments"]] == [[80, 0, 160, 120], [0, 0, 80, 120]]
 
 
+def network_file(folder, *, seed):
+    """The file of a network that is equally sure of every cell, for the weights of a seed."""
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    network = ProposalNetwork(model="nanosam", weights=(f"seed {seed}",), tensors=tensors)
+    path = folder / f"proposals-{seed}.json"
+    write_proposals(path, network, licence="none")
+    return path
+
+
+@pytest.mark.parametrize(("asked", "count"), [((), 64), (("--most-points", "1"), 1)])
+@pytest.mark.usefixtures("quarters")
+def test_points_of_a_proposal_network(run, bundle, photo, tmp_path, asked, count):
+    file = network_file(tmp_path, seed=0)
+    result = run("predict", bundle, photo, EVERYTHING, "--proposals", file, "--json", *asked)
+    told = json.loads(result.stdout)
+    assert (told["strategy"], told["parameters"]["points"]) == ("proposed", count)
+    assert told["segments"][0]["point"] == [1.25, 1.25]  # the middle of 2.5 photo pixels
+
+
+def test_a_network_of_other_weights_is_refused(run, bundle, photo, quarters, tmp_path):
+    file = network_file(tmp_path, seed=1)
+    result = run("predict", bundle, photo, EVERYTHING, "--proposals", file)
+    assert result.exit_code == 2
+    assert "of nanosam with other weights" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
+        ((EVERYTHING, "--strategy", "proposed"), "needs a proposal network"),
+        ((EVERYTHING, "--proposals", "none.json"), "none.json cannot be read"),
+        ((EVERYTHING, "--proposals", "p", "--strategy", "grid"), "'grid' takes no proposals"),
+        ((EVERYTHING, "--proposals", "p", "--most-points", "0"), "1 to 1024"),
+        ((EVERYTHING, "--most-points", "9"), "--proposals FILE, or --grid N"),
+        (("--proposals", "p"), "--proposals together with --everything"),
         ((EVERYTHING, "--grid", "0"), "grid of points a side cannot be 0"),
         ((EVERYTHING, "--grid", "1000"), "1 to 256"),
         ((EVERYTHING, "--crops", "9"), "0 to 3"),

@@ -105,6 +105,13 @@ def test_a_terminal_shows_a_bar_with_loss_and_figures(monkeypatch: pytest.Monkey
         ),
         (("fastsam_s", "--annotations", "missing.json"), "it has no decoder"),
         (("nanosam", "--teacher", "sam2_hiera_t", "--photos", "."), "cannot teach"),
+        (("nanosam", "--proposals"), "learns from annotated objects"),
+        (("nanosam", "--proposals", "--annotations", "COCO"), "its weights: --init"),
+        (("nanosam", "--proposals", "--teacher", "mobilesam"), "--proposals without --teacher"),
+        (
+            ("fastsam_s", "--proposals", "--annotations", "COCO", "--init", "seeded"),
+            "cannot have a proposal network",
+        ),
     ],
 )
 def test_mistakes_end_with_a_message(

@@ -15,13 +15,14 @@ from edgekit.models.registry import model
 from edgekit.records import WeightsSource
 from edgekit.train.data.annotations import AnnotatedPhoto
 from edgekit.train.data.reading import read_data, split
+from edgekit.train.stages import lesson as lesson_stage
+from edgekit.train.stages.lesson import LessonStage
 from edgekit.train.stages.starting import starting_student
 from edgekit.train.stages.student import Student
-from edgekit.train.teachers import lessons
 from edgekit.train.teachers.choosing import Teacher, teacher_for
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
-from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson, TeacherStage
+from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson
 from edgekit.train.teachers.mobilenet_v2 import _STAGES, load_mobilenet_v2
 from tests.train.conftest import TinyEncoder
 
@@ -92,20 +93,20 @@ def test_a_backbone_learns_features(
     mobilenet: Path, photos: tuple[AnnotatedPhoto, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FeatureLesson, "_SIZES", ((2, 64),))
-    monkeypatch.setattr(lessons, "_WARMUP", 1)
+    monkeypatch.setattr(lesson_stage, "_WARMUP", 1)
     torch.manual_seed(0)
     encoder = Encoder()
     features = FeatureDistillation(load_mobilenet_v2(mobilenet), (64, 128, 256, 512))
     pixels = [photo.pixels for photo in photos]
     lesson = FeatureLesson(encoder, features, pixels[1:], held_out=pixels[:1], seed=0)
     assert not any("teacher" in name for name in lesson.state_dict())
-    stage = TeacherStage(lesson, steps=6)
+    stage = LessonStage(lesson, steps=6)
     first = stage.run_step().loss
     for _ in range(5):
         last = stage.run_step().loss
     assert last < 0.9 * first
     assert set(stage.held_out()) == {"feature error"}
-    resumed = TeacherStage(lesson, steps=6)
+    resumed = LessonStage(lesson, steps=6)
     resumed.restore(stage.state())
     assert resumed.step == 6
 
@@ -156,7 +157,7 @@ def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
     lesson = EmbeddingLesson(
         encoder, rule, counting, data.train_files, held_out=data.held_out_files, seed=0
     )
-    stage = TeacherStage(lesson, steps=6)
+    stage = LessonStage(lesson, steps=6)
     before = stage.held_out()["embedding error"]
     for _ in range(6):
         stage.run_step()

@@ -54,15 +54,19 @@ class Finder:
     def set_image(self, pixels: np.ndarray) -> None:
         self.photos.append(pixels.shape)
 
+    def check_proposals(self, proposals: object) -> None:
+        self.checked = proposals
+
     def everything(
         self,
         strategy: str | None = None,
         *,
         grid: int | None = None,
         boxes: object = None,
+        proposals: object = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Sequence[Segment]:
-        self.asked.append((strategy, grid, boxes))
+        self.asked.append((strategy, grid, boxes if proposals is None else proposals))
         if on_progress:
             on_progress(3, 4)
             on_progress(4, 4)
@@ -303,9 +307,11 @@ def test_no_photo_cannot_be_verified() -> None:
 
 
 def evaluated(
-    finder: Finder, photos: PhotoSet, report: Report = SILENT
+    finder: Finder, photos: PhotoSet, report: Report = SILENT, **asked: object
 ) -> stage.EverythingEvaluation:
-    request = EvaluateEverythingRequest(bundle=Path("b"), annotations=Path("a.json"), grid=8)
+    request = EvaluateEverythingRequest(
+        bundle=Path("b"), annotations=Path("a.json"), **(asked or {"grid": 8})
+    )
     return stage.evaluate_all_masks(finder, photos, request=request, report=report)
 
 
@@ -318,6 +324,34 @@ def test_half_of_the_objects_are_found(photos: PhotoSet) -> None:
     assert (medium.size, medium.instances) == ("medium", 8)
     assert everything.recall == pytest.approx({10: 0.5, 100: 0.5, 1000: 0.5})
     assert finder.asked == [("grid", 8, None)] * 4
+
+
+def test_proposals_are_checked_and_their_points_are_the_prompts(
+    photos: PhotoSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = object()
+    monkeypatch.setattr(stage, "read_proposals", lambda _: network)
+    finder = Finder(bar_mask())
+    evaluation = evaluated(finder, photos, proposals=Path("p.json"))
+    assert (evaluation.strategy, evaluation.grid, evaluation.masks) == ("proposed", None, 4)
+    assert finder.checked is network
+    assert finder.asked == [("proposed", None, network)] * 4
+
+
+@pytest.mark.parametrize(
+    "other", [{"grid": 8}, {"strategy": "grid"}, {"detector": Path("detector")}]
+)
+def test_proposals_and_other_prompts_are_refused(
+    photos: PhotoSet, other: dict[str, object]
+) -> None:
+    with pytest.raises(BadInput, match="neither another strategy nor a grid"):
+        evaluated(Finder(), photos, proposals=Path("p.json"), **other)
+
+
+def test_a_detector_takes_no_proposals(photos: PhotoSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Finder, "client", registry.model("fastsam_s").client)
+    with pytest.raises(BadInput, match="detects all objects at once"):
+        evaluated(Finder(), photos, proposals=Path("p.json"))
 
 
 def test_no_mask_at_all_is_told(photos: PhotoSet, report) -> None:

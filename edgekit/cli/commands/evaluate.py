@@ -90,6 +90,15 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     detector: Detector = None,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(
+            "--proposals",
+            metavar="FILE",
+            help="With --everything: the network that `edgekit train --proposals` made, whose "
+            "points are the prompts.",
+        ),
+    ] = None,
     json_file: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE", help="Write the figures as JSON; '-' is stdout."),
@@ -116,7 +125,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         require_writable(Path(json_file))
     about_prompts = {"--card": card, "--survey": survey, "--detections": detections}
     check_options(
-        EverythingOptions(strategy=strategy, grid=grid, detector=detector),
+        EverythingOptions(strategy=strategy, grid=grid, detector=detector, proposals=proposals),
         everything=everything,
         prompt_options=[name for name, value in about_prompts.items() if value],
     )
@@ -128,6 +137,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             strategy=strategy,
             grid=grid,
             detector=detector,
+            proposals=proposals,
         )
         _evaluate_everything(request, json_file)
         return

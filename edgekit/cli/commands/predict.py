@@ -55,11 +55,12 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         bool, typer.Option("--everything", help="Find all objects, without a prompt.")
     ] = False,
     strategy: Annotated[
-        Literal["grid", "hierarchical", "boxes"] | None,
+        Literal["grid", "hierarchical", "boxes", "proposed"] | None,
         typer.Option(
             "--strategy",
             help="With --everything: points in a grid (SAM's way, the default); few points first "
-            "(TinySAM's, faster); or the boxes of --detector or --boxes (MobileSAMv2's).",
+            "(TinySAM's, faster); the boxes of --detector or --boxes (MobileSAMv2's); or the "
+            "points of --proposals.",
         ),
     ] = None,
     grid: Annotated[
@@ -88,6 +89,22 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--boxes",
             metavar="FILE",
             help="Take boxes from JSON: [[x0, y0, x1, y1], ...] or COCO's.",
+        ),
+    ] = None,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(
+            "--proposals",
+            metavar="FILE",
+            help="Take points of the network that `edgekit train --proposals` made.",
+        ),
+    ] = None,
+    most_points: Annotated[
+        int | None,
+        typer.Option(
+            "--most-points",
+            metavar="N",
+            help="At most N points of --proposals, 1 to 1024. Default: 64.",
         ),
     ] = None,
     out: Annotated[
@@ -130,6 +147,8 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         min_area=min_area,
         detector=detector,
         boxes=boxes,
+        proposals=proposals,
+        most_points=most_points,
     )
     about_prompts = {"--point": point, "--box": box, "--multimask": multimask}
     if names_volume(photo):

@@ -1,4 +1,4 @@
-"""`edgekit train`: train a model from annotated photos, a teacher, or both."""
+"""`edgekit train`: train a model from annotated photos, a teacher, or both; or its proposals."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from edgekit.cli.console import say
 
 if TYPE_CHECKING:
+    from edgekit.train.proposals.run import ProposalRequest
     from edgekit.train.run import TrainResult
 
 
@@ -44,7 +45,22 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             help="The result's folder; a stopped run resumes there. Default: train/STUDENT."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the stage with masks.")] = 2400,
+    proposals: Annotated[
+        bool,
+        typer.Option(
+            "--proposals",
+            help="Train a proposal network for everything mode instead, on the frozen encoder of "
+            "--init.",
+        ),
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps of the stage with masks, or of --proposals. Default: 2400, or 600.",
+            show_default=False,
+        ),
+    ] = None,
     teacher_steps: Annotated[int, typer.Option(min=1, help="Steps of the teacher's stage.")] = 505,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
@@ -53,11 +69,28 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
     Writes STUDENT.safetensors for --weights, MODEL_CARD.md and curve.png. Stop it at any time: the
     same command resumes from the last checkpoint.
+    With --proposals: writes STUDENT-proposals.json for `edgekit predict --everything --proposals`.
     """
     from edgekit.cli.training import observing
+    from edgekit.train.proposals.run import ProposalRequest
     from edgekit.train.request import TrainRequest
     from edgekit.train.run import train as run
 
+    if proposals:
+        _refuse_teacher(teacher, teacher_weights)
+        _train_proposals(
+            ProposalRequest(
+                model=student,
+                out=out or Path("train") / student,
+                annotations=annotations,
+                photos=photos,
+                weights=tuple(init or ()),
+                steps=steps or 600,
+                seed=seed,
+            ),
+            as_json=as_json,
+        )
+        return
     request = TrainRequest(
         student=student,
         out=out or Path("train") / student,
@@ -66,13 +99,40 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         teacher=teacher,
         teacher_weights=tuple(teacher_weights or ()),
         init=tuple(init or ()),
-        steps=steps,
+        steps=steps or 2400,
         teacher_steps=teacher_steps,
         seed=seed,
     )
     with observing() as observer:
         result = run(request, observer=observer)
     _print(result, as_json=as_json)
+
+
+def _refuse_teacher(teacher: str | None, teacher_weights: list[str] | None) -> None:
+    from edgekit.errors import BadInput
+
+    if teacher or teacher_weights:
+        given = "--teacher" if teacher else "--teacher-weights"
+        raise BadInput(
+            f"A proposal network learns from annotations, and {given} is given.",
+            expected=f"--proposals without {given}",
+        )
+
+
+def _train_proposals(request: ProposalRequest, *, as_json: bool) -> None:
+    from edgekit.cli.console import print_json
+    from edgekit.cli.training import observing
+    from edgekit.train.proposals.run import train_proposals
+
+    with observing() as observer:
+        result = train_proposals(request, observer=observer)
+    if as_json:
+        print_json({"proposals": str(result.proposals), "held_out": result.held_out})
+        return
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in result.held_out.items())
+    say(f"Held-out photos: {figures or 'none'}")
+    say(str(result.proposals))
+    say(f"Next: edgekit predict BUNDLE PHOTO --everything --proposals {result.proposals}")
 
 
 def _print(result: TrainResult, *, as_json: bool) -> None:

@@ -1,8 +1,8 @@
 """Segment everything in a photo: many prompts, and rules for which of their masks to keep.
 
-`grid`, `hierarchical` and `boxes` are the strategies; the other modules are the steps that they
-share. A mask becomes run lengths at the moment it passes the thresholds, so memory grows with the
-outlines and not with masks times pixels. Needs NumPy alone.
+`grid`, `hierarchical`, `boxes` and `proposed` are the strategies; the other modules are the steps
+that they share. A mask becomes run lengths at the moment it passes the thresholds, so memory grows
+with the outlines and not with masks times pixels. Needs NumPy alone.
 """
 
 from edgekit.runtime.everything.crops import CropBox

@@ -54,7 +54,9 @@ def load_annotated(photos: Iterable[Photo]) -> tuple[AnnotatedPhoto, ...]:
         BadInput: a photo cannot be read, an annotation does not fit its photo, or no photo has an
             instance.
     """
-    annotated = tuple(_load(photo) for photo in sorted(photos, key=lambda photo: photo.id))
+    annotated = tuple(
+        annotated_photo(photo) for photo in sorted(photos, key=lambda photo: photo.id)
+    )
     if not any(photo.regions for photo in annotated):
         raise BadInput(
             "The annotations contain no instances to learn from.",
@@ -64,7 +66,12 @@ def load_annotated(photos: Iterable[Photo]) -> tuple[AnnotatedPhoto, ...]:
     return annotated
 
 
-def _load(photo: Photo) -> AnnotatedPhoto:
+def annotated_photo(photo: Photo) -> AnnotatedPhoto:
+    """Load a photo with its regions.
+
+    Raises:
+        BadInput: it cannot be read, or an annotation does not fit it.
+    """
     pixels = load_photo(photo.path)
     masked = (instance for instance in photo.instances if instance.segmentation is not None)
     regions = (_region(instance, pixels.shape[:2]) for instance in masked)

@@ -1,8 +1,8 @@
 """What a training stage is, and the loop that drives one: resume, step, measure, save.
 
-A stage is a teacher's (`lessons.TeacherStage`) or the one with masks (`masks.MaskStage`). Every
-random choice of a stage is a function of (seed, step), so a resumed stage continues as if it had
-never stopped.
+A stage trains with one loss (`lesson.LessonStage`) or with masks (`masks.MaskStage`). Every random
+choice of a stage is a function of (seed, step), so a resumed stage continues as if it had never
+stopped.
 """
 
 from __future__ import annotations

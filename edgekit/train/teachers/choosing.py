@@ -14,10 +14,11 @@ from edgekit.models.checkpoints import locate
 from edgekit.records import ModelRow
 from edgekit.runtime.client_kinds import photo_client
 from edgekit.train.data.reading import Data
+from edgekit.train.stages.lesson import Lesson
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
-from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson, Lesson
+from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson
 from edgekit.train.teachers.mobilenet_v2 import load_mobilenet_v2
 from edgekit.train.trainable import require_teacher
 
