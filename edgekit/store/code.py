@@ -41,7 +41,7 @@ def reachable_files(*modules: str) -> list[Path]:
         files.add(file)
         if file.name == "__init__.py":
             files.update(file.parent.glob("*.toml"))
-        waiting += [source for name in _imported(file) if (source := _source(name))]
+        waiting += _imported(file)
     return sorted(files)
 
 
@@ -50,7 +50,7 @@ def _source(module: str) -> Path | None:
 
     The package's `__init__` only re-exports names. If it counted, every module would reach all.
     """
-    if module == "edgekit":
+    if not module.startswith("edgekit."):
         return None
     place = _ROOT.joinpath(*module.split("."))
     files = (place.with_suffix(".py"), place / "__init__.py")
@@ -66,15 +66,19 @@ def _foreign_source(module: str) -> Path:
 
 
 @cache
-def _imported(file: Path) -> tuple[str, ...]:
-    return tuple(sorted(set(_names(ast.parse(file.read_bytes())))))
+def _imported(file: Path) -> tuple[Path, ...]:
+    """The files of edgekit's modules that a file imports."""
+    names = set(_names(ast.parse(file.read_bytes())))
+    return tuple(filter(None, map(_source, sorted(names))))
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             # `from package import name` may import a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif not isinstance(node, ast.expr):  # no expression holds a statement
+            yield from _names(node)
