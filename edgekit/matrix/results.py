@@ -22,6 +22,7 @@ from edgekit.matrix.states import UNDECIDED, State
 from edgekit.stages.measurement import Bench
 from edgekit.store import Malformed, out_of_bounds, printable, record_from_json, write_atomic
 from edgekit.verification import Judgement, Summary
+from edgekit.verification.evaluation import Means
 
 SCHEMA = 1
 """Of the files. A reader refuses others instead of guessing."""
@@ -45,6 +46,23 @@ _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Mean IoU with annotations, as `edgekit evaluate --survey` prints it.
+
+    `ran` is "native", or "emulated by" a stand-in. `mean_iou` are the means by kind of prompt, over
+    all instances first.
+    """
+
+    ran: str
+    mean_iou: tuple[Means, ...]
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """By kind of prompt, over instances of every size."""
+        return self.mean_iou[0].iou if self.mean_iou else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of a cell.
 
@@ -65,6 +83,7 @@ class Result:
     verdict: Judgement | None = None
     prompts: Prompts | None = None
     bench: Bench | None = None
+    scores: Scores | None = None
     schema: int = SCHEMA
 
     @property

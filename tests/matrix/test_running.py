@@ -347,6 +347,7 @@ def test_a_results_folder_that_is_a_file(matrix, results):
         ({"models": ("nanosma",)}, "did you mean nanosam"),
         ({"shard": "3/2"}, "--shard 3/2"),
         ({"photos": "no/such/folder"}, "no such file or folder"),
+        ({"measures": tuple(Measure), "photos": "photos"}, "the photos have none"),
         ({"known_failures": Path("no.toml")}, "no.toml"),
     ],
 )
