@@ -99,6 +99,11 @@ class Place:
         return " ".join(self.weights) or "default"
 
     @property
+    def random_weights(self) -> bool:
+        """Whether its weights are random numbers: no training made them."""
+        return any(value.partition(":")[0] == "seeded" for value in self.weights)
+
+    @property
     def row(self) -> tuple[str, tuple[str, ...]]:
         """Model and weights: each pair is one row."""
         return self.model, self.weights

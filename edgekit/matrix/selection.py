@@ -182,7 +182,7 @@ def measures_from(text: str) -> tuple[Measure, ...]:
     if not set(words) <= set(Measure) or Measure.VERIFY not in words:
         raise BadInput(
             f"--measure {text} is not what a cell can be measured by.",
-            expected="verify, and bench or evaluate besides: without a verdict, a cell has no state",
+            expected="verify, and perhaps bench or evaluate: no cell has a state without a verdict",
         )
     return tuple(measure for measure in Measure if measure in words)
 

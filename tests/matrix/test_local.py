@@ -16,9 +16,8 @@ import pytest
 from edgekit import catalog, store
 from edgekit.interpreter import python_command
 from edgekit.matrix import Cell, Measure
-from edgekit.matrix.fleets import here
+from edgekit.matrix.fleets import here, turns
 from edgekit.matrix.fleets import local as local_module
-from edgekit.matrix.fleets import turns
 from edgekit.matrix.fleets.local import LocalFleet
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Ended, Limits, run_limited
