@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
@@ -147,7 +149,8 @@ class ResultsFolder:
         """
         replaced = self._by_place.get(result.place)
         path = self.path / _file_name(result)
-        path.with_suffix(PICTURE).unlink(missing_ok=True)
+        with suppress(OSError):  # if it cannot be removed, the write below tells why
+            path.with_suffix(PICTURE).unlink(missing_ok=True)
         if picture:
             write_atomic(path.with_suffix(PICTURE), picture)
         text = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
@@ -155,8 +158,9 @@ class ResultsFolder:
         self._by_place[result.place] = result
         self._by_key[result.key] = result
         if replaced and (old := self.path / _file_name(replaced)) != path:
-            old.unlink(missing_ok=True)
-            old.with_suffix(PICTURE).unlink(missing_ok=True)
+            with suppress(OSError):  # the newest of a place counts
+                old.unlink(missing_ok=True)
+                old.with_suffix(PICTURE).unlink(missing_ok=True)
 
 
 def picture_beside(folder: Path, result: Result) -> bytes | None:
@@ -168,13 +172,16 @@ def open_results(path: Path) -> ResultsFolder:
     """The folder with its results; it is made if it is not there.
 
     Raises:
-        BadInput: as `read_results`, or the folder cannot be made.
+        BadInput: as `read_results`, or the folder cannot be made or written, which is told before
+            the first cell runs rather than after it.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise BadInput(
-            f"The results folder {path} cannot be made: {error.strerror}.",
+            f"The results folder {path} cannot be written: {error.strerror}.",
             expected="a folder that can be written",
             next_step="name another with --results DIR",
         ) from error
