@@ -199,8 +199,13 @@ def read_results(path: Path) -> ResultsFolder:
             f"There is no folder {path}.", expected="a folder that `edgekit matrix` wrote"
         )
     named = sorted(file for file in path.glob("*.json") if _NAME.fullmatch(file.name))
-    files = (file for file in named if file.is_file())
-    return ResultsFolder(path, map(_read, files))
+    return ResultsFolder(path, _read_all(file for file in named if file.is_file()))
+
+
+def _read_all(files: Iterable[Path]) -> Iterator[Result]:
+    for file in files:
+        with suppress(FileNotFoundError):  # another matrix has just replaced it
+            yield _read(file)
 
 
 def _read(file: Path) -> Result:

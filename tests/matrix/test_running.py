@@ -358,6 +358,18 @@ def test_a_disk_that_is_full_ends_the_matrix_with_its_reason(matrix, monkeypatch
         matrix(FakeFleet())
 
 
+def test_a_result_that_another_matrix_has_just_replaced_is_passed_over(
+    matrix, results, monkeypatch
+):
+    matrix(FakeFleet())
+    gone = next(results.glob("*.json"))
+    listed = sorted(results.glob("*.json"))
+    gone.unlink()
+    monkeypatch.setattr(Path, "glob", lambda *_: listed)
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert len(list(read_results(results))) == SIX - 1
+
+
 def test_two_matrices_at_once_in_one_folder_leave_one_result_per_cell(matrix, results):
     threads = [Thread(target=matrix, args=(FakeFleet(),)) for _ in range(2)]
     for thread in threads:
