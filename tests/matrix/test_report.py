@@ -250,8 +250,10 @@ def test_a_survey_without_measurements_says_how_to_have_them(matrix):
         assert f"not run ({measure})" in page
 
 
-def test_a_model_that_was_not_timed_has_no_row_of_pytorch(matrix):
-    assert "PyTorch<" not in page_from(matrix(FakeFleet()), None)
+def test_without_times_there_is_no_row_of_pytorch_and_no_dash_for_each_time(matrix):
+    page = page_from(matrix(FakeFleet()), None)
+    assert "PyTorch<" not in page
+    assert Cells(page).cells[1][1] == "passed native min IoU 0.99910 files 12.3 MB"
 
 
 def test_the_worst_prompts_are_pictured(overview, results):

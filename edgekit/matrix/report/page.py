@@ -158,6 +158,7 @@ def page_from(
             overview=overview,
             hosts={host for _, host in overview.columns},
             grid=grid,
+            has_times=any(view.figures.encoder != MISSING for view in views),
             boxes=BOXES if any(each.latencies for each in surveys) else (),
             kinds=[kind for kind in SHOWN_KINDS if any(kind in each.miou for each in surveys)],
             random_weights=sum(cell.place.random_weights for cell in overview.cells),
