@@ -7,6 +7,7 @@ extra although its bounds, or those of a package that edgekit does not install, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -56,13 +57,17 @@ def packages_of(extra: str) -> tuple[PackageHealth, ...]:
     return tuple(_health(requirement, extra) for requirement in _required(extra))
 
 
-def _required(extra: str) -> tuple[Requirement, ...]:
+@cache
+def _listed() -> tuple[Requirement, ...]:
     from packaging.requirements import Requirement
 
-    listed = (Requirement(text) for text in metadata.requires("edgekit") or ())
+    return tuple(Requirement(text) for text in metadata.requires("edgekit") or ())
+
+
+def _required(extra: str) -> tuple[Requirement, ...]:
     return tuple(
         requirement
-        for requirement in listed
+        for requirement in _listed()
         if requirement.name != "edgekit"
         and requirement.marker is not None
         and requirement.marker.evaluate({"extra": extra})

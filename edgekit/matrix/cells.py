@@ -10,10 +10,15 @@ from edgekit.store import content_key
 
 
 class Measure(StrEnum):
-    """What is measured of a bundle. `VERIFY` compares masks with PyTorch's, `BENCH` takes times."""
+    """What is measured of a bundle.
+
+    `VERIFY` compares masks with PyTorch's, `BENCH` takes times, and `EVALUATE` compares masks with
+    annotations.
+    """
 
     VERIFY = "verify"
     BENCH = "bench"
+    EVALUATE = "evaluate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,11 @@ class Place:
         return " ".join(self.weights) or "default"
 
     @property
+    def random_weights(self) -> bool:
+        """Whether its weights are random numbers: no training made them."""
+        return any(value.partition(":")[0] == "seeded" for value in self.weights)
+
+    @property
     def row(self) -> tuple[str, tuple[str, ...]]:
         """Model and weights: each pair is one row."""
         return self.model, self.weights
@@ -104,8 +114,9 @@ class Place:
         return self.target, self.host
 
 
-StepName = Literal["export", "record", "build", "verify", "bench"]
-"""In the order of their run. `record` and `build` are of cells that run on another machine."""
+StepName = Literal["export", "record", "build", "verify", "bench", "evaluate"]
+"""In the order of their run. `record` is of cells that run on another machine, `build` of those
+whose runtime builds engines on the device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

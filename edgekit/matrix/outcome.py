@@ -11,7 +11,7 @@ from typing import TypeVar
 from edgekit.errors import EdgekitError
 from edgekit.matrix.cells import Cell, Identity, Step, StepRun
 from edgekit.matrix.prompts import closeup_of, prompts_of
-from edgekit.matrix.results import Result
+from edgekit.matrix.results import Result, Scores
 from edgekit.matrix.states import State
 from edgekit.stages.measurement import Bench
 from edgekit.store import Malformed, record_from_json
@@ -58,6 +58,7 @@ def result_of(
         verdict=verdict,
         prompts=prompts_of(verify.document) if verify else None,
         bench=_document(Bench, by_name.get("bench")),
+        scores=_document(Scores, by_name.get("evaluate")),
     )
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
@@ -22,6 +24,7 @@ from edgekit.matrix.states import UNDECIDED, State
 from edgekit.stages.measurement import Bench
 from edgekit.store import Malformed, out_of_bounds, printable, record_from_json, write_atomic
 from edgekit.verification import Judgement, Summary
+from edgekit.verification.evaluation import Means
 
 SCHEMA = 1
 """Of the files. A reader refuses others instead of guessing."""
@@ -45,6 +48,23 @@ _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Mean IoU with annotations, as `edgekit evaluate --survey` prints it.
+
+    `ran` is "native", or "emulated by" a stand-in. `mean_iou` are the means by kind of prompt, over
+    all instances first.
+    """
+
+    ran: str
+    mean_iou: tuple[Means, ...]
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """By kind of prompt, over instances of every size."""
+        return self.mean_iou[0].iou if self.mean_iou else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of a cell.
 
@@ -65,6 +85,7 @@ class Result:
     verdict: Judgement | None = None
     prompts: Prompts | None = None
     bench: Bench | None = None
+    scores: Scores | None = None
     schema: int = SCHEMA
 
     @property
@@ -128,7 +149,8 @@ class ResultsFolder:
         """
         replaced = self._by_place.get(result.place)
         path = self.path / _file_name(result)
-        path.with_suffix(PICTURE).unlink(missing_ok=True)
+        with suppress(OSError):  # if it cannot be removed, the write below tells why
+            path.with_suffix(PICTURE).unlink(missing_ok=True)
         if picture:
             write_atomic(path.with_suffix(PICTURE), picture)
         text = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
@@ -136,8 +158,9 @@ class ResultsFolder:
         self._by_place[result.place] = result
         self._by_key[result.key] = result
         if replaced and (old := self.path / _file_name(replaced)) != path:
-            old.unlink(missing_ok=True)
-            old.with_suffix(PICTURE).unlink(missing_ok=True)
+            with suppress(OSError):  # the newest of a place counts
+                old.unlink(missing_ok=True)
+                old.with_suffix(PICTURE).unlink(missing_ok=True)
 
 
 def picture_beside(folder: Path, result: Result) -> bytes | None:
@@ -149,13 +172,16 @@ def open_results(path: Path) -> ResultsFolder:
     """The folder with its results; it is made if it is not there.
 
     Raises:
-        BadInput: as `read_results`, or the folder cannot be made.
+        BadInput: as `read_results`, or the folder cannot be made or written, which is told before
+            the first cell runs rather than after it.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise BadInput(
-            f"The results folder {path} cannot be made: {error.strerror}.",
+            f"The results folder {path} cannot be written: {error.strerror}.",
             expected="a folder that can be written",
             next_step="name another with --results DIR",
         ) from error
@@ -173,8 +199,13 @@ def read_results(path: Path) -> ResultsFolder:
             f"There is no folder {path}.", expected="a folder that `edgekit matrix` wrote"
         )
     named = sorted(file for file in path.glob("*.json") if _NAME.fullmatch(file.name))
-    files = (file for file in named if file.is_file())
-    return ResultsFolder(path, map(_read, files))
+    return ResultsFolder(path, _read_all(file for file in named if file.is_file()))
+
+
+def _read_all(files: Iterable[Path]) -> Iterator[Result]:
+    for file in files:
+        with suppress(FileNotFoundError):  # another matrix has just replaced it
+            yield _read(file)
 
 
 def _read(file: Path) -> Result:

@@ -24,6 +24,7 @@ from edgekit.matrix.results import Result, ResultsFolder, open_results, read_res
 from edgekit.matrix.selection import (
     CHANGED,
     cells_of,
+    require_annotations,
     require_weights,
     selected_models,
     selected_targets,
@@ -81,6 +82,7 @@ def _cells(request: MatrixRequest) -> tuple[Cell, ...]:
                 next_step=f"add {name} canary, or {name} all",
             )
     require_weights(request.weights)
+    require_annotations(request.measures, request.photos)
     cells = cells_of(
         selected_models(request.models),
         selected_targets(request.targets),

@@ -173,7 +173,7 @@ def shard_of(cells: Sequence[Cell], text: str) -> tuple[Cell, ...]:
 
 
 def measures_from(text: str) -> tuple[Measure, ...]:
-    """The measures in "verify,bench".
+    """The measures in text such as "verify,bench".
 
     Raises:
         BadInput: there is another word, or "verify" is missing: the verdict is a cell's state.
@@ -182,6 +182,20 @@ def measures_from(text: str) -> tuple[Measure, ...]:
     if not set(words) <= set(Measure) or Measure.VERIFY not in words:
         raise BadInput(
             f"--measure {text} is not what a cell can be measured by.",
-            expected="verify or verify,bench: without a verdict, a cell has no state",
+            expected="verify, and perhaps bench or evaluate: no cell has a state without a verdict",
         )
     return tuple(measure for measure in Measure if measure in words)
+
+
+def require_annotations(measures: Iterable[Measure], photos: str | None) -> None:
+    """Refuse to evaluate without annotations.
+
+    Raises:
+        BadInput: the photos are not those of a COCO JSON.
+    """
+    if Measure.EVALUATE in measures and not (photos and photos.lower().endswith(".json")):
+        raise BadInput(
+            "The measure evaluate compares masks with annotations, and the photos have none.",
+            expected="a COCO JSON of instances, with its photos beside it or in images/",
+            next_step="add --photos COCO.json",
+        )

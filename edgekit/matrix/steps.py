@@ -1,4 +1,4 @@
-"""The edgekit commands of a cell: `export`, `verify` and `bench`, in this order.
+"""The edgekit commands of a cell: `export`, `verify`, `bench` and `evaluate`, in this order.
 
 They are the commands that a user types, so that a result tells how to repeat it, and so that a
 fleet can run each of them where it belongs: an export needs PyTorch, the others need the device.
@@ -43,10 +43,9 @@ def device_commands(
 ) -> dict[StepName, tuple[str, ...]]:
     """The steps of a cell on a device without PyTorch; `photos` are where the device has them."""
     there = replace(cell, weights=(), photos=photos)
-    verify = commands_of(there, folder)["verify"]
-    commands: dict[StepName, tuple[str, ...]] = {
-        "verify": (*verify, "--reference", f"{folder}/{RECORDING}")
-    }
+    commands = commands_of(there, folder)
+    del commands["export"]
+    commands["verify"] += ("--reference", f"{folder}/{RECORDING}")
     if Measure.BENCH in cell.measures:
         commands["bench"] = ("bench", _bundle(cell, folder), *_ROUNDS)
     return commands
@@ -59,6 +58,8 @@ def _commands(cell: Cell, folder: str) -> Iterator[tuple[StepName, tuple[str, ..
     yield "verify", ("verify", bundle, *photos, *weights, "--json", "-", "--picture", "-")
     if Measure.BENCH in cell.measures:
         yield "bench", ("bench", bundle, *_against(cell), *_ROUNDS)
+    if Measure.EVALUATE in cell.measures and cell.photos:
+        yield "evaluate", ("evaluate", bundle, cell.photos, "--survey", "--json", "-")
 
 
 def _bundle(cell: Cell, folder: str) -> str:

@@ -11,8 +11,6 @@ from pathlib import Path
 from edgekit.store.digests import content_key, sha256_of
 
 _ROOT = Path(__file__).resolve().parents[2]
-_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
-"""The fields of a statement, or of its handlers and cases, that hold statements."""
 
 
 def code_digest(*modules: str) -> str:
@@ -43,7 +41,7 @@ def reachable_files(*modules: str) -> list[Path]:
         files.add(file)
         if file.name == "__init__.py":
             files.update(file.parent.glob("*.toml"))
-        waiting += [source for name in _imported(file) if (source := _source(name))]
+        waiting += _imported(file)
     return sorted(files)
 
 
@@ -52,7 +50,7 @@ def _source(module: str) -> Path | None:
 
     The package's `__init__` only re-exports names. If it counted, every module would reach all.
     """
-    if module == "edgekit":
+    if not module.startswith("edgekit."):
         return None
     place = _ROOT.joinpath(*module.split("."))
     files = (place.with_suffix(".py"), place / "__init__.py")
@@ -68,23 +66,19 @@ def _foreign_source(module: str) -> Path:
 
 
 @cache
-def _imported(file: Path) -> tuple[str, ...]:
-    return tuple(sorted(set(_names(ast.parse(file.read_bytes())))))
+def _imported(file: Path) -> tuple[Path, ...]:
+    """The files of edgekit's modules that a file imports."""
+    names = set(_names(ast.parse(file.read_bytes())))
+    return tuple(filter(None, map(_source, sorted(names))))
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
-    for node in _statements(tree):
+    for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             # `from package import name` may import a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every statement in a tree. Expressions, nine of ten nodes, hold none and are passed over."""
-    for block in _BLOCKS:
-        for node in getattr(tree, block, ()):
-            yield node
-            yield from _statements(node)
+        elif not isinstance(node, ast.expr):  # no expression holds a statement
+            yield from _names(node)

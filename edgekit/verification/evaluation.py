@@ -48,6 +48,20 @@ SURVEY_KINDS = {
 }
 """Further prompts of the survey of efficient models (arXiv 2410.04960, section 5)."""
 
+TITLES = {
+    "box": "box",
+    "filled_box": "  (the box filled in)",
+    "point": "one point",
+    "best_of_three": "one point, best of 3",
+    "chosen": "one point, chosen of 3",
+    "box_point": "box and point",
+    "random_1": "one random point",
+    "random_2": "two random points",
+    "random_3": "three random points",
+    "tight_box": "box around the mask",
+}
+"""How tables call each of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceFigures:

@@ -20,6 +20,7 @@ from edgekit.matrix.steps import commands_of
 from edgekit.records import Gate, Target
 from edgekit.stages.measurement import Bench
 from edgekit.verification import Summary
+from edgekit.verification.evaluation import KINDS, SURVEY_KINDS, Means, to_json
 
 PHOTO = "street <b>.jpg"
 """The photo of every prompt: its name is no markup."""
@@ -155,6 +156,7 @@ def _steps(verdict: dict[str, object], *, verify_code: int, seconds: float = 0.1
             "export": (made, 0),
             "verify": (verdict, verify_code),
             "bench": (asdict(bench(f"{cell.model}-{cell.target}", seconds)), 0),
+            "evaluate": (evaluation(), 0),
         }
         return tuple(
             step_run(cell, name, document=documents[name][0], code=documents[name][1])
@@ -184,6 +186,14 @@ def _verdict(iou: float | None, **facts: Any) -> dict[str, object]:
 def _prompt(kind: str, iou: float) -> dict[str, object]:
     trial = {"kind": kind, "points": []}
     return {"photo": PHOTO, "trial": trial, "iou": iou, "finite": True, "logit_error": 0.25}
+
+
+def evaluation() -> dict[str, object]:
+    """What `edgekit evaluate --survey --json -` prints."""
+    kinds = [*KINDS, *SURVEY_KINDS]
+    iou = {kind: 0.5 + place / 100 for place, kind in enumerate(kinds)}
+    rows = (Means(size="all", instances=3, iou=iou), Means(size="large", instances=3, iou=iou))
+    return to_json(rows, ran="native")
 
 
 def jpeg(width: int = 60, height: int = 15) -> bytes:

@@ -14,7 +14,7 @@ from edgekit import catalog, store
 from edgekit.interpreter import python_command
 from edgekit.matrix import Measure
 from edgekit.matrix.config import Config
-from edgekit.matrix.fleets import device, parcel
+from edgekit.matrix.fleets import device, here, parcel
 from edgekit.matrix.fleets.parcel import parcel_of, unpack
 from edgekit.matrix.process import Limits
 from edgekit.matrix.steps import device_commands, maker_commands
@@ -46,6 +46,7 @@ def test_the_commands_of_both_parts(make_cell):
     assert ran["verify"].startswith("verify dist/nanosam-x86-fp32 --photos there ")
     assert ran["verify"].endswith(" --reference dist/reference.zip")
     assert ran["bench"] == "bench dist/nanosam-x86-fp32 --rounds 7 --json"
+    assert ran["evaluate"] == "evaluate dist/nanosam-x86-fp32 there --survey --json -"
     assert "seeded" not in f"{ran}", "the device has no weights"
 
 
@@ -100,19 +101,17 @@ def test_there_is_no_parcel_if_a_step_fails(make_cell, monkeypatch, code):
     [
         (NATIVE, "exit 0", ["build", "verify"]),
         (NATIVE, "exit 3", ["build"]),
-        (NATIVE, None, ["verify"]),
         (Execution(how="emulated", reason="no GPU"), "exit 3", ["verify"]),
     ],
 )
 def test_a_device_builds_engines_before_it_verifies(make_cell, monkeypatch, how, script, steps):
-    monkeypatch.setattr(device, "execution", lambda _: how)
+    monkeypatch.setattr(here, "execution", lambda _: how)
     monkeypatch.setattr(device, "leashed", lambda words: python_command(RUNS, *words))
 
     def fetch(path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("nanosam-jetson-fp16/manifest.json", "{}")
-            if script:
-                archive.writestr("nanosam-jetson-fp16/build.sh", script)
+            archive.writestr("nanosam-jetson-fp16/build.sh", script)
 
     runs = device.run_parcel(make_cell("jetson-fp16"), fetch, Config(timeout=60), Event())
     assert [run.step.name for run in runs] == steps

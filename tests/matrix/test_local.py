@@ -16,12 +16,13 @@ import pytest
 from edgekit import catalog, store
 from edgekit.interpreter import python_command
 from edgekit.matrix import Cell, Measure
+from edgekit.matrix.fleets import here, turns
 from edgekit.matrix.fleets import local as local_module
-from edgekit.matrix.fleets import turns
 from edgekit.matrix.fleets.local import LocalFleet
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Ended, Limits, run_limited
 from edgekit.matrix.steps import commands_of
+from edgekit.records import NATIVE, Execution
 
 GENEROUS = Limits(seconds=60, bytes=4 * 10**9)
 CELL = Cell(
@@ -200,6 +201,34 @@ def test_a_cell_goes_on_until_a_step_fails(monkeypatch, codes, ran):
     assert runs[0].step.log == "line\nin dist/nanosam-x86-fp32"
     assert runs[0].step.command == commands_of(CELL)["export"]
     assert list((store.cache_dir() / "matrix").iterdir()) == [], "the bundle is removed"
+
+
+@pytest.mark.parametrize(
+    ("target", "how", "codes", "ran"),
+    [
+        ("jetson-fp16", NATIVE, {"build": 0, "verify": 0}, ["export", "build", "verify"]),
+        ("jetson-fp16", NATIVE, {"build": 3}, ["export", "build"]),
+        ("jetson-fp16", Execution(how="emulated"), {"verify": 0}, ["export", "verify"]),
+        ("x86-fp32", NATIVE, {"verify": 0}, ["export", "verify"]),
+    ],
+)
+def test_a_device_of_its_own_builds_engines_before_it_verifies(
+    monkeypatch, make_cell, target, how, codes, ran
+):
+    monkeypatch.setattr(here, "execution", lambda _: how)
+    monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
+    script = f"nanosam-{target}/build.sh"
+    answer = by_code(export=0, **codes)
+
+    def ended(command, **where):
+        assert (command[0] == "bash") == command[-1].endswith(script)
+        return answer(["build" if command[0] == "bash" else command[0]], **where)
+
+    monkeypatch.setattr(turns, "run_limited", ended)
+    runs = LocalFleet(GENEROUS).run(make_cell(target))
+    assert [run.step.name for run in runs] == ran
+    built = [run.step.command for run in runs if run.step.name == "build"]
+    assert built in ([], [("bash", f"dist/{script}")])
 
 
 def test_the_steps_of_a_cell_share_its_time(monkeypatch):

@@ -11,7 +11,7 @@ from edgekit.matrix import Measure, Overview, State
 from edgekit.matrix.cells import Place
 from edgekit.matrix.report import page_from
 from edgekit.matrix.report.pareto import Comparison, Point, comparisons
-from edgekit.matrix.report.plots import iou_plot, size_plot
+from edgekit.matrix.report.plots import iou_plot, miou_plot, size_plot
 from tests.matrix.fakes import FakeFleet, missed, passed
 
 
@@ -38,6 +38,21 @@ def test_a_front_joins_what_no_faster_cell_equals():
     comparison = Comparison(machine="m", points=POINTS, references=())
     assert named(comparison.most_alike) == ["fast", "alike", "best"]
     assert named(comparison.smallest) == ["fast", "small"]
+
+
+def test_throughput_against_annotations_has_a_front_of_its_own():
+    pytest.importorskip("matplotlib")
+    figures = ((9.0, 0.6), (8.0, 0.7), (7.0, 0.65), (6.0, 0.9), (None, 0.9), (5.0, None))
+    points = tuple(
+        replace(point, throughput=throughput, miou=miou)
+        for point, (throughput, miou) in zip(POINTS, figures, strict=True)
+    )
+    comparison = Comparison(machine="m", points=points, references=())
+    assert named(comparison.scored) == ["fast", "alike", "useless", "failed"]
+    assert named(comparison.most_accurate) == ["fast", "alike"]
+    drawn = miou_plot(comparison, dict.fromkeys(points, "cell"), name="p")
+    assert drawn.count("<title>") == 4
+    assert "photos per second" in drawn
 
 
 def test_of_equally_fast_cells_the_better_is_on_the_front():

@@ -26,6 +26,7 @@ from edgekit.matrix.report import (
     require_jinja,
     write_report,
 )
+from tests.coco_shapes import write_coco
 from tests.matrix.fakes import (
     FakeFleet,
     export_ends,
@@ -212,15 +213,47 @@ def test_a_cell_of_the_matrix_shows_all_figures_or_a_dash(overview):
     assert pytorch[2] == "reference encoder 1,010 ms 50 prompts 1,010 ms weights 1.0 MB"
     times = "\N{MULTIPLICATION SIGN}"
     fast = f"encoder 101 ms 10.0{times} 50 prompts 101 ms 10.0{times} files 12.3 MB"
+    assert nanosam[0] == "nanosam random weights"
     assert nanosam[2] == f"passed native min IoU 0.99910 {fast}"
     assert nanosam[3] == f"gate failed min IoU 0.50000 {fast}"
-    nothing = "min IoU - encoder - 50 prompts - files -"
-    states = ("timed out", "refused", "could not run")
-    assert mobilesam[1:] == [f"{state} {nothing}" for state in states]
+    assert mobilesam[1:] == [
+        "timed out export was stopped after 2 s",
+        "refused <script>alert(1)</script> | `x` ]]>\x1b[31m",
+        "could not run edgekit has a bug: =1+1",
+    ]
 
 
-def test_a_model_that_was_not_timed_has_no_row_of_pytorch(matrix):
-    assert "PyTorch<" not in page_from(matrix(FakeFleet()), None)
+def survey_rows(page: str) -> list[str]:
+    """The rows of the survey's table, as text."""
+    table = page[page.index('<table class="survey">') :]
+    rows = re.findall("<tr>(.*?)</tr>", table[: table.index("</table>")], flags=re.DOTALL)
+    return [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in rows]
+
+
+def test_the_survey_has_what_was_measured_and_says_what_was_not_run(matrix, tmp_path):
+    asked = {"measures": tuple(Measure), "photos": str(write_coco(tmp_path / "coco"))}
+    overview = matrix(FakeFleet(OUTCOMES), **asked)
+    head, kinds, emulated, *_, mobilesam = survey_rows(page_from(overview, None))
+    assert head.startswith("model params GMACs EER target latency (ms), boxes photos/s memory")
+    assert kinds.startswith("10 20 30 40 50 one point one random point")
+    assert emulated == (
+        "nanosam random weights 19.9 M 43.6 0.023 jetson-fp16 101 101 101 101 101 9.90 not run "
+        "0.520 0.560 0.570 0.580 0.500 0.590"
+    )
+    assert mobilesam == "mobilesam random weights 10.1 M 38.8 0.014 -" + " not run" * 13
+
+
+def test_a_survey_without_measurements_says_how_to_have_them(matrix):
+    page = page_from(matrix(FakeFleet(), models=("nanosam",)), None)
+    assert survey_rows(page)[2:] == ["nanosam random weights 19.9 M 43.6 0.023"]
+    for measure in ("--measure verify,bench", "--measure verify,evaluate --photos COCO.json"):
+        assert f"not run ({measure})" in page
+
+
+def test_without_times_there_is_no_row_of_pytorch_and_no_dash_for_each_time(matrix):
+    page = page_from(matrix(FakeFleet()), None)
+    assert "PyTorch<" not in page
+    assert Cells(page).cells[1][1] == "passed native min IoU 0.99910 files 12.3 MB"
 
 
 def test_the_worst_prompts_are_pictured(overview, results):
@@ -366,6 +399,9 @@ def test_csv(overview):
     assert float(native["pytorch_encoder_s"]) == pytest.approx(1.01)
     assert int(native["bytes"]) == 12_300_000
     assert told["mobilesam", "x86-fp32"]["min_iou"] == ""
+    assert float(native["photo_50_s"]) == pytest.approx(0.101)
+    assert float(native["photos_per_second"]) == pytest.approx(1 / 0.101)
+    assert {row["parameters"] for row in rows} == {"19895664", "10130092"}
     assert not [row for row in rows if row["reason"].startswith("=")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import time
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 
 import pytest
 
@@ -191,6 +192,7 @@ def test_an_interruption_stops_the_fleet_and_keeps_what_is_done(matrix, results)
 SLOW_MATRIX = """
 import sys, time
 from pathlib import Path
+from threading import Thread
 from edgekit.matrix import MatrixRequest, run_matrix
 from tests.matrix.fakes import FakeFleet, FakeWatch, passed
 
@@ -332,8 +334,50 @@ def test_a_folder_is_shown_without_a_run(matrix, results):
 
 def test_a_results_folder_that_is_a_file(matrix, results):
     results.write_text("")
-    with pytest.raises(BadInput, match="cannot be made"):
+    with pytest.raises(BadInput, match="cannot be written"):
         matrix(FakeFleet())
+
+
+def test_a_results_folder_that_is_read_only_is_refused_before_the_first_cell(matrix, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("edgekit.matrix.results.TemporaryFile", refuse)
+    fleet = FakeFleet()
+    with pytest.raises(BadInput, match="cannot be written: Read-only file system"):
+        matrix(fleet)
+    assert fleet.ran == []
+
+
+def test_a_disk_that_is_full_ends_the_matrix_with_its_reason(matrix, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(BadInput, match="No space left on device"):
+        matrix(FakeFleet())
+
+
+def test_a_result_that_another_matrix_has_just_replaced_is_passed_over(
+    matrix, results, monkeypatch
+):
+    matrix(FakeFleet())
+    gone = next(results.glob("*.json"))
+    listed = sorted(results.glob("*.json"))
+    gone.unlink()
+    monkeypatch.setattr(Path, "glob", lambda *_: listed)
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert len(list(read_results(results))) == SIX - 1
+
+
+def test_two_matrices_at_once_in_one_folder_leave_one_result_per_cell(matrix, results):
+    threads = [Thread(target=matrix, args=(FakeFleet(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(read_results(results))) == len(list(results.glob("*.json"))) == SIX
+    assert not [file for file in results.iterdir() if file.name.startswith(".")]
 
 
 # --- what is asked --------------------------------------------------------------------------------
@@ -347,6 +391,7 @@ def test_a_results_folder_that_is_a_file(matrix, results):
         ({"models": ("nanosma",)}, "did you mean nanosam"),
         ({"shard": "3/2"}, "--shard 3/2"),
         ({"photos": "no/such/folder"}, "no such file or folder"),
+        ({"measures": tuple(Measure), "photos": "photos"}, "the photos have none"),
         ({"known_failures": Path("no.toml")}, "no.toml"),
     ],
 )

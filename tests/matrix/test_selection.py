@@ -146,6 +146,7 @@ def test_a_shard_that_is_no_part(text):
         ("verify", (Measure.VERIFY,)),
         ("bench,verify", (Measure.VERIFY, Measure.BENCH)),
         ("verify, bench", (Measure.VERIFY, Measure.BENCH)),
+        ("evaluate,verify", (Measure.VERIFY, Measure.EVALUATE)),
     ],
 )
 def test_measures(text, expected):

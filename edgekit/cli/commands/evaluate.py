@@ -20,19 +20,6 @@ if TYPE_CHECKING:
     )
     from edgekit.verification.evaluation import Means
 
-_TITLES = {
-    "box": "box",
-    "filled_box": "  (the box filled in)",
-    "point": "one point",
-    "best_of_three": "one point, best of 3",
-    "chosen": "one point, chosen of 3",
-    "box_point": "box and point",
-    "random_1": "one random point",
-    "random_2": "two random points",
-    "random_3": "three random points",
-    "tight_box": "box around the mask",
-}
-
 _PRECISION_TITLES = {
     "every": "all, IoU 0.5 to 0.95",
     "at_50": "all, IoU 0.5",
@@ -226,9 +213,10 @@ def _evaluate_everything(request: EvaluateEverythingRequest, json_file: str | No
 
 def _print(means: tuple[Means, ...], *, ran: str) -> None:
     from edgekit.cli.console import console, table
+    from edgekit.verification.evaluation import TITLES
 
     sizes = [f"{row.size} ({row.instances})" for row in means]
     listed = table(f"mean IoU with the annotations, {ran}", *sizes, right=tuple(sizes))
     for kind in means[0].iou:
-        listed.add_row(_TITLES[kind], *(f"{row.iou[kind]:.3f}" for row in means))
+        listed.add_row(TITLES[kind], *(f"{row.iou[kind]:.3f}" for row in means))
     console().print(listed)

@@ -45,7 +45,11 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
     measure: Annotated[
         str | None,
-        typer.Option("--measure", help="verify, or verify,bench to take times too. [verify]"),
+        typer.Option(
+            "--measure",
+            help="verify; with ,bench to take times too, with ,evaluate to score masks against the "
+            "annotations of --photos COCO.json. [verify]",
+        ),
     ] = None,
     results: Annotated[
         str | None,

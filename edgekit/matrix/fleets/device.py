@@ -13,15 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from edgekit import catalog
 from edgekit.matrix.cells import Cell, Host, StepName, StepRun
 from edgekit.matrix.config import Config
-from edgekit.matrix.fleets.here import device_versions, machine_here
+from edgekit.matrix.fleets.here import build_command, device_versions, machine_here
 from edgekit.matrix.fleets.parcel import unpack
 from edgekit.matrix.fleets.turns import alone, limits_of, run_in_turns, workplace
 from edgekit.matrix.leash import leashed
-from edgekit.matrix.steps import FOLDER, bundle_name, device_commands
-from edgekit.runtime.opening import execution
+from edgekit.matrix.steps import device_commands
 from edgekit.store import record_from_json
 
 _CHUNK = 2**20
@@ -77,25 +75,13 @@ def run_parcel(
         archive.unlink()
         commands = device_commands(cell, str(folder), photos=photos)
         processes: dict[StepName, Sequence[str]] = {
-            **_build(cell, folder),
+            **build_command(cell, str(folder)),
             **{name: leashed(command) for name, command in commands.items()},
         }
-        told = {**_build(cell, folder, FOLDER), **device_commands(cell, photos=cell.photos)}
+        told = {**build_command(cell), **device_commands(cell, photos=cell.photos)}
         with alone(folder, stop):
             limits = limits_of(config)
             return tuple(run_in_turns(processes, told, folder, limits=limits, stop=stop))
-
-
-def _build(cell: Cell, folder: Path, told: str | None = None) -> dict[StepName, tuple[str, ...]]:
-    """The script that builds engines on this device, if the bundle has one and can run here.
-
-    `told` is the name of the folder in the command, if not its own.
-    """
-    script = f"{bundle_name(cell)}/build.sh"
-    native = execution(catalog.target(cell.target)).how == "native"
-    if not native or not (folder / script).is_file():
-        return {}
-    return {"build": ("bash", f"{told or folder}/{script}")}
 
 
 def serve() -> None:

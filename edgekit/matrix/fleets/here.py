@@ -1,4 +1,4 @@
-"""This machine as a host of cells: what outcomes and times depend on."""
+"""This machine as a host of cells: what outcomes depend on, and how engines are built on it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from edgekit import catalog
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.doctor import read_machine
 from edgekit.doctor.packages import packages_of
+from edgekit.matrix.cells import Cell, StepName
+from edgekit.matrix.steps import FOLDER, bundle_name
+from edgekit.runtime.opening import execution
 
 _BOARD = Path("/proc/device-tree/model")
 """On ARM; the CPU of a Jetson has no name of its own."""
@@ -39,3 +43,14 @@ def device_versions(runtime: str) -> dict[str, str]:
 def _versions(extras: tuple[str, ...]) -> dict[str, str]:
     packages = [package for extra in extras for package in packages_of(extra)]
     return {package.distribution: package.installed or "not installed" for package in packages}
+
+
+def build_command(cell: Cell, folder: str = FOLDER) -> dict[StepName, tuple[str, ...]]:
+    """The script of the bundle in `folder` that builds its engines, which only their device can.
+
+    Empty where the target does not run natively here, and for runtimes that open files as they are.
+    """
+    target = catalog.target(cell.target)
+    if runtime_row(target.runtime).bundle_files is None or execution(target).how != "native":
+        return {}
+    return {"build": ("bash", f"{folder}/{bundle_name(cell)}/build.sh")}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from threading import Event
 
-from edgekit.matrix.cells import Cell, Host, StepRun
-from edgekit.matrix.fleets.here import device_versions, machine_here, maker_versions
+from edgekit.matrix.cells import Cell, Host, StepName, StepRun
+from edgekit.matrix.fleets.here import (
+    build_command,
+    device_versions,
+    machine_here,
+    maker_versions,
+)
 from edgekit.matrix.fleets.turns import alone, run_in_turns, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Limits
-from edgekit.matrix.steps import commands_of
+from edgekit.matrix.steps import FOLDER, commands_of
 from edgekit.records import Target
 
 
@@ -41,10 +46,10 @@ class LocalFleet:
         """
         with workplace(cell) as folder, alone(folder, self._stop):
             processes = {
-                name: leashed(command)
-                for name, command in commands_of(cell, folder=str(folder)).items()
+                name: command if name == "build" else leashed(command)
+                for name, command in _commands(cell, str(folder)).items()
             }
-            told = commands_of(cell)
+            told = _commands(cell)
             return tuple(
                 run_in_turns(processes, told, folder, limits=self._limits, stop=self._stop)
             )
@@ -52,3 +57,9 @@ class LocalFleet:
     def stop(self) -> None:
         """Kill what runs."""
         self._stop.set()
+
+
+def _commands(cell: Cell, folder: str = FOLDER) -> dict[StepName, tuple[str, ...]]:
+    """The steps of a cell on the machine that makes its bundle and is its device too."""
+    commands = commands_of(cell, folder)
+    return {"export": commands["export"], **build_command(cell, folder), **commands}

@@ -11,7 +11,6 @@ from edgekit.errors import BadInput
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
 from edgekit.matrix.fleets import Fleet
-from edgekit.matrix.fleets.dask import DaskFleet
 from edgekit.matrix.fleets.local import LocalFleet
 from edgekit.matrix.fleets.ssh import SshFleet
 from edgekit.matrix.fleets.turns import limits_of
@@ -96,6 +95,8 @@ def _routes(workers: Sequence[Worker], config: Config, label: str) -> Iterator[R
             case Worker(kind="local"):
                 yield Route(serves=worker.serves, fleet=LocalFleet(limits_of(config), label=label))
             case Worker(kind="dask", scheduler=str(scheduler)):
+                from edgekit.matrix.fleets.dask import DaskFleet  # imports asyncio, which is slow
+
                 cluster = DaskFleet(scheduler, config)
                 yield Route(
                     serves=worker.serves if worker.labels else cluster.serves, fleet=cluster

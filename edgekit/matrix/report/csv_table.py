@@ -7,7 +7,9 @@ import io
 
 from edgekit.benchmark.figures import Figures, Task
 from edgekit.matrix.overview import Overview, ShownCell
+from edgekit.matrix.report.survey import BOXES, facts_of, survey_of
 from edgekit.matrix.results import Result
+from edgekit.verification.evaluation import TITLES
 
 _TIMES = {
     "encoder_s": Task.ENCODER,
@@ -15,20 +17,29 @@ _TIMES = {
     "decoder_50_s": Task.DECODER_MANY,
     "photo_s": Task.PHOTO,
 }
+_FACTS = ("parameters", "encoder_gmacs", "efficient_error_rate")
+_SURVEY = (
+    *_FACTS,
+    *(f"photo_{boxes}_s" for boxes in BOXES),
+    *("photos_per_second", "peak_bytes"),
+    *(f"miou_{kind}" for kind in TITLES),
+)
 
 
 def csv_from(overview: Overview) -> str:
     """A head and a line per cell (RFC 4180). `times_of` says on what the times were taken;
-    those of PyTorch are of the same run.
+    those of PyTorch are of the same run. `miou_*` are IoUs with annotations.
     """
     named = ("model", "weights", "target", "host", "state", "reason", "key", "started", "seconds")
     ious = ("mean_iou", "p5_iou", "min_iou", "prompts")
     pytorch = (f"pytorch_{name}" for name in _TIMES)
-    figures = (*ious, "times_of", *_TIMES, *pytorch, "bytes")
+    figures = (*ious, "times_of", *_TIMES, *pytorch, "bytes", *_SURVEY)
     text = io.StringIO()
     writer = csv.DictWriter(text, (*named, *figures))
     writer.writeheader()
-    writer.writerows({**_named(cell), **_figures(cell.result)} for cell in overview.cells)
+    writer.writerows(
+        {**_named(cell), **_figures(cell.result), **_survey(cell)} for cell in overview.cells
+    )
     return text.getvalue()
 
 
@@ -57,6 +68,17 @@ def _figures(result: Result | None) -> dict[str, object]:
         **{name: _median(timed, task) for name, task in _TIMES.items()},
         **{f"pytorch_{name}": _median(torch, task) for name, task in _TIMES.items()},
         "bytes": result.bundle_bytes,
+    }
+
+
+def _survey(cell: ShownCell) -> dict[str, object]:
+    facts, survey = facts_of(cell.place.model), survey_of(cell)
+    return {
+        **{name: getattr(facts, name) for name in _FACTS if facts},
+        **{f"photo_{boxes}_s": seconds for boxes, seconds in survey.latencies.items()},
+        "photos_per_second": survey.photos_per_second,
+        "peak_bytes": survey.peak_bytes,
+        **{f"miou_{kind}": survey.miou.get(kind) for kind in TITLES},
     }
 
 

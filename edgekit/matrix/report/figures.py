@@ -27,6 +27,11 @@ class FigureTexts:
     many_prompts_speedup: str = ""
     size: str = MISSING
 
+    @property
+    def measured(self) -> bool:
+        """Whether masks were compared or times taken."""
+        return {self.min_iou, self.encoder, self.many_prompts} != {MISSING}
+
 
 def figures_of(cell: ShownCell) -> FigureTexts:
     """The figures of one cell."""

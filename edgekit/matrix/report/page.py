@@ -33,9 +33,19 @@ from edgekit.matrix.report.figures import (
     pytorch_figures_of,
 )
 from edgekit.matrix.report.pareto import Comparison, Point, comparisons
-from edgekit.matrix.report.plots import can_draw, iou_plot, size_plot
+from edgekit.matrix.report.plots import can_draw, iou_plot, miou_plot, size_plot
+from edgekit.matrix.report.survey import (
+    BOXES,
+    NOT_RUN,
+    SHOWN_KINDS,
+    ModelFacts,
+    Survey,
+    facts_of,
+    survey_of,
+)
 from edgekit.matrix.results import picture_beside
 from edgekit.matrix.states import PASSED, State
+from edgekit.verification.evaluation import TITLES
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
@@ -58,6 +68,7 @@ class _View:
     anchor: str
     figures: FigureTexts
     pytorch: FigureTexts | None
+    survey: Survey
     picture: str | None = None
 
 
@@ -73,6 +84,16 @@ class _Row:
     def timed(self) -> bool:
         """Whether PyTorch was timed beside any of its cells."""
         return any(view.pytorch for view in self.views)
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What the model costs before anything runs."""
+        return facts_of(self.model)
+
+    @property
+    def measured(self) -> tuple[_View, ...]:
+        """The cells that have figures of the survey."""
+        return tuple(view for view in self.views if view.survey != Survey())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +147,8 @@ def page_from(
     require_jinja()
     views = [_view(cell, results) for cell in overview.cells]
     compared = comparisons(overview)
+    grid = _grid(overview)
+    surveys = [view.survey for view in views]
     anchors = {point: _anchor(point.place) for each in compared for point in each.points}
     return (
         _environment()
@@ -134,7 +157,11 @@ def page_from(
             made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, edgekit {__version__}",
             overview=overview,
             hosts={host for _, host in overview.columns},
-            grid=_grid(overview),
+            grid=grid,
+            has_times=any(view.figures.encoder != MISSING for view in views),
+            boxes=BOXES if any(each.latencies for each in surveys) else (),
+            kinds=[kind for kind in SHOWN_KINDS if any(kind in each.miou for each in surveys)],
+            random_weights=sum(cell.place.random_weights for cell in overview.cells),
             machines=_machines(compared, anchors),
             anchors=anchors,
             changes=changes,
@@ -157,10 +184,13 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         bars=_bars,
+        costs=_costs,
         first_line=first_line,
         megabytes=megabytes,
         milliseconds=milliseconds,
         missing=MISSING,
+        not_run=NOT_RUN,
+        titles=TITLES,
         slug=_slug,
         tasks=list(Task),
         typed=_typed,
@@ -186,6 +216,7 @@ def _view(cell: ShownCell, results: Path | None = None) -> _View:
         anchor=_anchor(cell.place) if cell.result else "",
         figures=figures_of(cell),
         pytorch=pytorch_figures_of(cell),
+        survey=survey_of(cell),
         picture=b64encode(picture).decode("ascii") if picture else None,
     )
 
@@ -205,9 +236,11 @@ def _plots(comparison: Comparison, anchors: Mapping[Point, str], number: int) ->
     from markupsafe import Markup
 
     own = {point: anchors[point] for point in comparison.points}
-    return (
-        Markup(iou_plot(comparison, own, name=f"iou-{number}")),
-        Markup(size_plot(comparison, own, name=f"size-{number}")),
+    draws = {"iou": iou_plot, "size": size_plot}
+    if comparison.scored:
+        draws["miou"] = miou_plot
+    return tuple(
+        Markup(draw(comparison, own, name=f"{name}-{number}")) for name, draw in draws.items()
     )
 
 
@@ -215,6 +248,14 @@ def _bars(bins: Sequence[IouBin]) -> list[tuple[IouBin, float]]:
     """Each bin with the length of its bar, as a share of the longest."""
     most = max((each.prompts for each in bins), default=0) or 1
     return [(each, each.prompts / most) for each in bins]
+
+
+def _costs(facts: ModelFacts | None) -> tuple[str, ...]:
+    """Parameters, work and efficient error rate."""
+    if facts is None:
+        return (MISSING,) * 3
+    parameters = f"{facts.parameters / 1e6:.1f} M"
+    return parameters, f"{facts.encoder_gmacs:,.1f}", f"{facts.efficient_error_rate:.3f}"
 
 
 def _causes(views: Iterable[_View]) -> list[_Cause]:

@@ -10,7 +10,11 @@ from edgekit.benchmark.figures import Figures, Task
 from edgekit.matrix.cells import Place
 from edgekit.matrix.overview import Overview, ShownCell
 from edgekit.matrix.report.figures import native_times
+from edgekit.matrix.report.survey import survey_of
 from edgekit.matrix.states import PASSED, State
+
+SCORED_KIND = "box"
+"""The prompts whose IoU with annotations is set against throughput."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +22,8 @@ class Point:
     """A cell as a point: its latency is that of the encoder and 50 prompts, medians, in seconds.
 
     `iou` is the mean mask IoU with PyTorch, `bytes` the size of the files. `passed` is whether the
-    gate passed; a cell that failed it is drawn, but is never worth its time.
+    gate passed; a cell that failed it is drawn, but is never worth its time. `miou` is the mean IoU
+    of the masks of boxes with annotations, and `throughput` photos per second with one box.
     """
 
     place: Place
@@ -26,6 +31,8 @@ class Point:
     iou: float
     bytes: int
     passed: bool
+    miou: float | None = None
+    throughput: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,16 @@ class Comparison:
         """The points with smaller files than all that are faster."""
         return _front(self.points, lambda point: -point.bytes)
 
+    @property
+    def scored(self) -> tuple[Point, ...]:
+        """The points that were compared with annotations too."""
+        return tuple(point for point in self.points if _miou(point) and _throughput(point))
+
+    @property
+    def most_accurate(self) -> tuple[Point, ...]:
+        """The points with a higher IoU with annotations than all of a greater throughput."""
+        return _front(self.scored, _miou, cost=lambda point: -_throughput(point))
+
 
 def comparisons(overview: Overview) -> tuple[Comparison, ...]:
     """The timed cells by machine. Stale cells, whose code or files are others, are left out."""
@@ -79,12 +96,15 @@ def _point(cell: ShownCell) -> Point | None:
     seconds, result = _latency(native_times(cell)), cell.result
     if seconds is None or result is None or not (result.overall and result.bundle_bytes):
         return None
+    survey = survey_of(cell)
     return Point(
         place=cell.place,
         seconds=seconds,
         iou=result.overall.mean_iou,
         bytes=result.bundle_bytes,
         passed=cell.state in PASSED,
+        miou=survey.miou.get(SCORED_KIND),
+        throughput=survey.photos_per_second,
     )
 
 
@@ -102,10 +122,23 @@ def _latency(figures: Figures | None) -> float | None:
     return sum(known) if len(known) == len(tasks) else None
 
 
-def _front(points: Iterable[Point], worth: Callable[[Point], float]) -> tuple[Point, ...]:
+def _miou(point: Point) -> float:
+    return point.miou or 0.0
+
+
+def _throughput(point: Point) -> float:
+    return point.throughput or 0.0
+
+
+def _front(
+    points: Iterable[Point],
+    worth: Callable[[Point], float],
+    cost: Callable[[Point], float] = lambda point: point.seconds,
+) -> tuple[Point, ...]:
+    """The points that passed and are worth more than all that cost less."""
     front: list[Point] = []
     passed = [point for point in points if point.passed]
-    for point in sorted(passed, key=lambda point: (point.seconds, -worth(point))):
+    for point in sorted(passed, key=lambda point: (cost(point), -worth(point))):
         if not front or worth(point) > worth(front[-1]):
             front.append(point)
     return tuple(front)

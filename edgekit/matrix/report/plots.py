@@ -1,4 +1,4 @@
-"""Latency against IoU and against size, as SVG that takes its colours from the page.
+"""Latency against IoU and size, throughput against IoU with annotations: SVG in the page's colours.
 
 Points are numbered, and lead to their cells in the page. Names of cells, which come from results,
 are only in the titles that a browser shows over a point, escaped.
@@ -26,6 +26,7 @@ _WIDTH, _HEIGHT = 4.8, 3.6  # inches of 72 units
 _CEILING = 1e-5
 """How near to 1 an IoU is still drawn apart from 1."""
 _IOUS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0)
+_LATENCY = "encoder and 50 prompts (ms)"
 _MOST_TICKS = 6
 _NUMBERED = 20
 """With more points, only those of the front have a number."""
@@ -60,11 +61,14 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """What is drawn upwards: the value of each point, the front, and PyTorch's values."""
+    """The points of a plot: where they are to the right (`across`) and upwards (`value`), the front
+    among them, and where PyTorch is."""
 
+    points: Sequence[Point]
+    across: Callable[[Point], float]
     value: Callable[[Point], float]
     front: Sequence[Point]
-    references: Sequence[float]
+    references: Sequence[tuple[float, float]] = ()
 
 
 def can_draw() -> bool:
@@ -81,9 +85,11 @@ def iou_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str)
         name: prefix of the plot's ids, unique in the page.
     """
     shown = _Shown(
+        points=comparison.points,
+        across=_milliseconds,
         value=lambda point: _height(point.iou),
         front=comparison.most_alike,
-        references=[_height(1.0)] * len(comparison.references),
+        references=[(_milliseconds(each), _height(1.0)) for each in comparison.references],
     )
     lowest = min(point.iou for point in comparison.points)
     ticks = [iou for iou in _IOUS if iou >= max(each for each in _IOUS[:3] if each <= lowest)]
@@ -91,6 +97,7 @@ def iou_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str)
     def finish(axes: Axes) -> None:
         axes.set_ylim(_height(ticks[0]) - 0.15, _height(1.0) + 0.25)
         axes.set_yticks([_height(iou) for iou in ticks], [f"{iou:g}" for iou in ticks])
+        axes.set_xlabel(_LATENCY)
         axes.set_ylabel("mean mask IoU with PyTorch")
 
     return _svg(_figure(comparison, shown, anchors, finish), anchors, name)
@@ -99,18 +106,42 @@ def iou_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str)
 def size_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str) -> str:
     """Latency to the right, size of the files upwards, both logarithmic; see `iou_plot`."""
     shown = _Shown(
+        points=comparison.points,
+        across=_milliseconds,
         value=lambda point: point.bytes / 1e6,
         front=comparison.smallest,
-        references=[each.bytes / 1e6 for each in comparison.references],
+        references=[(_milliseconds(each), each.bytes / 1e6) for each in comparison.references],
     )
-    ticks = round_ticks([*map(shown.value, comparison.points), *shown.references])
+    sizes = [*map(shown.value, shown.points), *(size for _, size in shown.references)]
+    ticks = round_ticks(sizes)
 
     def finish(axes: Axes) -> None:
         axes.set_yscale("log")
         axes.set_ylim(ticks[0], ticks[-1])
         axes.set_yticks(*_labelled(ticks))
         axes.minorticks_off()
+        axes.set_xlabel(_LATENCY)
         axes.set_ylabel("size of the files (MB)")
+
+    return _svg(_figure(comparison, shown, anchors, finish), anchors, name)
+
+
+def miou_plot(comparison: Comparison, anchors: Mapping[Point, str], *, name: str) -> str:
+    """Throughput to the right, IoU with annotations upwards: the survey's picture; see `iou_plot`.
+
+    The comparison has at least one point that is `scored`.
+    """
+    shown = _Shown(
+        points=comparison.scored,
+        across=lambda point: point.throughput or 0.0,
+        value=lambda point: point.miou or 0.0,
+        front=comparison.most_accurate,
+    )
+
+    def finish(axes: Axes) -> None:
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("photos per second, one box each")
+        axes.set_ylabel("mean IoU of boxes with annotations")
 
     return _svg(_figure(comparison, shown, anchors, finish), anchors, name)
 
@@ -136,16 +167,17 @@ def _figure(
         axes.grid(visible=True, linewidth=0.8)
         axes.set_axisbelow(True)
         _draw_front(axes, shown)
-        _draw_references(axes, comparison.references, shown.references)
+        for reference in shown.references:
+            axes.scatter(*reference, marker="x", color=_QUIET)
         _draw_points(axes, comparison.points, shown, anchors)
-        _set_latencies(axes, comparison)
+        _set_across(axes, shown)
         finish(axes)
     return figure
 
 
 def _draw_front(axes: Axes, shown: _Shown) -> None:
     axes.step(
-        [_milliseconds(point.seconds) for point in shown.front],
+        [shown.across(point) for point in shown.front],
         [shown.value(point) for point in shown.front],
         where="post",
         color=_ACCENT,
@@ -153,18 +185,15 @@ def _draw_front(axes: Axes, shown: _Shown) -> None:
     )
 
 
-def _draw_references(axes: Axes, references: Sequence[Reference], heights: Sequence[float]) -> None:
-    times = [_milliseconds(each.seconds) for each in references]
-    axes.scatter(times, heights, marker="x", color=_QUIET)
-
-
 def _draw_points(
     axes: Axes, points: Sequence[Point], shown: _Shown, anchors: Mapping[Point, str]
 ) -> None:
     """A dot for each point, hollow if it failed its gate; with its number if there is room."""
     for number, point in enumerate(points, start=1):
+        if point not in shown.points:
+            continue
         on_front = point in shown.front
-        place = _milliseconds(point.seconds), shown.value(point)
+        place = shown.across(point), shown.value(point)
         colour = _ACCENT if on_front else _QUIET
         dot = axes.scatter(*place, s=42, color=colour if point.passed else "none", edgecolor=colour)
         dot.set_urls([f"{_LINK}{anchors[point]}"])
@@ -176,15 +205,13 @@ def _draw_points(
             )
 
 
-def _set_latencies(axes: Axes, comparison: Comparison) -> None:
-    every = [point.seconds for point in comparison.points]
-    every += [reference.seconds for reference in comparison.references]
-    ticks = round_ticks(list(map(_milliseconds, every)))
+def _set_across(axes: Axes, shown: _Shown) -> None:
+    every = [*map(shown.across, shown.points), *(across for across, _ in shown.references)]
+    ticks = round_ticks(every)
     axes.set_xscale("log")
     axes.set_xlim(ticks[0], ticks[-1])
     axes.set_xticks(*_labelled(ticks))
     axes.minorticks_off()
-    axes.set_xlabel("encoder and 50 prompts (ms)")
 
 
 def _labelled(ticks: Sequence[float]) -> tuple[list[float], list[str]]:
@@ -194,8 +221,8 @@ def _labelled(ticks: Sequence[float]) -> tuple[list[float], list[str]]:
     return shown, [f"{tick:,g}" for tick in shown]
 
 
-def _milliseconds(seconds: float) -> float:
-    return seconds * 1e3
+def _milliseconds(point: Point | Reference) -> float:
+    return point.seconds * 1e3
 
 
 def _svg(figure: Figure, anchors: Mapping[Point, str], name: str) -> str:
