@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_everything.py dist/nanosam-x86-fp32 dist/nanosam-x86-int8
         [--photos 2] [--annotations COCO.json] [--grids 16 32] [--detector dist/fastsam_s-x86-fp32]
-        [--proposals nanosam-proposals.json] [--pytorch nanosam]
+        [--proposals nanosam-proposals.json] [--confident 1.5 3] [--pytorch nanosam]
 
 Bundles and strategies take turns on each photo, so that a busy machine slows them alike: read the
 ratios. `--pytorch` adds the loop that people run today on the same photo: PyTorch eager, 64 points
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +26,33 @@ from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.fit import load
 from edgekit.models.reference import reference_sessions
-from edgekit.records import FloatArray, Strategy
+from edgekit.records import FloatArray, Segment
 from edgekit.runtime import Predictor
 from edgekit.runtime.decoder_feeds import decoder_feeds
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import Placement, encoder_input, placement
 from edgekit.runtime.prompts import Prompt
 from edgekit.runtime.proposals import ProposalNetwork, read_proposals
-from edgekit.verification.everything import Everything
+from edgekit.verification.everything import Everything, OnStep
 from edgekit.verification.recall import Found, average_recall, objects_found
 
 EAGER_BATCH = 64
 LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hierarchical(Everything):
+    """The hierarchical strategy with another logit at which a pixel needs no more prompts."""
+
+    confident: float
+
+    def segments(
+        self, predictor: Predictor, boxes: FloatArray | None, on_step: OnStep | None = None
+    ) -> list[Segment]:
+        """All masks of a predictor's current photo."""
+        assert boxes is None, "the strategy takes none"
+        rule = replace(predictor.client.everything, grid=self.grid, confident=self.confident)
+        return predictor.everything("hierarchical", rule=rule, on_progress=on_step)
 
 
 @dataclass
@@ -67,12 +82,15 @@ class Row:
 
 
 def ways(
-    grids: list[int], detector: Predictor | None, proposals: ProposalNetwork | None
+    asked: argparse.Namespace, detector: Predictor | None, proposals: ProposalNetwork | None
 ) -> dict[str, Everything]:
     """The strategies by the name that the table shows."""
-    asked: dict[str, tuple[Strategy, int]] = {f"grid {grid}": ("grid", grid) for grid in grids}
-    asked |= {"hierarchical 32": ("hierarchical", 32)}
-    made = {name: Everything(strategy=way, grid=grid) for name, (way, grid) in asked.items()}
+    made = {f"grid {grid}": Everything(strategy="grid", grid=grid) for grid in asked.grids}
+    made["hierarchical 32"] = Everything(strategy="hierarchical", grid=32)
+    for level in asked.confident:
+        made[f"hierarchical 32, {level:g}"] = Hierarchical(
+            strategy="hierarchical", grid=32, confident=level
+        )
     if detector:
         made["boxes"] = Everything(strategy="boxes", detector=detector)
     if proposals:
@@ -159,6 +177,9 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=2)
     parser.add_argument("--annotations", type=Path, help="COCO JSON; default: edgekit's photos")
     parser.add_argument("--grids", nargs="+", type=int, default=[16, 32])
+    parser.add_argument(
+        "--confident", nargs="+", type=float, default=[], help="logits to try in hierarchical mode"
+    )
     parser.add_argument("--detector", type=Path, help="a FastSAM bundle, for the strategy boxes")
     parser.add_argument("--proposals", type=Path, help="a network, for the strategy proposed")
     parser.add_argument("--threads", type=int, default=2)
@@ -170,7 +191,7 @@ def main() -> None:
         Row(path.name, way, predictor, everything)
         for path in asked.bundles
         for predictor in [Predictor(path, threads=asked.threads)]
-        for way, everything in ways(asked.grids, detector, proposals).items()
+        for way, everything in ways(asked, detector, proposals).items()
     ]
     annotated = catalog.photos_from_coco(asked.annotations) if asked.annotations else None
     photos = (annotated or catalog.image_set()).photos[: asked.photos]
