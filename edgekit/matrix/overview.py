@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -14,7 +14,7 @@ from edgekit.matrix.cells import Identity, Place
 from edgekit.matrix.fleets import Fleet
 from edgekit.matrix.identity import identity_of
 from edgekit.matrix.known import KnownFailure
-from edgekit.matrix.results import Result
+from edgekit.matrix.results import Result, ResultsFolder
 from edgekit.matrix.states import FAILED, PASSED, State, exit_code
 from edgekit.models import registry
 
@@ -42,11 +42,13 @@ class ShownCell:
 class Overview:
     """All places that have a result or were asked for, row by row.
 
-    `asked` are the places that the exit code is about.
+    `asked` are the places that the exit code is about. `unread` tells of results that could not be
+    read.
     """
 
     cells: tuple[ShownCell, ...]
     asked: frozenset[Place]
+    unread: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -78,8 +80,8 @@ class Overview:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What is to be done about known failures."""
-        return tuple(cell.notice for cell in self.cells if cell.notice)
+        """What is to be done about known failures and results that could not be read."""
+        return (*self.unread, *(cell.notice for cell in self.cells if cell.notice))
 
     @property
     def exit_code(self) -> int:
@@ -88,27 +90,31 @@ class Overview:
 
 
 def overview_of(
-    results: Iterable[Result],
+    folder: ResultsFolder,
     *,
     asked: Sequence[Place] | None,
     fleet: Fleet,
     known: Sequence[KnownFailure],
     today: date,
 ) -> Overview:
-    """The overview of results and of places that were asked for.
+    """The overview of a results folder and of places that were asked for.
 
     Args:
-        results: of a folder.
+        folder: with the results.
         asked: the places of this run; None for all that have a result.
         fleet: tells which results are stale.
         known: the failures that are expected.
         today: known failures hold up to their day of expiry.
     """
-    by_place: Mapping[Place, Result] = {result.place: result for result in results}
+    by_place: Mapping[Place, Result] = {result.place: result for result in folder}
     places = sorted({*by_place, *(asked or ())}, key=_order)
     present = _Present(fleet)
     cells = (_shown(place, by_place.get(place), present, known, today) for place in places)
-    return Overview(cells=tuple(cells), asked=frozenset(places if asked is None else asked))
+    return Overview(
+        cells=tuple(cells),
+        asked=frozenset(places if asked is None else asked),
+        unread=folder.notices,
+    )
 
 
 class _Present:

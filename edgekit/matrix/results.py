@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from edgekit.verification import Judgement, Summary
 from edgekit.verification.evaluation import Means
 
 SCHEMA = 1
-"""Of the files. A reader refuses others instead of guessing."""
+"""Of the files. A reader leaves others out instead of guessing."""
 
 _MOST_BYTES = 4_000_000
 """Of a file. Those that edgekit writes have a hundredth of it."""
@@ -120,16 +120,27 @@ def _figures(bench: Bench | None, *, pytorch: bool) -> Figures | None:
 
 
 class ResultsFolder:
-    """The results in a folder, one per place; of several, the newest."""
+    """The results in a folder, one per place; of several, the newest.
 
-    def __init__(self, path: Path, results: Iterable[Result] = ()) -> None:
+    Files that could not be read are left out, and their cells count as not run.
+    """
+
+    def __init__(
+        self, path: Path, results: Iterable[Result] = (), unread: Mapping[Path, str] | None = None
+    ) -> None:
         self.path = path
+        self._unread = dict(unread or {})
         oldest_first = sorted(results, key=lambda result: result.started)
         self._by_place = {result.place: result for result in oldest_first}
         self._by_key = {result.key: result for result in self}
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self._by_place.values())
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """For each file that could not be read: why not, and what to do."""
+        return tuple(self._unread.values())
 
     def known(self, cell: Cell, key: str, *, resume: bool) -> bool:
         """Whether the cell need not run: its key is here, with all measures that it asks for.
@@ -155,6 +166,7 @@ class ResultsFolder:
             write_atomic(path.with_suffix(PICTURE), picture)
         text = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomic(path, text + "\n")
+        self._unread.pop(path, None)
         self._by_place[result.place] = result
         self._by_key[result.key] = result
         if replaced and (old := self.path / _file_name(replaced)) != path:
@@ -191,39 +203,41 @@ def open_results(path: Path) -> ResultsFolder:
 def read_results(path: Path) -> ResultsFolder:
     """The results of an existing folder. Files with other names are not read.
 
+    A file that is damaged or of another version is left out; the folder's `notices` tell of it.
+
     Raises:
-        BadInput: there is no such folder, or a file is of another version or does not parse.
+        BadInput: there is no such folder.
     """
     if not path.is_dir():
         raise BadInput(
             f"There is no folder {path}.", expected="a folder that `edgekit matrix` wrote"
         )
-    named = sorted(file for file in path.glob("*.json") if _NAME.fullmatch(file.name))
-    return ResultsFolder(path, _read_all(file for file in named if file.is_file()))
+    results, unread = [], {}
+    for file in sorted(path.glob("*.json")):
+        if not _NAME.fullmatch(file.name) or not file.is_file():
+            continue
+        try:
+            results.append(_read(file))
+        except FileNotFoundError:  # another matrix has just replaced it
+            continue
+        except (Malformed, OSError) as error:
+            unread[file] = (
+                f"{printable(str(file))} is left out: {_reason(error)}. Delete it, or name another"
+                " folder with --results."
+            )
+    return ResultsFolder(path, results, unread)
 
 
-def _read_all(files: Iterable[Path]) -> Iterator[Result]:
-    for file in files:
-        with suppress(FileNotFoundError):  # another matrix has just replaced it
-            yield _read(file)
+def _reason(error: Malformed | OSError) -> str:
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def _read(file: Path) -> Result:
-    try:
-        text = _text_of(file)
-        version = record_from_json(_Version, text, unknown_keys="ignore").schema
-        if version == SCHEMA:
-            return _in_bounds(record_from_json(Result, text))
-    except Malformed as error:
-        raise BadInput(
-            f"{file} is not a result of `edgekit matrix`: {error}",
-            next_step=f"delete it, so that its cell runs again: rm {file}",
-        ) from error
-    raise BadInput(
-        f"{file} was written by another version of edgekit: its schema is {version}.",
-        expected=f"schema {SCHEMA}",
-        next_step="name another folder with --results, or install the edgekit that wrote it",
-    )
+    text = _text_of(file)
+    version = record_from_json(_Version, text, unknown_keys="ignore").schema
+    if version != SCHEMA:
+        raise Malformed((f"another version of edgekit wrote it, with schema {version}",))
+    return _in_bounds(record_from_json(Result, text))
 
 
 def _text_of(file: Path) -> bytes:

@@ -23,7 +23,7 @@ from edgekit.matrix import MatrixRequest, Measure, State, read_results, run_matr
 from edgekit.matrix import running as running_module
 from edgekit.matrix.estimate import Estimate
 from edgekit.matrix.overview import overview_of
-from edgekit.matrix.results import picture_beside
+from edgekit.matrix.results import ResultsFolder, picture_beside
 from edgekit.matrix.states import exit_code
 from edgekit.models import registry
 from tests.matrix.fakes import (
@@ -229,35 +229,51 @@ def test_a_killed_matrix_loses_only_the_cell_that_ran(matrix, results):
 # --- the results folder ---------------------------------------------------------------------------
 
 
-def test_a_folder_of_another_version_is_refused(matrix, results):
-    matrix(FakeFleet())
-    file = next(results.glob("*.json"))
-    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 2}))
-    with pytest.raises(BadInput, match="another version of edgekit: its schema is 2"):
-        matrix(FakeFleet())
+def another_version(text: str) -> str:
+    return json.dumps({**json.loads(text), "schema": 2})
 
 
-BAD_NUMBERS = ('"bundle_bytes": 1' + "0" * 400, '"seconds": 1e300')
-
-
-@pytest.mark.parametrize("number", BAD_NUMBERS)
-def test_a_number_that_no_run_can_give_is_refused(matrix, results, number):
-    matrix(FakeFleet())
-    file = next(results.glob("*.json"))
+def with_number(text: str, number: str) -> str:
+    """The text with another value in one of its lines."""
     name = number.partition(":")[0]
-    text, changed = re.subn(f"^  {name}: .*,$", f"  {number},", file.read_text(), flags=re.M)
-    assert changed == 1
-    file.write_text(text)
-    with pytest.raises(BadInput, match=name.strip('"')):
-        read_results(results)
+    changed, count = re.subn(f"^  {name}: .*,$", f"  {number},", text, flags=re.M)
+    assert count == 1
+    return changed
 
 
-def test_a_file_that_is_too_large_is_refused(matrix, results):
+UNREADABLE = {
+    "another version of edgekit wrote it, with schema 2": another_version,
+    "Invalid JSON": lambda text: text[: len(text) // 2],
+    "schema: Input should be a valid integer": lambda _: '{"schema": "1"}',
+    "cell: missing": lambda _: '{"schema": 1}',
+    "more than 4,000,000 bytes": lambda text: " " * 4_000_001 + text,
+    "bundle_bytes": lambda text: with_number(text, '"bundle_bytes": 1' + "0" * 400),
+    "seconds": lambda text: with_number(text, '"seconds": 1e300'),
+    "recursion limit": lambda _: "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("reason", UNREADABLE)
+def test_an_unreadable_result_is_told_and_its_cell_runs_again(matrix, results, reason):
     matrix(FakeFleet())
-    file = next(results.glob("*.json"))
-    file.write_text(" " * 4_000_001 + file.read_text())
-    with pytest.raises(BadInput, match="more than 4,000,000 bytes"):
-        read_results(results)
+    file = min(results.glob("*.json"))
+    file.write_text(UNREADABLE[reason](file.read_text()))
+    folder = read_results(results)
+    assert len(list(folder)) == SIX - 1
+    (notice,) = folder.notices
+    assert str(file) in notice
+    assert reason in notice
+    again = FakeFleet()
+    assert matrix(again).notices == ()  # the new result has replaced the file
+    assert len(again.ran) == 1
+    assert len(list(read_results(results))) == SIX
+
+
+def test_an_unreadable_result_of_no_cell_stays_and_is_told(matrix, results):
+    matrix(FakeFleet())
+    (results / "nanosam--x86-fp32--00000000.json").write_text("{}")
+    overview = matrix(FakeFleet())
+    assert ["00000000.json is left out" in notice for notice in overview.notices] == [True]
 
 
 def test_what_is_no_file_is_not_read(matrix, results):
@@ -301,17 +317,6 @@ def test_a_result_without_a_picture_leaves_none_of_an_earlier_run(matrix, result
         result.unlink()
     matrix(FakeFleet({"nanosam/x86-fp32": TIMED_OUT}), targets=("x86-fp32",))
     assert [file.name[:9] for file in results.glob("*.jpg")] == ["mobilesam"]
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": "1"}', ""])
-def test_a_damaged_result_is_refused_by_name(matrix, results, text):
-    matrix(FakeFleet())
-    file = next(results.glob("*.json"))
-    file.write_text(text)
-    with pytest.raises(BadInput) as error:
-        matrix(FakeFleet())
-    assert file.name in error.value.what
-    assert error.value.next_step.endswith(f"rm {file}")
 
 
 def test_files_with_other_names_are_left_alone(matrix, results):
@@ -463,7 +468,11 @@ def test_a_model_that_is_gone_is_stale(matrix, results):
         replace(each, cell=replace(each.cell, model="gonesam")) for each in read_results(results)
     ]
     overview = overview_of(
-        renamed, asked=None, fleet=FakeFleet(), known=(), today=date(2026, 11, 26)
+        ResultsFolder(results, renamed),
+        asked=None,
+        fleet=FakeFleet(),
+        known=(),
+        today=date(2026, 11, 26),
     )
     assert overview.counts == {State.STALE: len({each.place for each in renamed})}
     assert "There is no model named 'gonesam'" in overview.cells[0].reason

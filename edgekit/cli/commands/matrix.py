@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgekit.cli.console import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -159,6 +161,8 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         _write_workflow(asked, config, str(action))
         return
     earlier = read_results(against) if against else None
+    for notice in earlier.notices if earlier else ():
+        say(f"Notice: {notice}", err=True)
     if report:
         require_jinja()
     request = request_from(asked, shard=shard, resume=resume)
@@ -195,7 +199,6 @@ def _require_for_workflow(
 
 
 def _write_workflow(asked: Config, file: Path | None, action: str) -> None:
-    from edgekit.cli.console import say
     from edgekit.matrix.workflow import write_workflow
 
     path = write_workflow(asked, action=action, config_file=file)
