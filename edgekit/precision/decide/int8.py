@@ -17,8 +17,8 @@ These stay float:
 
       boxes                              1       8      50
       of two activations               330    2640   16501
-      with constants of positions       11      88     551
-      with weights                     284    1436    8345
+      with constants of positions       56     133     595
+      with weights                     240    1391    8300
 
   At the peaks of a CPU with VNNI, 3.6 times float32's, codes in all of these would save a quarter
   of a prompt's arithmetic, before the cost of coding. At those of BF16 all of it takes half as long
