@@ -98,6 +98,7 @@ def test_it_goes_all_the_way(exported: Path, photo: Path) -> None:
     assert "Run the graph once per prompt" in (exported / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_ranges_are_measured_with_drawn_prompts() -> None:
     from edgekit.precision.measure.ranges import measure
     from edgekit.program.capture import capture_encoder

@@ -76,6 +76,7 @@ def test_bench(marker):
     assert not marker.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["-P"]])
 def test_the_module_as_a_command(marker, flags):
     if flags and sys.version_info < (3, 11):

@@ -42,6 +42,7 @@ def command(*words: object, cwd: Path = ROOT) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_github_would_read_them(workflows: list[Path]) -> None:
     check = (sys.executable, "-m", "check_jsonschema", "--builtin-schema")
     command(*check, "vendor.github-workflows", *workflows)
@@ -141,6 +142,7 @@ def run_step(name: str, runner: dict[str, str], work: Path) -> subprocess.Comple
     )
 
 
+@pytest.mark.slow
 def test_the_actions_steps_run(runner: dict[str, str], tmp_path: Path) -> None:
     """One cell, which ends at once: the official weights of this model are nowhere to be had."""
     work = tmp_path / "work"

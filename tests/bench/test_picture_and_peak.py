@@ -25,6 +25,7 @@ DRAWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
 def test_the_picture_is_written_in_the_format_of_its_suffix(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("matplotlib")

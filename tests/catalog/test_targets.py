@@ -136,6 +136,7 @@ def test_own_profile_is_read(board: Path) -> None:
     assert isinstance(target("board"), Target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "changed", "problem"),
     [

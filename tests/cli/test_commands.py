@@ -581,6 +581,7 @@ def test_exit_codes():
     assert codes(EdgekitError) <= {1, 2, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_prints_one_line_and_exits_with_the_signals_code(sent, code):
     program = (

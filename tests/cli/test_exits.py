@@ -135,6 +135,7 @@ def test_names_that_name_no_file(run, arguments, words):
     assert words in result.stderr
 
 
+@pytest.mark.slow
 def test_a_working_directory_that_was_removed(tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()

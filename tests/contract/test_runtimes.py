@@ -260,6 +260,7 @@ def test_lowering_writes_what_the_artifact_says(case: Case) -> None:
     assert not {"Constant", "Parameter", "Result"} & artifact.ops.keys()
 
 
+@pytest.mark.slow
 @every_runtime
 def test_lowering_repeats_byte_for_byte(case: Case, tmp_path: Path) -> None:
     assert case.lower(tmp_path / "again") == case.artifact
@@ -326,6 +327,7 @@ def test_a_wrong_feed_gives_one_clear_error(case: Case, spoil, message: str) -> 
     assert session.run(case.feeds()).keys() == set(OUTPUTS)  # and does no harm
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads in Linux's /proc")
 @pytest.mark.parametrize("name", RUNTIMES)
 @pytest.mark.parametrize("threads", [1, 2])
@@ -493,6 +495,7 @@ def test_a_program_that_cannot_be_converted_is_rejected(case: Case) -> None:
         lowering(case.target).lower(one, case.target, case.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TAKING_PROGRAMS, indirect=True)
 def test_a_program_with_another_interface_is_rejected(case: Case) -> None:
     """What was written is compared with what the record promises."""

@@ -127,6 +127,7 @@ def test_manifests(tiny: Path, photo: Path) -> None:
     fuzz("manifest", tiny, photo, damage)
 
 
+@pytest.mark.slow
 def test_files_of_a_bundle(tiny: Path, photo: Path) -> None:
     """Their digests are those of the manifest, so no runtime opens them."""
 
@@ -138,6 +139,7 @@ def test_files_of_a_bundle(tiny: Path, photo: Path) -> None:
     fuzz("files", tiny, photo, damage)
 
 
+@pytest.mark.slow
 def test_zips(tiny: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     archive, codes = tmp_path / "bundle.zip", []
@@ -169,6 +171,7 @@ def test_coco(tiny: Path, photo: Path, coco: Path) -> None:
     tally("coco", codes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_photos(tiny: Path, tmp_path: Path, form: str) -> None:
     whole, codes, file = encoded(form), [], tmp_path / "photo.jpg"

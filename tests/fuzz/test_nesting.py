@@ -48,6 +48,7 @@ NESTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", NESTED)
 @pytest.mark.parametrize("key", ["client", "artifacts"])
 def test_a_manifest(tiny: Path, nested: str, key: str) -> None:
@@ -60,6 +61,7 @@ def test_a_manifest(tiny: Path, nested: str, key: str) -> None:
     assert "manifest.json" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", NESTED)
 @pytest.mark.parametrize("key", ["segmentation", "counts"])
 def test_annotations(tiny: Path, photo: Path, nested: str, key: str) -> None:
@@ -76,6 +78,7 @@ def test_annotations(tiny: Path, photo: Path, nested: str, key: str) -> None:
     assert "deep.json" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -97,6 +100,7 @@ def test_a_target(tmp_path: Path, line: str) -> None:
     assert "board.toml" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", NESTED)
 def test_the_listing_of_a_cache_entry(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: str

@@ -86,6 +86,7 @@ def test_a_parcel_without_photos_of_the_user(make_cell, monkeypatch, tmp_path):
         assert unpack(made.archive, tmp_path) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["exit(3)", "exit(1)", "import time; time.sleep(60)"])
 def test_there_is_no_parcel_if_a_step_fails(make_cell, monkeypatch, code):
     monkeypatch.setattr(parcel, "leashed", lambda _: python_command(code))

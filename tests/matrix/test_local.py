@@ -68,6 +68,7 @@ def test_an_exit_code_and_what_was_printed(tmp_path, code):
     assert (tmp_path / "err").read_text() == "err\n"
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_a_process_and_its_children(tmp_path):
     ended = run(tmp_path, WITH_CHILD, Limits(seconds=2, bytes=10**10))
     assert (ended.exit_code, ended.stopped) == (None, "time")
@@ -112,6 +113,7 @@ run_limited(leash.leashed(("doctor",)), stdout=folder / "pid", stderr=folder / "
 """
 
 
+@pytest.mark.slow
 def test_a_leashed_process_ends_with_a_killed_parent(tmp_path):
     root = Path(__file__).parents[2]
     parent = subprocess.Popen(
@@ -128,6 +130,7 @@ def test_a_leashed_process_ends_with_a_killed_parent(tmp_path):
     assert is_gone(child)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "printed"),
     [
@@ -247,6 +250,7 @@ def test_the_steps_of_a_cell_share_its_time(monkeypatch):
     assert seconds[0] > seconds[1] + 0.19 > seconds[2] + 0.38
 
 
+@pytest.mark.slow
 def test_two_fleets_on_one_machine_take_turns(monkeypatch):
     running, most = [], []
 

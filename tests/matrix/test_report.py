@@ -135,6 +135,7 @@ class Cells(HTMLParser):
 # --- the page -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_has_each_cell_in_the_matrix_and_a_section(overview, changes):
     page = Page(page_from(overview, changes))
     assert {pair: text.partition("\n")[0] for pair, text in page.sections.items()} == STATES
@@ -293,6 +294,7 @@ def test_without_matplotlib_the_table_stands_alone(overview, monkeypatch):
     assert "nanosam for x86-fp32" in text
 
 
+@pytest.mark.slow
 def test_the_page_tells_what_changed(overview, changes):
     assert "minimum IoU 0.50000 is below 0.99" in page_from(overview, changes)
     assert "Nothing changed." in page_from(overview, ())

@@ -207,6 +207,7 @@ run_matrix(request, FakeFleet(dict.fromkeys(pairs, slow)), watch=FakeWatch())
 """
 
 
+@pytest.mark.slow
 def test_a_killed_matrix_loses_only_the_cell_that_ran(matrix, results):
     targets = "x86-fp32,x86-int8,jetson-fp16,android-fp32,iphone-fp32"
     root = Path(__file__).parents[2]

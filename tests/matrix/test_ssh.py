@@ -66,6 +66,7 @@ def python_that_tells(home: Path, **found: object) -> str:
     return str(program)
 
 
+@pytest.mark.slow
 def test_a_device_gets_edgekit_once_and_tells_of_itself(home):
     folder = "its folder; touch ../harm $(touch ../harm)"
     device = worker(folder=folder)
@@ -83,6 +84,7 @@ def test_a_device_gets_edgekit_once_and_tells_of_itself(home):
     assert len(shipment().content) < 10**7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("made_parcels")
 def test_a_cell_runs_on_the_device(home, make_cell):
     runs = fleet_of(worker()).run(make_cell(TARGET))
@@ -189,6 +191,7 @@ def test_devices_run_at_the_same_time_and_one_cell_each(make_cell, monkeypatch):
 HANGS = ("sh", "-c", "echo $$ > pid; exec cat > /dev/null")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["time", "stop"])
 def test_a_connection_ends_by_time_or_when_it_is_stopped(home, by):
     stop = Event()

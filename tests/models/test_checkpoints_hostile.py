@@ -58,6 +58,7 @@ def test_the_content_decides_how_a_file_is_read(tmp_path: Path) -> None:
         read(tmp_path / "b.safetensors")
 
 
+@pytest.mark.slow
 def test_an_archive_that_unpacks_to_far_more_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "bomb.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

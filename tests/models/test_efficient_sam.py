@@ -65,6 +65,7 @@ def test_empty_slots_have_no_influence_and_a_batch_equals_single_calls(decoder: 
             assert torch.allclose(scores[i], score[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_baked_positions_change_nothing_and_leave_no_interpolation() -> None:
     encoder = PlainVitEncoder(PlainVitSize(width=12, heads=3), frame=FRAME).eval()
     nn.init.normal_(encoder.pos_embed)

@@ -79,6 +79,7 @@ PLACES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("kind", DEEPEST)
 @pytest.mark.parametrize("place", PLACES)

@@ -106,6 +106,7 @@ def encoder() -> nn.Module:
     return RapSamEncoder(ResNet50(width=8, depths=(1, 1, 1, 1)), frame=FRAME).eval()
 
 
+@pytest.mark.slow
 def test_both_graphs_have_the_form_that_every_compiler_takes(
     encoder: nn.Module, decoder: nn.Module
 ) -> None:

@@ -48,6 +48,7 @@ def test_merged_branches_compute_the_same(outer_norm: bool) -> None:
     assert [name for name, _ in merged.named_parameters()] == ["merged.weight", "merged.bias"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder",
     [

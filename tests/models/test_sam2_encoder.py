@@ -52,6 +52,7 @@ def test_the_no_memory_embedding_is_in_the_graph(encoder: Sam2Encoder) -> None:
     assert torch.allclose(difference, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_baked_positions_leave_no_interpolation_and_change_nothing(encoder: Sam2Encoder) -> None:
     trunk = encoder.image_encoder.trunk
     baked = copy.deepcopy(trunk)

@@ -72,6 +72,7 @@ def test_attention_equals_its_definition() -> None:
     torch.testing.assert_close(attention(x), by_definition(attention, x))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_baking_changes_nothing_and_leaves_no_gather() -> None:
     encoder = randomised(SamVitEncoder(SMALL))

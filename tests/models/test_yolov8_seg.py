@@ -46,6 +46,7 @@ def test_boxes_are_distances_from_the_cell(network: YoloV8Seg) -> None:
     assert torch.allclose(boxes[:, -1], torch.tensor([48.0, 48, 128, 128]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_baked_cells_change_nothing(network: YoloV8Seg) -> None:
     baked = copy.deepcopy(network)
     baked.bake()

@@ -37,6 +37,7 @@ def test_without_islands_everything_between_the_borders_is_fp16(tiny, lowered) -
     assert {value.type.tensor_type.elem_type for value in model.graph.output} == {FLOAT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("island", [0, 1, 2])
 def test_an_island_is_fp32_and_the_rest_is_not(tiny, lowered, island: int) -> None:
     encoder = tiny().encoder
@@ -70,6 +71,7 @@ def test_the_program_that_was_given_is_left_as_it_was(tiny) -> None:
     assert str(encoder.exported.graph) == before
 
 
+@pytest.mark.slow
 def test_the_decoder_stays_dynamic(tiny, lowered) -> None:
     decoder = tiny().decoder
     model, path = lowered(

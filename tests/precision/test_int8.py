@@ -263,6 +263,7 @@ def test_the_program_computes_what_the_plan_says(
     assert decibels(planned, applied.numpy()) > 55  # a step or two, rounded the other way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x86-int8", "jetson-int8"])
 def test_scales_read_back_from_the_onnx_are_the_plans(
     program: Program, ranges: Ranges, tmp_path, name: str
@@ -290,6 +291,7 @@ def test_scales_read_back_from_the_onnx_are_the_plans(
     assert (zeros == {0}) == (profile.int8.activations == "int8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_runtimes_give_what_the_plan_says(
     program: Program, ranges: Ranges, image, tmp_path, runtime: str

@@ -59,6 +59,7 @@ class Fork(nn.Module):
         return self.head(F.gelu(self.second(x + self.first(x))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Residual, Neck, Fork])
 def test_each_layer_planned_in_int8_has_an_integer_kernel(
     model: type[nn.Module], tmp_path: Path

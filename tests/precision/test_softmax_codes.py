@@ -104,6 +104,7 @@ def test_a_recipe_codes_both_operands_of_both_products(part: PartPlan) -> None:
         assert line.weight is None
 
 
+@pytest.mark.slow
 def test_a_runtime_gives_what_a_plan_of_attention_says(
     program: Program, part: PartPlan, image: Feeds, tmp_path
 ) -> None:

@@ -35,6 +35,7 @@ def test_nothing_is_loaded_for_a_cache_key(loads: list[str]) -> None:
     assert not loads
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loads")
 def test_what_was_left_out_of_a_file_is_said_once() -> None:
     said: list[str] = []
@@ -66,6 +67,7 @@ def test_a_model_is_loaded_once(loads: list[str]) -> None:
     assert loads == ["nanosam"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "count"), [(LARGE - 1, 1), (LARGE, 2)])
 def test_large_models_make_room_for_the_converter(
     loads: list[str], parameters: int, count: int

@@ -218,6 +218,7 @@ def test_a_bomb_in_place_of_the_manifest(bundle: Path) -> None:
     assert "manifest.json is larger than" in refusal(zipped(bundle))
 
 
+@pytest.mark.slow
 def test_a_listing_of_very_many_members(bundle: Path) -> None:
     def add(opened: zipfile.ZipFile, _: Path) -> None:
         for number in range(40_000):
@@ -266,6 +267,7 @@ def test_a_file_that_is_no_zip(bundle: Path) -> None:
     assert "is a file and not a .zip" in refusal(file)
 
 
+@pytest.mark.slow
 def test_every_damage_of_one_byte_is_refused_or_harmless(bundle: Path) -> None:
     archive = zipped(bundle)
     content = archive.read_bytes()

@@ -145,6 +145,7 @@ def run_and_kill(final: Path, moment: int, *, exchanges: bool) -> bool:
     return subprocess.run(command, check=False).returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_exports_of_one_pair_at_the_same_time(tmp_path: Path) -> None:
     """One of eight is first; the others say so and leave nothing."""
     script = (

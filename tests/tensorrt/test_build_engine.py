@@ -99,6 +99,7 @@ def test_a_strongly_typed_build(
     assert Path(settings.timing_cache).read_bytes() == b"learned"
 
 
+@pytest.mark.slow
 def test_8_2_is_told_what_the_types_say(
     bindings_of: Callable[..., Any], settings: Settings
 ) -> None:

@@ -120,6 +120,7 @@ def _feeds(prompts: int, points: int) -> dict[str, np.ndarray]:
     return {"x": x, "scale": np.array([1, -2], np.float32)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("major", ["10", "11"])
 def test_results_are_those_of_the_engine_for_any_shape(
     bindings_of: Callable[..., Any], artifact: Artifact, major: str

@@ -143,6 +143,7 @@ def test_rows_are_the_exported_encoders_and_cached(
     assert encoder.calls == 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_network_and_resumes(
     coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def weights(trainer: MaskStage) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for model in both for p in model.parameters()])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(trainer) -> None:
     runs = [trainer(2), trainer(2), trainer(2, seed=1)]
     before = weights(runs[0])
@@ -91,6 +92,7 @@ class StopAt(Recorder):
             raise Stop
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_like_an_uninterrupted_one(
     trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_the_average_lags_behind_the_student(trainer) -> None:
     assert 0 < (average - start).norm() < (student - start).norm()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_refused(trainer, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     drive(trainer(1), path, settings=SETTINGS, observer=Recorder())

@@ -147,6 +147,7 @@ def test_embeddings_are_computed_once_per_photo_and_weights(counting: Counting, 
     assert counting.computed == 3
 
 
+@pytest.mark.slow
 def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
     data = read_data(coco, None)
     torch.manual_seed(0)

@@ -36,6 +36,7 @@ def recorded(tmp_path, photos):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [CLIENT, BEST], ids=["first mask", "best mask"])
 @pytest.mark.parametrize("change", [-1, -30])
 def test_a_recording_gives_the_verdict_of_its_reference(recorded, photos, client, change):

@@ -70,6 +70,7 @@ def coded() -> Program:
     return apply_int8(program, PartPlan(role=Role.ENCODER, nodes=lines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "limit"), [(Precision.FP32, 1e-5), (Precision.INT8, 2 * STEP)]
 )
@@ -87,6 +88,7 @@ def test_the_package_computes_what_the_program_does(
     assert error.max() <= limit
 
 
+@pytest.mark.slow
 def test_activations_and_weights_are_codes(coded: Program, tmp_path: Path) -> None:
     from coremltools.proto.Model_pb2 import Model
 

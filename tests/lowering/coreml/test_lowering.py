@@ -55,12 +55,14 @@ def _types(graph: SavedProgram, target: Target, folder: Path) -> dict[str, str]:
     return {step.operator: step.outputs[0].dtype for step in steps}
 
 
+@pytest.mark.slow
 def test_fp16_without_a_plan_is_fp16_throughout(graph_of, target, tmp_path) -> None:
     types = _types(graph_of(angles, (3, 2)), target, tmp_path)
     assert {types[name] for name in ("add", "sin", "relu", "transpose")} == {"fp16"}
     assert types["cast"] == "fp32"  # the result is float32 whatever computed it
 
 
+@pytest.mark.slow
 def test_planned_nodes_stay_fp32_and_so_does_what_lies_between(graph_of, target, tmp_path) -> None:
     graph = replace(graph_of(angles, (3, 2)), plan=_planned("add", "mul", "sin"))
     types = _types(graph, target, tmp_path)
@@ -70,6 +72,7 @@ def test_planned_nodes_stay_fp32_and_so_does_what_lies_between(graph_of, target,
     assert types["mul"] == "fp16"  # the second one
 
 
+@pytest.mark.slow
 def test_a_plan_decides_what_comes_out(graph_of, target, tmp_path) -> None:
     """FP16 cannot represent 1000.3 pixels, and 370 radians even less."""
     feeds = {"x": np.array([[1000.3, 517.7], [999.9, 3.2], [801.1, 640.5]], np.float32)}
@@ -86,11 +89,13 @@ def test_a_plan_decides_what_comes_out(graph_of, target, tmp_path) -> None:
     assert errors["plain"] > 0.05
 
 
+@pytest.mark.slow
 def test_fp32_ignores_fp16(graph_of, fp32, tmp_path) -> None:
     types = _types(graph_of(angles, (3, 2)), fp32, tmp_path)
     assert set(types.values()) == {"fp32"}
 
 
+@pytest.mark.slow
 def test_a_package_describes_itself(graph_of, fp32, tmp_path, monkeypatch) -> None:
     from coremltools.proto.Model_pb2 import Model
 
@@ -107,6 +112,7 @@ def test_a_package_describes_itself(graph_of, fp32, tmp_path, monkeypatch) -> No
     assert about.output[0].shortDescription == ""
 
 
+@pytest.mark.slow
 def test_nothing_of_a_package_is_not_core_mls(graph_of, fp32, tmp_path) -> None:
     artifact = coreml.lower(graph_of(nn.Linear(40, 40), (1, 40)), fp32, tmp_path)
     package = "decoder.mlpackage"
@@ -130,6 +136,7 @@ class FineMask(nn.Module):
         return weighted_convolution(self.conv, x.permute(0, 3, 1, 2), self.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", [max_pool_2x2, FineMask()], ids=["Hiera's pooling", "SAM-HQ's mask"]
 )
@@ -143,6 +150,7 @@ def test_pieces_that_coremltools_is_particular_about(graph_of, fp32, tmp_path, p
 
 
 # coremltools leaves its temporary folder to the garbage collector where it fails.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 @pytest.mark.parametrize(
     ("function", "message"),

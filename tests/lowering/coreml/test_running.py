@@ -25,12 +25,14 @@ def test_off_macos_a_session_is_emulated(target, monkeypatch: pytest.MonkeyPatch
     assert execution(target).label == "native"
 
 
+@pytest.mark.slow
 def test_an_operator_that_cannot_be_evaluated_is_named(graph_of, fp32, tmp_path) -> None:
     artifact = coreml.lower(graph_of(torch.atan, (1, 3)), fp32, tmp_path)
     with pytest.raises(NotYet, match=r"(?s)decoder.mlpackage.*atan.*Next: .*macOS"):
         open_artifact(artifact, tmp_path, fp32, threads=1)
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_is_torchs_own_again(graph_of, fp32, tmp_path) -> None:
     artifact = coreml.lower(graph_of(torch.relu, (1, 3)), fp32, tmp_path)
     before = torch.get_num_threads()
@@ -39,6 +41,7 @@ def test_the_number_of_threads_is_torchs_own_again(graph_of, fp32, tmp_path) -> 
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

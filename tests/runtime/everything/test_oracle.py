@@ -100,6 +100,7 @@ def everything_of(
     return predictor.everything(strategy), sessions.points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "name"), CASES)
 def test_upstreams_result(file: Path, name: str) -> None:
     document = json.loads(file.read_text())
