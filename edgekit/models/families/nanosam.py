@@ -36,8 +36,7 @@ CLIENT = ClientContract(
 
 # The demonstration checkpoint's scores are far lower than SAM's, and its logits are flat, so their
 # stability at SAM's offset is low: with SAM's thresholds it finds no mask.
-# `confident` trades recall for time in hierarchical mode: tests/benchmarks/bench_everything.py tries
-# other values.
+# `confident` trades recall for time in hierarchical mode; bench_everything.py tries other values.
 BUNDLED_EVERYTHING = EverythingRule(
     predicted_iou=0.3, stability=0.6, stability_offset=0.2, confident=1.5, min_area=100
 )
