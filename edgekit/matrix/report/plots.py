@@ -238,8 +238,8 @@ def _svg(figure: Figure, anchors: Mapping[Point, str], name: str) -> str:
     text = re.sub(r"<style.*?</style>|font-family: [^;\"]*;?", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
     text = re.sub("|".join(_COLOURS), lambda colour: _COLOURS[colour[0]], text)
+    text = re.sub(rf'<a xlink:href="{_LINK}([^"]*)"[^>]*>', r'<a xlink:href="#\1">', text)
     for point, anchor in anchors.items():
-        title = f"<title>{escape(point.place.title)}</title>"
-        link = f'<a xlink:href="{_LINK}{anchor}" target="_blank">'
-        text = text.replace(link, f'<a xlink:href="#{anchor}">{title}')
+        link = f'<a xlink:href="#{anchor}">'
+        text = text.replace(link, f"{link}<title>{escape(point.place.title)}</title>")
     return text
