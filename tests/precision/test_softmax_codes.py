@@ -14,7 +14,6 @@ from edgekit.graph.export import lower_to_onnx
 from edgekit.precision.apply.coded_walk import coded_walk, rounded_to_code
 from edgekit.precision.apply.quantizer import apply_int8
 from edgekit.precision.decide.int8 import plan_int8
-from edgekit.precision.measure.ranges import Range, Ranges
 from edgekit.precision.techniques.softmax_codes import (
     TAUS,
     Fit,
@@ -27,7 +26,8 @@ from edgekit.precision.techniques.softmax_codes import (
 from edgekit.program.attention import gives_scores, weighs_values
 from edgekit.program.capture import Program, capture_encoder
 from edgekit.program.walk import Walk, unchanged
-from edgekit.records import Feeds, Int8Recipe, PartPlan, Precision, Role
+from edgekit.records import Feeds, Int8Recipe, PartPlan, Precision
+from tests.observed_ranges import observed_ranges
 
 FRAME, CHANNELS = 64, 32
 RECIPE = Int8Recipe(activations="uint8", weighted=(), attention="coded")
@@ -68,22 +68,7 @@ def image() -> Feeds:
 
 @pytest.fixture(scope="module")
 def part(program: Program, image: Feeds) -> PartPlan:
-    found: dict[str, Range] = {}
-
-    def note(node, result: Tensor) -> Tensor:
-        low, high = (float(edge) for edge in torch.aminmax(result))
-        found[node.name] = Range(
-            low=low,
-            high=high,
-            usual_low=low,
-            usual_high=high,
-            mean=float(result.mean()),
-            std=float(result.std()),
-        )
-        return result
-
-    Walk(program, note).run(image)
-    return plan_int8(program, Ranges(role=Role.ENCODER, by_name=found), RECIPE)
+    return plan_int8(program, observed_ranges(program, image), RECIPE)
 
 
 def result(session: Walk, image: Feeds) -> np.ndarray:

@@ -108,6 +108,7 @@ def test_a_terminal_shows_a_bar_with_loss_and_figures(monkeypatch: pytest.Monkey
         (("nanosam", "--proposals"), "learns from annotated objects"),
         (("nanosam", "--proposals", "--annotations", "COCO"), "its weights: --init"),
         (("nanosam", "--proposals", "--teacher", "mobilesam"), "--proposals without --teacher"),
+        (("nanosam", "--proposals", "--teacher-steps", "9"), "--proposals without --teacher-steps"),
         (
             ("fastsam_s", "--proposals", "--annotations", "COCO", "--init", "seeded"),
             "cannot have a proposal network",

@@ -61,7 +61,10 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             show_default=False,
         ),
     ] = None,
-    teacher_steps: Annotated[int, typer.Option(min=1, help="Steps of the teacher's stage.")] = 505,
+    teacher_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of the teacher's stage. Default: 505.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
@@ -77,7 +80,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.train.run import train as run
 
     if proposals:
-        _refuse_teacher(teacher, teacher_weights)
+        _refuse_teacher(teacher, teacher_weights, teacher_steps)
         _train_proposals(
             ProposalRequest(
                 model=student,
@@ -100,7 +103,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         teacher_weights=tuple(teacher_weights or ()),
         init=tuple(init or ()),
         steps=steps or 2400,
-        teacher_steps=teacher_steps,
+        teacher_steps=teacher_steps or 505,
         seed=seed,
     )
     with observing() as observer:
@@ -108,14 +111,20 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     _print(result, as_json=as_json)
 
 
-def _refuse_teacher(teacher: str | None, teacher_weights: list[str] | None) -> None:
+def _refuse_teacher(
+    teacher: str | None, teacher_weights: list[str] | None, teacher_steps: int | None
+) -> None:
     from edgekit.errors import BadInput
 
-    if teacher or teacher_weights:
-        given = "--teacher" if teacher else "--teacher-weights"
+    about_teacher = {
+        "--teacher": teacher,
+        "--teacher-weights": teacher_weights,
+        "--teacher-steps": teacher_steps,
+    }
+    for name in (name for name, value in about_teacher.items() if value):
         raise BadInput(
-            f"A proposal network learns from annotations, and {given} is given.",
-            expected=f"--proposals without {given}",
+            f"A proposal network learns from annotations, and {name} is given.",
+            expected=f"--proposals without {name}",
         )
 
 

@@ -64,7 +64,7 @@ class Comparison:
     @property
     def scored(self) -> tuple[Point, ...]:
         """The points that were compared with annotations too."""
-        return tuple(point for point in self.points if _miou(point) and _throughput(point))
+        return tuple(point for point in self.points if None not in (point.miou, point.throughput))
 
     @property
     def most_accurate(self) -> tuple[Point, ...]:

@@ -13,6 +13,7 @@ from edgekit.catalog import target
 from edgekit.lowering.litert import lower
 from edgekit.records import Artifact, PartPlan, Precision, Role, TensorSpec
 from edgekit.runtime.opening import open_artifact
+from tests.observed_ranges import observed_ranges
 
 torch = pytest.importorskip("torch", reason="conversion starts from a torch program")
 pytest.importorskip("litert_torch", reason="the converter is the extra `litert-export`")
@@ -98,7 +99,7 @@ def converted(kind: type[torch.nn.Module], folder: Path) -> Coded:
         outputs=(specs[1],),
     )
     feeds = {"image": image.numpy()}
-    part = plan_int8(program, _ranges(program, feeds), RECIPE)
+    part = plan_int8(program, observed_ranges(program, feeds), RECIPE)
     graph = save_program(apply_int8(program, part, fold=False), folder=folder)
     return Coded(
         artifact=lower(graph, TARGET, folder),
@@ -107,28 +108,6 @@ def converted(kind: type[torch.nn.Module], folder: Path) -> Coded:
         image=feeds["image"],
         planned=coded_walk(program, part).run(feeds)["image_embeddings"],
     )
-
-
-def _ranges(program, feeds: dict[str, np.ndarray]):
-    from edgekit.precision.measure.ranges import Range, Ranges
-    from edgekit.program.walk import Walk
-
-    found: dict[str, Range] = {}
-
-    def note(node, result: torch.Tensor) -> torch.Tensor:
-        low, high = float(result.min()), float(result.max())
-        found[node.name] = Range(
-            low=low,
-            high=high,
-            usual_low=low,
-            usual_high=high,
-            mean=float(result.mean()),
-            std=float(result.std()),
-        )
-        return result
-
-    Walk(program, note).run(feeds)
-    return Ranges(role=Role.ENCODER, by_name=found)
 
 
 def test_the_file_computes_what_the_plan_says(coded: Coded) -> None:
