@@ -56,16 +56,18 @@ def photo_task(tmp_path: Path) -> PhotoTask:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_parts_are_the_whole_time(photo_task: PhotoTask, count: int) -> None:
-    box = Prompt.checked(box=(4, 4, 40, 40))
-    start = time.perf_counter()
-    photo_task.run([box] * count)
-    whole = time.perf_counter() - start
-    parts = photo_task.parts
-    assert list(parts) == list(Part)
-    assert min(parts.values()) > 0
-    assert parts[Part.ENCODER] >= ENCODER_S
-    assert parts[Part.DECODER] >= DECODER_S * count
-    assert sum(parts.values()) == pytest.approx(whole, rel=0.05)
+    box, left_out = Prompt.checked(box=(4, 4, 40, 40)), []
+    for _ in range(5):  # other processes may take the core between two parts
+        start = time.perf_counter()
+        photo_task.run([box] * count)
+        whole = time.perf_counter() - start
+        parts = photo_task.parts
+        assert list(parts) == list(Part)
+        assert min(parts.values()) > 0
+        assert parts[Part.ENCODER] >= ENCODER_S
+        assert parts[Part.DECODER] >= DECODER_S * count
+        left_out.append(abs(1 - sum(parts.values()) / whole))
+    assert min(left_out) < 0.05
 
 
 def test_a_turn_ends_when_the_threads_sleep(monkeypatch: pytest.MonkeyPatch) -> None:

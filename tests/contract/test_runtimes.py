@@ -332,14 +332,19 @@ def test_a_wrong_feed_gives_one_clear_error(case: Case, spoil, message: str) -> 
 @pytest.mark.parametrize("name", RUNTIMES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_thread_count_is_honoured(name: str, threads: int, tmp_path: Path) -> None:
-    """By who does the work: idle threads of a pool do not count, nor do other sessions'."""
+    """By who does the work: idle threads of a pool do not count, nor do other sessions'.
+
+    While other processes fill the cores, one thread of a pool may take all of the work for a while.
+    So the run goes on until the expected threads have worked, or for ten times as long.
+    """
     session = _case(name, tmp_path, fixed=(1024, 64)).open(threads=threads)
     feeds = _feeds(1024, 64)
-    before, spent = _ticks(), {}
-    while sum(spent.values()) < 40:
+    before, spent, workers = _ticks(), 0, 0
+    while spent < 40 or (workers < threads and spent < 400):
         session.run(feeds)
-        spent = {task: ticks - before.get(task, 0) for task, ticks in _ticks().items()}
-    assert sum(ticks >= 4 for ticks in spent.values()) == threads
+        each = [ticks - before.get(task, 0) for task, ticks in _ticks().items()]
+        spent, workers = sum(each), sum(ticks >= 4 for ticks in each)
+    assert workers == threads
 
 
 def _ticks() -> dict[str, int]:
