@@ -17,6 +17,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: workers share the co
 from edgekit.records import Gate, Precision, Target
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files that are slow as a whole first: the short ones then fill both workers to the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    fast = {item.path for item in items if not item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow - fast)
+
+
 class SilentReport:
     """A `Report` that records stages and warnings."""
 
