@@ -18,7 +18,7 @@ from edgekit.records import Gate, Precision, Target
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run files that are slow as a whole first: the short ones then fill both workers to the end."""
+    """Run files that are slow as a whole first. The short ones then fill both workers."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     fast = {item.path for item in items if not item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow - fast)

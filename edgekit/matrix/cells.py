@@ -40,6 +40,11 @@ class Cell:
         """ "MODEL--TARGET": no model or target has two hyphens in a row."""
         return f"{self.model}--{self.target}"
 
+    @property
+    def timed(self) -> bool:
+        """Whether times are taken of its bundle."""
+        return Measure.BENCH in self.measures
+
     def place(self, host: Host) -> Place:
         """Its place in a matrix when a host runs it."""
         return Place(model=self.model, weights=self.weights, target=self.target, host=host.label)

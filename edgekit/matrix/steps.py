@@ -46,7 +46,7 @@ def device_commands(
     commands = commands_of(there, folder)
     del commands["export"]
     commands["verify"] += ("--reference", f"{folder}/{RECORDING}")
-    if Measure.BENCH in cell.measures:
+    if cell.timed:
         commands["bench"] = ("bench", _bundle(cell, folder), *_ROUNDS)
     return commands
 
@@ -56,7 +56,7 @@ def _commands(cell: Cell, folder: str) -> Iterator[tuple[StepName, tuple[str, ..
     made = ("--out", folder, "--no-verify", "--json")
     yield "export", ("export", cell.model, "--target", cell.target, *weights, *made)
     yield "verify", ("verify", bundle, *photos, *weights, "--json", "-", "--picture", "-")
-    if Measure.BENCH in cell.measures:
+    if cell.timed:
         yield "bench", ("bench", bundle, *_against(cell), *_ROUNDS)
     if Measure.EVALUATE in cell.measures and cell.photos:
         yield "evaluate", ("evaluate", bundle, cell.photos, "--survey", "--json", "-")

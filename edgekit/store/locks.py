@@ -14,8 +14,10 @@ UNKNOWN = -1
 """In place of a lock: this file system has none."""
 
 
-def lock(folder: Path) -> int | None:
+def lock(folder: Path, *, shared: bool = False) -> int | None:
     """A lock on a folder, for `unlock`; None if a living process has it; or `UNKNOWN`.
+
+    Any number of processes may have a `shared` lock, while none has another.
 
     Raises:
         OSError: there is no such folder.
@@ -26,7 +28,7 @@ def lock(folder: Path) -> int | None:
 
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         os.close(held)
         return None if isinstance(error, BlockingIOError) else UNKNOWN

@@ -97,6 +97,26 @@ def test_no_time_left_ends_a_process_at_once(tmp_path):
     assert run(tmp_path, "import time; time.sleep(60)", Limits(seconds=-1, bytes=1)).stopped
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [(False, False, True), (False, True, False), (True, False, False), (True, True, False)],
+)
+def test_only_cells_that_are_not_timed_share_a_machine(tmp_path, first, second, together):
+    folders = tmp_path / "a", tmp_path / "b"
+    taken = Event()
+
+    def take_turn():
+        with turns.turn(folders[1], Event(), timed=second):
+            taken.set()
+
+    with turns.turn(folders[0], Event(), timed=first):
+        waiting = Thread(target=take_turn)
+        waiting.start()
+        assert taken.wait(5 if together else 0.3) == together
+    waiting.join(10)
+    assert taken.is_set()
+
+
 PARENT = """
 import sys, time
 from pathlib import Path

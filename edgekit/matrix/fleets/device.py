@@ -17,7 +17,7 @@ from edgekit.matrix.cells import Cell, Host, StepName, StepRun
 from edgekit.matrix.config import Config
 from edgekit.matrix.fleets.here import build_command, device_versions, machine_here
 from edgekit.matrix.fleets.parcel import unpack
-from edgekit.matrix.fleets.turns import alone, limits_of, run_in_turns, workplace
+from edgekit.matrix.fleets.turns import limits_of, run_in_turns, turn, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.steps import device_commands
 from edgekit.store import record_from_json
@@ -57,7 +57,7 @@ def host_here(label: str, runtime: str) -> Host:
 def run_parcel(
     cell: Cell, fetch: Callable[[Path], object], config: Config, stop: Event
 ) -> tuple[StepRun, ...]:
-    """Run the device's steps of a cell, while no other cell runs on this machine.
+    """Run the device's steps of a cell. If it is timed, no other cell runs on this machine.
 
     Args:
         cell: whose bundle it is.
@@ -79,7 +79,7 @@ def run_parcel(
             **{name: leashed(command) for name, command in commands.items()},
         }
         told = {**build_command(cell), **device_commands(cell, photos=cell.photos)}
-        with alone(folder, stop):
+        with turn(folder, stop, timed=cell.timed):
             limits = limits_of(config)
             return tuple(run_in_turns(processes, told, folder, limits=limits, stop=stop))
 

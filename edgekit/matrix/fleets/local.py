@@ -11,7 +11,7 @@ from edgekit.matrix.fleets.here import (
     machine_here,
     maker_versions,
 )
-from edgekit.matrix.fleets.turns import alone, run_in_turns, workplace
+from edgekit.matrix.fleets.turns import run_in_turns, turn, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Limits
 from edgekit.matrix.steps import FOLDER, commands_of
@@ -44,7 +44,7 @@ class LocalFleet:
         Raises:
             BadInput: the cache cannot be written.
         """
-        with workplace(cell) as folder, alone(folder, self._stop):
+        with workplace(cell) as folder, turn(folder, self._stop, timed=cell.timed):
             processes = {
                 name: command if name == "build" else leashed(command)
                 for name, command in _commands(cell, str(folder)).items()

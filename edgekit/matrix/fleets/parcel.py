@@ -15,7 +15,7 @@ from threading import Event
 
 from edgekit import catalog
 from edgekit.matrix.cells import Cell, StepRun
-from edgekit.matrix.fleets.turns import alone, run_in_turns, workplace
+from edgekit.matrix.fleets.turns import run_in_turns, turn, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.process import Limits
 from edgekit.matrix.steps import RECORDING, bundle_name, maker_commands
@@ -40,7 +40,7 @@ class Parcel:
 
 @contextmanager
 def parcel_of(cell: Cell, *, limits: Limits, stop: Event) -> Iterator[Parcel]:
-    """Export a cell's bundle and record the reference, while no other cell runs on this machine.
+    """Export a cell's bundle and record the reference, while no cell is timed on this machine.
 
     The archive is removed at the end.
 
@@ -51,7 +51,7 @@ def parcel_of(cell: Cell, *, limits: Limits, stop: Event) -> Iterator[Parcel]:
         commands = maker_commands(cell, str(folder))
         processes = {name: leashed(command) for name, command in commands.items()}
         told = maker_commands(cell)
-        with alone(folder, stop):
+        with turn(folder, stop, timed=False):
             runs = tuple(run_in_turns(processes, told, folder, limits=limits, stop=stop))
         made = len(runs) == len(commands) and all(run.step.exit_code == 0 for run in runs)
         yield Parcel(runs=runs, archive=_packed(cell, folder) if made else None)

@@ -95,12 +95,13 @@ def workplace(cell: Cell) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(folder: Path, stop: Event) -> Iterator[None]:
-    """Wait until no other cell runs on this machine: two would distort each other's times.
+def turn(folder: Path, stop: Event, *, timed: bool) -> Iterator[None]:
+    """Wait until the machine is free for steps in a workplace.
 
-    `folder` is a workplace; they all lie in one.
+    Steps that take times run while no other cell does. Other steps run beside each other, so that
+    two shards may share a machine.
     """
-    while (held := lock(folder.parent)) is None and not stop.wait(_POLL_S):
+    while (held := lock(folder.parent, shared=not timed)) is None and not stop.wait(_POLL_S):
         pass
     try:
         yield
