@@ -50,7 +50,7 @@ def test_each_pass_applies_to_the_targets_that_need_it(model: onnx.ModelProto) -
     assert always.isdisjoint({"opset-13", "half-weights"})
     assert applied("jetson-nano-fp16") == always | {"opset-13"}
     assert applied("x86-ort-int8") == always
-    assert applied("x86-ort-int8", coded) == always | {"half-weights"}
+    assert applied("x86-ort-int8", coded) == always | {"coded-bias", "half-weights"}
     assert applied("jetson-int8", coded) == always
 
 

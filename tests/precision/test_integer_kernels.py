@@ -26,6 +26,7 @@ KERNELS = {
     "conv2d.default": ("QLinearConv",),
     "add.Tensor": ("QLinearAdd",),
     "max_pool2d.default": ("MaxPool", "NhwcMaxPool"),
+    "linear.default": ("QGemm", "MatMulIntegerToFloat"),
 }
 """The integer kernels of ONNX Runtime, by operator; no test model has a pooling in float."""
 
@@ -59,8 +60,29 @@ class Fork(nn.Module):
         return self.head(F.gelu(self.second(x + self.first(x))))
 
 
+class Transformer(nn.Module):
+    """Linear layers whose results a GELU, attention, a sum and a layer norm read in float."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, CHANNELS, 4, 4)
+        self.norm = nn.LayerNorm(CHANNELS)
+        self.qkv = nn.Linear(CHANNELS, 3 * CHANNELS)
+        self.proj = nn.Linear(CHANNELS, CHANNELS)
+        self.wide, self.narrow = nn.Linear(CHANNELS, 64), nn.Linear(64, CHANNELS, bias=False)
+        self.head = nn.Conv2d(CHANNELS, CHANNELS, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.stem(image).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        x = x + self.proj((q @ k.transpose(1, 2)).softmax(-1) @ v)
+        x = x + self.narrow(F.gelu(self.wide(self.norm(x))))
+        side = FRAME // 4
+        return self.head(self.norm(x).transpose(1, 2).reshape(1, CHANNELS, side, side))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [Residual, Neck, Fork])
+@pytest.mark.parametrize("model", [Residual, Neck, Fork, Transformer])
 def test_each_layer_planned_in_int8_has_an_integer_kernel(
     model: type[nn.Module], tmp_path: Path
 ) -> None:

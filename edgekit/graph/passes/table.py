@@ -10,6 +10,7 @@ import onnx
 
 from edgekit.errors import GraphRejected
 from edgekit.graph.passes import opset_13
+from edgekit.graph.passes.coded_bias import coded_bias
 from edgekit.graph.passes.constant_reshape import constant_reshape
 from edgekit.graph.passes.drop_origins import drop_origins, has_origins
 from edgekit.graph.passes.external_weights import Weights, put_back_weights
@@ -160,6 +161,12 @@ PASSES: tuple[Pass, ...] = (
         requires=_in_newest_opset,
         rewrite=lambda model, _: opset_13.opset_13(model),
         ensures=_in_opset_13,
+    ),
+    # Not for TensorRT: it has no codes of 32 bits.
+    Pass(
+        name="coded-bias",
+        applies=lambda target, model: target.runtime == "onnxruntime" and has_codes(model),
+        rewrite=lambda model, _: coded_bias(model),
     ),
     Pass(
         name="half-weights",
