@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekit.cli.console import console, json_text, print_json, say, table
+from edgekit.cli.console import console, say, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,13 +108,3 @@ def _asked(strategy: str | None, grid: int | None) -> str:
 
 def _photos(count: int) -> str:
     return "1 photo" if count == 1 else f"{count} photos"
-
-
-def write_figures(figures: dict[str, object], where: str) -> None:
-    """Write figures as JSON to a file; "-" is stdout."""
-    from edgekit.store import write_atomic
-
-    if where == "-":
-        print_json(figures)
-    else:
-        write_atomic(Path(where), json_text(figures) + "\n")

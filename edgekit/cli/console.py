@@ -1,11 +1,12 @@
 """Output: results go to stdout, everything else to stderr. Rich is imported when it is used.
 
-Everything is printed by `console`, `say` or `print_json`. They show text of files literally.
+Everything is printed by `console`, `say` or `write_json`. They show text of files literally.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +14,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+STDOUT = "-"
+"""The value of `--json` that prints."""
 
 PIPE_WIDTH = 160
 """Columns for pipes and logs, where Rich's default of 80 would wrap the tables."""
@@ -48,9 +52,14 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo(escaped(text), err=err)
 
 
-def print_json(value: object) -> None:
-    """Print `value` as JSON on stdout."""
-    typer.echo(json_text(value))
+def write_json(value: object, where: str) -> None:
+    """Write `value` as JSON to a file; "-" is stdout."""
+    from edgekit.store import write_atomic
+
+    if where == STDOUT:
+        typer.echo(json_text(value))
+    else:
+        write_atomic(Path(where), json_text(value) + "\n")
 
 
 def json_text(value: object) -> str:

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgekit.cli.console import say
+from edgekit.cli.options import with_json_files
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -64,11 +65,11 @@ class ExitingGroup(TyperGroup):
     """The command group that turns exceptions of commands into a message on stderr and a code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line. `--debug` may stand anywhere before `--`."""
+        """Parse the command line; `--debug` may stand anywhere before `--`."""
         end = args.index("--") if "--" in args else len(args)
         rest = [arg for arg in args[:end] if arg != "--debug"]
         debug = ["--debug"] if len(rest) < end else []
-        return super().parse_args(ctx, [*debug, *rest, *args[end:]])
+        return super().parse_args(ctx, [*debug, *with_json_files(rest), *args[end:]])
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the command line names."""

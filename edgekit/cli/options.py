@@ -6,10 +6,11 @@ Prompts and output files are checked before the work starts, so that a typing er
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgekit.cli.console import STDOUT
 from edgekit.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,6 +27,34 @@ Weights = Annotated[
         "official, or bundled with a warning if that cannot be had.",
     ),
 ]
+
+
+def json_option(what: str) -> Any:
+    """The option `--json [FILE]` of a command; its value is a file's name, STDOUT or None."""
+    return typer.Option(
+        "--json",
+        metavar="[FILE.json]",
+        help=f"Print {what} as JSON, or write it to FILE.json.",
+        callback=_checked_json_file,
+    )
+
+
+def with_json_files(args: list[str]) -> list[str]:
+    """A command line in which every `--json` has a value: the .json file after it, or STDOUT."""
+    result: list[str] = []
+    for arg in args:
+        if result and result[-1] == "--json" and (arg == STDOUT or arg.endswith(".json")):
+            result[-1] = f"--json={arg}"
+        else:
+            result.append(arg)
+    return [f"--json={STDOUT}" if arg == "--json" else arg for arg in result]
+
+
+def _checked_json_file(value: str | None) -> str | None:
+    if value is not None and value != STDOUT:
+        require_writable(Path(value))
+    return value
+
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -14,21 +14,23 @@ REASONS = 2
 """Different reasons that a block's line shows."""
 
 
-def show_precision(bundle: Bundle, *, as_json: bool) -> None:
-    """Print the precision plan of a bundle, or say why it has none."""
-    from edgekit.cli.console import console, print_json, say
+def show_precision(bundle: Bundle, json_file: str | None) -> None:
+    """Print the precision plan of a bundle, or say why it has none; write it as JSON if asked."""
+    from edgekit.cli.console import STDOUT, console, say, write_json
     from edgekit.pack import read_plan
 
     target = bundle.manifest.target
     if bundle.manifest.plan is None:
-        if as_json:
-            print_json(None)
+        if json_file:
+            write_json(None, json_file)
+        if json_file == STDOUT:
             return
         say(f"{target.name}: {_without_plan(target.precision)}")
         return
     plan = read_plan(bundle.path)
-    if as_json:
-        print_json(asdict(plan))
+    if json_file:
+        write_json(asdict(plan), json_file)
+    if json_file == STDOUT:
         return
     printer = console()
     for part in plan.parts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.cli.console import console, print_json, say, table
+from edgekit.cli.console import STDOUT, console, say, table, write_json
 from edgekit.cli.options import numbers_from_text, require_writable
 from edgekit.errors import BadInput
 
@@ -27,7 +27,7 @@ class VolumeOptions:
     volume: Path
     points: tuple[str, ...]
     out: Path | None
-    as_json: bool
+    json_file: str | None
     photo_options: tuple[str, ...] = ()
 
 
@@ -92,9 +92,11 @@ def _click_from_text(text: str) -> tuple[tuple[float, ...], int]:
 def _print(prediction: Prediction, options: VolumeOptions) -> None:
     (mask,), (score,) = prediction.masks, prediction.scores
     voxels, share, file = int(mask.sum()), float(mask.mean()), options.out
-    if options.as_json:
+    if options.json_file:
         row = {"score": float(score), "voxels": voxels, "volume_share": share}
-        print_json({"masks": [{**row, "file": str(file) if file else None}]})
+        found = {"masks": [{**row, "file": str(file) if file else None}]}
+        write_json(found, options.json_file)
+    if options.json_file == STDOUT:
         return
     columns = ("score", "voxels", "of the volume")
     listed = table(*columns, right=columns)

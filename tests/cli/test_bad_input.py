@@ -404,9 +404,17 @@ def test_a_close_up_in_json_that_is_not_asked_for(run, bundle):
     refused(run("verify", bundle, "--picture", "-"), "--json is not given", "add --json -")
 
 
-@pytest.mark.parametrize(("name", "words"), [("no/figures.json", ("mkdir",)), (".", ("folder",))])
-def test_an_unwritable_json_file_is_refused_before_the_work(run, bundle, name, words):
-    refused(run("verify", bundle, "--json", name), *words)
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--json", "no/figures.json"), ("mkdir",)),
+        (("--json=no/figures",), ("mkdir",)),
+        (("--json=.",), ("folder",)),
+    ],
+)
+@pytest.mark.parametrize("command", ["verify", "inspect", "bench"])
+def test_an_unwritable_json_file_is_refused_before_the_work(run, bundle, command, option, words):
+    refused(run(command, bundle, *option), *words)
 
 
 @pytest.mark.parametrize("value", ["nan", "1.5", "-0.1", "high"])

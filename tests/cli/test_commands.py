@@ -214,6 +214,32 @@ def test_predict_as_json(run, bundle, photo, left_half):
     assert told["picture"] is None
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((), ("--json", "told.json")), (("--json", "told.json"), ()), ((), ("--json=told.txt",))],
+)
+def test_json_goes_into_a_file_beside_the_table(
+    run, bundle, photo, left_half, tmp_path, monkeypatch, before, after
+):
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", *before, bundle, photo, "--box", "10,10,60,60", *after)
+    assert result.exit_code == 0, result.output
+    assert "50.0%" in result.stdout
+    (file,) = tmp_path.glob("told.*")
+    assert len(json.loads(file.read_text())["masks"]) == 1
+
+
+@pytest.mark.parametrize("where", [("--json",), ("--json", "-"), ("--json=-",)])
+@pytest.mark.parametrize("command", ["models", "targets", "cache"])
+def test_json_is_printed_where_no_file_follows(run, command, where):
+    assert json.loads(run(command, *where).stdout)
+
+
+def test_what_follows_json_and_is_no_json_file_is_an_argument(run, bundle):
+    assert json.loads(run("inspect", "--json", bundle).stdout)["schema"]
+    assert json.loads(run("models", "--json", "nanosam").stdout)["name"] == "nanosam"
+
+
 def test_every_box_is_one_object(run, bundle, photo, left_half):
     boxes = ("--box", "10,10,60,60", "--box=-0.4,20,100,120.7", "--box", "70,5,90,30")
     told = json.loads(run("predict", bundle, photo, *boxes, "--json").stdout)

@@ -130,7 +130,7 @@ def test_json_is_unchanged_by_escapes():
 
 
 def test_only_one_module_prints():
-    """`say`, `console` and `print_json` show text literally; a command that echoes might not."""
+    """`say`, `console` and `write_json` show text literally; a command that echoes might not."""
     commands = Path(store.__file__).parents[1] / "cli" / "commands"
     for file in commands.glob("*.py"):
         assert "typer.echo" not in file.read_text(), file.name

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from edgekit.pipeline import Bench
@@ -44,12 +45,11 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         Path | None,
         typer.Option("--plot", metavar="PNG", help="Draw latency against IoU and number of boxes."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("all figures")] = None,
 ) -> None:
     """Time the encoder, the decoder and photo to masks of BUNDLES, taking turns in one run."""
     from edgekit.benchmark.picture import require_matplotlib
     from edgekit.cli.bench_tables import show_bench
-    from edgekit.cli.console import print_json
     from edgekit.cli.options import require_picture
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import BenchRequest
@@ -70,9 +70,9 @@ def bench(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         result = run(request, report=report)
     if plot:
         _draw(result, plot)
-    if as_json:
-        print_json(asdict(result))
-    else:
+    if json_file:
+        write_json(asdict(result), json_file)
+    if json_file != STDOUT:
         show_bench(result)
     raise typer.Exit(3 if all(figures.missing for figures in result.figures) else 0)
 

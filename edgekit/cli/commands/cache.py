@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,24 +25,22 @@ cache = typer.Typer(
 @cache.callback(invoke_without_command=True)
 def list_entries(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the list")] = None,
 ) -> None:
     """List the cache of finished stages, the least recently used first."""
     if context.invoked_subcommand:
         return
-    from edgekit.cli.console import print_json
     from edgekit.store import cache_dir, cache_entries, cache_limit
 
     entries = cache_entries()
-    if as_json:
-        print_json(
-            {
-                "folder": str(cache_dir()),
-                "limit_bytes": cache_limit(),
-                "entries": [_entry_json(entry) for entry in entries],
-            }
-        )
-    else:
+    if json_file:
+        listed = {
+            "folder": str(cache_dir()),
+            "limit_bytes": cache_limit(),
+            "entries": [_entry_json(entry) for entry in entries],
+        }
+        write_json(listed, json_file)
+    if json_file != STDOUT:
         _print_entries(entries)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from edgekit.models.checkpoints.detect import Detection, Near
@@ -24,19 +25,18 @@ def detect(
             "state dicts in it; or the folder or index of a model in several files."
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the findings")] = None,
 ) -> None:
     """Name the model that FILE belongs to, by the names and shapes of its tensors.
 
     Exits with 2 if no model can be made of it.
     """
-    from edgekit.cli.console import print_json
     from edgekit.models.checkpoints.detect import detect as detected
 
     detection = detected(file)
-    if as_json:
-        print_json(asdict(detection))
-    else:
+    if json_file:
+        write_json(asdict(detection), json_file)
+    if json_file != STDOUT:
         parameters = detection.parameters / 1e6
         say(f"{file.name}: {detection.tensors} tensors, {parameters:.1f} M parameters")
         say("\n".join((*detection.notes, *_findings(detection, file))))

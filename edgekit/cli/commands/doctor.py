@@ -6,24 +6,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from edgekit.cli.console import STDOUT, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from edgekit.doctor import Diagnosis, Machine, RuntimeHealth
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("all findings")] = None,
 ) -> None:
     """Check hardware, runtimes and versions, and show how to install what is missing."""
-    from edgekit.cli.console import console, print_json
+    from edgekit.cli.console import console
     from edgekit.cli.progress import reporting
     from edgekit.doctor import diagnose
 
     with reporting() as report, report.stage("doctor"):
         diagnosis = diagnose(Path(), on_check=report.progress)
-    if as_json:
-        print_json(asdict(diagnosis))
+    if json_file:
+        write_json(asdict(diagnosis), json_file)
+    if json_file == STDOUT:
         return
     printer = console()
     printer.print(_machine_table(diagnosis.machine))

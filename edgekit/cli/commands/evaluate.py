@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.all_masks import Detector, Strategy
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from edgekit.pipeline import (
@@ -86,10 +87,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "points are the prompts.",
         ),
     ] = None,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write the figures as JSON; '-' is stdout."),
-    ] = None,
+    json_file: Annotated[str | None, json_option("all figures")] = None,
     card: Annotated[
         Path | None,
         typer.Option("--card", metavar="MD", help="Write the figures into this model card."),
@@ -101,15 +99,12 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     With --everything: the average recall of the annotated objects by 10, 100 and 1000 masks.
     """
     from edgekit.cli.everything import EverythingOptions, check_options
-    from edgekit.cli.options import require_writable
     from edgekit.pipeline import (
         EvaluateDetectionsRequest,
         EvaluateEverythingRequest,
         EvaluateRequest,
     )
 
-    if json_file and json_file != "-":
-        require_writable(Path(json_file))
     about_prompts = {"--card": card, "--survey": survey, "--detections": detections}
     check_options(
         EverythingOptions(strategy=strategy, grid=grid, detector=detector, proposals=proposals),
@@ -143,7 +138,6 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
 
 def _evaluate_prompts(request: EvaluateRequest, json_file: str | None, card: Path | None) -> None:
-    from edgekit.cli.all_masks import write_figures
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import evaluate as run
     from edgekit.store import write_atomic
@@ -157,8 +151,8 @@ def _evaluate_prompts(request: EvaluateRequest, json_file: str | None, card: Pat
         measured_on = f"{evaluation.photos} photos of {request.annotations.name}"
         write_atomic(card, with_figures(old_card, evaluation.means, measured_on=measured_on))
     if json_file:
-        write_figures(to_json(evaluation.means, ran=evaluation.ran), json_file)
-    if json_file != "-":
+        write_json(to_json(evaluation.means, ran=evaluation.ran), json_file)
+    if json_file != STDOUT:
         _print(evaluation.means, ran=evaluation.ran)
 
 
@@ -174,15 +168,14 @@ def _refuse_beside_detections(*, card: Path | None, survey: bool) -> None:
 
 
 def _evaluate_detections(request: EvaluateDetectionsRequest, json_file: str | None) -> None:
-    from edgekit.cli.all_masks import write_figures
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import evaluate_detections as run
 
     with reporting() as report:
         evaluation = run(request, report=report)
     if json_file:
-        write_figures(asdict(evaluation), json_file)
-    if json_file != "-":
+        write_json(asdict(evaluation), json_file)
+    if json_file != STDOUT:
         _print_precision(evaluation)
 
 
@@ -199,15 +192,15 @@ def _print_precision(evaluation: DetectionEvaluation) -> None:
 
 
 def _evaluate_everything(request: EvaluateEverythingRequest, json_file: str | None) -> None:
-    from edgekit.cli.all_masks import print_recall, write_figures
+    from edgekit.cli.all_masks import print_recall
     from edgekit.cli.progress import reporting
     from edgekit.pipeline import evaluate_everything as run
 
     with reporting() as report:
         evaluation = run(request, report=report)
     if json_file:
-        write_figures(asdict(evaluation), json_file)
-    if json_file != "-":
+        write_json(asdict(evaluation), json_file)
+    if json_file != STDOUT:
         print_recall(evaluation)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from edgekit.cli.console import say
-from edgekit.cli.options import Weights
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import Weights, json_option
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
@@ -59,7 +59,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Do not compare the masks with PyTorch.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the outcome")] = None,
 ) -> None:
     """Export MODEL for one or more targets, and verify each bundle."""
     from edgekit.catalog import target as profile
@@ -83,7 +83,7 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         for name in dict.fromkeys(target)
     ]
     outcomes = {request.target: _run(request) for request in requests}
-    _show(outcomes, as_json=as_json)
+    _show(outcomes, json_file)
     raise typer.Exit(max(_exit_code(outcome) for outcome in outcomes.values()))
 
 
@@ -111,14 +111,15 @@ def _exit_code(outcome: Outcome) -> int:
     return exit_code(outcome.verdict) if outcome.verdict else 0
 
 
-def _show(outcomes: dict[str, Outcome], *, as_json: bool) -> None:
-    from edgekit.cli.console import print_json
+def _show(outcomes: dict[str, Outcome], json_file: str | None) -> None:
     from edgekit.errors import EdgekitError
 
-    if as_json:
-        print_json(
-            [{"target": name, **_outcome_json(outcome)} for name, outcome in outcomes.items()]
+    if json_file:
+        write_json(
+            [{"target": name, **_outcome_json(outcome)} for name, outcome in outcomes.items()],
+            json_file,
         )
+    if json_file == STDOUT:
         return
     for outcome in outcomes.values():
         if not isinstance(outcome, EdgekitError):

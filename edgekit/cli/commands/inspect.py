@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import STDOUT, write_json
+from edgekit.cli.options import json_option
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,12 +31,10 @@ def inspect(
     precision: Annotated[
         bool, typer.Option("--precision", help="Show the precision of each block, and the reasons.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the manifest (or the plan) as JSON.")
-    ] = False,
+    json_file: Annotated[str | None, json_option("the manifest (or the plan)")] = None,
 ) -> None:
     """Show the tensors, operators, precision and provenance of BUNDLE."""
-    from edgekit.cli.console import console, print_json
+    from edgekit.cli.console import console
     from edgekit.cli.precision_table import show_precision
     from edgekit.store import read_bundle
 
@@ -41,10 +42,11 @@ def inspect(
     manifest = opened.manifest
     _warn_of_options(manifest)
     if precision:
-        show_precision(opened, as_json=as_json)
+        show_precision(opened, json_file)
         return
-    if as_json:
-        print_json(asdict(manifest))
+    if json_file:
+        write_json(asdict(manifest), json_file)
+    if json_file == STDOUT:
         return
     printer = console()
     _print_identity(manifest, printer)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--report", metavar="DIR", help="Write report.html, summary.md, junit.xml, cells.csv."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the outcome")] = None,
     init_ci: Annotated[
         Literal["github"] | None,
         typer.Option(
@@ -170,7 +171,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     changes = None if earlier is None else differences(earlier, overview.results)
     if report:
         write_report(report, overview, changes, results=request.results)
-    _show(overview, changes, as_json=as_json)
+    _show(overview, changes, json_file)
     raise typer.Exit(overview.exit_code)
 
 
@@ -205,11 +206,12 @@ def _write_workflow(asked: Config, file: Path | None, action: str) -> None:
     say(f"Wrote {path}. Set up the runners that it names, then commit it.")
 
 
-def _show(overview: Overview, changes: tuple[Difference, ...] | None, *, as_json: bool) -> None:
-    from edgekit.cli.console import print_json
+def _show(
+    overview: Overview, changes: tuple[Difference, ...] | None, json_file: str | None
+) -> None:
     from edgekit.cli.matrix import overview_json, print_overview
 
-    if as_json:
-        print_json(overview_json(overview, changes))
-    else:
+    if json_file:
+        write_json(overview_json(overview, changes), json_file)
+    if json_file != STDOUT:
         print_overview(overview, changes)

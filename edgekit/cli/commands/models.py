@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from edgekit.models.verified import Verification
@@ -21,22 +22,21 @@ DEFINITIONS = {
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the table")] = None,
 ) -> None:
     """List the models with size, work, input, licence, checkpoints and verified targets."""
-    from edgekit.cli.console import print_json
     from edgekit.models import registry
 
     if name is None:
-        if as_json:
-            print_json([_model_json(row) for row in registry.models()])
-        else:
+        if json_file:
+            write_json([_model_json(row) for row in registry.models()], json_file)
+        if json_file != STDOUT:
             _print_list(registry.models())
         return
     row = registry.model(name)
-    if as_json:
-        print_json(_model_json(row))
-    else:
+    if json_file:
+        write_json(_model_json(row), json_file)
+    if json_file != STDOUT:
         _print_one(row)
 
 

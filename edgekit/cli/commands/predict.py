@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,9 +122,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--masks", metavar="DIR|PNG", help="Write each mask as a binary PNG (0 and 255)."
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print scores, areas and masks (COCO RLE) as JSON.")
-    ] = False,
+    json_file: Annotated[str | None, json_option("scores, areas and masks (COCO RLE)")] = None,
 ) -> None:
     """Segment PHOTO with BUNDLE. Coordinates are photo pixels, x to the right and y down.
 
@@ -160,7 +159,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
                 volume=photo,
                 points=tuple(point or ()),
                 out=out,
-                as_json=as_json,
+                json_file=json_file,
                 photo_options=(*of_photos, *options.given()),
             ),
         )
@@ -173,7 +172,7 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         prompt_options=[name for name, value in about_prompts.items() if value],
     )
     output = _Output(
-        photo=photo, picture=out, masks=mask_files(masks) if masks else None, as_json=as_json
+        photo=photo, picture=out, masks=mask_files(masks) if masks else None, json_file=json_file
     )
     _refuse_text(text)
     prompts = prompts_from_text(point or [], box or [])
@@ -196,13 +195,12 @@ class _Output:
     photo: Path
     picture: Path | None
     masks: MaskFiles | None
-    as_json: bool
+    json_file: str | None
 
 
 def _predict_everything(
     predictor: Predictor, pixels: Rgb, options: EverythingOptions, output: _Output
 ) -> None:
-    from edgekit.cli.console import print_json
     from edgekit.cli.everything import (
         everything_json,
         print_segments,
@@ -220,9 +218,11 @@ def _predict_everything(
             with report.stage("draw"):
                 draw_segments(pixels, found.segments).save(output.picture)
     rows = list(segment_rows(found.segments, output.masks))
-    if output.as_json:
+    if output.json_file:
         told = everything_json(found, rows, photo=output.photo, size=predictor.photo_size)
-        print_json({**told, "picture": str(output.picture) if output.picture else None})
+        picture = str(output.picture) if output.picture else None
+        write_json({**told, "picture": picture}, output.json_file)
+    if output.json_file == STDOUT:
         return
     print_segments(found, pixels=pixels.shape[0] * pixels.shape[1])
     _print_files(rows, output.picture)
@@ -236,7 +236,6 @@ def _predict_prompts(
     *,
     multimask: bool,
 ) -> None:
-    from edgekit.cli.console import print_json
     from edgekit.runtime import draw
 
     predictor.set_image(pixels)
@@ -244,10 +243,10 @@ def _predict_prompts(
     if output.picture:
         draw(pixels, predictions, prompts).save(output.picture)
     found = list(_mask_rows(predictions, output.masks))
-    if output.as_json:
+    if output.json_file:
         picture = str(output.picture) if output.picture else None
-        print_json({"masks": found, "picture": picture})
-    else:
+        write_json({"masks": found, "picture": picture}, output.json_file)
+    if output.json_file != STDOUT:
         _print_masks(found)
         _print_files(found, output.picture)
 

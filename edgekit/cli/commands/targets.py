@@ -7,28 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.console import STDOUT, write_json
+from edgekit.cli.options import json_option
+
 if TYPE_CHECKING:
     from edgekit.records import Target
 
 
 def targets(
     name: Annotated[str | None, typer.Argument(help="Show this target in full.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the table")] = None,
 ) -> None:
     """List the target profiles, or show one of them."""
     from edgekit.catalog import target
     from edgekit.catalog import targets as profiles
-    from edgekit.cli.console import print_json
 
     if name is None:
-        if as_json:
-            print_json([_target_json(profile) for profile in profiles()])
-        else:
+        if json_file:
+            write_json([_target_json(profile) for profile in profiles()], json_file)
+        if json_file != STDOUT:
             _print_list(profiles())
         return
-    if as_json:
-        print_json(_target_json(target(name)))
-    else:
+    if json_file:
+        write_json(_target_json(target(name)), json_file)
+    if json_file != STDOUT:
         _print_one(target(name))
 
 

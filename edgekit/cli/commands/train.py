@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.console import say
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from edgekit.train.proposals.run import ProposalRequest
@@ -66,7 +67,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         typer.Option(min=1, help="Steps of the teacher's stage. Default: 505.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    json_file: Annotated[str | None, json_option("the outcome")] = None,
 ) -> None:
     """Train STUDENT: first with a teacher, if one is named, then with annotated masks.
 
@@ -91,7 +92,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
                 steps=steps or 600,
                 seed=seed,
             ),
-            as_json=as_json,
+            json_file,
         )
         return
     request = TrainRequest(
@@ -108,7 +109,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     )
     with observing() as observer:
         result = run(request, observer=observer)
-    _print(result, as_json=as_json)
+    _print(result, json_file)
 
 
 def _refuse_teacher(
@@ -128,15 +129,15 @@ def _refuse_teacher(
         )
 
 
-def _train_proposals(request: ProposalRequest, *, as_json: bool) -> None:
-    from edgekit.cli.console import print_json
+def _train_proposals(request: ProposalRequest, json_file: str | None) -> None:
     from edgekit.cli.training import observing
     from edgekit.train.proposals.run import train_proposals
 
     with observing() as observer:
         result = train_proposals(request, observer=observer)
-    if as_json:
-        print_json({"proposals": str(result.proposals), "held_out": result.held_out})
+    if json_file:
+        write_json({"proposals": str(result.proposals), "held_out": result.held_out}, json_file)
+    if json_file == STDOUT:
         return
     figures = ", ".join(f"{name} {value:.3f}" for name, value in result.held_out.items())
     say(f"Held-out photos: {figures or 'none'}")
@@ -144,18 +145,17 @@ def _train_proposals(request: ProposalRequest, *, as_json: bool) -> None:
     say(f"Next: edgekit predict BUNDLE PHOTO --everything --proposals {result.proposals}")
 
 
-def _print(result: TrainResult, *, as_json: bool) -> None:
-    from edgekit.cli.console import print_json
+def _print(result: TrainResult, json_file: str | None) -> None:
 
-    if as_json:
-        print_json(
-            {
-                "weights": str(result.weights),
-                "card": str(result.card),
-                "curve": str(result.curve) if result.curve else None,
-                "held_out": result.held_out,
-            }
-        )
+    if json_file:
+        written = {
+            "weights": str(result.weights),
+            "card": str(result.card),
+            "curve": str(result.curve) if result.curve else None,
+            "held_out": result.held_out,
+        }
+        write_json(written, json_file)
+    if json_file == STDOUT:
         return
     figures = ", ".join(f"{n.replace('_', ' ')} {v:.3f}" for n, v in result.held_out.items())
     say(f"Held-out photos: {figures or 'none'}")

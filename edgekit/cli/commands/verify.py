@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.all_masks import Detector, Strategy
-from edgekit.cli.console import say
-from edgekit.cli.options import Weights
+from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.options import Weights, json_option
 
 if TYPE_CHECKING:
     from edgekit.pipeline import Verdict, VerifyEverythingRequest, VerifyRequest
@@ -76,9 +76,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "Default: figures only.",
         ),
     ] = None,
-    json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write all figures; '-' is stdout.")
-    ] = None,
+    json_file: Annotated[str | None, json_option("all figures")] = None,
     picture: Annotated[
         Path | None,
         typer.Option(
@@ -91,12 +89,9 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 ) -> None:
     """Compare the masks of BUNDLE with those of the PyTorch reference."""
     from edgekit.cli.everything import EverythingOptions, check_options
-    from edgekit.cli.options import require_writable
     from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
 
     _check_picture(picture, json_file)
-    if json_file and json_file != "-":
-        require_writable(Path(json_file))
     about_prompts = {"--min-iou": min_iou, "--picture": picture, "--reference": reference}
     check_options(
         EverythingOptions(strategy=strategy, grid=grid, detector=detector),
@@ -152,7 +147,6 @@ def _refuse_min_matched(min_matched: float | None) -> None:
 
 
 def _verify_prompts(request: VerifyRequest, json_file: str | None, picture: Path | None) -> int:
-    from edgekit.cli.all_masks import write_figures
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code, print_verdict
     from edgekit.pipeline import verify as run
@@ -162,8 +156,8 @@ def _verify_prompts(request: VerifyRequest, json_file: str | None, picture: Path
         verdict = run(request, report=report)
     if json_file:
         drawn = _closeup_json(verdict) if picture == _IN_JSON else {}
-        write_figures({**to_json(verdict), **drawn}, json_file)
-    print_verdict(verdict, stream="stderr" if json_file == "-" else "stdout")
+        write_json({**to_json(verdict), **drawn}, json_file)
+    print_verdict(verdict, stream="stderr" if json_file == STDOUT else "stdout")
     if picture and picture != _IN_JSON and verdict.worst_masks:
         comparison_picture(verdict).save(picture)
         say(f"Worst prompts drawn: {picture}", err=True)
@@ -184,7 +178,7 @@ def _closeup_json(verdict: Verdict) -> dict[str, object]:
 
 def _verify_everything(request: VerifyEverythingRequest, json_file: str | None) -> int:
     """Compare all masks; the exit code."""
-    from edgekit.cli.all_masks import print_everything, write_figures
+    from edgekit.cli.all_masks import print_everything
     from edgekit.cli.progress import reporting
     from edgekit.cli.verdict import exit_code
     from edgekit.pipeline import verify_everything as run
@@ -193,6 +187,6 @@ def _verify_everything(request: VerifyEverythingRequest, json_file: str | None) 
     with reporting() as report:
         verdict = run(request, report=report)
     if json_file:
-        write_figures(to_json(verdict), json_file)
-    print_everything(verdict, stream="stderr" if json_file == "-" else "stdout")
+        write_json(to_json(verdict), json_file)
+    print_everything(verdict, stream="stderr" if json_file == STDOUT else "stdout")
     return exit_code(verdict)
