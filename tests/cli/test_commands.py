@@ -214,19 +214,16 @@ def test_predict_as_json(run, bundle, photo, left_half):
     assert told["picture"] is None
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [((), ("--json", "told.json")), (("--json", "told.json"), ()), ((), ("--json=told.txt",))],
-)
-def test_json_goes_into_a_file_beside_the_table(
-    run, bundle, photo, left_half, tmp_path, monkeypatch, before, after
-):
-    monkeypatch.chdir(tmp_path)
-    result = run("predict", *before, bundle, photo, "--box", "10,10,60,60", *after)
-    assert result.exit_code == 0, result.output
-    assert "50.0%" in result.stdout
-    (file,) = tmp_path.glob("told.*")
-    assert len(json.loads(file.read_text())["masks"]) == 1
+@pytest.mark.parametrize("option", [("--json", "{}.json"), ("--json={}.txt",)])
+def test_json_goes_into_a_file_beside_the_table(run, bundle, photo, left_half, option):
+    where = [part.format(photo.with_name("told")) for part in option]
+    for arguments in ((*where, bundle, photo), (bundle, photo, *where)):
+        result = run("predict", "--box", "10,10,60,60", *arguments)
+        assert result.exit_code == 0, result.output
+        assert "50.0%" in result.stdout
+        (file,) = photo.parent.glob("told.*")
+        assert len(json.loads(file.read_text())["masks"]) == 1
+        file.unlink()
 
 
 @pytest.mark.parametrize("where", [("--json",), ("--json", "-"), ("--json=-",)])
