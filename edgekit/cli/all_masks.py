@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,14 +15,10 @@ if TYPE_CHECKING:
 
     from edgekit.pipeline import EverythingEvaluation, EverythingVerdict
 
-Strategy = Annotated[
-    Literal["grid", "hierarchical", "boxes"] | None,
-    typer.Option(
-        "--strategy",
-        help="With --everything: where the prompts come from. Default: grid, or boxes with "
-        "--detector.",
-    ),
-]
+STRATEGY = typer.Option(
+    "--strategy",
+    help="With --everything: where the prompts come from. Default: grid, or boxes with --detector.",
+)
 
 Detector = Annotated[
     Path | None,

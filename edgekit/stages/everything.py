@@ -147,7 +147,7 @@ def _asked(predictor: Predictor, request: EvaluateEverythingRequest) -> Everythi
         raise BadInput(
             "This model detects all objects at once, without prompts.", expected="no proposals"
         )
-    if request.strategy or request.grid is not None or request.detector:
+    if request.strategy not in {None, "proposed"} or request.grid is not None or request.detector:
         raise BadInput(
             "Proposals are the prompts, so there is neither another strategy nor a grid.",
             expected="either proposals or a strategy, a grid or a detector",

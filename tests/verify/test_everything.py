@@ -326,13 +326,14 @@ def test_half_of_the_objects_are_found(photos: PhotoSet) -> None:
     assert finder.asked == [("grid", 8, None)] * 4
 
 
+@pytest.mark.parametrize("named", [{}, {"strategy": "proposed"}])
 def test_proposals_are_checked_and_their_points_are_the_prompts(
-    photos: PhotoSet, monkeypatch: pytest.MonkeyPatch
+    photos: PhotoSet, monkeypatch: pytest.MonkeyPatch, named: dict[str, object]
 ) -> None:
     network = object()
     monkeypatch.setattr(stage, "read_proposals", lambda _: network)
     finder = Finder(bar_mask())
-    evaluation = evaluated(finder, photos, proposals=Path("p.json"))
+    evaluation = evaluated(finder, photos, proposals=Path("p.json"), **named)
     assert (evaluation.strategy, evaluation.grid, evaluation.masks) == ("proposed", None, 4)
     assert finder.checked is network
     assert finder.asked == [("proposed", None, network)] * 4
@@ -346,6 +347,11 @@ def test_proposals_and_other_prompts_are_refused(
 ) -> None:
     with pytest.raises(BadInput, match="neither another strategy nor a grid"):
         evaluated(Finder(), photos, proposals=Path("p.json"), **other)
+
+
+def test_the_strategy_proposed_needs_proposals(photos: PhotoSet) -> None:
+    with pytest.raises(BadInput, match="needs a proposal network"):
+        evaluated(Finder(), photos, strategy="proposed")
 
 
 def test_a_detector_takes_no_proposals(photos: PhotoSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekit.cli.all_masks import Detector, Strategy
+from edgekit.cli.all_masks import STRATEGY, Detector
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import json_option
 
@@ -68,7 +68,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--everything", help="Find all masks without prompts, and measure their recall."
         ),
     ] = False,
-    strategy: Strategy = None,
+    strategy: Annotated[
+        Literal["grid", "hierarchical", "boxes", "proposed"] | None, STRATEGY
+    ] = None,
     grid: Annotated[
         int | None,
         typer.Option(

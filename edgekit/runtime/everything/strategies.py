@@ -119,7 +119,7 @@ def _proposals_missing() -> BadInput:
     return BadInput(
         "The strategy 'proposed' needs a proposal network, and there is none.",
         expected="the file that `edgekit train MODEL --proposals` wrote",
-        next_step="edgekit predict BUNDLE PHOTO --everything --proposals FILE",
+        next_step="edgekit train MODEL --proposals makes it; give it as --proposals FILE",
     )
 
 
