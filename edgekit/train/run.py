@@ -20,17 +20,18 @@ from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import ModelRow, WeightsSource
-from edgekit.train.data.reading import Data, read_data
+from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.reading import read_data
 from edgekit.train.request import TrainRequest
 from edgekit.train.result.card_facts import LICENCE, facts_of
 from edgekit.train.result.curve import can_plot, curve_png
 from edgekit.train.result.model_card import CardFacts, model_card
 from edgekit.train.result.weights_file import write_weights
-from edgekit.train.stages.arithmetic import training_device
+from edgekit.train.stages.arithmetic import frames_per_step, training_device
 from edgekit.train.stages.driving import CurvePoint, Observer, drive
 from edgekit.train.stages.lesson import LessonStage
 from edgekit.train.stages.masks import MaskStage
-from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
+from edgekit.train.stages.schedule import Schedule, schedule_for
 from edgekit.train.stages.starting import scale_neck, starting_student
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.choosing import Teacher, teacher_for
@@ -67,8 +68,9 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     teacher = _teacher(request, device)
     data = read_data(request.annotations, request.photos)
     settings = _settings(request, init, teacher)
+    photos, held_out_photos = data.train.to(device), data.held_out.to(device)
     student = starting_student(row, init, teacher, seed=request.seed).to(device)
-    schedule = _schedule(request, student)
+    schedule = _schedule(request, student, device)
     request.out.mkdir(parents=True, exist_ok=True)
     if not can_plot():
         observer.warning(
@@ -78,12 +80,12 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     curve: list[CurvePoint] = []
     weights: Mapping[str, Tensor] = student.state_dict()
     if teacher:
-        lesson = teacher.lesson(student, row, data, seed=request.seed)
+        lesson = teacher.lesson(student, row, data, seed=request.seed).to(device)
         lessons = LessonStage(lesson, steps=request.teacher_steps)
         path = request.out / "teacher.pt"
         curve += drive(lessons, path, settings=settings, observer=observer)
     if request.annotations:
-        masks = _mask_stage(request, student, data, schedule, teacher)
+        masks = _mask_stage(request, student, schedule, teacher, (photos, held_out_photos))
         path = request.out / "checkpoint.pt"
         curve += _appended(curve, drive(masks, path, settings=settings, observer=observer))
         weights = masks.average.state_dict()
@@ -101,10 +103,13 @@ def _require_source(request: TrainRequest) -> None:
         )
 
 
-def _schedule(request: TrainRequest, student: Student) -> Schedule:
-    if student.takes_windows:
-        return windows_schedule(request.steps, refines=bool(request.init))
-    return frames_schedule(request.steps)
+def _schedule(request: TrainRequest, student: Student, device: torch.device) -> Schedule:
+    return schedule_for(
+        request.steps,
+        frames=request.batch or frames_per_step(device),
+        refines=bool(request.init),
+        any_size=student.takes_any_size,
+    )
 
 
 def _teacher(request: TrainRequest, device: torch.device) -> Teacher | None:
@@ -121,6 +126,7 @@ def _settings(
     return {
         "student": request.student,
         "seed": str(request.seed),
+        "batch": str(request.batch or "by the device"),
         "annotations": store.sha256_of(request.annotations) if request.annotations else "none",
         "photos": str(request.photos.resolve()) if request.photos else "none",
         "teacher": teacher.description if teacher else "none",
@@ -131,17 +137,18 @@ def _settings(
 def _mask_stage(
     request: TrainRequest,
     student: Student,
-    data: Data,
     schedule: Schedule,
     teacher: Teacher | None,
+    data: tuple[Canvases, Canvases],
 ) -> MaskStage:
+    photos, held_out = data
     if not request.init and not (teacher and teacher.embeddings):
-        scale_neck(student, data, schedule.phases[0], seed=request.seed)
+        scale_neck(student, photos, schedule.phases[0], seed=request.seed)
     return MaskStage(
         student,
         schedule,
-        data.train,
-        held_out=data.held_out,
+        photos,
+        held_out=held_out,
         seed=request.seed,
         distillation=teacher.features if teacher else None,
     )

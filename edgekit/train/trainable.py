@@ -1,8 +1,8 @@
 """Which models can be trained, and which can teach.
 
-Training runs the original SAM's decoder on windows of the frame (`stages.student`), so a student
-needs that decoder. The check builds the model on torch's meta device, which takes no memory and
-less than a second even for ViT-H.
+Training runs the original SAM's decoder on frames of several resolutions (`stages.student`), so a
+student needs that decoder. The check builds the model on torch's meta device, which takes no memory
+and less than a second even for ViT-H.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def require_teacher(row: ModelRow) -> None:
         raise BadInput(
             f"{row.title} cannot teach: {obstacle}.",
             expected="a model with the original SAM's decoder, such as mobilesam or sam_vit_h; or "
-            "mobilenetv2, which teaches features",
+            "efficientnet-lite2, which teaches features",
             next_step="give another --teacher (`edgekit models` lists all)",
         )
 

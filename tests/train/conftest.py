@@ -11,7 +11,8 @@ from torch import nn
 
 from edgekit.catalog import photos_from_coco
 from edgekit.models.sam import SamDecoder
-from edgekit.train.data.annotations import AnnotatedPhoto, load_annotated
+from edgekit.train.data.annotations import AnnotatedPhoto, annotated_photo
+from edgekit.train.data.canvases import Canvases, canvas_of, stacked
 from edgekit.train.stages.student import Student
 from tests.coco_shapes import write_coco
 
@@ -68,7 +69,14 @@ def photos(coco: Path) -> tuple[AnnotatedPhoto, ...]:
 
 
 def load_photos(coco: Path) -> tuple[AnnotatedPhoto, ...]:
-    return load_annotated(photos_from_coco(coco).photos)
+    photos = sorted(photos_from_coco(coco).photos, key=lambda photo: photo.id)
+    return tuple(map(annotated_photo, photos))
+
+
+@pytest.fixture(scope="session")
+def canvases(photos: tuple[AnnotatedPhoto, ...]) -> Canvases:
+    """The four photos on their canvases. Do not modify them."""
+    return stacked([canvas_of(photo) for photo in photos])
 
 
 @pytest.fixture(scope="session")

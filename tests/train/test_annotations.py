@@ -74,9 +74,10 @@ def test_crowds_and_empty_polygons_are_left_out_and_stuff_is_marked(
     assert [region.thing for region in photos[1].regions] == [False, True]
 
 
-def test_photos_are_sorted_by_name(edited: Callable[..., Path]) -> None:
-    photos = load_photos(edited(lambda d: d["images"].reverse()))
-    assert [photo.name for photo in photos] == ["0.png", "1.png", "2.png", "3.png"]
+def test_what_is_held_out_does_not_depend_on_the_files_order(edited: Callable[..., Path]) -> None:
+    data = read_data(edited(lambda d: d["images"].reverse()), None)
+    assert [file.name for file in data.held_out_files] == ["0.png"]
+    assert data.train.extents.tolist() == [[1.0, 0.75]] * 3
 
 
 def test_photos_are_read_from_the_folder_that_is_given(

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -19,11 +20,11 @@ from edgekit.models.registry import model
 from edgekit.train import run
 from edgekit.train.data.batches import BatchSize
 from edgekit.train.result.curve import can_plot
-from edgekit.train.stages import held_out, schedule
+from edgekit.train.stages import held_out
 from edgekit.train.stages.driving import CurvePoint, StepReport
-from edgekit.train.stages.schedule import Schedule
+from edgekit.train.stages.schedule import Schedule, schedule_for
 
-TINY = ((1.0, BatchSize(size=64, windows=2, prompts=2)),)
+TINY = ((1.0, BatchSize(frames=2, prompts=2, zoom=16)),)
 
 
 def train(*arguments: object) -> Result:
@@ -35,14 +36,12 @@ def train(*arguments: object) -> Result:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tiny(steps: int, *, refines: bool = False) -> Schedule:
-        whole = windows_schedule(steps, refines=refines)
+    def tiny(steps: int, **options: Any) -> Schedule:
+        whole = schedule_for(steps, **options)
         return replace(whole, phases=tuple(replace(p, sizes=TINY) for p in whole.phases))
 
-    windows_schedule = schedule.windows_schedule
-    monkeypatch.setattr(run, "windows_schedule", tiny)
-    monkeypatch.setattr(held_out, "_WINDOWS", TINY[0][1])
-    monkeypatch.setattr(held_out, "_BATCHES", 1)
+    monkeypatch.setattr(run, "schedule_for", tiny)
+    monkeypatch.setattr(held_out, "_SIZE", TINY[0][1])
 
 
 @pytest.mark.slow
@@ -95,7 +94,7 @@ def test_a_terminal_shows_a_bar_with_loss_and_figures(monkeypatch: pytest.Monkey
         (("nanosam",), "nothing to learn from"),
         (("nanosm", "--annotations", "COCO"), "nanosam"),
         (("nanosam", "--annotations", "missing.json"), "missing.json"),
-        (("nanosam", "--teacher", "mobilenetv2", "--photos", "."), "needs its weights"),
+        (("nanosam", "--teacher", "efficientnet-lite2", "--photos", "."), "needs its weights"),
         (("nanosam", "--teacher", "nosuch", "--photos", "."), "nosuch"),
         (("nanosam", "--teacher", "nanosam", "--teacher-weights", "seeded"), "no photos"),
         (("nanosam", "--annotations", "COCO", "--init", "missing.pt"), "missing.pt"),
@@ -108,6 +107,7 @@ def test_a_terminal_shows_a_bar_with_loss_and_figures(monkeypatch: pytest.Monkey
         (("nanosam", "--proposals"), "learns from annotated objects"),
         (("nanosam", "--proposals", "--annotations", "COCO"), "its weights: --init"),
         (("nanosam", "--proposals", "--teacher", "mobilesam"), "--proposals without --teacher"),
+        (("nanosam", "--proposals", "--batch", "2"), "--proposals without --batch"),
         (("nanosam", "--proposals", "--teacher-steps", "9"), "--proposals without --teacher-steps"),
         (
             ("fastsam_s", "--proposals", "--annotations", "COCO", "--init", "seeded"),

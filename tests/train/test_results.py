@@ -23,7 +23,7 @@ from edgekit.train.result.curve import _held_out, _losses, curve_png
 from edgekit.train.result.model_card import model_card, read_card, with_figures
 from edgekit.train.result.weights_file import write_weights
 from edgekit.train.stages.driving import CurvePoint
-from edgekit.train.stages.schedule import windows_schedule
+from edgekit.train.stages.schedule import schedule_for
 from edgekit.train.stages.student import Student
 from edgekit.verification.evaluation import KINDS, Means
 
@@ -63,8 +63,9 @@ def request_for(coco: Path) -> TrainRequest:
         student="nanosam",
         out=Path("out"),
         annotations=coco,
-        teacher="mobilenetv2",
-        teacher_weights=("a b.npz",),
+        teacher="efficientnet-lite2",
+        teacher_weights=("a b.pth",),
+        batch=4,
         steps=100,
         seed=3,
     )
@@ -75,7 +76,7 @@ def test_the_card_has_data_training_command_and_figures(coco: Path, tmp_path: Pa
     facts = facts_of(
         request,
         model("nanosam"),
-        windows_schedule(100),
+        schedule_for(100, frames=1, refines=False, any_size=True),
         teacher="T",
         held_out={"box": 0.5},
         coco=photos_from_coco(coco),
@@ -86,7 +87,7 @@ def test_the_card_has_data_training_command_and_figures(coco: Path, tmp_path: Pa
     assert "4 photos: Attribution License" in text
     assert "4 photos, 8 masks" in text
     assert "seed 3" in text
-    assert "Phase small, to step 60" in text
+    assert "Phase coarse, to step 60: 8 x 256 px" in text
     assert "Teacher, 505 steps: T." in text
     assert "box 0.500" in text
     assert command_of(request) in text
@@ -103,8 +104,8 @@ def test_the_card_has_data_training_command_and_figures(coco: Path, tmp_path: Pa
 def test_the_command_repeats_the_request(coco: Path) -> None:
     words = command_of(request_for(Path("i.json")))
     assert words == (
-        "edgekit train nanosam --annotations i.json --teacher mobilenetv2 "
-        "--teacher-weights 'a b.npz' --teacher-steps 505 --steps 100 --seed 3"
+        "edgekit train nanosam --annotations i.json --teacher efficientnet-lite2 "
+        "--teacher-weights 'a b.pth' --teacher-steps 505 --batch 4 --steps 100 --seed 3"
     )
 
 
@@ -149,7 +150,8 @@ def test_without_matplotlib_the_result_has_no_curve(
 ) -> None:
     monkeypatch.setattr(run, "can_plot", lambda: False)
     row, request = model("nanosam"), TrainRequest(student="nanosam", out=tmp_path)
-    facts = facts_of(request, row, windows_schedule(1), teacher=None, held_out={}, coco=None)
+    schedule = schedule_for(1, frames=1, refines=False, any_size=True)
+    facts = facts_of(request, row, schedule, teacher=None, held_out={}, coco=None)
     result = run.write_result(tmp_path, row, facts, weights=student.state_dict(), curve=[])
     assert result.curve is None
     assert {file.name for file in tmp_path.iterdir()} == {"nanosam.safetensors", "MODEL_CARD.md"}

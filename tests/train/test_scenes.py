@@ -1,4 +1,4 @@
-"""Windows and pasted objects: masks stay aligned with the pixels."""
+"""Canvases, views and pasted objects: masks stay aligned with the pixels."""
 
 from __future__ import annotations
 
@@ -6,126 +6,153 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-from edgekit.errors import BadInput
 from edgekit.train.data.annotations import AnnotatedPhoto, Region
-from edgekit.train.data.scenes import (
-    REDUCTION,
-    SceneStyle,
-    _anchor,
-    _instance_piece,
-    _paste,
-    compose,
-)
-from edgekit.train.data.windows import (
-    CELL,
-    Window,
-    random_window,
-    region_in_window,
-    resample,
-    valid_area,
+from edgekit.train.data.canvases import MASK_SIDE, SIDE, Canvases, canvas_of, stacked
+from edgekit.train.data.scenes import REDUCTION, Scenes, SceneStyle, _drawn_masks, compose
+from edgekit.train.data.views import (
+    generator_for,
+    random_views,
+    recoloured,
+    resampled,
+    shown,
+    whole_view,
+    whole_views,
 )
 
+CPU = torch.device("cpu")
 _SHAPE = np.zeros((40, 60), np.uint8)
 _SHAPE[:15] = 255
 _SHAPE[:, :20] = 255
 WHITE = Region(left=50, top=30, mask=_SHAPE, thing=True)
 """The Greek letter gamma: no flip or rotation maps it onto itself."""
+PLAIN = SceneStyle(whole=0.5, pasted=0.0)
+
+
+def letter_photo(*regions: Region) -> AnnotatedPhoto:
+    """A black photo with a white letter."""
+    pixels = np.zeros((100, 160, 3), np.uint8)
+    pixels[30:70, 50:110] = _SHAPE[..., None]
+    return AnnotatedPhoto(name="letter", pixels=pixels, regions=regions)
 
 
 @pytest.fixture
-def letter() -> AnnotatedPhoto:
-    """A black photo with one annotated white letter."""
-    pixels = np.zeros((100, 160, 3), np.uint8)
-    pixels[30:70, 50:110] = _SHAPE[..., None]
-    return AnnotatedPhoto(name="letter", pixels=pixels, regions=(WHITE,))
+def letter() -> Canvases:
+    return stacked([canvas_of(letter_photo(WHITE))])
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_mask_moves_with_its_pixels(letter: AnnotatedPhoto, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    window = random_window((100, 160), rng, size=128, long_side=float(rng.uniform(100, 400)))
-    shown = resample(letter.pixels, window, size=128)[..., 0] / 255
-    cells = shown.reshape(32, REDUCTION, 32, REDUCTION).mean(axis=(1, 3))
-    cover = region_in_window(WHITE, window, size=32)
-    assert np.abs(cover - cells).mean() < 0.02
-    assert np.abs(cover - cells).max() < 0.5  # resampling at the outline
+def composed(photos: Canvases, style: SceneStyle, *, seed: int = 0, frames: int = 4) -> Scenes:
+    generator = generator_for(seed, device=CPU)
+    chosen = torch.arange(frames) % len(photos)
+    return compose(photos, chosen, generator, side=128, masks=2, style=style)
 
 
-def test_a_window_contains_its_target_and_starts_on_a_cell() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        window = random_window(
-            (300, 400), rng, size=256, long_side=1024, around=(100, 200, 180, 260)
-        )
-        extent = window.size / window.scale
-        assert window.photo_x <= 100
-        assert window.photo_x + extent >= 180
-        assert window.photo_y <= 200
-        assert window.photo_y + extent >= 260
-        assert window.left % CELL == window.top % CELL == 0
-        assert max(window.left, window.top) + 256 <= 1024
+def test_a_canvas_holds_photo_and_mask_in_its_top_left_corner(letter: Canvases) -> None:
+    assert letter.rgb.shape == (1, SIDE, SIDE, 3)
+    assert letter.masks.shape == (1, MASK_SIDE, MASK_SIDE)
+    assert letter.extents.tolist() == [[1.0, 0.625]]
+    assert not letter.rgb[0, SIDE * 100 // 160 :].any()
+    white = letter.rgb[0, ::2, ::2, 0].float() / 255
+    assert (white - letter.masks[0].float() / 255).abs().mean() < 0.02
 
 
-def test_a_small_photo_is_padded_at_the_right_and_bottom() -> None:
-    window = Window(left=0, top=0, size=64, photo_x=0, photo_y=0, scale=0.5)
-    valid = valid_area((60, 100), window, size=64)
-    assert valid[:30, :50].all()
-    assert valid.sum() == 30 * 50
+def test_photos_without_a_region_that_is_large_enough_are_left_out() -> None:
+    speck = replace(WHITE, mask=np.full((2, 2), 255, np.uint8))
+    photos = [letter_photo(), letter_photo(speck), letter_photo(WHITE)]
+    assert len(stacked([canvas_of(photo) for photo in photos])) == 1
+    none = stacked([])
+    assert (len(none), len(none.masks)) == (0, 0)
 
 
-def test_background_regions_are_chosen_less_often_and_never_pasted(
-    letter: AnnotatedPhoto,
-) -> None:
+def test_masks_are_drawn_from_their_own_photo_things_more_often_than_stuff() -> None:
     sky = replace(WHITE, thing=False)
-    both = replace(letter, regions=(WHITE, sky))
-    style = SceneStyle(stuff=0.15)
-    anchors = [_anchor(both, np.random.default_rng(seed), style) for seed in range(400)]
-    share = sum(anchor is sky for anchor in anchors) / len(anchors)
-    assert 0.1 < share < 0.2
-    assert _instance_piece(replace(letter, regions=(sky,)), np.random.default_rng(0)) is None
+    canvases = stacked([canvas_of(letter_photo(WHITE)), canvas_of(letter_photo(WHITE, sky))])
+    assert canvases.pasted.tolist() == [0, 1]
+    drawn = _drawn_masks(canvases, torch.tensor([0, 1]), 2000, generator_for(0, device=CPU))
+    assert (drawn[0] == 0).all()
+    assert set(drawn[1].tolist()) == {1, 2}
+    assert 0.05 < (drawn[1] == 2).float().mean() < 0.15
 
 
-@pytest.mark.parametrize("shape", [False, True])
-def test_a_pasted_object_occludes_the_scene(letter: AnnotatedPhoto, shape: bool) -> None:
-    below = np.ones((32, 32), np.float32)
-    grey = np.full((128, 128, 3), 128, np.uint8)
-    for seed in range(6):
-        pixels, covers = _paste(grey, [below], letter, np.random.default_rng(seed), shape=shape)
-        hidden, pasted = covers
-        np.testing.assert_allclose(hidden + pasted, 1, atol=1e-6)
-        assert pasted.max() > 0.5
-        untouched = np.kron(pasted, np.ones((REDUCTION, REDUCTION))) == 0
-        assert (pixels[untouched] == 128).all()
-        if not shape:  # the instance is white
-            whole = np.kron(pasted, np.ones((REDUCTION, REDUCTION))) == 1
-            assert (pixels[whole] > 250).all()
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mask_moves_with_its_pixels(letter: Canvases, seed: int) -> None:
+    scale = (0.7, 2.0)
+    views = random_views(letter.extents, scale, generator_for(seed, device=CPU))
+    pixels = resampled(letter.rgb.permute(0, 3, 1, 2).float() / 255, views, 128)[:, :1]
+    covers = resampled(letter.masks[:, None].float() / 255, views, 32)
+    assert (F.avg_pool2d(pixels, REDUCTION) - covers).abs().mean() < 0.02
 
 
-def test_a_scene_is_a_function_of_the_random_state(photos: tuple[AnnotatedPhoto, ...]) -> None:
-    style = SceneStyle(pasted=1.0, shapes=1.0)
-    first, again, other = (
-        compose(photos, np.random.default_rng(seed), size=128, style=style) for seed in (4, 4, 5)
-    )
-    np.testing.assert_array_equal(first.pixels, again.pixels)
-    np.testing.assert_array_equal(first.regions, again.regions)
-    assert first.pixels.shape == other.pixels.shape == (128, 128, 3)
-    assert (first.pixels != other.pixels).any()
+def test_half_of_the_views_are_mirrored(letter: Canvases) -> None:
+    extents = letter.extents.expand(400, -1)
+    for views in (
+        random_views(extents, (0.7, 1.9), generator_for(0, device=CPU)),
+        whole_views(extents, generator_for(0, device=CPU)),
+    ):
+        assert 0.4 < (views[:, 0, 0] < 0).float().mean() < 0.6
 
 
-def test_objects_in_the_padding_are_not_prompted(photos: tuple[AnnotatedPhoto, ...]) -> None:
-    style = SceneStyle(scale=(100.0, 110.0), pasted=3.0)
-    spilled = 0
-    for seed in range(5):
-        scene = compose(photos, np.random.default_rng(seed), size=128, style=style)
-        padding = ~scene.valid[::REDUCTION, ::REDUCTION]
-        assert padding.any()
-        assert not (scene.regions * padding).any()
-        spilled += int(scene.pixels[~scene.valid].any())
-    assert spilled  # an object was pasted there
+def test_a_whole_photo_is_at_the_top_left_also_when_mirrored(letter: Canvases) -> None:
+    narrow = torch.tensor([[0.5, 1.0]]).expand(20, -1)
+    for extents in (letter.extents.expand(20, -1), narrow):
+        valid = shown(extents, whole_views(extents, generator_for(1, device=CPU)), 64)
+        assert torch.equal(valid, shown(extents, whole_view(20, CPU), 64))
+        width, height = (extents[0] * 64).long().tolist()
+        assert valid[:, :, :height, :width].all()
+        assert valid.sum() == 20 * width * height
 
 
-def test_photos_without_regions_are_refused(letter: AnnotatedPhoto) -> None:
-    bare = AnnotatedPhoto(name="bare", pixels=letter.pixels, regions=())
-    with pytest.raises(BadInput, match="no region that is large enough"):
-        compose([bare], np.random.default_rng(0), size=64, style=SceneStyle())
+def test_a_pasted_object_hides_what_is_below_and_is_prompted(letter: Canvases) -> None:
+    style = SceneStyle(whole=1.0, pasted=1.0, pasted_scale=(0.9, 1.0))
+    below, above = composed(letter, replace(style, pasted=0.0)), composed(letter, style)
+    plain, pasted = (scenes.covers.unflatten(0, (4, 2)) for scenes in (below, above))
+    assert torch.equal(below.covers[0], below.covers[1])  # the photo has one mask only
+    changed = (plain[:, 0] - pasted[:, 0]).abs().amax((1, 2)) > 0.5
+    assert changed.any()
+    overlap = torch.minimum(pasted[:, 0], pasted[:, 1])[changed]
+    assert (overlap < 0.6).all()  # at the outline both cover a part of a pixel
+
+
+def test_padding_is_black_and_never_part_of_a_mask(canvases: Canvases) -> None:
+    scenes = composed(canvases, SceneStyle(whole=0.0, scale=(0.5, 0.8), pasted=1.0), frames=8)
+    padding = scenes.valid == 0
+    assert padding.any()
+    assert not (scenes.rgb * padding).any()
+    outside = F.avg_pool2d(scenes.valid, REDUCTION).repeat_interleave(2, dim=0)[:, 0] == 0
+    assert not (scenes.covers * outside).any()
+
+
+def test_a_scene_is_a_function_of_the_generator(canvases: Canvases) -> None:
+    first, again, other = (composed(canvases, SceneStyle(), seed=seed) for seed in (4, 4, 5))
+    assert torch.equal(first.rgb, again.rgb)
+    assert torch.equal(first.covers, again.covers)
+    assert not torch.equal(first.rgb, other.rgb)
+
+
+def test_masks_that_are_too_small_are_not_usable(canvases: Canvases) -> None:
+    assert composed(canvases, SceneStyle(whole=1.0, pasted=0.0)).usable.all()
+    far = composed(canvases, SceneStyle(whole=0.0, scale=(0.05, 0.06), pasted=0.0))
+    assert not far.usable.any()
+
+
+def test_nothing_is_pasted_where_there_are_no_things() -> None:
+    sky = stacked([canvas_of(letter_photo(replace(WHITE, thing=False)))])
+    assert composed(sky, SceneStyle(whole=1.0, pasted=1.0)).usable.all()
+
+
+def test_recoloured_images_keep_their_range() -> None:
+    noise = 255 * torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    image = recoloured(noise, generator_for(0, device=CPU))
+    assert image.min() >= 0
+    assert image.max() <= 255
+    assert 0 < (image == noise).all(dim=(1, 2, 3)).float().mean() < 0.3
+
+
+def test_random_numbers_depend_on_all_that_they_are_for() -> None:
+    def drawn(*numbers: int) -> float:
+        return float(torch.rand(1, generator=generator_for(*numbers, device=CPU)))
+
+    assert drawn(1, 2, 3) == drawn(1, 2, 3)
+    assert len({drawn(1, 2, 3), drawn(1, 3, 2), drawn(1, 2, 4), drawn(2, 2, 3)}) == 4

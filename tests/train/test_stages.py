@@ -10,21 +10,22 @@ import pytest
 import torch
 
 from edgekit.errors import BadInput
-from edgekit.train.data.annotations import AnnotatedPhoto
-from edgekit.train.data.batches import BatchSize
+from edgekit.train.data.batches import BatchSize, make_batch
+from edgekit.train.data.canvases import canvas_of, stacked
+from edgekit.train.data.views import generator_for
 from edgekit.train.stages import driving, held_out
 from edgekit.train.stages import masks as mask_stage
 from edgekit.train.stages.driving import CurvePoint, StepReport, drive
 from edgekit.train.stages.masks import MaskStage
-from edgekit.train.stages.schedule import Schedule, frames_schedule, windows_schedule
+from edgekit.train.stages.schedule import Schedule, schedule_for
 from edgekit.train.stages.student import Student
 
-TINY = ((1.0, BatchSize(size=64, windows=1, prompts=2)),)
+TINY = ((1.0, BatchSize(frames=1, prompts=2, zoom=16)),)
 SETTINGS = {"student": "tiny", "seed": "0"}
 
 
 def tiny_schedule(steps: int) -> Schedule:
-    schedule = windows_schedule(steps)
+    schedule = schedule_for(steps, frames=1, refines=False, any_size=True)
     phases = (replace(p, sizes=TINY, corrections=0.5) for p in schedule.phases)
     return replace(schedule, phases=tuple(phases), warmup=2)
 
@@ -49,14 +50,15 @@ class Recorder:
 
 
 @pytest.fixture
-def trainer(student: Student, photos: tuple[AnnotatedPhoto, ...], monkeypatch: pytest.MonkeyPatch):
+def trainer(student: Student, photos: tuple, monkeypatch: pytest.MonkeyPatch):
     """`trainer(steps, seed=0)`: a stage from the same weights each time."""
-    monkeypatch.setattr(held_out, "_WINDOWS", BatchSize(size=64, windows=1, prompts=2))
-    monkeypatch.setattr(held_out, "_BATCHES", 1)
+    monkeypatch.setattr(held_out, "_SIZE", TINY[0][1])
+    first, *rest = map(canvas_of, photos)
+    data, measured = stacked(rest), stacked([first])
 
     def make(steps: int, *, seed: int = 0) -> MaskStage:
         fresh = copy.deepcopy(student)
-        return MaskStage(fresh, tiny_schedule(steps), photos[1:], held_out=photos[:1], seed=seed)
+        return MaskStage(fresh, tiny_schedule(steps), data, held_out=measured, seed=seed)
 
     return make
 
@@ -115,9 +117,9 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
 
 def test_smoothing_starts_again_with_each_phase(trainer, tmp_path: Path) -> None:
     alone = trainer(3)
-    losses = [alone.run_step().loss for _ in range(2)]  # "point" is the first step, then "small"
+    losses = [alone.run_step().loss for _ in range(2)]  # "point" is the first step, then "coarse"
     curve = drive(trainer(3), tmp_path / "a.pt", settings=SETTINGS, observer=Recorder())
-    assert [point.phase for point in curve] == ["point", "small", "large"]
+    assert [point.phase for point in curve] == ["point", "coarse", "fine"]
     assert [point.loss for point in curve[:2]] == losses
 
 
@@ -149,12 +151,48 @@ def test_a_damaged_checkpoint_is_refused(trainer, tmp_path: Path, content: bytes
         drive(trainer(1), path, settings=SETTINGS, observer=Recorder())
 
 
-def test_phases_follow_each_other_to_the_frame() -> None:
-    schedule = windows_schedule(100)
+def zooms(schedule: Schedule) -> list[set[int]]:
+    return [{size.zoom for _, size in phase.sizes} for phase in schedule.phases]
+
+
+@pytest.mark.parametrize("refines", [False, True])
+@pytest.mark.parametrize("any_size", [False, True])
+@pytest.mark.parametrize("frames", [1, 16])
+def test_phases_end_with_whole_frames(refines: bool, any_size: bool, frames: int) -> None:
+    schedule = schedule_for(100, frames=frames, refines=refines, any_size=any_size)
+    for phase in schedule.phases:
+        assert sum(chance for chance, _ in phase.sizes) == pytest.approx(1)
+        assert sum(phase.mix) == pytest.approx(1)
+        for _, size in phase.sizes:
+            assert size.side == 1024 // size.zoom
+            assert size.frames == frames * {1: 1, 2: 3, 4: 8}[size.zoom]
+    last = schedule.phases[-1]
+    assert (last.name, last.frozen_norm, last.until) == ("frame", True, 1.0)
+    if not any_size:
+        assert zooms(schedule) == [{1}] * len(schedule.phases)
+
+
+def test_a_new_student_begins_coarse() -> None:
+    schedule = schedule_for(100, frames=1, refines=False, any_size=True)
+    assert zooms(schedule) == [{4}, {4, 2}, {4, 2, 1}, {2, 1}]
     names = [schedule.phase(step).name for step in (0, 19, 20, 59, 60, 87, 88, 99, 100)]
-    assert names == ["point"] * 2 + ["small"] * 2 + ["large"] * 2 + ["frame"] * 3
-    for each in (schedule, frames_schedule(100)):
-        for phase in each.phases:
-            assert sum(chance for chance, _ in phase.sizes) == pytest.approx(1)
-            assert sum(phase.mix) == pytest.approx(1)
-    assert {s.size for p in frames_schedule(9).phases for _, s in p.sizes} == {1024}
+    assert names == ["point"] * 2 + ["coarse"] * 2 + ["fine"] * 2 + ["frame"] * 3
+
+
+def test_what_there_is_nothing_to_learn_from_has_no_weight(trainer) -> None:
+    phase = tiny_schedule(1).phases[0]
+    logits, scores = torch.randn(2, 4, 8, 8), torch.rand(2, 4)
+    batch = make_batch(
+        trainer(1)._photos,
+        generator_for(0, device=torch.device("cpu")),
+        shape=BatchSize(frames=1, prompts=2, zoom=32),
+        style=phase.style,
+        mix=phase.mix,
+    )
+    first = replace(batch, usable=torch.tensor([True, False]))
+    changed = torch.cat([logits[:1], logits[1:] + 5])
+    loss = mask_stage._mean_loss(logits, scores, first, phase)
+    assert loss == mask_stage._mean_loss(changed, scores, first, phase)
+    assert loss != mask_stage._mean_loss(changed[[1, 0]], scores, first, phase)
+    none = replace(batch, usable=torch.tensor([False, False]))
+    assert mask_stage._mean_loss(logits, scores, none, phase) == 0

@@ -1,4 +1,4 @@
-"""Whether a student takes windows does not depend on the Python version."""
+"""Whether a student takes frames of any size does not depend on the Python version."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def student_of(encoder_class: type[nn.Module]) -> Student:
         return Student(encoder_class(), SamDecoder())
 
 
-def test_nanosams_encoder_takes_windows() -> None:
+def test_nanosams_encoder_takes_any_size() -> None:
     """This failed on Python 3.12, where isinstance did not see the encoder's parameter."""
-    assert student_of(ResNet18Encoder).takes_windows
-    assert not student_of(TinyVitEncoder).takes_windows
+    assert student_of(ResNet18Encoder).takes_any_size
+    assert not student_of(TinyVitEncoder).takes_any_size
 
 
 def test_protocols_checked_at_runtime_have_methods_only() -> None:
@@ -37,6 +37,6 @@ def test_protocols_checked_at_runtime_have_methods_only() -> None:
         if isinstance(member, type) and getattr(member, "_is_runtime_protocol", False)
         if member.__module__.startswith("edgekit.") and member is not Protocol
     }
-    assert {"WindowEncoder", "HasExportedForm", "Bakeable"} <= {p.__name__ for p in protocols}
+    assert {"AnySizeEncoder", "HasExportedForm", "Bakeable"} <= {p.__name__ for p in protocols}
     for protocol in protocols:
         assert not get_type_hints(protocol), f"{protocol.__name__} has data members"

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit.errors import BadInput
+from edgekit.errors import BadInput, CheckpointMismatch
 from edgekit.models.encoders.resnet18 import ResNet18
 from edgekit.models.registry import model
 from edgekit.records import WeightsSource
-from edgekit.train.data.annotations import AnnotatedPhoto
+from edgekit.train.data.canvases import Canvases
 from edgekit.train.data.reading import read_data, split
 from edgekit.train.stages import lesson as lesson_stage
 from edgekit.train.stages.lesson import LessonStage
@@ -21,55 +21,77 @@ from edgekit.train.stages.starting import starting_student
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.choosing import Teacher, teacher_for
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
+from edgekit.train.teachers.efficientnet_lite2 import (
+    EfficientNetLite2,
+    _layers,
+    _norm_of,
+    load_efficientnet_lite2,
+)
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
 from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson
-from edgekit.train.teachers.mobilenet_v2 import _STAGES, load_mobilenet_v2
 from tests.train.conftest import TinyEncoder
 
 
-def write_mobilenet(path: Path) -> Path:
-    """Random weights of MobileNetV2's shapes."""
-    shapes, width = [(32, 3, 3, 3)], 32
-    for expansion, channels, blocks, _ in _STAGES:
-        for _ in range(blocks):
-            hidden = width * expansion
-            shapes += [(hidden, width, 1, 1)] if expansion > 1 else []
-            shapes += [(hidden, 1, 3, 3), (channels, hidden, 1, 1)]
-            width = channels
-    shapes += [(1280, width, 1, 1), (1001, 1280, 1, 1)]
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for index, shape in enumerate(shapes):
-        scale = np.sqrt(2 / np.prod(shape[1:]))
-        arrays[f"c{index}.w"] = (rng.standard_normal(shape) * scale).astype(np.float32)
-        arrays[f"c{index}.b"] = np.zeros(shape[0], np.float32)
-    assert len(shapes) == 53
-    np.savez(path, **arrays)
-    return path
+def random_weights() -> dict[str, torch.Tensor]:
+    """Random weights of EfficientNet-Lite2's names and shapes, with batch norms."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    for name, shape in _layers():
+        scale = (2 / np.prod(shape[1:])) ** 0.5
+        tensors[f"{name}.weight"] = torch.randn(shape, generator=generator) * scale
+        for part, value in {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}.items():
+            tensors[f"{_norm_of(name)}.{part}"] = torch.full(shape[:1], float(value))
+    return tensors
 
 
 @pytest.fixture(scope="session")
-def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_mobilenet(tmp_path_factory.mktemp("weights") / "mobilenet.npz")
+def lite2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "lite2.pth"
+    torch.save(random_weights(), path)
+    return path
 
 
-def test_the_classifier_has_maps_at_four_strides(mobilenet: Path) -> None:
-    teacher = load_mobilenet_v2(mobilenet)
+def test_the_classifier_has_maps_at_four_strides(lite2: Path) -> None:
+    teacher = load_efficientnet_lite2(lite2)
     maps = teacher.features(torch.zeros(1, 3, 64, 96))
     assert [tuple(m.shape[1:]) for m in maps] == [
         (24, 16, 24),
-        (32, 8, 12),
-        (96, 4, 6),
-        (320, 2, 3),
+        (48, 8, 12),
+        (120, 4, 6),
+        (352, 2, 3),
     ]
-    assert teacher(torch.zeros(1, 3, 64, 64)).shape == (1, 1001)
+    assert teacher(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
     assert not any(p.requires_grad for p in teacher.parameters())
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(BadInput, match=r"other\.npz"):
-        load_mobilenet_v2(tmp_path / "other.npz")
+def test_batch_norm_is_folded_into_the_convolutions() -> None:
+    tensors = random_weights()
+    generator = torch.Generator().manual_seed(1)
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        tensors[f"_bn0.{part}"] = 0.5 + torch.rand(32, generator=generator)
+    rgb = 255 * torch.rand(1, 3, 32, 32, generator=generator)
+    norm = nn.BatchNorm2d(32, eps=1e-3).eval()
+    norm.load_state_dict(
+        {
+            part: tensors[f"_bn0.{part}"]
+            for part in ("weight", "bias", "running_mean", "running_var")
+        },
+        strict=False,
+    )
+    padded = nn.functional.pad((rgb - 127) / 128, (0, 1, 0, 1))
+    plain = nn.functional.conv2d(padded, tensors["_conv_stem.weight"], stride=2)
+    stem = EfficientNetLite2(tensors).stem((rgb - 127) / 128)
+    torch.testing.assert_close(stem, norm(plain).clamp(0, 6), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["_fc.bias", "_bn1.bias", "_blocks.20._project_conv.weight"])
+def test_weights_of_another_network_are_refused(name: str) -> None:
+    tensors = random_weights()
+    with pytest.raises(CheckpointMismatch, match=f"{name} should be .* it has the shape"):
+        EfficientNetLite2({**tensors, name: torch.zeros(3, 3)})
+    del tensors[name]
+    with pytest.raises(CheckpointMismatch, match=f"{name} should be .* it is missing"):
+        EfficientNetLite2(tensors)
 
 
 def test_stage_outputs_are_collected_within_the_context_only() -> None:
@@ -90,15 +112,14 @@ class Encoder(nn.Module):
 
 @pytest.mark.slow
 def test_a_backbone_learns_features(
-    mobilenet: Path, photos: tuple[AnnotatedPhoto, ...], monkeypatch: pytest.MonkeyPatch
+    lite2: Path, canvases: Canvases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FeatureLesson, "_SIZES", ((2, 64),))
     monkeypatch.setattr(lesson_stage, "_WARMUP", 1)
     torch.manual_seed(0)
     encoder = Encoder()
-    features = FeatureDistillation(load_mobilenet_v2(mobilenet), (64, 128, 256, 512))
-    pixels = [photo.pixels for photo in photos]
-    lesson = FeatureLesson(encoder, features, pixels[1:], held_out=pixels[:1], seed=0)
+    features = FeatureDistillation(load_efficientnet_lite2(lite2), (64, 128, 256, 512))
+    lesson = FeatureLesson(encoder, features, canvases, held_out=canvases, seed=0)
     assert not any("teacher" in name for name in lesson.state_dict())
     stage = LessonStage(lesson, steps=6)
     first = stage.run_step().loss
@@ -203,12 +224,12 @@ def test_random_initial_weights_depend_on_the_seed_alone() -> None:
 
 
 def test_a_feature_teacher_needs_its_weights_masks_and_stages(
-    mobilenet: Path, coco: Path, tmp_path: Path, student: Student
+    lite2: Path, coco: Path, student: Student
 ) -> None:
     device = torch.device("cpu")
     with pytest.raises(BadInput, match="needs its weights"):
-        teacher_for("mobilenetv2", (), device=device, seed=0)
-    teacher: Teacher = teacher_for("mobilenetv2", (str(mobilenet),), device=device, seed=0)
+        teacher_for("efficientnet-lite2", (), device=device, seed=0)
+    teacher: Teacher = teacher_for("efficientnet-lite2", (str(lite2),), device=device, seed=0)
     unlabelled, labelled = read_data(None, coco.parent / "images"), read_data(coco, None)
     with pytest.raises(BadInput, match="annotations"):
         teacher.lesson(student, model("nanosam"), unlabelled, seed=0)
@@ -220,7 +241,7 @@ def test_a_feature_teacher_needs_its_weights_masks_and_stages(
 def test_held_out_photos_are_never_trained_on(coco: Path) -> None:
     data = read_data(coco, None)
     assert len(data.train) == 3
-    assert [photo.name for photo in data.held_out] == ["0.png"]
+    assert len(data.held_out) == 1
     assert [file.name for file in data.held_out_files] == ["0.png"]
     assert len(data.train_files) == 3
     train, held_out = split(tuple(range(30)))

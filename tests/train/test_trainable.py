@@ -56,16 +56,16 @@ def test_a_trainable_encoder_embeds_a_frame(row: ModelRow) -> None:
         batch = Batch(
             rgb=torch.zeros(1, 3, 1024, 1024),
             valid=torch.ones(1, 1, 1024, 1024),
-            corners=torch.zeros(1, 2),
             coords=torch.zeros(1, 3, 2),
             labels=torch.zeros(1, 3),
             targets=torch.zeros(1, 256, 256),
+            usable=torch.ones(1, dtype=torch.bool),
             single=torch.zeros(1),
         )
         assert isinstance(decoder, SamDecoder)
         student = Student(encoder, decoder)
         assert student.embed(batch).shape == (1, 256, 64, 64)
-    assert student.takes_windows == (row.name == "nanosam")
+    assert student.takes_any_size == (row.name == "nanosam")
 
 
 def test_the_examples_in_the_message_are_trainable() -> None:

@@ -1,19 +1,13 @@
-"""Annotated photos in memory: RGB arrays, and masks cropped to their region.
-
-A few hundred photos of 512 pixels take about 250 MB. Keeping them in memory makes the many cheap
-steps on windows possible; a set of tens of thousands of photos does not fit.
-"""
+"""One annotated photo: its pixels, and masks cropped to their regions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from edgekit.catalog import Instance, Photo, instance_mask
-from edgekit.errors import BadInput
 from edgekit.records import Rgb
 from edgekit.runtime.photo import load_photo
 
@@ -45,25 +39,6 @@ class AnnotatedPhoto:
     name: str
     pixels: Rgb
     regions: tuple[Region, ...]
-
-
-def load_annotated(photos: Iterable[Photo]) -> tuple[AnnotatedPhoto, ...]:
-    """Load photos with their regions, sorted by name.
-
-    Raises:
-        BadInput: a photo cannot be read, an annotation does not fit its photo, or no photo has an
-            instance.
-    """
-    annotated = tuple(
-        annotated_photo(photo) for photo in sorted(photos, key=lambda photo: photo.id)
-    )
-    if not any(photo.regions for photo in annotated):
-        raise BadInput(
-            "The annotations contain no instances to learn from.",
-            expected="polygons or RLE masks (not boxes alone) that are not crowds",
-            next_step="give an instances JSON with --annotations",
-        )
-    return annotated
 
 
 def annotated_photo(photo: Photo) -> AnnotatedPhoto:

@@ -1,19 +1,17 @@
-"""Batches: scenes and prompts as tensors. A batch depends on its random generator alone."""
+"""Batches: scenes and prompts. A batch is a function of its random generator alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from edgekit.models.families.mobilesam import SAM_CLIENT
-from edgekit.records import FloatArray
-from edgekit.train.data.annotations import AnnotatedPhoto
-from edgekit.train.data.prompting import SampledPrompt, sample_prompt
-from edgekit.train.data.scenes import Scene, SceneStyle, compose
+from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.prompting import KINDS, SampledPrompts, sample_prompts
+from edgekit.train.data.scenes import Scenes, SceneStyle, compose
 
 FRAME = SAM_CLIENT.preprocessing.frame
 IMAGENET_MEAN = SAM_CLIENT.preprocessing.mean
@@ -22,101 +20,82 @@ IMAGENET_DEVIATION = SAM_CLIENT.preprocessing.std
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:
-    """The number of `windows`, their side `size` in pixels, and the `prompts` in each.
+    """The number of `frames`, and the `prompts` in each.
 
-    `zoom` is the number of frame pixels per window pixel. Above 1, the window is the whole frame at
-    low resolution, which shows large objects in place at little cost.
+    `zoom` is the number of frame pixels per pixel: 1 is the frame as at inference, 2 the same at
+    half resolution, which costs a quarter.
     """
 
-    size: int
-    windows: int
+    frames: int
     prompts: int
     zoom: int = 1
 
+    @property
+    def side(self) -> int:
+        """Pixels of a frame's side."""
+        return FRAME // self.zoom
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """K windows with P prompts each, sorted by window.
+    """K frames with P prompts each, sorted by frame.
 
     rgb: [K, 3, S, S] in 0-255. valid: [K, 1, S, S], 1 where there is a photo, 0 for padding.
-    corners: [K, 2], left and top of the window in frame pixels.
     coords: [K * P, N, 2] in frame pixels. labels: [K * P, N].
-    targets: [K * P, S / 4, S / 4], coverage in [0, 1]. single: [K * P], 1 for one-point prompts.
+    targets: [K * P, S / 4, S / 4], coverage in [0, 1]. usable: [K * P], false where there is
+    nothing to learn from. single: [K * P], 1 for one-point prompts.
     zoom: frame pixels per pixel of rgb.
     """
 
     rgb: Tensor
     valid: Tensor
-    corners: Tensor
     coords: Tensor
     labels: Tensor
     targets: Tensor
+    usable: Tensor
     single: Tensor
     zoom: int = 1
 
-    def to(self, device: torch.device) -> Batch:
-        """Copy the batch to a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "zoom"}
-        moved = {name: tensor.to(device) for name, tensor in tensors.items()}
-        return Batch(**moved, zoom=self.zoom)
-
 
 def make_batch(
-    photos: Sequence[AnnotatedPhoto],
-    rng: np.random.Generator,
+    photos: Canvases,
+    generator: torch.Generator,
     *,
     shape: BatchSize,
     style: SceneStyle,
     mix: Sequence[float],
 ) -> Batch:
-    """Draw a batch; all randomness comes from `rng`."""
-    whole = shape.size * shape.zoom >= FRAME
-    scenes = [
-        compose(photos, rng, size=shape.size, style=style, whole=whole)
-        for _ in range(shape.windows)
-    ]
-    targets, prompts, offsets = [], [], []
-    for scene in scenes:
-        for index in _prompted(scene, rng, shape.prompts):
-            cover = scene.regions[index]
-            targets.append(cover)
-            prompts.append(sample_prompt(cover, rng, mix=mix))
-            offsets.append((scene.window.left, scene.window.top))
-    rgb = torch.from_numpy(np.stack([scene.pixels for scene in scenes])).permute(0, 3, 1, 2)
-    valid = torch.from_numpy(np.stack([scene.valid for scene in scenes]))
-    coords = _stack([p.coords for p in prompts]) + torch.tensor(offsets).float().unsqueeze(1)
+    """Draw a batch on the photos' device, which is the generator's too."""
+    chosen = torch.randint(
+        len(photos), (shape.frames,), generator=generator, device=photos.rgb.device
+    )
+    scenes = compose(photos, chosen, generator, side=shape.side, masks=shape.prompts, style=style)
+    prompts = sample_prompts(scenes.covers, generator, mix=mix)
+    return batch_of(scenes, prompts, zoom=shape.zoom)
+
+
+def batch_of(scenes: Scenes, prompts: SampledPrompts, *, zoom: int) -> Batch:
+    """Scenes with a prompt for each of their masks."""
     return Batch(
-        rgb=rgb.float().contiguous(memory_format=torch.channels_last),
-        valid=valid.unsqueeze(1).float(),
-        corners=torch.tensor([(s.window.left, s.window.top) for s in scenes]),
-        coords=coords * shape.zoom,
-        labels=_stack([p.labels for p in prompts]),
-        targets=_stack(targets),
-        single=torch.tensor([float(_one_point(p)) for p in prompts]),
-        zoom=shape.zoom,
+        rgb=scenes.rgb,
+        valid=scenes.valid,
+        coords=prompts.coords * zoom,
+        labels=prompts.labels,
+        targets=scenes.covers,
+        usable=scenes.usable,
+        single=(prompts.kinds == KINDS.index("point")).float(),
+        zoom=zoom,
     )
 
 
-def _stack(arrays: list[FloatArray]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays))
+def normalised(rgb: Tensor) -> Tensor:
+    """Images [K, 3, S, S] in 0-255 by ImageNet's mean and deviation."""
+    mean = torch.tensor(IMAGENET_MEAN, device=rgb.device).view(3, 1, 1)
+    deviation = torch.tensor(IMAGENET_DEVIATION, device=rgb.device).view(3, 1, 1)
+    return (rgb - mean) / deviation
 
 
-def _one_point(prompt: SampledPrompt) -> bool:
-    return prompt.kind == "point"
-
-
-def _prompted(scene: Scene, rng: np.random.Generator, count: int) -> list[int]:
-    """Indices of the regions to prompt: all in random order, repeated until there are `count`."""
-    order: list[int] = []
-    while len(order) < count:
-        order.extend(int(i) for i in rng.permutation(len(scene.regions)))
-    return order[:count]
-
-
-def normalise(batch: Batch) -> Tensor:
-    """The encoder's input [K, 3, S, S]: normalised by mean and deviation, padding exactly 0."""
-    mean = torch.tensor(IMAGENET_MEAN, device=batch.rgb.device).view(3, 1, 1)
-    deviation = torch.tensor(IMAGENET_DEVIATION, device=batch.rgb.device).view(3, 1, 1)
-    return ((batch.rgb - mean) / deviation * batch.valid).contiguous(
-        memory_format=torch.channels_last
-    )
+def encoder_input(batch: Batch) -> Tensor:
+    """The encoder's input [K, 3, S, S]: normalised, with padding exactly 0."""
+    image = normalised(batch.rgb) * batch.valid
+    return image.contiguous(memory_format=torch.channels_last)

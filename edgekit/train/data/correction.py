@@ -21,18 +21,12 @@ def add_correction(batch: Batch, logits: Tensor, generator: torch.Generator) -> 
     """
     wanted = batch.targets > 0.5
     error = ((logits > 0) != wanted).flatten(1).float()
-    width = batch.targets.shape[-1]
-    # Drawn on the CPU, where `generator` is, so that a GPU gets the same points.
-    cell = torch.multinomial(error.cpu() + 1e-9, 1, generator=generator).squeeze(1).to(error.device)
-    row, column = cell // width, cell % width
-    per_window = batch.coords.shape[0] // batch.corners.shape[0]
-    corner = batch.corners.repeat_interleave(per_window, dim=0)
-    within = torch.stack([column, row], dim=1) * REDUCTION + REDUCTION / 2
-    point = (within + corner) * batch.zoom
-    foreground = wanted.flatten(1).gather(1, cell.unsqueeze(1)).squeeze(1).float()
-    wrong = error.gather(1, cell.unsqueeze(1)).squeeze(1) > 0
+    cell = torch.multinomial(error + 1e-9, 1, generator=generator)
+    width = batch.targets.shape[2]
+    middle = torch.cat([cell % width, cell // width], dim=1) * REDUCTION + REDUCTION / 2
+    wrong, foreground = error.gather(1, cell) > 0, wanted.flatten(1).gather(1, cell)
+    empty = torch.full_like(batch.labels[:, -1:], Label.EMPTY)
     coords, labels = batch.coords.clone(), batch.labels.clone()
-    slot = coords.shape[1] - 1
-    coords[:, slot] = point
-    labels[:, slot] = torch.where(wrong, foreground, torch.tensor(float(Label.EMPTY)))
+    coords[:, -1] = middle * batch.zoom
+    labels[:, -1:] = torch.where(wrong, foreground.to(empty.dtype), empty)
     return replace(batch, coords=coords, labels=labels, single=torch.zeros_like(batch.single))

@@ -1,113 +1,132 @@
-"""Random prompts for a region, drawn from its coverage map."""
+"""Random prompts for regions, drawn from their coverage on the device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from edgekit.records import BoolArray, FloatArray, Label
+from edgekit.records import Label
 from edgekit.train.data.scenes import REDUCTION
 
-SLOTS = 5
-"""Points per training prompt: up to four, and one for a correction. Unused slots are EMPTY."""
+SLOTS = 6
+"""Points per training prompt: three points, the two corners of a box, and one for a correction."""
 
 KINDS = ("box", "point", "points", "box_point")
-_Placed = tuple[float, float, int]
+
+_CENTRAL = 0.4
+"""The share of points that are placed where the region is thickest, as a person clicks."""
+_JITTERED = 0.5
+"""The share of boxes that are not exact."""
+_NEAR = 33
+"""Low-resolution pixels: background points lie within half of it from the region."""
+_BLURS = (5, 13, 29, 61)
+"""Low-resolution pixels: windows whose means tell how deep in a region a pixel lies."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampledPrompt:
-    """`coords` [SLOTS, 2] in window pixels, `labels` [SLOTS] codes of `records.Label`."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SampledPrompts:
+    """B prompts: `coords` [B, SLOTS, 2] in pixels of the scene, `labels` [B, SLOTS] codes of
+    `records.Label`, and `kinds` [B], places in `KINDS`."""
 
-    kind: str
-    coords: FloatArray
-    labels: FloatArray
+    coords: Tensor
+    labels: Tensor
+    kinds: Tensor
 
 
-def sample_prompt(
-    cover: FloatArray, rng: np.random.Generator, *, mix: Sequence[float]
-) -> SampledPrompt:
-    """Draw a prompt for the region with coverage `cover` [S / 4, S / 4].
+def sample_prompts(
+    covers: Tensor, generator: torch.Generator, *, mix: Sequence[float]
+) -> SampledPrompts:
+    """Draw a prompt for each region with coverage `covers` [B, S / 4, S / 4].
 
-    `mix` are the probabilities of `KINDS`. Half of the boxes are jittered. "points" are two or
-    three points, the last one on the background in half of the cases.
+    `mix` are the probabilities of `KINDS`. "points" are two or three points, the last one on the
+    background in half of the cases. An empty region gets a prompt that means nothing.
     """
-    kind = KINDS[rng.choice(len(KINDS), p=mix)]
-    placed: list[_Placed] = []
-    if kind in ("point", "points", "box_point"):
-        placed.append(_inside(cover, rng, central=bool(rng.random() < 0.4)))
-    if kind == "points":
-        if rng.random() < 0.5:
-            placed.append(_inside(cover, rng, central=False))
-        last = _outside(cover, rng) if rng.random() < 0.5 else None
-        placed.append(last or _inside(cover, rng, central=False))
-    if kind.startswith("box"):
-        placed.extend(_box(cover, rng))
-    return _padded(kind, placed)
+    count, device = len(covers), covers.device
+    chances = torch.tensor(mix, dtype=torch.float32, device=device)
+    kinds = torch.multinomial(chances, count, replacement=True, generator=generator)
+    box, point, points, both = (kinds == place for place in range(len(KINDS)))
+    inside = (covers > 0.5).float()
+    outside = _near(inside) * (covers < 0.05)
+    third = points & (_share(count, generator) < 0.5)
+    background = points & (_share(count, generator) < 0.5) & outside.flatten(1).any(1)
+    second = torch.where(background[:, None], _drawn(outside, generator), _drawn(inside, generator))
+    corners = _boxes(inside, generator)
+    slots = (
+        (_clicked(inside, generator), point | points | both, Label.FOREGROUND),
+        (_drawn(inside, generator), third, Label.FOREGROUND),
+        (second, points, torch.where(background, Label.BACKGROUND, Label.FOREGROUND)),
+        (corners[:, :2], box | both, Label.BOX_TOP_LEFT),
+        (corners[:, 2:], box | both, Label.BOX_BOTTOM_RIGHT),
+        (torch.zeros_like(second), torch.zeros_like(box), Label.EMPTY),
+    )
+    labels = [torch.where(used, label, int(Label.EMPTY)).float() for _, used, label in slots]
+    coords = [torch.where(used[:, None], place, 0.0) for place, used, _ in slots]
+    return SampledPrompts(
+        coords=torch.stack(coords, dim=1), labels=torch.stack(labels, dim=1), kinds=kinds
+    )
 
 
-def _padded(kind: str, placed: list[_Placed]) -> SampledPrompt:
-    coords = np.zeros((SLOTS, 2), np.float32)
-    labels = np.full(SLOTS, Label.EMPTY, np.float32)
-    for slot, (x, y, label) in enumerate(placed):
-        coords[slot], labels[slot] = (x, y), label
-    return SampledPrompt(kind=kind, coords=coords, labels=labels)
+def _share(count: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator, device=generator.device)
 
 
-def _inside(cover: FloatArray, rng: np.random.Generator, *, central: bool) -> _Placed:
-    return _somewhere(cover > 0.5, rng, central=central, label=Label.FOREGROUND)
+def _near(inside: Tensor) -> Tensor:
+    tall = F.max_pool2d(inside[:, None], (_NEAR, 1), 1, (_NEAR // 2, 0))
+    return F.max_pool2d(tall, (1, _NEAR), 1, (0, _NEAR // 2))[:, 0]
 
 
-def _outside(cover: FloatArray, rng: np.random.Generator) -> _Placed | None:
-    """A background point near the region: in its box enlarged by half. None if that is filled."""
-    rows, columns = np.nonzero(cover > 0.5)
-    spread = 4 + max(np.ptp(rows), np.ptp(columns)) // 4
-    near = np.zeros(cover.shape, bool)
-    top, left = max(rows.min() - spread, 0), max(columns.min() - spread, 0)
-    near[top : rows.max() + spread + 1, left : columns.max() + spread + 1] = True
-    candidates = near & (cover < 0.05)
-    if not candidates.any():
-        return None
-    return _somewhere(candidates, rng, central=False, label=Label.BACKGROUND)
+def _drawn(candidates: Tensor, generator: torch.Generator) -> Tensor:
+    """A random place [B, 2], in pixels of the scene, on a candidate of each map [B, h, w]."""
+    cells = torch.multinomial(candidates.flatten(1) + 1e-9, 1, generator=generator)[:, 0]
+    return _places(cells, candidates.shape[2], generator)
 
 
-def _somewhere(
-    candidates: BoolArray,
-    rng: np.random.Generator,
-    *,
-    central: bool,
-    label: int,
-) -> _Placed:
-    rows, columns = np.nonzero(candidates)
-    index = int(rng.integers(len(rows)))
-    if central:
-        index = int(np.argmax(_depth(candidates)[rows, columns]))
-    x = (columns[index] + rng.random()) * REDUCTION
-    y = (rows[index] + rng.random()) * REDUCTION
-    return float(x), float(y), label
+def _clicked(inside: Tensor, generator: torch.Generator) -> Tensor:
+    """As `_drawn`, but often where the region is thickest."""
+    thickest = (_depth(inside) * inside).flatten(1).argmax(1)
+    central = (_share(len(inside), generator) < _CENTRAL)[:, None]
+    middle = _places(thickest, inside.shape[2], generator)
+    return torch.where(central, middle, _drawn(inside, generator))
 
 
-def _depth(inside: BoolArray) -> FloatArray:
-    """Approximate distance of each pixel from the edge: the mean of three box blurs."""
-    from PIL import Image, ImageFilter
+def _places(cells: Tensor, width: int, generator: torch.Generator) -> Tensor:
+    """Random places within low-resolution pixels [B], in pixels of the scene."""
+    corner = torch.stack([cells % width, cells // width], dim=1)
+    within = torch.rand((len(cells), 2), generator=generator, device=cells.device)
+    return (corner + within) * REDUCTION
 
-    image = Image.fromarray(inside.astype(np.uint8) * np.uint8(255))
-    reach = float(np.sqrt(np.count_nonzero(inside)))
-    blurs = [image.filter(ImageFilter.BoxBlur(reach * part)) for part in (0.1, 0.2, 0.4)]
-    depth: FloatArray = np.mean([np.asarray(blur, np.float32) for blur in blurs], axis=0)
+
+def _depth(inside: Tensor) -> Tensor:
+    """How deep in its region each pixel lies: the sum of its means over several windows."""
+    depth = torch.zeros_like(inside)
+    for size in _BLURS:
+        tall = F.avg_pool2d(inside[:, None], (size, 1), 1, (size // 2, 0))
+        depth = depth + F.avg_pool2d(tall, (1, size), 1, (0, size // 2))[:, 0]
     return depth
 
 
-def _box(cover: FloatArray, rng: np.random.Generator) -> list[_Placed]:
-    rows, columns = np.nonzero(cover > 0.5)
-    box = REDUCTION * np.array(
-        [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], np.float64
-    )
-    if rng.random() < 0.5:
-        sides = np.array([box[2] - box[0], box[3] - box[1]])
-        noise = rng.normal(0, 0.06, 4).clip(-0.15, 0.15) * np.tile(sides, 2)
-        box = box + noise.clip(-20, 20)
-    x0, y0, x1, y1 = (float(v) for v in box)
-    return [(x0, y0, Label.BOX_TOP_LEFT), (x1, y1, Label.BOX_BOTTOM_RIGHT)]
+def _boxes(inside: Tensor, generator: torch.Generator) -> Tensor:
+    """Boxes [B, 4] around regions, in pixels of the scene; some are jittered."""
+    exact = boxes_around(inside)
+    sides = (exact[:, 2:] - exact[:, :2]).repeat(1, 2)
+    noise = torch.randn((len(inside), 4), generator=generator, device=inside.device) * 0.06
+    limit = 20 * inside.shape[1] * REDUCTION / 1024
+    off = (noise.clamp(-0.15, 0.15) * sides).clamp(-limit, limit)
+    jittered = (_share(len(inside), generator) < _JITTERED)[:, None]
+    return torch.where(jittered, exact + off, exact)
+
+
+def boxes_around(inside: Tensor) -> Tensor:
+    """The exact boxes [B, 4] (x0, y0, x1, y1) of regions [B, h, w], in pixels of the scene."""
+    height, width = inside.shape[1:]
+    edges = []
+    for occupied, length in ((inside.amax(1), width), (inside.amax(2), height)):
+        place = torch.arange(length, device=inside.device)
+        edges.append(torch.where(occupied > 0, place, length).amin(1))
+        edges.append(torch.where(occupied > 0, place + 1, 0).amax(1))
+    x0, x1, y0, y1 = edges
+    return torch.stack([x0, y0, x1, y1], dim=1).float() * REDUCTION

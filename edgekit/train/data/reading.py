@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edgekit.catalog import PhotoSet, photos_from, photos_from_coco
+from edgekit.catalog import Photo, PhotoSet, photos_from, photos_from_coco
 from edgekit.errors import BadInput
 from edgekit.runtime.photo_check import require_readable
-from edgekit.train.data.annotations import AnnotatedPhoto, load_annotated
+from edgekit.train.data.annotations import annotated_photo
+from edgekit.train.data.canvases import SIDE, Canvas, Canvases, canvas_of, stacked
 
 T = TypeVar("T")
 
@@ -20,13 +24,13 @@ _HELD_OUT_EVERY = 14
 class Data:
     """What a run learns from and what it is measured on.
 
-    `train` and `held_out` are the annotated photos, `train_files` and `held_out_files` the files of
-    all photos. `coco` is the annotation file as read, None without one.
+    `train` and `held_out` are the photos with masks, on the CPU; `train_files` and `held_out_files`
+    the files of all photos. `coco` is the annotation file as read, None without one.
     """
 
     coco: PhotoSet | None
-    train: tuple[AnnotatedPhoto, ...]
-    held_out: tuple[AnnotatedPhoto, ...]
+    train: Canvases
+    held_out: Canvases
     train_files: tuple[Path, ...]
     held_out_files: tuple[Path, ...]
 
@@ -49,22 +53,48 @@ def read_data(annotations: Path | None, photos: Path | None) -> Data:
         )
     train_files, held_out_files = split(_files(_readable(photos_from(photos))))
     return Data(
-        coco=None, train=(), held_out=(), train_files=train_files, held_out_files=held_out_files
+        coco=None,
+        train=stacked(()),
+        held_out=stacked(()),
+        train_files=train_files,
+        held_out_files=held_out_files,
     )
 
 
 def _annotated_data(coco: PhotoSet, photos: Path | None) -> Data:
-    annotated = load_annotated(_readable(coco).photos)
-    train, held_out = split(tuple(photo for photo in annotated if photo.regions))
-    held_names = {Path(photo.name).name for photo in held_out}
+    photos_in_order = sorted(_readable(coco).photos, key=lambda photo: photo.id)
+    train, held_out = split(_with_masks(photos_in_order))
+    held_names = {photo.path.name for photo, _ in held_out}
     files = _files(_readable(photos_from(photos)) if photos else coco)
     return Data(
         coco=coco,
-        train=train,
-        held_out=held_out,
+        train=stacked([canvas for _, canvas in train]),
+        held_out=stacked([canvas for _, canvas in held_out]),
         train_files=tuple(file for file in files if file.name not in held_names),
         held_out_files=tuple(file for file in files if file.name in held_names),
     )
+
+
+def _with_masks(photos: Sequence[Photo]) -> tuple[tuple[Photo, Canvas], ...]:
+    """The photos that have a mask, on their canvases, read by as many threads as there are cores.
+
+    Only their canvases stay in memory.
+    """
+
+    def read(photo: Photo) -> Canvas:
+        return canvas_of(annotated_photo(photo))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        canvases = tuple(zip(photos, threads.map(read, photos), strict=True))
+    found = tuple((photo, canvas) for photo, canvas in canvases if canvas.masks)
+    if not found:
+        raise BadInput(
+            "The annotations contain no instances to learn from.",
+            expected="polygons or RLE masks (not boxes alone) that are not crowds, of at least "
+            f"10 x 10 pixels where the photo's long side is {SIDE}",
+            next_step="give an instances JSON with --annotations",
+        )
+    return found
 
 
 def _readable(photos: PhotoSet) -> PhotoSet:

@@ -1,238 +1,151 @@
-"""Training scenes: a window of a photo, objects pasted into it, and the regions to prompt."""
+"""Training scenes: a view of each photo with an object of another pasted, and masks to prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from edgekit.errors import BadInput
-from edgekit.records import FloatArray, Rgb
-from edgekit.train.data.annotations import AnnotatedPhoto, ByteMask, Region
-from edgekit.train.data.windows import (
-    Window,
-    random_window,
-    recolour,
-    region_in_window,
-    resample,
-    valid_area,
+from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.views import (
+    random_views,
+    recoloured,
+    resampled,
+    shown,
+    uniform,
+    whole_views,
 )
 
 REDUCTION = 4
-"""Mask logits have a quarter of the window's resolution."""
-_TRIES = 1000
+"""Mask logits have a quarter of the frame's resolution."""
 _SMALLEST = 24
-"""Regions with fewer low-resolution pixels are not prompted."""
+"""Low-resolution pixels of a whole frame; regions with fewer are not prompted."""
+_SHIFT = 0.25
+"""How far a pasted object moves from its place, as a share of the frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneStyle:
     """How scenes of a phase are composed.
 
-    scale: the range of the photo's long side, in frame pixels. pasted, shapes: the expected number
-    of instances from other photos, and of synthetic shapes. stuff: the probability that background
-    regions (sky, grass) are prompted.
+    whole: the share of photos that are placed as at inference. scale: the range of the others'
+    scale. pasted: the share of scenes into which an instance of another photo is pasted.
+    pasted_scale: the range of its scale.
     """
 
-    scale: tuple[float, float] = (640.0, 1280.0)
+    whole: float = 0.4
+    scale: tuple[float, float] = (0.7, 1.9)
     pasted: float = 0.5
-    shapes: float = 0.0
-    stuff: float = 0.15
+    pasted_scale: tuple[float, float] = (0.5, 1.6)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """`pixels` [S, S, 3], `valid` [S, S] (false: padding), `regions` [R, S/4, S/4] coverage."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scenes:
+    """K scenes with P masks each.
 
-    window: Window
-    pixels: Rgb
-    valid: npt.NDArray[np.bool_]
-    regions: FloatArray
+    rgb: [K, 3, S, S] in 0-255. valid: [K, 1, S, S], 1 where there is a photo. covers: [K * P,
+    S / 4, S / 4], coverage in [0, 1], sorted by scene. usable: [K * P], whether the mask is large
+    enough to be prompted.
+    """
+
+    rgb: Tensor
+    valid: Tensor
+    covers: Tensor
+    usable: Tensor
 
 
 def compose(
-    photos: Sequence[AnnotatedPhoto],
-    rng: np.random.Generator,
+    photos: Canvases,
+    chosen: Tensor,
+    generator: torch.Generator,
     *,
-    size: int,
+    side: int,
+    masks: int,
     style: SceneStyle,
-    whole: bool = False,
-) -> Scene:
-    """Compose a random scene from a photo that has a region to prompt.
+) -> Scenes:
+    """Compose a scene of `side` pixels from each photo in `chosen` [K], with `masks` of its masks.
 
-    `whole` places the photo as inference does: in the frame's top left corner, its long side as
-    long as the frame.
-
-    Raises:
-        BadInput: 1000 random photos had no region that is large enough.
+    Where an object is pasted, it takes the place of the first mask and hides what is below it.
     """
-    for _ in range(_TRIES):
-        photo = photos[int(rng.integers(len(photos)))]
-        anchor = _anchor(photo, rng, style)
-        if anchor is None:
-            continue
-        window = (
-            _whole_frame(photo, rng, size=size)
-            if whole
-            else _window_on(photo, anchor, rng, size=size, style=style)
-        )
-        pixels = resample(photo.pixels, window, size=size)
-        covers = _covers(photo, window, anchor, rng, style)
-        for kind, rate in (("instance", style.pasted), ("shape", style.shapes)):
-            for _ in range(rng.poisson(rate)):
-                source = photos[int(rng.integers(len(photos)))]
-                pixels, covers = _paste(pixels, covers, source, rng, shape=kind == "shape")
-        valid = valid_area(photo.pixels.shape[:2], window, size=size)
-        visible = valid[::REDUCTION, ::REDUCTION]
-        regions = [c for c in (cover * visible for cover in covers) if _promptable(c)]
-        if not regions:
-            continue
-        if rng.random() < 0.8:
-            pixels = recolour(pixels, rng)
-        return Scene(window=window, pixels=pixels, valid=valid, regions=np.stack(regions))
-    raise BadInput(
-        "The annotated photos have almost no region that is large enough to prompt.",
-        expected="instances of at least 20 x 20 pixels when the photo's long side is 1024 pixels",
-        next_step="give an instances JSON with larger objects with --annotations",
+    extents = photos.extents[chosen]
+    views = _views(extents, style, generator)
+    valid = shown(extents, views, side)
+    rgb = resampled(_images(photos, chosen), views, side)
+    low = side // REDUCTION
+    drawn = _drawn_masks(photos, chosen, masks, generator)
+    covers = resampled(_coverage(photos, drawn), views, low)
+    pasted, alpha = _pasted(photos, len(chosen), generator, side=side, style=style)
+    rgb = rgb * (1 - alpha) + pasted * alpha
+    covers = _with_pasted(covers, F.avg_pool2d(alpha, REDUCTION)) * F.avg_pool2d(valid, REDUCTION)
+    covers = covers.flatten(0, 1)
+    return Scenes(
+        rgb=(recoloured(rgb, generator) * valid).contiguous(memory_format=torch.channels_last),
+        valid=valid,
+        covers=covers,
+        usable=(covers > 0.5).sum((1, 2)) >= _smallest(side),
     )
 
 
-def _promptable(cover: FloatArray) -> bool:
-    return int(np.count_nonzero(cover > 0.5)) >= _SMALLEST
+def _smallest(side: int) -> float:
+    return max(10.0, _SMALLEST * (side / 1024) ** 2)
 
 
-def _anchor(photo: AnnotatedPhoto, rng: np.random.Generator, style: SceneStyle) -> Region | None:
-    """The region that the window shows: a thing, or stuff with the style's probability."""
-    thing = rng.random() >= style.stuff
-    regions = [r for r in photo.regions if r.thing == thing and r.area >= 100]
-    if not regions:
-        return None
-    # Larger regions are drawn more often: most of COCO's regions are small, and in this frame
-    # most of those are below the size that is scored.
-    weights = np.sqrt([r.area for r in regions])
-    return regions[rng.choice(len(regions), p=weights / weights.sum())]
+def _views(extents: Tensor, style: SceneStyle, generator: torch.Generator) -> Tensor:
+    """Views [K, 2, 3]: of whole photos, as at inference, or at random."""
+    share = torch.rand(len(extents), generator=generator, device=extents.device)
+    whole, part = whole_views(extents, generator), random_views(extents, style.scale, generator)
+    return torch.where((share < style.whole)[:, None, None], whole, part)
 
 
-def _whole_frame(photo: AnnotatedPhoto, rng: np.random.Generator, *, size: int) -> Window:
-    """The window of a whole photo in the frame's top left corner, mirrored in half of the cases."""
-    height, width = photo.pixels.shape[:2]
-    scale = size / max(height, width)
-    flip = bool(rng.random() < 0.5)
-    # Mirroring moves the padding to the other side: start with it on the left.
-    start = width - size / scale if flip else 0.0
-    return Window(left=0, top=0, size=size, photo_x=start, photo_y=0.0, scale=scale, flip=flip)
+def _images(photos: Canvases, chosen: Tensor) -> Tensor:
+    return photos.rgb[chosen].permute(0, 3, 1, 2).float()
 
 
-def _window_on(
-    photo: AnnotatedPhoto,
-    anchor: Region,
-    rng: np.random.Generator,
-    *,
-    size: int,
-    style: SceneStyle,
-) -> Window:
-    low, high = np.log(style.scale)
-    long_side = float(np.exp(rng.uniform(low, high)))
-    shape = photo.pixels.shape[:2]
-    height, width = anchor.mask.shape
-    fitting = size / max(height, width) * max(shape)
-    if long_side > 0.9 * fitting:  # shrink the region until it fits the window
-        long_side = fitting * float(rng.uniform(0.5, 0.9))
-    long_side = max(long_side, 0.8 * size)  # but cut it rather than train on padding
-    around = (anchor.left, anchor.top, anchor.left + width, anchor.top + height)
-    return random_window((shape[0], shape[1]), rng, size=size, long_side=long_side, around=around)
+def _coverage(photos: Canvases, masks: Tensor) -> Tensor:
+    """The masks with these indices [K, P] as coverage [K, P, h, w] in [0, 1]."""
+    return photos.masks[masks].float() / 255
 
 
-def _covers(
-    photo: AnnotatedPhoto,
-    window: Window,
-    anchor: Region,
-    rng: np.random.Generator,
-    style: SceneStyle,
-) -> list[FloatArray]:
-    """Coverage maps of the anchor and the other things in the window, and perhaps its stuff."""
-    extent = window.size / window.scale
-    stuff = rng.random() < style.stuff
-    covers = []
-    for region in photo.regions:
-        height, width = region.mask.shape
-        outside = (
-            region.left > window.photo_x + extent
-            or region.top > window.photo_y + extent
-            or region.left + width < window.photo_x
-            or region.top + height < window.photo_y
-        )
-        if region is anchor or not (outside or (not region.thing and not stuff)):
-            covers.append(region_in_window(region, window, size=window.size // REDUCTION))
-    return covers
-
-
-def _paste(
-    pixels: Rgb,
-    covers: list[FloatArray],
-    source: AnnotatedPhoto,
-    rng: np.random.Generator,
-    *,
-    shape: bool,
-) -> tuple[Rgb, list[FloatArray]]:
-    """Paste an instance of `source`, or a shape with its texture, over the scene."""
-    size = pixels.shape[0]
-    piece = _shape_piece(source, rng) if shape else _instance_piece(source, rng)
-    if piece is None:
-        return pixels, covers
-    texture, mask = piece
-    side = size * float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
-    scale = side / max(mask.shape)
-    view = Window(
-        left=0,
-        top=0,
-        size=size,
-        photo_x=-rng.uniform(-0.1 * side, size - 0.9 * side) / scale,
-        photo_y=-rng.uniform(-0.1 * side, size - 0.9 * side) / scale,
-        scale=scale,
-        flip=bool(rng.random() < 0.5),
+def _drawn_masks(
+    photos: Canvases, chosen: Tensor, count: int, generator: torch.Generator
+) -> Tensor:
+    """Indices [K, count] of masks of each photo, drawn in proportion to their weights."""
+    first, end = photos.starts[chosen, None], photos.starts[chosen + 1, None]
+    low, high = photos.shares[first], photos.shares[end]
+    place = torch.rand(
+        (len(chosen), count), generator=generator, device=low.device, dtype=low.dtype
     )
-    alpha = resample(mask, view, size=size).astype(np.float32) / 255.0
-    over = resample(texture, view, size=size).astype(np.float32)
-    blended = pixels + (over - pixels) * alpha[..., None]
-    cells = size // REDUCTION
-    coverage = alpha.reshape(cells, REDUCTION, cells, REDUCTION).mean(axis=(1, 3))
-    occluded = [cover * (1 - coverage) for cover in covers]
-    return blended.astype(np.uint8), [*occluded, coverage.astype(np.float32)]
+    index = torch.searchsorted(photos.shares, low + place * (high - low), right=True) - 1
+    return index.clamp(first, end - 1)
 
 
-def _instance_piece(
-    source: AnnotatedPhoto, rng: np.random.Generator
-) -> tuple[Rgb, ByteMask] | None:
-    things = [r for r in source.regions if r.thing and r.area >= 600]
-    if not things:
-        return None
-    region = things[rng.integers(len(things))]
-    height, width = region.mask.shape
-    cut = source.pixels[region.top : region.top + height, region.left : region.left + width]
-    return cut, region.mask
+def _pasted(
+    photos: Canvases, count: int, generator: torch.Generator, *, side: int, style: SceneStyle
+) -> tuple[Tensor, Tensor]:
+    """For each scene an instance of some photo: pixels [K, 3, S, S] and opacity [K, 1, S, S].
+
+    The opacity is 0 where nothing is pasted.
+    """
+    device = generator.device
+    if not len(photos.pasted):
+        return torch.zeros(count, 3, side, side, device=device), torch.zeros(
+            count, 1, side, side, device=device
+        )
+    place = torch.randint(len(photos.pasted), (count,), generator=generator, device=device)
+    masks = photos.pasted[place]
+    owners = torch.searchsorted(photos.starts, masks, right=True) - 1
+    views = random_views(photos.extents[owners], style.pasted_scale, generator)
+    views[:, :, 2] += 2 * uniform(-_SHIFT, _SHIFT, (count, 2), generator)
+    used = torch.rand((count, 1, 1, 1), generator=generator, device=device) < style.pasted
+    opacity = resampled(_coverage(photos, masks[:, None]), views, side) * used
+    return resampled(_images(photos, owners), views, side), opacity
 
 
-def _shape_piece(source: AnnotatedPhoto, rng: np.random.Generator) -> tuple[Rgb, ByteMask]:
-    """A rotated ellipse or star-shaped polygon with the texture of a patch of the photo."""
-    from PIL import Image, ImageDraw
-
-    side = 96
-    corners = int(rng.integers(3, 12))
-    angles = np.sort(rng.uniform(0, 2 * np.pi, 32 if corners > 8 else corners))
-    radii = 1.0 if corners > 8 else rng.uniform(0.4, 1.0, len(angles))
-    stretch = rng.uniform(0.35, 1.0)
-    turn = rng.uniform(0, np.pi)
-    x, y = np.cos(angles) * radii, np.sin(angles) * radii * stretch
-    u, v = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
-    canvas = Image.new("L", (side, side))
-    points = [(float(a), float(b)) for a, b in zip(48 + 47 * u, 48 + 47 * v, strict=True)]
-    ImageDraw.Draw(canvas).polygon(points, fill=255)
-    mask = np.asarray(canvas)
-    height, width = source.pixels.shape[:2]
-    top, left = rng.integers(max(height - side, 1)), rng.integers(max(width - side, 1))
-    patch = source.pixels[top : top + side, left : left + side]
-    texture = np.asarray(Image.fromarray(patch).resize((side, side)))
-    return recolour(texture, rng), mask
+def _with_pasted(covers: Tensor, pasted: Tensor) -> Tensor:
+    """Masks [K, P, h, w] with the pasted object [K, 1, h, w] as the first one, above the others."""
+    large = (pasted > 0.5).sum((2, 3), keepdim=True) >= _smallest(REDUCTION * pasted.shape[3])
+    hidden = covers * (1 - pasted)
+    first = torch.where(large, pasted, hidden[:, :1])
+    return torch.cat([first, hidden[:, 1:]], dim=1)

@@ -52,13 +52,13 @@ def facts_of(
 
 def _phase_text(phase: Phase, schedule: Schedule) -> str:
     sizes = ", ".join(
-        f"{s.windows} x {s.size} px with {s.prompts} prompts each ({chance:.0%})"
+        f"{s.frames} x {s.side} px with {s.prompts} prompts each ({chance:.0%})"
         for chance, s in phase.sizes
     )
     parts = [
         f"Phase {phase.name}, to step {round(phase.until * schedule.steps)}: {sizes}",
         f"share of class-balanced cross-entropy {phase.loss.balance:g}, dice always",
-        f"{phase.style.pasted:g} pasted instances and {phase.style.shapes:g} shapes per window",
+        f"an object of another photo pasted into {phase.style.pasted:.0%} of the frames",
     ]
     if phase.corrections:
         parts.append(

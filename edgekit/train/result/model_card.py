@@ -64,7 +64,7 @@ The point is the mask's pixel farthest from its edge (Euclidean distance).
 {_UNMEASURED}
 {_END}
 
-During training, on windows of held-out photos: {held_out or "no photo was held out"}.
+During training, at low resolution on held-out photos: {held_out or "no photo was held out"}.
 
 ## Data
 

@@ -1,24 +1,25 @@
-"""A quick measurement during a run: IoU on windows of photos that are not trained on."""
+"""A quick measurement during a run: IoU on whole photos that are not trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from edgekit.train.data.annotations import AnnotatedPhoto
-from edgekit.train.data.batches import BatchSize, make_batch
-from edgekit.train.data.scenes import SceneStyle
+from edgekit.train.data.batches import Batch, BatchSize, batch_of
+from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.prompting import KINDS, sample_prompts
+from edgekit.train.data.scenes import Scenes, SceneStyle, compose
+from edgekit.train.data.views import generator_for
 from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.losses import hard_iou
 from edgekit.train.stages.student import Student
 
-_WINDOWS = BatchSize(size=384, windows=4, prompts=5)
-_FRAMES = BatchSize(size=1024, windows=1, prompts=5)
-_BATCHES = 4
-_STYLE = SceneStyle(scale=(1024.0, 1024.0), pasted=0.0, stuff=0.0)
+_SIZE = BatchSize(frames=1, prompts=6)
+_PHOTOS = 16
+_STYLE = SceneStyle(whole=1.0, pasted=0.0)
+_PURPOSE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +36,38 @@ class HeldOut:
 
 
 @torch.no_grad()
-def held_out_iou(student: Student, photos: Sequence[AnnotatedPhoto]) -> HeldOut:
-    """Score `student` (in eval mode) on fixed windows of `photos`, or on whole frames if it takes
-    no windows."""
-    boxes = torch.cat([_ious(student, photos, seed=i, kind="box") for i in range(_BATCHES)])
-    points = torch.cat([_ious(student, photos, seed=i, kind="point") for i in range(_BATCHES)])
+def held_out_iou(student: Student, photos: Canvases) -> HeldOut:
+    """Score `student` (in eval mode) on masks of the first photos; the same ones each time."""
+    boxes, points = [], []
+    for first in range(0, min(len(photos), _PHOTOS), _SIZE.frames):
+        for_boxes, for_points = _ious(student, photos, first)
+        boxes.append(for_boxes)
+        points.append(for_points)
     return HeldOut(
-        box=float(boxes[:, 0].mean()),
-        point=float(points[:, 0].mean()),
-        best_of_three=float(points[:, 1:].max(dim=1).values.mean()),
+        box=float(torch.cat(boxes)[:, 0].mean()),
+        point=float(torch.cat(points)[:, 0].mean()),
+        best_of_three=float(torch.cat(points)[:, 1:].amax(dim=1).mean()),
     )
 
 
-def _ious(
-    student: Student, photos: Sequence[AnnotatedPhoto], *, seed: int, kind: str
-) -> torch.Tensor:
-    mix = (1.0, 0.0, 0.0, 0.0) if kind == "box" else (0.0, 1.0, 0.0, 0.0)
-    rng = np.random.default_rng([90, seed])
-    shape = _WINDOWS if student.takes_windows else _FRAMES
-    batch = make_batch(photos, rng, shape=shape, style=_STYLE, mix=mix)
-    device = next(student.parameters()).device
-    batch = batch.to(device)
+def _ious(student: Student, photos: Canvases, first: int) -> tuple[Tensor, Tensor]:
+    """IoU [B, 4] of all masks for boxes and for points, on the photos from `first` on."""
+    device = photos.rgb.device
+    generator = generator_for(_PURPOSE, first, device=device)
+    chosen = torch.arange(first, min(first + _SIZE.frames, len(photos)), device=device)
+    scenes = compose(photos, chosen, generator, side=_SIZE.side, masks=_SIZE.prompts, style=_STYLE)
+    batches = [_batch(scenes, kind, generator) for kind in ("box", "point")]
     with step_autocast(device):
-        logits, _ = student.decode(student.embed(batch), batch)
-    return hard_iou(logits, batch.targets).cpu()
+        embeddings = student.embed(batches[0])
+        answers = [student.decode(embeddings, batch)[0] for batch in batches]
+    for_boxes, for_points = (
+        hard_iou(logits, batch.targets)[batch.usable]
+        for logits, batch in zip(answers, batches, strict=True)
+    )
+    return for_boxes, for_points
+
+
+def _batch(scenes: Scenes, kind: str, generator: torch.Generator) -> Batch:
+    mix = [float(each == kind) for each in KINDS]
+    prompts = sample_prompts(scenes.covers, generator, mix=mix)
+    return batch_of(scenes, prompts, zoom=_SIZE.zoom)

@@ -59,7 +59,7 @@ def hard_iou(logits: Tensor, target: Tensor) -> Tensor:
 def prompt_loss(
     logits: Tensor, predicted_iou: Tensor, target: Tensor, mix: LossMix, *, ambiguous: Tensor
 ) -> Tensor:
-    """Mean loss over B prompts.
+    """Loss [B] of each prompt.
 
     Mask 0 is always trained on the region. Of masks 1 to 3 the best one is (arXiv 2304.02643,
     section 3), and a small share goes to all three so that none stops learning. `ambiguous` [B] is
@@ -68,4 +68,4 @@ def prompt_loss(
     losses = mask_losses(logits, target, mix)
     several = losses[:, 1:].min(dim=1).values + 0.05 * losses[:, 1:].mean(dim=1)
     head = F.mse_loss(predicted_iou, hard_iou(logits, target), reduction="none").mean(dim=1)
-    return (losses[:, 0] + (0.3 + 0.7 * ambiguous) * several + 0.5 * head).mean()
+    return losses[:, 0] + (0.3 + 0.7 * ambiguous) * several + 0.5 * head

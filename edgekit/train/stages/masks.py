@@ -5,17 +5,17 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgekit.train.data.annotations import AnnotatedPhoto
-from edgekit.train.data.batches import Batch, make_batch
+from edgekit.train.data.batches import Batch, BatchSize, make_batch
+from edgekit.train.data.canvases import Canvases
 from edgekit.train.data.correction import add_correction
+from edgekit.train.data.views import generator_for, uniform
 from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.driving import StepReport
 from edgekit.train.stages.held_out import held_out_iou
@@ -36,13 +36,29 @@ _NEW_PARTS = (
 """Parameters that learn at the full rate; the rest is the backbone, which a teacher trained."""
 
 
+_CHOICES, _BATCHES = 1, 2
+"""What random numbers are for, beside seed and step."""
+
+
+def _chosen_size(phase: Phase, choices: torch.Generator) -> BatchSize:
+    chances = torch.tensor([chance for chance, _ in phase.sizes])
+    return phase.sizes[int(torch.multinomial(chances, 1, generator=choices))][1]
+
+
+def _mean_loss(logits: Tensor, scores: Tensor, batch: Batch, phase: Phase) -> Tensor:
+    """The mean loss of the prompts that there is something to learn from."""
+    losses = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
+    usable = batch.usable.to(losses.dtype)
+    return (losses * usable).sum() / usable.sum().clamp(min=1)
+
+
 class MaskStage:
     """The student, the average of its weights, the optimizer and the step.
 
     Args:
         student: trained in place, on its device.
         schedule: the phases.
-        photos: to train on.
+        photos: to train on, on the same device.
         held_out: to be measured on.
         seed: of all random choices.
         distillation: adds its loss in the phases whose `distil` is above 0.
@@ -54,9 +70,9 @@ class MaskStage:
         self,
         student: Student,
         schedule: Schedule,
-        photos: Sequence[AnnotatedPhoto],
+        photos: Canvases,
         *,
-        held_out: Sequence[AnnotatedPhoto],
+        held_out: Canvases,
         seed: int,
         distillation: FeatureDistillation | None = None,
     ) -> None:
@@ -86,13 +102,14 @@ class MaskStage:
         """Run one optimisation step."""
         started = time.perf_counter()
         phase = self._schedule.phase(self.step)
-        rng = np.random.default_rng([self._seed, self.step])
-        chances = [chance for chance, _ in phase.sizes]
-        shape = phase.sizes[rng.choice(len(phase.sizes), p=chances)][1]
-        batch = make_batch(self._photos, rng, shape=shape, style=phase.style, mix=phase.mix)
+        # What decides which step this is comes from the CPU, so that a GPU is not waited for.
+        choices = generator_for(_CHOICES, self._seed, self.step, device=torch.device("cpu"))
+        generator = generator_for(_BATCHES, self._seed, self.step, device=self._device)
+        shape = _chosen_size(phase, choices)
+        batch = make_batch(self._photos, generator, shape=shape, style=phase.style, mix=phase.mix)
         self._set_mode(phase)
         with step_autocast(self._device):
-            loss = self._loss(batch.to(self._device), phase, rng)
+            loss = self._loss(batch, phase, choices, generator)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._update()
@@ -108,19 +125,18 @@ class MaskStage:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def _loss(self, batch: Batch, phase: Phase, rng: np.random.Generator) -> Tensor:
+    def _loss(
+        self, batch: Batch, phase: Phase, choices: torch.Generator, generator: torch.Generator
+    ) -> Tensor:
         distils = self._distillation and phase.distil > 0 and self.step % _DISTIL_INTERVAL == 0
         with stage_outputs(self.student.encoder, BACKBONE_STAGES if distils else ()) as stages:
             embeddings = self.student.embed(batch)
         logits, scores = self.student.decode(embeddings, batch)
-        loss = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
-        if rng.random() < phase.corrections:
-            generator = torch.Generator().manual_seed(self._seed + self.step)
+        loss = _mean_loss(logits, scores, batch, phase)
+        if float(uniform(0, 1, (1,), choices)) < phase.corrections:
             second = add_correction(batch, logits[:, 0].detach(), generator)
             refined, scores = self.student.decode(embeddings, second, logits[:, :1].detach())
-            loss = loss + prompt_loss(
-                refined, scores, batch.targets, phase.loss, ambiguous=second.single
-            )
+            loss = loss + _mean_loss(refined, scores, second, phase)
         if self._distillation and distils:
             loss = loss + phase.distil * self._distillation(stages, batch.rgb)
         return loss
@@ -153,7 +169,7 @@ class MaskStage:
 
     def held_out(self) -> dict[str, float]:
         """Mean IoU of the averaged student for each kind of prompt."""
-        return asdict(held_out_iou(self.average, self._held_out)) if self._held_out else {}
+        return asdict(held_out_iou(self.average, self._held_out)) if len(self._held_out) else {}
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer and step."""

@@ -1,11 +1,10 @@
-"""The phases of the stage with masks, from cheap windows to the whole frame.
+"""The phases of the stage with masks, from coarse frames to the frame as at inference.
 
-Learning where a prompt points is slow and needs no detail. It comes first, on windows of 256 pixels
-with synthetic shapes among the objects. Then windows grow, fewer objects are pasted, and the loss
-moves from balanced classes to the outline. Whole frames at low resolution are included from the
-start: a run without them segmented small objects well (box IoU 0.44) but large ones, whose boxes
-are wider than any window, badly (0.25). The last phase uses whole frames with frozen batch norm, as
-inference does.
+Learning where a prompt points is slow and needs no detail. It comes first, on frames at a quarter
+and at half of the resolution, which cost a sixteenth and a quarter. Photos are enlarged there, so
+that small objects are seen too. Then frames at full resolution come in, fewer objects are pasted,
+and the loss moves from balanced classes to the outline. The last phase uses whole frames with
+frozen batch norm, as inference does.
 """
 
 from __future__ import annotations
@@ -15,6 +14,10 @@ from dataclasses import dataclass, replace
 from edgekit.train.data.batches import BatchSize
 from edgekit.train.data.scenes import SceneStyle
 from edgekit.train.stages.losses import LossMix
+
+_FRAMES_PER_STEP = {1: 1, 2: 3, 4: 8}
+"""Zoom -> frames that a step takes instead of one at full resolution."""
+_PROMPTS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,92 +60,96 @@ class Schedule:
         return next((p for p in self.phases if done < p.until), self.phases[-1])
 
 
-_W256 = BatchSize(size=256, windows=8, prompts=6)
-_W384 = BatchSize(size=384, windows=4, prompts=6)
-_W512 = BatchSize(size=512, windows=2, prompts=6)
-_QUARTER = BatchSize(size=256, windows=8, prompts=6, zoom=4)
-_HALF = BatchSize(size=512, windows=3, prompts=6, zoom=2)
-_FRAME = BatchSize(size=1024, windows=1, prompts=6)
-
-_POINT = Phase(
-    name="point",
-    until=0.2,
-    sizes=((0.6, _W256), (0.4, _QUARTER)),
-    style=SceneStyle(pasted=0.7, shapes=1.0, stuff=0.1),
-    loss=LossMix(balance=1.0),
-    distil=0.3,
-)
-_SMALL = Phase(
-    name="small",
-    until=0.6,
-    sizes=((0.4, _W256), (0.2, _W384), (0.25, _QUARTER), (0.15, _HALF)),
-    style=SceneStyle(pasted=0.6, shapes=0.2),
-    loss=LossMix(balance=0.5),
-    distil=0.15,
-    corrections=0.1,
-)
-_LARGE = Phase(
-    name="large",
-    until=0.88,
-    sizes=((0.15, _W256), (0.2, _W384), (0.2, _W512), (0.1, _QUARTER), (0.35, _HALF)),
-    style=SceneStyle(pasted=0.4),
-    loss=LossMix(balance=0.15, gamma=1.0),
-    corrections=0.2,
-)
-_WHOLE = Phase(
-    name="frame",
-    until=1.0,
-    sizes=((0.15, _W512), (0.25, _HALF), (0.6, _FRAME)),
-    style=SceneStyle(pasted=0.2, stuff=0.1),
-    loss=LossMix(balance=0.0, gamma=1.0),
-    corrections=0.15,
-    frozen_norm=True,
-)
-_PHASES = (_POINT, _SMALL, _LARGE, _WHOLE)
-
-_BOXES = (0.5, 0.27, 0.1, 0.13)
-_MORE_BOXES = (0.57, 0.2, 0.1, 0.13)
-_COARSE = Phase(
-    name="coarse",
-    until=0.4,
-    sizes=((0.1, _W256), (0.15, _W384), (0.1, _W512), (0.3, _QUARTER), (0.35, _HALF)),
-    style=SceneStyle(pasted=0.5),
-    loss=LossMix(balance=0.3, gamma=0.5),
-    mix=_BOXES,
-    corrections=0.1,
-)
-_FINE = Phase(
-    name="fine",
-    until=0.85,
-    sizes=(
-        (0.25, _W256),
-        (0.2, _W384),
-        (0.15, _W512),
-        (0.1, _QUARTER),
-        (0.2, _HALF),
-        (0.1, _FRAME),
-    ),
-    style=SceneStyle(pasted=0.5),
-    loss=LossMix(balance=0.15, gamma=1.0),
-    mix=_MORE_BOXES,
-    corrections=0.1,
-)
-_REFINING = (_COARSE, _FINE, replace(_WHOLE, mix=_MORE_BOXES))
-"""For a student that is already trained: coarse whole frames for large objects, then windows for
-the majority, which are of medium size; with more boxes than for a new student."""
+def _sizes(frames: int, chances: dict[int, float]) -> tuple[tuple[float, BatchSize], ...]:
+    """Batch sizes by zoom, of about the same cost per step."""
+    return tuple(
+        (chance, BatchSize(frames=frames * _FRAMES_PER_STEP[zoom], prompts=_PROMPTS, zoom=zoom))
+        for zoom, chance in chances.items()
+    )
 
 
-def windows_schedule(steps: int, *, refines: bool = False) -> Schedule:
-    """For encoders that take windows (NanoSAM): small windows, larger windows, the whole frame.
+def _new_phases(frames: int) -> tuple[Phase, ...]:
+    """For a student that starts from random numbers."""
+    return (
+        Phase(
+            name="point",
+            until=0.2,
+            sizes=_sizes(frames, {4: 1.0}),
+            style=SceneStyle(whole=0.3, scale=(0.7, 4.0), pasted=0.7),
+            loss=LossMix(balance=1.0),
+            distil=0.3,
+        ),
+        Phase(
+            name="coarse",
+            until=0.6,
+            sizes=_sizes(frames, {4: 0.6, 2: 0.4}),
+            style=SceneStyle(whole=0.3, scale=(0.7, 3.0), pasted=0.6),
+            loss=LossMix(balance=0.5),
+            corrections=0.1,
+            distil=0.15,
+        ),
+        Phase(
+            name="fine",
+            until=0.88,
+            sizes=_sizes(frames, {4: 0.25, 2: 0.6, 1: 0.15}),
+            style=SceneStyle(pasted=0.4),
+            loss=LossMix(balance=0.15, gamma=1.0),
+            corrections=0.2,
+        ),
+        _whole_phase(frames),
+    )
 
-    `refines` is for a student that was trained before; it uses two thirds of the rates.
+
+def _refining_phases(frames: int) -> tuple[Phase, ...]:
+    """For a student that is trained already: half resolution for objects, then the outlines."""
+    return (
+        Phase(
+            name="coarse",
+            until=0.45,
+            sizes=_sizes(frames, {2: 0.67, 1: 0.33}),
+            style=SceneStyle(whole=0.45, pasted=0.55),
+            loss=LossMix(balance=0.1, gamma=1.0),
+            corrections=0.33,
+            distil=0.3,
+        ),
+        Phase(
+            name="fine",
+            until=0.85,
+            sizes=_sizes(frames, {1: 1.0}),
+            style=SceneStyle(whole=0.6, pasted=0.4),
+            loss=LossMix(balance=0.0, gamma=1.0),
+            corrections=0.33,
+        ),
+        _whole_phase(frames),
+    )
+
+
+def _whole_phase(frames: int) -> Phase:
+    return Phase(
+        name="frame",
+        until=1.0,
+        sizes=_sizes(frames, {2: 0.25, 1: 0.75}),
+        style=SceneStyle(whole=0.75, pasted=0.3),
+        loss=LossMix(balance=0.0, gamma=1.0),
+        corrections=0.33,
+        frozen_norm=True,
+    )
+
+
+def schedule_for(steps: int, *, frames: int, refines: bool, any_size: bool) -> Schedule:
+    """The stage with masks.
+
+    Args:
+        steps: of the whole stage.
+        frames: at full resolution per step; at lower resolution a step takes more of them.
+        refines: whether the student was trained before; it learns at two thirds of the rates.
+        any_size: whether its encoder takes frames of lower resolution (NanoSAM). If it does not
+            (MobileSAM), the phases are the same, all at full resolution.
     """
+    phases = (_refining_phases if refines else _new_phases)(frames)
+    if not any_size:
+        sizes = _sizes(frames, {1: 1.0})
+        phases = tuple(replace(phase, sizes=sizes, distil=0.0) for phase in phases)
     if refines:
-        return Schedule(steps=steps, phases=_REFINING, rate=4e-4, backbone_rate=2e-4)
-    return Schedule(steps=steps, phases=_PHASES)
-
-
-def frames_schedule(steps: int) -> Schedule:
-    """For encoders that take whole frames only (MobileSAM): the same phases, all at full size."""
-    phases = (replace(phase, sizes=((1.0, _FRAME),), distil=0.0) for phase in _PHASES)
-    return Schedule(steps=steps, phases=tuple(phases))
+        return Schedule(steps=steps, phases=phases, rate=4e-4, backbone_rate=3e-4)
+    return Schedule(steps=steps, phases=phases)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from edgekit.models.checkpoints.fit import build, load
 from edgekit.models.sam import SamDecoder
 from edgekit.records import ModelRow, Role, WeightsSource
-from edgekit.train.data.batches import BatchSize, make_batch, normalise
-from edgekit.train.data.reading import Data
+from edgekit.train.data.batches import BatchSize, encoder_input, make_batch
+from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.views import generator_for
 from edgekit.train.stages.initial import (
     damp_residuals,
     initialise_convolutions,
@@ -20,6 +20,8 @@ from edgekit.train.stages.initial import (
 from edgekit.train.stages.schedule import Phase
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.choosing import Teacher
+
+_PURPOSE = 5
 
 
 def starting_student(
@@ -58,15 +60,14 @@ def starting_student(
     return Student(encoder, decoder)
 
 
-def scale_neck(student: Student, data: Data, phase: Phase, *, seed: int) -> None:
+def scale_neck(student: Student, photos: Canvases, phase: Phase, *, seed: int) -> None:
     """Bring a random neck to unit scale on what the stage with masks begins with.
 
-    Encoders that take whole frames only are left as they are.
+    Encoders that take frames at full resolution only are left as they are.
     """
-    if not student.takes_windows:
+    if not student.takes_any_size:
         return
-    shape = BatchSize(size=256, windows=8, prompts=1)
-    rng = np.random.default_rng([5, seed])
-    batch = make_batch(data.train, rng, shape=shape, style=phase.style, mix=phase.mix)
-    device = next(student.parameters()).device
-    scale_features(student.encoder, normalise(batch.to(device)))
+    shape = BatchSize(frames=8, prompts=1, zoom=4)
+    generator = generator_for(_PURPOSE, seed, device=photos.rgb.device)
+    batch = make_batch(photos, generator, shape=shape, style=phase.style, mix=phase.mix)
+    scale_features(student.encoder, encoder_input(batch))

@@ -1,4 +1,4 @@
-"""The student on windows: its positional tables are cropped to each window's place in the frame."""
+"""The student: encoder and decoder on frames at full or at lower resolution."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from edgekit.models.sam import SamDecoder
 from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.records import Label
-from edgekit.train.data.batches import Batch, normalise
+from edgekit.train.data.batches import Batch, encoder_input
 
 TOKEN = 16
 """Frame pixels per image token."""
 
 
 @runtime_checkable
-class WindowEncoder(Protocol):
-    """An encoder that adds its learned positions last, so that they can be cropped (NanoSAM's).
+class AnySizeEncoder(Protocol):
+    """An encoder that adds its learned positions last, so that it takes frames of lower resolution
+    (NanoSAM's).
 
     The protocol has methods only. From Python 3.12 on, isinstance looks members up with
     `inspect.getattr_static`, which does not see the parameters and submodules of an nn.Module
@@ -38,7 +39,7 @@ class WindowEncoder(Protocol):
 class Student(nn.Module):
     """Encoder and decoder, trained together.
 
-    Every encoder takes whole frames; windows need a `WindowEncoder`.
+    Every encoder takes frames at full resolution; lower ones need an `AnySizeEncoder`.
     """
 
     def __init__(self, encoder: nn.Module, decoder: SamDecoder) -> None:
@@ -46,33 +47,18 @@ class Student(nn.Module):
         self.encoder, self.decoder = encoder, decoder
 
     @property
-    def takes_windows(self) -> bool:
-        """Whether `embed` accepts less than a whole frame."""
-        return isinstance(self.encoder, WindowEncoder)
+    def takes_any_size(self) -> bool:
+        """Whether `embed` accepts frames of lower resolution."""
+        return isinstance(self.encoder, AnySizeEncoder)
 
     def embed(self, batch: Batch) -> Tensor:
-        """Embeddings [K, 256, S / 16, S / 16] of the batch's windows."""
-        image = normalise(batch)
-        if batch.zoom == 1 and image.shape[-1] == self.decoder.prompt_encoder.frame:
+        """Embeddings [K, 256, S / 16, S / 16] of the batch's frames."""
+        image = encoder_input(batch)
+        if batch.zoom == 1:
             return self.encoder(image)  # type: ignore[no-any-return]
-        assert isinstance(self.encoder, WindowEncoder)
-        features = self.encoder.features(image)
-        table = self.encoder.positions()[0].permute(1, 2, 0)
-        positions = self._crops(table, batch).transpose(1, 2)
-        return features + positions.reshape(features.shape)
-
-    def _crops(self, table: Tensor, batch: Batch) -> Tensor:
-        """Crop a table [grid, grid, C] to each window's cells, row by row: [K, tokens, C].
-
-        A cell of a zoomed-out window is the mean of the cells it covers.
-        """
-        side = batch.rgb.shape[-1] // TOKEN
-        if batch.zoom > 1:
-            table = F.avg_pool2d(table.permute(2, 0, 1), batch.zoom).permute(1, 2, 0)
-        crops = []
-        for left, top in (batch.corners // TOKEN).tolist():
-            crops.append(table[top : top + side, left : left + side].flatten(0, 1))
-        return torch.stack(crops)
+        assert isinstance(self.encoder, AnySizeEncoder)
+        positions = F.avg_pool2d(self.encoder.positions(), batch.zoom)
+        return self.encoder.features(image) + positions
 
     def decode(
         self, embeddings: Tensor, batch: Batch, previous: Tensor | None = None
@@ -84,16 +70,15 @@ class Student(nn.Module):
         of the Fourier encoding.
         """
         prompts = self.decoder.prompt_encoder
-        per_window = batch.coords.shape[0] // embeddings.shape[0]
+        per_frame = batch.coords.shape[0] // embeddings.shape[0]
         with torch.autocast(embeddings.device.type, enabled=False):
             sparse = prompts.points(batch.coords, batch.labels)
-            table = prompts.image_positions().reshape(prompts.grid, prompts.grid, -1)
-            positions = self._crops(table, batch).repeat_interleave(per_window, dim=0)
+            positions = _pooled(prompts.image_positions(), prompts.grid, batch.zoom)
         if previous is None:
             dense = prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
         else:
             dense = prompts.mask_downscaling(previous)
-        image = embeddings.repeat_interleave(per_window, dim=0) + dense
+        image = embeddings.repeat_interleave(per_frame, dim=0) + dense
         empty = (batch.labels == Label.EMPTY).to(image.dtype)
         logits, iou = self._masks(image, positions, sparse, empty)
         return logits.float(), iou.float()
@@ -126,6 +111,12 @@ class Student(nn.Module):
         )
         masks = (weights @ x.transpose(1, 2)).view(-1, weights.shape[1], 4 * side, 4 * side)
         return masks, decoder.iou_prediction_head(tokens[:, 0])
+
+
+def _pooled(positions: Tensor, grid: int, zoom: int) -> Tensor:
+    """Positions [1, grid * grid, C], each of the mean of `zoom` x `zoom` cells."""
+    table = positions.transpose(1, 2).reshape(1, -1, grid, grid)
+    return F.avg_pool2d(table, zoom).flatten(2).transpose(1, 2)
 
 
 def _upsampled(x: Tensor, layer: nn.Module) -> Tensor:

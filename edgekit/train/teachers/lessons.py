@@ -16,33 +16,46 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.records import Preprocessing, Rgb
+from edgekit.records import Preprocessing
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input, resized_size
-from edgekit.train.data.batches import IMAGENET_DEVIATION, IMAGENET_MEAN
-from edgekit.train.data.windows import random_window, recolour, resample
+from edgekit.train.data.batches import normalised
+from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.views import (
+    generator_for,
+    random_views,
+    recoloured,
+    resampled,
+    shown,
+    whole_view,
+)
 from edgekit.train.stages.lesson import Lesson
 from edgekit.train.stages.student import TOKEN
 from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistillation, stage_outputs
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
 
-_GREY = 118  # ImageNet's mean, so that padding makes no strong edge
+_GREY = 118.0  # ImageNet's mean, so that padding makes no strong edge
+_TRAINING, _CALIBRATION, _MEASURING = 7, 8, 9
+"""What random numbers are for, beside seed and step."""
 
 
 class FeatureLesson(Lesson):
-    """A classifier's feature maps, on windows of the photos in several sizes."""
+    """A classifier's feature maps, on views of the photos in several sizes."""
 
     name = "features"
     rate = 2.5e-3
-    _SIZES = ((16, 256), (28, 192), (7, 384))  # windows, pixels; used in turn
+    _SIZES = ((16, 256), (28, 192), (7, 384))  # views, pixels; used in turn
+    _SCALE = (0.4, 4.0)
+    _MEASURED = 32
+    """Held-out photos that are measured on, in one batch."""
 
     def __init__(
         self,
         encoder: nn.Module,
         distillation: FeatureDistillation,
-        photos: Sequence[Rgb],
+        photos: Canvases,
         *,
-        held_out: Sequence[Rgb],
+        held_out: Canvases,
         seed: int,
     ) -> None:
         super().__init__()
@@ -51,44 +64,44 @@ class FeatureLesson(Lesson):
 
     def loss(self, step: int) -> Tensor:
         """The whitened mean squared error of all stages."""
+        device = self._photos.rgb.device
         if step == 0:
-            self.distillation.calibrate(self._windows(10**6, count=64, size=256))
-        count, size = self._SIZES[step % len(self._SIZES)]
-        return self._error(self._windows(step, count=count, size=size))
+            generator = generator_for(_CALIBRATION, self._seed, device=device)
+            self.distillation.calibrate(self._views(64, 256, generator))
+        count, side = self._SIZES[step % len(self._SIZES)]
+        generator = generator_for(_TRAINING, self._seed, step, device=device)
+        return self._error(recoloured(self._views(count, side, generator), generator))
 
     def held_out(self) -> dict[str, float]:
-        """The same loss on one window of each held-out photo."""
-        views = []
-        for index, photo in enumerate(self._held_out):
-            rng = np.random.default_rng(index)
-            view = random_window(photo.shape[:2], rng, size=256, long_side=700)
-            views.append(resample(photo, view, size=256, fill=_GREY))
-        return {"feature error": float(self._error(self._tensor(views)))}
+        """The same loss on whole held-out photos."""
+        count = min(len(self._held_out), self._MEASURED)
+        if not count:
+            return {}
+        chosen = torch.arange(count, device=self._held_out.rgb.device)
+        views = whole_view(count, chosen.device)
+        return {"feature error": float(self._error(_seen(self._held_out, chosen, views, side=256)))}
 
     def _error(self, rgb: Tensor) -> Tensor:
-        mean = torch.tensor(IMAGENET_MEAN, device=rgb.device).view(3, 1, 1)
-        deviation = torch.tensor(IMAGENET_DEVIATION, device=rgb.device).view(3, 1, 1)
         names = [name.removeprefix("backbone.") for name in BACKBONE_STAGES]
         with stage_outputs(self.backbone, names) as stages:
-            self.backbone((rgb - mean) / deviation)
+            self.backbone(normalised(rgb))
         loss: Tensor = self.distillation(stages, rgb)
         return loss
 
-    def _windows(self, step: int, *, count: int, size: int) -> Tensor:
-        rng = np.random.default_rng([7, self._seed, step])
-        views = []
-        for _ in range(count):
-            photo = self._photos[int(rng.integers(len(self._photos)))]
-            long_side = float(np.exp(rng.uniform(np.log(size), np.log(1400))))
-            window = random_window(photo.shape[:2], rng, size=size, long_side=long_side)
-            view = resample(photo, window, size=size, fill=_GREY)
-            views.append(recolour(view, rng) if rng.random() < 0.7 else view)
-        return self._tensor(views)
+    def _views(self, count: int, side: int, generator: torch.Generator) -> Tensor:
+        """Random views [count, 3, side, side] of random photos, in 0-255."""
+        device = generator.device
+        chosen = torch.randint(len(self._photos), (count,), generator=generator, device=device)
+        views = random_views(self._photos.extents[chosen], self._SCALE, generator)
+        return _seen(self._photos, chosen, views, side=side)
 
-    def _tensor(self, views: list[Rgb]) -> Tensor:
-        device = next(self.backbone.parameters()).device
-        rgb = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).to(device).float()
-        return rgb.contiguous(memory_format=torch.channels_last)
+
+def _seen(photos: Canvases, chosen: Tensor, views: Tensor, *, side: int) -> Tensor:
+    """Views of the chosen photos [B, 3, side, side] in 0-255, grey beside the photo."""
+    rgb = resampled(photos.rgb[chosen].permute(0, 3, 1, 2).float(), views, side)
+    valid = shown(photos.extents[chosen], views, side)
+    seen = rgb * valid + _GREY * (1 - valid)
+    return seen.contiguous(memory_format=torch.channels_last)
 
 
 class EmbeddingLesson(Lesson):
