@@ -196,3 +196,12 @@ def test_what_there_is_nothing_to_learn_from_has_no_weight(trainer) -> None:
     assert loss != mask_stage._mean_loss(changed[[1, 0]], scores, first, phase)
     none = replace(batch, usable=torch.tensor([False, False]))
     assert mask_stage._mean_loss(logits, scores, none, phase) == 0
+
+
+@pytest.mark.slow
+def test_masks_are_learned(trainer) -> None:
+    run = trainer(60)
+    phase = replace(run._schedule.phases[0], until=1.0, corrections=0.0)
+    run._schedule = replace(run._schedule, phases=(phase,))
+    losses = [run.run_step().loss for _ in range(60)]
+    assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
