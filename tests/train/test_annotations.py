@@ -6,12 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from pycocotools import mask as coco_mask
 
 from edgekit.errors import BadInput
+from edgekit.train.data import reading
 from edgekit.train.data.annotations import AnnotatedPhoto, Region
 from edgekit.train.data.reading import read_data
 from tests.coco_shapes import bar_mask, disc_mask
@@ -118,3 +121,12 @@ def test_a_file_over_the_size_limit_is_refused(tmp_path: Path) -> None:
         file.truncate(2**40)  # sparse: takes no disk
     with pytest.raises(BadInput, match="larger than"):
         read_data(tmp_path / "instances.json", None)
+
+
+def test_photos_that_do_not_fit_are_refused_before_they_are_read(
+    coco: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "annotated_photo", lambda _: pytest.fail("was read"))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    with pytest.raises(BadInput, match="4 photos and their masks take 0 GB"):
+        read_data(coco, None)

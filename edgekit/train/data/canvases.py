@@ -65,6 +65,11 @@ class Canvas:
     things: tuple[bool, ...]
 
 
+def memory_of(photos: int, masks: int) -> int:
+    """Bytes that the canvases of so many photos and masks take."""
+    return photos * SIDE * SIDE * 3 + masks * MASK_SIDE * MASK_SIDE
+
+
 def canvas_of(photo: AnnotatedPhoto) -> Canvas:
     """A photo on its canvas. Regions that are too small there are left out."""
     height, width = photo.pixels.shape[:2]

@@ -13,7 +13,7 @@ from edgekit.catalog import Photo, PhotoSet, photos_from, photos_from_coco
 from edgekit.errors import BadInput
 from edgekit.runtime.photo_check import require_readable
 from edgekit.train.data.annotations import annotated_photo
-from edgekit.train.data.canvases import SIDE, Canvas, Canvases, canvas_of, stacked
+from edgekit.train.data.canvases import SIDE, Canvas, Canvases, canvas_of, memory_of, stacked
 
 T = TypeVar("T")
 
@@ -84,6 +84,7 @@ def _with_masks(photos: Sequence[Photo]) -> tuple[tuple[Photo, Canvas], ...]:
     def read(photo: Photo) -> Canvas:
         return canvas_of(annotated_photo(photo))
 
+    _require_memory(photos)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         canvases = tuple(zip(photos, threads.map(read, photos), strict=True))
     found = tuple((photo, canvas) for photo, canvas in canvases if canvas.masks)
@@ -95,6 +96,21 @@ def _with_masks(photos: Sequence[Photo]) -> tuple[tuple[Photo, Canvas], ...]:
             next_step="give an instances JSON with --annotations",
         )
     return found
+
+
+def _require_memory(photos: Sequence[Photo]) -> None:
+    """Refuse photos whose canvases do not fit; they are held twice while they are stacked."""
+    import psutil
+
+    needed = 2 * memory_of(len(photos), sum(len(photo.instances) for photo in photos))
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise BadInput(
+            f"These {len(photos)} photos and their masks take {needed / 1e9:.0f} GB to train on, and "
+            f"{available / 1e9:.0f} GB of memory are free.",
+            expected="photos that fit, since each step draws from all of them",
+            next_step="give an instances JSON of fewer photos, or use a larger machine",
+        )
 
 
 def _readable(photos: PhotoSet) -> PhotoSet:

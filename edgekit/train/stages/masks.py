@@ -35,21 +35,8 @@ _NEW_PARTS = (
 )
 """Parameters that learn at the full rate; the rest is the backbone, which a teacher trained."""
 
-
 _CHOICES, _BATCHES = 1, 2
 """What random numbers are for, beside seed and step."""
-
-
-def _chosen_size(phase: Phase, choices: torch.Generator) -> BatchSize:
-    chances = torch.tensor([chance for chance, _ in phase.sizes])
-    return phase.sizes[int(torch.multinomial(chances, 1, generator=choices))][1]
-
-
-def _mean_loss(logits: Tensor, scores: Tensor, batch: Batch, phase: Phase) -> Tensor:
-    """The mean loss of the prompts that there is something to learn from."""
-    losses = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
-    usable = batch.usable.to(losses.dtype)
-    return (losses * usable).sum() / usable.sum().clamp(min=1)
 
 
 class MaskStage:
@@ -189,3 +176,15 @@ class MaskStage:
         if self._distillation:
             self._distillation.load_state_dict(state["distillation"])
         self.step = state["step"]
+
+
+def _chosen_size(phase: Phase, choices: torch.Generator) -> BatchSize:
+    chances = torch.tensor([chance for chance, _ in phase.sizes])
+    return phase.sizes[int(torch.multinomial(chances, 1, generator=choices))][1]
+
+
+def _mean_loss(logits: Tensor, scores: Tensor, batch: Batch, phase: Phase) -> Tensor:
+    """The mean loss of the prompts that there is something to learn from."""
+    losses = prompt_loss(logits, scores, batch.targets, phase.loss, ambiguous=batch.single)
+    usable = batch.usable.to(losses.dtype)
+    return (losses * usable).sum() / usable.sum().clamp(min=1)
