@@ -106,8 +106,8 @@ def _require_memory(photos: Sequence[Photo]) -> None:
     available = psutil.virtual_memory().available
     if needed > available:
         raise BadInput(
-            f"These {len(photos)} photos and their masks take {needed / 1e9:.0f} GB to train on, and "
-            f"{available / 1e9:.0f} GB of memory are free.",
+            f"Training on these {len(photos)} photos takes {needed / 1e9:.1f} GB of memory, and "
+            f"{available / 1e9:.1f} GB are free.",
             expected="photos that fit, since each step draws from all of them",
             next_step="give an instances JSON of fewer photos, or use a larger machine",
         )
