@@ -146,8 +146,16 @@ def require_writable(path: Path) -> None:
     """Check that `path` can name a file.
 
     Raises:
-        BadInput: it is a folder, or its parent folder does not exist.
+        BadInput: it is a folder, a device or a pipe, or its parent folder does not exist.
     """
+    from edgekit.store import is_special
+
+    if is_special(path):
+        raise BadInput(
+            f"'{path}' is a device or a pipe.",
+            expected="the name of a file to write",
+            next_step="for JSON on the standard output, use --json without a name",
+        )
     if path.is_dir():
         raise BadInput(
             f"'{path}' is a folder.",

@@ -20,7 +20,7 @@ from edgekit.store.downloads import Progress, checkpoint_dir, download
 from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
 from edgekit.store.manifests import MANIFEST
-from edgekit.store.paths import user_path
+from edgekit.store.paths import is_special, user_path
 
 __all__ = [
     "MANIFEST",
@@ -40,6 +40,7 @@ __all__ = [
     "entries_above",
     "entry_damage",
     "escaped",
+    "is_special",
     "out_of_bounds",
     "printable",
     "read_bundle",

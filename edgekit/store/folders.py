@@ -18,7 +18,7 @@ from pathlib import Path
 from edgekit.errors import BadInput
 from edgekit.store.exchange import exchange
 from edgekit.store.locks import UNKNOWN, lock, unlock
-from edgekit.store.paths import user_path
+from edgekit.store.paths import is_special, user_path
 
 _TEMPORARY = ".edgekit-tmp"
 _REPLACED = ".edgekit-old"
@@ -126,8 +126,14 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file (text as UTF-8). A reader sees the old content or the new, never a part.
 
     Raises:
-        BadInput: the file cannot be written there.
+        BadInput: the file cannot be written there; or a device or a pipe has this name. The new
+            file would take its place: as root, that of /dev/null.
     """
+    if is_special(path):
+        raise BadInput(
+            f"cannot write {path}: it is a device or a pipe",
+            expected="the name of a file, which may exist",
+        )
     part = temporary_beside(path)
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
