@@ -21,6 +21,7 @@ from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
 from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
 from edgekit.store.manifests import MANIFEST
 from edgekit.store.paths import is_special, user_path
+from edgekit.store.text_files import utf8_of
 
 __all__ = [
     "MANIFEST",
@@ -51,6 +52,7 @@ __all__ = [
     "sha256_of",
     "stage_key",
     "user_path",
+    "utf8_of",
     "write_atomic",
     "write_manifest",
     "write_records",
