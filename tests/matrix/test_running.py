@@ -21,8 +21,9 @@ from edgekit import catalog
 from edgekit.errors import BadInput, UnknownName
 from edgekit.matrix import MatrixRequest, Measure, State, read_results, run_matrix
 from edgekit.matrix import running as running_module
+from edgekit.matrix.cells import Place
 from edgekit.matrix.estimate import Estimate
-from edgekit.matrix.overview import overview_of
+from edgekit.matrix.overview import Overview, ShownCell, overview_of
 from edgekit.matrix.results import ResultsFolder, picture_beside
 from edgekit.matrix.states import exit_code
 from edgekit.models import registry
@@ -459,8 +460,19 @@ def test_results_of_a_machine_outside_the_fleet_are_not_stale_for_that(matrix):
     overview = matrix(FakeFleet(), targets=("x86-fp32",))
     assert overview.columns == (("jetson-fp16", "orin"), ("x86-fp32", "local"))
     assert overview.counts == {State.PASSED_NATIVE: 4}
-    row = overview.rows[0]
-    assert overview.at(row, ("jetson-int8", "orin")).state is State.NOT_ASKED
+
+
+def test_a_grid_has_a_cell_that_was_not_asked_for_where_there_is_no_result():
+    places = [
+        Place(model=f"m{number}", weights=(), target="x86-fp32", host=f"h{number}")
+        for number in range(150)  # looked up one by one, they would take minutes
+    ]
+    cells = tuple(ShownCell(place=place, state=State.STALE) for place in places)
+    grid = Overview(cells=cells, asked=frozenset()).grid
+    assert [row[0] for row in grid] == [place.model for place in places]
+    for place, row in zip(places, grid.values(), strict=True):
+        assert [cell.place for cell in row if cell.state is State.STALE] == [place]
+        assert sum(cell.state is State.NOT_ASKED for cell in row) == 149
 
 
 def test_a_model_that_is_gone_is_stale(matrix, results):
