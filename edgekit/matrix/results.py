@@ -34,6 +34,7 @@ _MOST_BYTES = 4_000_000
 
 _SECONDS = (1e-9, 1e9)
 _BOUNDS = {
+    "seconds": (0, 1e7),  # a hundred days: the end of a matrix is estimated from them
     **dict.fromkeys(("bundle_bytes", "peak_bytes"), (0, 2**50)),
     **dict.fromkeys(("fastest", "p50", "p90", "p99"), _SECONDS),
     **dict.fromkeys(("iou", "mean_iou", "p5_iou", "min_iou", "low", "high"), (0, 1)),
@@ -45,6 +46,8 @@ _BOUNDS = {
 _KEY_DIGITS = 8
 PICTURE = ".jpg"
 _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
+_MODEL_OR_TARGET = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+"""Names that models and targets can have. They make the names of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +240,7 @@ def _read(file: Path) -> Result:
     version = record_from_json(_Version, text, unknown_keys="ignore").schema
     if version != SCHEMA:
         raise Malformed((f"another version of edgekit wrote it, with schema {version}",))
-    return _in_bounds(record_from_json(Result, text))
+    return _checked(record_from_json(Result, text))
 
 
 def _text_of(file: Path) -> bytes:
@@ -248,10 +251,16 @@ def _text_of(file: Path) -> bytes:
     return text
 
 
-def _in_bounds(result: Result) -> Result:
-    if problems := tuple(out_of_bounds(result, _BOUNDS)):
+def _checked(result: Result) -> Result:
+    if problems := (*_wrong_names(result.cell), *out_of_bounds(result, _BOUNDS)):
         raise Malformed(problems)
     return result
+
+
+def _wrong_names(cell: Cell) -> Iterator[str]:
+    for field, name in (("model", cell.model), ("target", cell.target)):
+        if not _MODEL_OR_TARGET.fullmatch(name):
+            yield f"cell.{field}: {name!r} is not a name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

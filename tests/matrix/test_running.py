@@ -243,7 +243,19 @@ def with_number(text: str, number: str) -> str:
     return changed
 
 
+def of_cell(text: str, **names: str) -> str:
+    """The text with other names of its cell."""
+    result = json.loads(text)
+    return json.dumps({**result, "cell": {**result["cell"], **names}})
+
+
 UNREADABLE = {
+    "cell.model: '../../etc/x' is not a name": lambda text: of_cell(text, model="../../etc/x"),
+    "cell.model: '' is not a name": lambda text: of_cell(text, model=""),
+    "cell.target: 'xxx": lambda text: of_cell(text, target="x" * 1000),
+    "cell.target: '=1+1' is not a name": lambda text: of_cell(text, target="=1+1"),
+    "seconds: must be at least 0": lambda text: with_number(text, '"seconds": -1.0'),
+    "seconds: must be at most 10,000,000": lambda text: with_number(text, '"seconds": 1e9'),
     "another version of edgekit wrote it, with schema 2": another_version,
     "Invalid JSON": lambda text: text[: len(text) // 2],
     "schema: Input should be a valid integer": lambda _: '{"schema": "1"}',
