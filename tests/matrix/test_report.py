@@ -407,6 +407,18 @@ def test_csv(overview):
     assert not [row for row in rows if row["reason"].startswith("=")]
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n@"])
+def test_no_text_of_a_csv_is_a_formula(matrix, results, start):
+    matrix(FakeFleet(), models=("nanosam",), targets=("x86-fp32",))
+    (file,) = results.glob("*.json")
+    result = json.loads(file.read_text())
+    result["identity"]["host"]["label"] = result["started"] = f"{start}SUM(1)"
+    result["cell"]["weights"] = [f"{start}SUM(1)"]
+    file.write_text(json.dumps(result))
+    (row,) = csv.DictReader(io.StringIO(csv_from(matrix(FakeFleet(), models=(), targets=()))))
+    assert {row["host"], row["started"], row["weights"]} == {f"'{start.strip()}SUM(1)"}
+
+
 def test_times_of_a_stand_in_are_not_shown_as_the_runtimes(matrix, monkeypatch):
     from tests.matrix import fakes
 
