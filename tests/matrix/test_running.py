@@ -532,6 +532,31 @@ def test_known_failures(matrix, results, expires, outcome, state, notice):
     assert [notice in each for each in overview.notices] == ([True] if notice else [])
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('model = "nanosma"', "failure.0.model: there is no model 'nanosma'"),
+        ('target = "x87-*"', "failure.0.target: there is no target 'x87-*'"),
+        ('state = "passed native"', "failure.0.state: passed native is not a failure"),
+        ('state = "stale"', "failure.0.state: stale is not a failure"),
+        ('link = ""', "failure.0.link: must begin with https:// or http://"),
+        ('link = "javascript:alert(1)"', "failure.0.link: must begin with"),
+        ("expires = 2027-01-01T10:00:00", "failure.0.expires: Input should be a valid date"),
+        ("expires = 20270101", "failure.0.expires: Input should be a valid date"),
+    ],
+)
+def test_a_known_failure_that_can_never_hold_is_refused(matrix, results, line, problem):
+    name = line.partition(" ")[0]
+    text = re.sub(f"^{name} = .*$", line, KNOWN.format(expires="2999-01-01"), flags=re.M)
+    results.mkdir()
+    (results / "known-failures.toml").write_text(text)
+    fleet = FakeFleet()
+    with pytest.raises(BadInput, match=re.escape(problem)) as error:
+        matrix(fleet)
+    assert error.value.next_step == "correct the entry, or remove it"
+    assert fleet.ran == []
+
+
 def test_the_profile_is_part_of_the_key(matrix, monkeypatch):
     matrix(FakeFleet(), targets=("x86-fp32",))
     original = catalog.target("x86-fp32")
