@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
@@ -22,7 +21,14 @@ from edgekit.matrix.pictures import read_picture
 from edgekit.matrix.prompts import Prompts
 from edgekit.matrix.states import UNDECIDED, State
 from edgekit.stages.measurement import Bench
-from edgekit.store import Malformed, out_of_bounds, printable, record_from_json, write_atomic
+from edgekit.store import (
+    Malformed,
+    out_of_bounds,
+    printable,
+    record_from_json,
+    require_writable_folder,
+    write_atomic,
+)
 from edgekit.verification import Judgement, Summary
 from edgekit.verification.evaluation import Means
 
@@ -190,16 +196,7 @@ def open_results(path: Path) -> ResultsFolder:
         BadInput: as `read_results`, or the folder cannot be made or written, which is told before
             the first cell runs rather than after it.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise BadInput(
-            f"The results folder {path} cannot be written: {error.strerror}.",
-            expected="a folder that can be written",
-            next_step="name another with --results DIR",
-        ) from error
+    require_writable_folder(path, advice="name another with --results DIR")
     return read_results(path)
 
 

@@ -18,7 +18,12 @@ from edgekit.store.documents import (
 )
 from edgekit.store.downloads import Progress, checkpoint_dir, download
 from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
-from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
+from edgekit.store.folders import (
+    atomic_dir,
+    require_replaceable,
+    require_writable_folder,
+    write_atomic,
+)
 from edgekit.store.manifests import MANIFEST
 from edgekit.store.paths import is_special, user_path
 from edgekit.store.text_files import utf8_of
@@ -49,6 +54,7 @@ __all__ = [
     "record_from_json",
     "remove_entry",
     "require_replaceable",
+    "require_writable_folder",
     "sha256_of",
     "stage_key",
     "user_path",

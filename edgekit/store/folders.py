@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from edgekit.errors import BadInput
 from edgekit.store.exchange import exchange
@@ -75,6 +76,24 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
             expected="a bundle, an empty folder, or a name that is not in use",
             next_step="choose another folder with --out",
         )
+
+
+def require_writable_folder(folder: Path, *, advice: str) -> None:
+    """Make a folder, and refuse before the work starts one that cannot be written.
+
+    Raises:
+        BadInput: it cannot be made or written; `advice` is the next step of the error.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"The folder {folder} cannot be written: {error.strerror}.",
+            expected="a folder that can be written",
+            next_step=advice,
+        ) from error
 
 
 @contextmanager

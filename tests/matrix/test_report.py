@@ -23,7 +23,7 @@ from edgekit.matrix.report import (
     junit_from,
     markdown_from,
     page_from,
-    require_jinja,
+    require_report,
     write_report,
 )
 from tests.coco_shapes import write_coco
@@ -318,10 +318,10 @@ def test_an_empty_folder_has_a_page(matrix, results):
     assert markdown_from(overview, ())
 
 
-def test_without_jinja_the_page_is_refused(monkeypatch):
+def test_without_jinja_a_report_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(RuntimeMissing) as error:
-        require_jinja()
+        require_report(tmp_path)
     assert error.value.next_step == "pip install 'edgekit[report]'"
 
 
@@ -444,7 +444,7 @@ def test_all_renderings_are_written(overview, changes, tmp_path):
 
 def test_a_report_folder_that_is_a_file(overview, tmp_path):
     (tmp_path / "report").write_text("")
-    with pytest.raises(BadInput, match="cannot be made"):
+    with pytest.raises(BadInput, match="cannot be written: File exists"):
         write_report(tmp_path / "report", overview, None)
 
 

@@ -361,7 +361,7 @@ def test_a_results_folder_that_is_read_only_is_refused_before_the_first_cell(mat
     def refuse(**_):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("edgekit.matrix.results.TemporaryFile", refuse)
+    monkeypatch.setattr("edgekit.store.folders.TemporaryFile", refuse)
     fleet = FakeFleet()
     with pytest.raises(BadInput, match="cannot be written: Read-only file system"):
         matrix(fleet)
