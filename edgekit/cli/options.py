@@ -43,7 +43,7 @@ def with_json_files(args: list[str]) -> list[str]:
     """A command line in which every `--json` has a value: the .json file after it, or STDOUT."""
     result: list[str] = []
     for arg in args:
-        if result and result[-1] == "--json" and (arg == STDOUT or arg.endswith(".json")):
+        if result and result[-1] == "--json" and (arg == STDOUT or arg.lower().endswith(".json")):
             result[-1] = f"--json={arg}"
         else:
             result.append(arg)
