@@ -89,12 +89,16 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=1, help="Seconds that a cell may take. [1800]")
+        float | None,
+        typer.Option("--timeout", min=1, max=1e7, help="Seconds that a cell may take. [1800]"),
     ] = None,
     memory: Annotated[
         float | None,
         typer.Option(
-            "--memory", min=0.1, help="GB that a cell may hold. [nine tenths of this machine's]"
+            "--memory",
+            min=0.1,
+            max=1e6,
+            help="GB that a cell may hold. [nine tenths of this machine's]",
         ),
     ] = None,
     host: Annotated[
