@@ -159,7 +159,7 @@ def _image_ids(path: Path, images: tuple[_Image, ...]) -> list[str]:
     ids: list[str] = []
     problems: list[str] = []
     for index, image in enumerate(images):
-        one = _identity(image.id)
+        one = id_text(image.id)
         ids.append(one or "")
         if one is None:
             problems.append(f"images.{index}.id: expected a number or text")
@@ -171,8 +171,8 @@ def _image_ids(path: Path, images: tuple[_Image, ...]) -> list[str]:
     return ids
 
 
-def _identity(value: object) -> str | None:
-    """An id as text, so that 1, 1.0 and "1" are the same; None if it cannot be an id."""
+def id_text(value: object) -> str | None:
+    """COCO's id as text, so that 1, 1.0 and "1" are the same; None if it cannot be an id."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     usable = isinstance(value, int | str) and not isinstance(value, bool)
@@ -185,7 +185,7 @@ def _instances_by_image(
     by_image: defaultdict[str, list[Instance]] = defaultdict(list)
     problems: list[str] = []
     for index, annotation in enumerate(annotations):
-        image = _identity(annotation.image_id)
+        image = id_text(annotation.image_id)
         try:
             if image is None:
                 raise Malformed(("image_id: expected a number or text",))
@@ -218,7 +218,7 @@ def _instance(annotation: _Annotation) -> Instance | None:
     if box is None or box[0] >= box[2] or box[1] >= box[3]:
         return None
     area = area_of(segmentation, box) if area is None else area
-    category = _identity(annotation.category_id)
+    category = id_text(annotation.category_id)
     return Instance(box=box, segmentation=segmentation, area=area, thing=thing, category=category)
 
 
@@ -279,7 +279,7 @@ def _stated_size(image: _Image) -> Size | None:
 
 def _pixels(value: object) -> int:
     """A side as a number of pixels, which some tools write as text; 0 if it is none."""
-    text = _identity(value) or ""
+    text = id_text(value) or ""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST else 0
 
 
@@ -292,14 +292,14 @@ def _licences(listed: object) -> Iterator[tuple[str, str]]:
     for one in listed if isinstance(listed, list) else ():
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             continue
-        identity, url = _identity(one.get("id")), one.get("url")
+        identity, url = id_text(one.get("id")), one.get("url")
         if identity is not None:
             name = one["name"]
             yield identity, printable(f"{name} ({url})" if isinstance(url, str) else name)
 
 
 def _licence_of(image: _Image, licences: dict[str, str]) -> str | None:
-    identity = _identity(image.license)
+    identity = id_text(image.license)
     return licences.get(identity) if identity is not None else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any
 
-from edgekit.catalog.annotations import instances_from_coco
+from edgekit.catalog.annotations import id_text, instances_from_coco
 from edgekit.catalog.segmentations import Box
 from edgekit.errors import BadInput
 from edgekit.store import Malformed, record_from_json, utf8_of
@@ -23,15 +23,15 @@ _FORMS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
     bbox: tuple[float, float, float, float]
-    image_id: int | str | None = None
+    image_id: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScoredResult:
     bbox: tuple[float, float, float, float]
-    image_id: int | str
+    image_id: object
     score: float
-    category_id: int | str | None = None
+    category_id: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +80,33 @@ def read_detections(path: Path) -> dict[str, tuple[Detection, ...]]:
     try:
         text = utf8_of(path, most_bytes=_MAX_DETECTIONS_BYTES)
         results = record_from_json(_tuple_of(_ScoredResult), text, unknown_keys="ignore")
+        found = [_detection(index, result) for index, result in enumerate(results)]
     except Malformed as error:
         raise BadInput(f"{path} holds no detections: {error}.", expected=expected) from error
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.", expected=expected) from error
     by_image: dict[str, list[Detection]] = {}
-    for result in results:
-        by_image.setdefault(str(result.image_id), []).append(_detection(result))
+    for image, detection in found:
+        by_image.setdefault(image, []).append(detection)
     return {image: tuple(detections) for image, detections in by_image.items()}
 
 
-def _detection(result: _ScoredResult) -> Detection:
+def _detection(index: int, result: _ScoredResult) -> tuple[str, Detection]:
+    """The image's id and the detection. `index` is for errors."""
     x, y, width, height = result.bbox
-    category = None if result.category_id is None else str(result.category_id)
-    return Detection(box=(x, y, x + width, y + height), score=result.score, category=category)
+    image = _id(f"{index}.image_id", result.image_id)
+    category = (
+        None if result.category_id is None else _id(f"{index}.category_id", result.category_id)
+    )
+    box = (x, y, x + width, y + height)
+    return image, Detection(box=box, score=result.score, category=category)
+
+
+def _id(where: str, value: object) -> str:
+    text = id_text(value)
+    if text is None:
+        raise Malformed((f"{where}: expected a number or text",))
+    return text
 
 
 def _corners(text: bytes) -> list[Box]:
@@ -102,7 +115,10 @@ def _corners(text: bytes) -> list[Box]:
 
 def _results(text: bytes) -> list[Box]:
     results = record_from_json(_tuple_of(_Result), text, unknown_keys="ignore")
-    photos = {result.image_id for result in results}
+    photos = {
+        None if result.image_id is None else _id(f"{index}.image_id", result.image_id)
+        for index, result in enumerate(results)
+    }
     if len(photos) > 1:
         raise Malformed((f"the results of {len(photos)} photos, not of one",))
     boxes = [result.bbox for result in results]
