@@ -27,14 +27,17 @@ def installed(name):
         return None
 folder, names = sys.argv[1], sys.argv[2:]
 print(json.dumps({
-    "python": platform.python_version(),
+    "python": "%d.%d.%d" % sys.version_info[:3],
     "machine": platform.machine(),
     "system": sys.platform,
     "installed": {name: installed(name) for name in names},
     "has_code": os.path.isdir(folder),
 }))
 """
-"""A program for any Python 3: `python - FOLDER PACKAGE...` prints a `Found` as JSON."""
+"""A program for any Python 3: `python - FOLDER PACKAGE...` prints a `Found` as JSON.
+
+A Python built from source names its version "3.12.0+", which no requirement takes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
