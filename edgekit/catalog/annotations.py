@@ -5,7 +5,6 @@ The only parser of COCO in edgekit: verification, calibration and training all r
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,20 +21,12 @@ from edgekit.catalog.segmentations import (
     read_segmentation,
 )
 from edgekit.errors import BadInput
-from edgekit.store import Malformed, printable, record_from_json
+from edgekit.store import Malformed, printable, record_from_json, utf8_of
 
 _MAX_BYTES = 512 * 2**20  # the instances of COCO train2017 are 448 MB
 _SHOWN = 80  # characters of a file name, so that the reason after it stays readable
 _EXAMPLES = 3
 _LONGEST = 10  # digits of a side in pixels
-
-_BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +121,9 @@ def instances_from_coco(path: Path) -> dict[str, tuple[Instance, ...]]:
 
 def _read(path: Path) -> _Document:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise Malformed((f"larger than {_MAX_BYTES} bytes",))
-        return record_from_json(_Document, _utf8(path.read_bytes()), unknown_keys="ignore")
+        text = utf8_of(path, most_bytes=_MAX_BYTES)
+        _require_object(text)
+        return record_from_json(_Document, text, unknown_keys="ignore")
     except Malformed as error:
         raise _unusable(path, error.problems) from error
     except OSError as error:
@@ -141,22 +132,13 @@ def _read(path: Path) -> _Document:
         ) from error
 
 
-def _utf8(content: bytes) -> bytes:
-    """The text of a JSON file in UTF-8, without a byte order mark."""
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
-    if encoding:
-        try:
-            content = content.decode(encoding).encode()
-        except UnicodeError as error:
-            raise Malformed(
-                (f"not {encoding.upper()}, although its first bytes say so",)
-            ) from error
-    start = content[:64].lstrip()[:1]
+def _require_object(text: bytes) -> None:
+    """Say of a list and of nothing at all what they are, which the JSON reader does not."""
+    start = text.lstrip()[:1]
     if start == b"[":
         raise Malformed(("a list; COCO has an object with `images` and `annotations`",))
-    if not start and not content.strip():
+    if not start:
         raise Malformed(("empty",))
-    return content
 
 
 def _unusable(
@@ -177,7 +159,7 @@ def _image_ids(path: Path, images: tuple[_Image, ...]) -> list[str]:
     ids: list[str] = []
     problems: list[str] = []
     for index, image in enumerate(images):
-        one = _identity(image.id)
+        one = id_text(image.id)
         ids.append(one or "")
         if one is None:
             problems.append(f"images.{index}.id: expected a number or text")
@@ -189,8 +171,8 @@ def _image_ids(path: Path, images: tuple[_Image, ...]) -> list[str]:
     return ids
 
 
-def _identity(value: object) -> str | None:
-    """An id as text, so that 1, 1.0 and "1" are the same; None if it cannot be an id."""
+def id_text(value: object) -> str | None:
+    """COCO's id as text, so that 1, 1.0 and "1" are the same; None if it cannot be an id."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     usable = isinstance(value, int | str) and not isinstance(value, bool)
@@ -203,7 +185,7 @@ def _instances_by_image(
     by_image: defaultdict[str, list[Instance]] = defaultdict(list)
     problems: list[str] = []
     for index, annotation in enumerate(annotations):
-        image = _identity(annotation.image_id)
+        image = id_text(annotation.image_id)
         try:
             if image is None:
                 raise Malformed(("image_id: expected a number or text",))
@@ -236,7 +218,7 @@ def _instance(annotation: _Annotation) -> Instance | None:
     if box is None or box[0] >= box[2] or box[1] >= box[3]:
         return None
     area = area_of(segmentation, box) if area is None else area
-    category = _identity(annotation.category_id)
+    category = id_text(annotation.category_id)
     return Instance(box=box, segmentation=segmentation, area=area, thing=thing, category=category)
 
 
@@ -297,7 +279,7 @@ def _stated_size(image: _Image) -> Size | None:
 
 def _pixels(value: object) -> int:
     """A side as a number of pixels, which some tools write as text; 0 if it is none."""
-    text = _identity(value) or ""
+    text = id_text(value) or ""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST else 0
 
 
@@ -310,14 +292,14 @@ def _licences(listed: object) -> Iterator[tuple[str, str]]:
     for one in listed if isinstance(listed, list) else ():
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             continue
-        identity, url = _identity(one.get("id")), one.get("url")
+        identity, url = id_text(one.get("id")), one.get("url")
         if identity is not None:
             name = one["name"]
             yield identity, printable(f"{name} ({url})" if isinstance(url, str) else name)
 
 
 def _licence_of(image: _Image, licences: dict[str, str]) -> str | None:
-    identity = _identity(image.license)
+    identity = id_text(image.license)
     return licences.get(identity) if identity is not None else None
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any
 
-from edgekit.catalog.annotations import instances_from_coco
+from edgekit.catalog.annotations import id_text, instances_from_coco
 from edgekit.catalog.segmentations import Box
 from edgekit.errors import BadInput
-from edgekit.store import Malformed, record_from_json
+from edgekit.store import Malformed, record_from_json, utf8_of
 
 _MAX_BYTES = 64 * 2**20
 _MAX_DETECTIONS_BYTES = 512 * 2**20  # 100 boxes on each of COCO's 5,000 photos are 50 MB
@@ -23,15 +23,15 @@ _FORMS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
     bbox: tuple[float, float, float, float]
-    image_id: int | str | None = None
+    image_id: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScoredResult:
     bbox: tuple[float, float, float, float]
-    image_id: int | str
+    image_id: object
     score: float
-    category_id: int | str | None = None
+    category_id: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +54,10 @@ def read_boxes(path: Path, photo: str) -> list[Box]:
         BadInput: the file cannot be read, holds something else, or holds the boxes of other photos.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise Malformed((f"larger than {_MAX_BYTES} bytes",))
-        content = path.read_bytes()
-        start = b"".join(content[:64].split())[:2]
-        if start[:1] != b"[":
+        text = utf8_of(path, most_bytes=_MAX_BYTES).lstrip()
+        if not text.startswith(b"["):
             return _of_photo(path, photo)
-        return _results(content) if start == b"[{" else _corners(content)
+        return _results(text) if text[1:].lstrip().startswith(b"{") else _corners(text)
     except Malformed as error:
         raise BadInput(f"{path} holds no boxes: {error}.", expected=_FORMS) from error
     except OSError as error:
@@ -81,33 +78,47 @@ def read_detections(path: Path) -> dict[str, tuple[Detection, ...]]:
         '"score": 0.9}, ...]'
     )
     try:
-        if path.stat().st_size > _MAX_DETECTIONS_BYTES:
-            raise Malformed((f"larger than {_MAX_DETECTIONS_BYTES} bytes",))
-        content = path.read_bytes()
-        results = record_from_json(_tuple_of(_ScoredResult), content, unknown_keys="ignore")
+        text = utf8_of(path, most_bytes=_MAX_DETECTIONS_BYTES)
+        results = record_from_json(_tuple_of(_ScoredResult), text, unknown_keys="ignore")
+        found = [_detection(index, result) for index, result in enumerate(results)]
     except Malformed as error:
         raise BadInput(f"{path} holds no detections: {error}.", expected=expected) from error
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.", expected=expected) from error
     by_image: dict[str, list[Detection]] = {}
-    for result in results:
-        by_image.setdefault(str(result.image_id), []).append(_detection(result))
+    for image, detection in found:
+        by_image.setdefault(image, []).append(detection)
     return {image: tuple(detections) for image, detections in by_image.items()}
 
 
-def _detection(result: _ScoredResult) -> Detection:
+def _detection(index: int, result: _ScoredResult) -> tuple[str, Detection]:
+    """The image's id and the detection. `index` is for errors."""
     x, y, width, height = result.bbox
-    category = None if result.category_id is None else str(result.category_id)
-    return Detection(box=(x, y, x + width, y + height), score=result.score, category=category)
+    image = _id(f"{index}.image_id", result.image_id)
+    category = (
+        None if result.category_id is None else _id(f"{index}.category_id", result.category_id)
+    )
+    box = (x, y, x + width, y + height)
+    return image, Detection(box=box, score=result.score, category=category)
 
 
-def _corners(content: bytes) -> list[Box]:
-    return list(record_from_json(_tuple_of(Box), content))
+def _id(where: str, value: object) -> str:
+    text = id_text(value)
+    if text is None:
+        raise Malformed((f"{where}: expected a number or text",))
+    return text
 
 
-def _results(content: bytes) -> list[Box]:
-    results = record_from_json(_tuple_of(_Result), content, unknown_keys="ignore")
-    photos = {result.image_id for result in results}
+def _corners(text: bytes) -> list[Box]:
+    return list(record_from_json(_tuple_of(Box), text))
+
+
+def _results(text: bytes) -> list[Box]:
+    results = record_from_json(_tuple_of(_Result), text, unknown_keys="ignore")
+    photos = {
+        None if result.image_id is None else _id(f"{index}.image_id", result.image_id)
+        for index, result in enumerate(results)
+    }
     if len(photos) > 1:
         raise Malformed((f"the results of {len(photos)} photos, not of one",))
     boxes = [result.bbox for result in results]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from edgekit.errors import BadInput, RuntimeMissing, UnknownName
-from edgekit.store import Malformed, record_from_json
+from edgekit.store import Malformed, record_from_json, utf8_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +21,7 @@ else:
 T = TypeVar("T")
 
 _RECURSION = 1000  # Python's own; a table is nested three deep
+_MOST_BYTES = 2**20
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -52,7 +53,7 @@ def record_from_toml(kind: type[T], path: Path) -> T:
         Malformed: one line per error, with the file and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = utf8_of(path, most_bytes=_MOST_BYTES).decode()
         with _shallow_recursion():
             document = json.dumps(tomllib.loads(text), default=str)
         return record_from_json(kind, document.encode())
@@ -60,8 +61,12 @@ def record_from_toml(kind: type[T], path: Path) -> T:
         raise Malformed(tuple(f"{path.name}: {line}" for line in error.problems)) from error
     except RecursionError as error:
         raise Malformed((f"{path.name}: its values are nested too deep",)) from error
-    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except UnicodeDecodeError as error:
+        raise Malformed((f"{path.name}: not UTF-8 at byte {error.start + 1}",)) from error
+    except ValueError as error:  # TOMLDecodeError is one
         raise Malformed((f"{path.name}: {error}",)) from error
+    except OSError as error:
+        raise Malformed((f"{path.name}: {error.strerror}",)) from error
 
 
 @contextmanager

@@ -75,6 +75,7 @@ class ExitingGroup(TyperGroup):
         """Run the command that the command line names."""
         try:
             _check_arguments(ctx.args)
+            _require_one_json(ctx.args)
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("\nInterrupted. No incomplete files were left behind.", err=True)
@@ -169,6 +170,21 @@ def _check_arguments(args: list[str]) -> None:
         empty = option if option and not value else before
         if not (argument and (value or not option)) and empty not in _MAY_BE_EMPTY:
             raise _empty_value(empty)
+
+
+def _require_one_json(args: list[str]) -> None:
+    """Refuse `--json` twice, of which only the last would be heard.
+
+    Raises:
+        BadInput: it is there twice.
+    """
+    end = args.index("--") if "--" in args else len(args)
+    if sum(argument.startswith("--json=") for argument in args[:end]) > 1:
+        raise BadInput(
+            "--json is given more than once.",
+            expected="--json to print, or --json FILE.json to write a file",
+            next_step="to do both, edgekit COMMAND --json | tee FILE.json",
+        )
 
 
 def _empty_value(option: str) -> BadInput:

@@ -43,7 +43,7 @@ def with_json_files(args: list[str]) -> list[str]:
     """A command line in which every `--json` has a value: the .json file after it, or STDOUT."""
     result: list[str] = []
     for arg in args:
-        if result and result[-1] == "--json" and (arg == STDOUT or arg.endswith(".json")):
+        if result and result[-1] == "--json" and (arg == STDOUT or arg.lower().endswith(".json")):
             result[-1] = f"--json={arg}"
         else:
             result.append(arg)
@@ -146,8 +146,16 @@ def require_writable(path: Path) -> None:
     """Check that `path` can name a file.
 
     Raises:
-        BadInput: it is a folder, or its parent folder does not exist.
+        BadInput: it is a folder, a device or a pipe, or its parent folder does not exist.
     """
+    from edgekit.store import is_special
+
+    if is_special(path):
+        raise BadInput(
+            f"'{path}' is a device or a pipe.",
+            expected="the name of a file to write",
+            next_step="for JSON on the standard output, use --json without a name",
+        )
     if path.is_dir():
         raise BadInput(
             f"'{path}' is a folder.",

@@ -11,6 +11,8 @@ from edgekit.matrix.cells import Measure
 from edgekit.store import Malformed, user_path
 
 RESULTS = Path("matrix-results")
+_MOST = {"timeout": 1e7, "memory": 1e6}
+"""A hundred days in seconds, and a petabyte in GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +116,9 @@ def read_config(path: Path) -> Config:
 
 def _require_verdict_and_limits(config: Config) -> None:
     problems = [
-        f"{name}: must be above 0"
-        for name in ("timeout", "memory")
-        if (value := getattr(config, name)) is not None and value <= 0
+        f"{name}: must be above 0, and at most {most:,.0f}"
+        for name, most in _MOST.items()
+        if (value := getattr(config, name)) is not None and not 0 < value <= most
     ]
     if config.measure and Measure.VERIFY not in config.measure:
         problems.append("measure: verify is missing, and without a verdict a cell has no state")

@@ -11,18 +11,24 @@ expires = 2027-03-31
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from edgekit import catalog
 from edgekit.catalog.tables import record_from_toml
 from edgekit.errors import BadInput
 from edgekit.matrix.states import FAILED, State
+from edgekit.models import registry
 from edgekit.store import Malformed
 
 FILE = "known-failures.toml"
 """The table in a results folder that is read unless another is named."""
+
+_LINK = re.compile(r"https?://\S+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +60,32 @@ def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
     """The known failures of a table.
 
     Raises:
-        BadInput: the file is not there or does not read, or a state is not that of a failure.
+        BadInput: the file is not there or does not read; or an entry can never hold, because its
+            model, target, state or link is none.
     """
     try:
         found = record_from_toml(_Table, path).failure
     except Malformed as error:
         raise _unreadable(path, str(error)) from error
-    for index, known in enumerate(found):
-        if known.state not in FAILED:
-            raise _unreadable(path, f"failure.{index}.state: {known.state} is not a failure")
+    problems = [
+        f"failure.{index}.{problem}"
+        for index, known in enumerate(found)
+        for problem in _problems(known)
+    ]
+    if problems:
+        raise _unreadable(path, str(Malformed(tuple(problems))))
     return found
+
+
+def _problems(known: KnownFailure) -> Iterator[str]:
+    if not any(fnmatchcase(row.name, known.model) for row in registry.models()):
+        yield f"model: there is no model {known.model!r}"
+    if not any(fnmatchcase(target.name, known.target) for target in catalog.targets()):
+        yield f"target: there is no target {known.target!r}"
+    if known.state not in FAILED:
+        yield f"state: {known.state} is not a failure"
+    if not _LINK.fullmatch(known.link):
+        yield "link: must begin with https:// or http://"
 
 
 def _unreadable(path: Path, problem: str) -> BadInput:
@@ -72,4 +94,5 @@ def _unreadable(path: Path, problem: str) -> BadInput:
         f"The known failures in {path} cannot be read: {problem}",
         expected="[[failure]] with model, target, state, reason, link and expires (a date); state "
         f"is one of {states}",
+        next_step="correct the entry, or remove it",
     )

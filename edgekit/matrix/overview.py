@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -60,12 +60,16 @@ class Overview:
         """The columns, sorted."""
         return tuple(sorted({cell.place.column for cell in self.cells}))
 
-    def at(self, row: Row, column: Column) -> ShownCell:
-        """The cell there; one that was not asked for if there is none."""
-        (model, weights), (target, host) = row, column
-        place = Place(model=model, weights=weights, target=target, host=host)
-        found = (cell for cell in self.cells if cell.place == place)
-        return next(found, ShownCell(place=place, state=State.NOT_ASKED))
+    @property
+    def grid(self) -> dict[Row, tuple[ShownCell, ...]]:
+        """The cells of each row, in the order of the columns; where there is none, one that was
+        not asked for."""
+        found = {cell.place: cell for cell in self.cells}
+        columns = self.columns
+        return {
+            row: tuple(found.get(place) or _not_asked(place) for place in _places(row, columns))
+            for row in self.rows
+        }
 
     @property
     def counts(self) -> dict[State, int]:
@@ -146,6 +150,17 @@ def _order(place: Place) -> tuple[int, Place]:
     return (names.index(place.model) if place.model in names else len(names)), place
 
 
+def _places(row: Row, columns: Iterable[Column]) -> Iterator[Place]:
+    model, weights = row
+    return (
+        Place(model=model, weights=weights, target=target, host=host) for target, host in columns
+    )
+
+
+def _not_asked(place: Place) -> ShownCell:
+    return ShownCell(place=place, state=State.NOT_ASKED)
+
+
 def _shown(
     place: Place,
     result: Result | None,
@@ -154,7 +169,7 @@ def _shown(
     today: date,
 ) -> ShownCell:
     if result is None:
-        return ShownCell(place=place, state=State.NOT_ASKED)
+        return _not_asked(place)
     if changed := present.changes_since(result):
         reason = f"was {result.state}; since then changed: {', '.join(changed)}"
         return ShownCell(place=place, state=State.STALE, reason=reason, result=result)

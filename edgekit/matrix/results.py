@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
@@ -22,7 +21,14 @@ from edgekit.matrix.pictures import read_picture
 from edgekit.matrix.prompts import Prompts
 from edgekit.matrix.states import UNDECIDED, State
 from edgekit.stages.measurement import Bench
-from edgekit.store import Malformed, out_of_bounds, printable, record_from_json, write_atomic
+from edgekit.store import (
+    Malformed,
+    out_of_bounds,
+    printable,
+    record_from_json,
+    require_writable_folder,
+    write_atomic,
+)
 from edgekit.verification import Judgement, Summary
 from edgekit.verification.evaluation import Means
 
@@ -34,6 +40,7 @@ _MOST_BYTES = 4_000_000
 
 _SECONDS = (1e-9, 1e9)
 _BOUNDS = {
+    "seconds": (0, 1e7),  # a hundred days: the end of a matrix is estimated from them
     **dict.fromkeys(("bundle_bytes", "peak_bytes"), (0, 2**50)),
     **dict.fromkeys(("fastest", "p50", "p90", "p99"), _SECONDS),
     **dict.fromkeys(("iou", "mean_iou", "p5_iou", "min_iou", "low", "high"), (0, 1)),
@@ -45,6 +52,8 @@ _BOUNDS = {
 _KEY_DIGITS = 8
 PICTURE = ".jpg"
 _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
+_MODEL_OR_TARGET = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+"""Names that models and targets can have. They make the names of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +196,7 @@ def open_results(path: Path) -> ResultsFolder:
         BadInput: as `read_results`, or the folder cannot be made or written, which is told before
             the first cell runs rather than after it.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise BadInput(
-            f"The results folder {path} cannot be written: {error.strerror}.",
-            expected="a folder that can be written",
-            next_step="name another with --results DIR",
-        ) from error
+    require_writable_folder(path, advice="name another with --results DIR")
     return read_results(path)
 
 
@@ -237,7 +237,7 @@ def _read(file: Path) -> Result:
     version = record_from_json(_Version, text, unknown_keys="ignore").schema
     if version != SCHEMA:
         raise Malformed((f"another version of edgekit wrote it, with schema {version}",))
-    return _in_bounds(record_from_json(Result, text))
+    return _checked(record_from_json(Result, text))
 
 
 def _text_of(file: Path) -> bytes:
@@ -248,10 +248,16 @@ def _text_of(file: Path) -> bytes:
     return text
 
 
-def _in_bounds(result: Result) -> Result:
-    if problems := tuple(out_of_bounds(result, _BOUNDS)):
+def _checked(result: Result) -> Result:
+    if problems := (*_wrong_names(result.cell), *out_of_bounds(result, _BOUNDS)):
         raise Malformed(problems)
     return result
+
+
+def _wrong_names(cell: Cell) -> Iterator[str]:
+    for field, name in (("model", cell.model), ("target", cell.target)):
+        if not _MODEL_OR_TARGET.fullmatch(name):
+            yield f"cell.{field}: {name!r} is not a name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

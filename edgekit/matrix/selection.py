@@ -24,7 +24,7 @@ ALL_MODELS = "*"
 CANARY_MODELS = ("nanosam", "mobilesam", "sam2.1_hiera_t", "fastsam_s")
 """A small model of each kind: NanoSAM's and SAM's encoder, SAM 2's decoder, and a detector."""
 
-_WORD_OF_WEIGHTS = re.compile(r"(official|bundled|seeded(:\d+)?)")
+_WORD_OF_WEIGHTS = re.compile(r"official|bundled|seeded(:[0-9]+)?")
 
 Words = Mapping[str, Callable[[], Iterable[str]]]
 
@@ -38,6 +38,7 @@ def selected_models(asked: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         UnknownName: a name or glob means none; the nearest names are suggested.
+        BadInput: there is no name.
     """
     names = [row.name for row in registry.models()]
     words: Words = {
@@ -58,7 +59,7 @@ def selected_targets(asked: Sequence[str]) -> tuple[str, ...]:
             can make; "changed", all.
 
     Raises:
-        UnknownName: as for `selected_models`.
+        UnknownName, BadInput: as for `selected_models`.
     """
     profiles = catalog.targets()
     names = [profile.name for profile in profiles]
@@ -75,6 +76,12 @@ def _selected(
     asked: Sequence[str], names: Sequence[str], words: Words, *, kind: str
 ) -> tuple[str, ...]:
     patterns = [part.strip() for text in asked for part in text.split(",") if part.strip()]
+    if not patterns:
+        raise BadInput(
+            f"--{kind}s {','.join(asked)!r} names no {kind}.",
+            expected="names, globs or words, separated by commas",
+            next_step=f"--{kind}s canary, or edgekit {kind}s for the names",
+        )
     found: set[str] = set()
     for pattern in patterns:
         word = words.get(pattern)
@@ -121,9 +128,15 @@ def require_weights(weights: Mapping[str, tuple[str, ...]]) -> None:
 
     Raises:
         UnknownName: there is no such model.
-        BadInput: files are given for all models, or several words.
+        BadInput: files are given for all models, or several words; or a value is empty.
     """
     for model, values in weights.items():
+        if "" in values:
+            raise BadInput(
+                f"The weights of {model} are empty.",
+                expected="official, bundled, seeded, or the files of a model",
+                next_step="check the command line: a shell variable in it may not be set",
+            )
         if model != ALL_MODELS:
             registry.model(model)
         elif len(values) > 1 or not all(map(_WORD_OF_WEIGHTS.fullmatch, values)):

@@ -27,8 +27,10 @@ HOSTED = "ubuntu-latest"
 """GitHub's own machine: x86-64, without a GPU."""
 
 _TEMPLATE = Path(__file__).with_name("workflow.yml.jinja")
-_ACTION = re.compile(r"([\w.-]+/[\w.-]+)@([\w./-]+)")
+_ACTION = re.compile(r"(\w[\w.-]*/\w[\w.-]*)@(\w[\w./-]*)")
 _PATH = re.compile(r"(?!/)[\w./-]+")
+_WORDS = re.compile(r"[\w.,*?!\[\] -]*")
+"""Names and globs. GitHub would compute an expression in braces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,11 @@ def workflow_from(config: Config, *, action: str, config_file: Path | None = Non
     paths = [_path_in_repository(path) for path in (config.results or RESULTS, config_file or "")]
     models = config.models or ("canary",)
     selected_models(models)
+    if not all(map(_WORDS.fullmatch, models)):
+        raise BadInput(
+            f"The workflow cannot use the models {','.join(models)!r}.",
+            expected="names, and globs of letters, digits and . _ - * ? [ ]",
+        )
     require_weights(config.weights)
     targets = map(catalog.target, selected_targets(config.targets or ("canary",)))
     return _rendered(

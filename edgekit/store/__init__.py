@@ -18,9 +18,15 @@ from edgekit.store.documents import (
 )
 from edgekit.store.downloads import Progress, checkpoint_dir, download
 from edgekit.store.entries import CacheEntry, entry_damage, remove_entry
-from edgekit.store.folders import atomic_dir, require_replaceable, write_atomic
+from edgekit.store.folders import (
+    atomic_dir,
+    require_replaceable,
+    require_writable_folder,
+    write_atomic,
+)
 from edgekit.store.manifests import MANIFEST
-from edgekit.store.paths import user_path
+from edgekit.store.paths import is_special, user_path
+from edgekit.store.text_files import utf8_of
 
 __all__ = [
     "MANIFEST",
@@ -40,6 +46,7 @@ __all__ = [
     "entries_above",
     "entry_damage",
     "escaped",
+    "is_special",
     "out_of_bounds",
     "printable",
     "read_bundle",
@@ -47,9 +54,11 @@ __all__ = [
     "record_from_json",
     "remove_entry",
     "require_replaceable",
+    "require_writable_folder",
     "sha256_of",
     "stage_key",
     "user_path",
+    "utf8_of",
     "write_atomic",
     "write_manifest",
     "write_records",

@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from edgekit.errors import BadInput
 from edgekit.store.exchange import exchange
 from edgekit.store.locks import UNKNOWN, lock, unlock
-from edgekit.store.paths import user_path
+from edgekit.store.paths import is_special, user_path
 
 _TEMPORARY = ".edgekit-tmp"
 _REPLACED = ".edgekit-old"
@@ -77,6 +78,24 @@ def require_replaceable(final: Path, *, replace: bool) -> None:
         )
 
 
+def require_writable_folder(folder: Path, *, advice: str) -> None:
+    """Make a folder, and refuse before the work starts one that cannot be written.
+
+    Raises:
+        BadInput: it cannot be made or written; `advice` is the next step of the error.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"The folder {folder} cannot be written: {error.strerror}.",
+            expected="a folder that can be written",
+            next_step=advice,
+        ) from error
+
+
 @contextmanager
 def part_dir(final: Path, *, advice: str) -> Iterator[Path]:
     """A hidden folder beside `final`, to be renamed to it. What then is left of it is removed.
@@ -126,8 +145,14 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file (text as UTF-8). A reader sees the old content or the new, never a part.
 
     Raises:
-        BadInput: the file cannot be written there.
+        BadInput: the file cannot be written there; or a device or a pipe has this name. The new
+            file would take its place: as root, that of /dev/null.
     """
+    if is_special(path):
+        raise BadInput(
+            f"cannot write {path}: it is a device or a pipe",
+            expected="the name of a file, which may exist",
+        )
     part = temporary_beside(path)
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from edgekit.errors import BadInput
@@ -22,3 +23,12 @@ def user_path(text: str | Path) -> Path:
             expected="~ or ~USER at the start, with a user of this machine",
             next_step=f"for a name that starts with ~, type ./{path}",
         ) from error
+
+
+def is_special(path: Path) -> bool:
+    """Whether a pipe, a device or a socket is there: neither a file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # whoever opens it tells why
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.catalog.box_files import read_boxes
+from edgekit.catalog.box_files import Detection, read_boxes, read_detections
 from edgekit.errors import BadInput
 
 IMAGE = {"id": 1, "file_name": "images/photo.jpg", "width": 100, "height": 80}
@@ -49,6 +49,7 @@ def test_no_boxes(path: Path, document: object) -> None:
         ('[["a", 2, 3, 4]]', "holds no boxes: 0.0"),
         ("[[1, 2, 3, 1e999]]", "holds no boxes"),
         ("[[1, 2, 3, 4]", "holds no boxes"),
+        ('[{"bbox": [1, 2, 3, 4], "image_id": true}]', "0.image_id: expected a number or text"),
         ('[{"score": 1}]', "0.bbox: missing"),
         ('[{"bbox": [1,2,3,4], "image_id": 1}, {"bbox": [1,2,3,4], "image_id": 2}]', "2 photos"),
         (json.dumps({"images": [IMAGE, OTHER], "annotations": []}), "one.jpg is not one of them"),
@@ -64,3 +65,33 @@ def test_other_files_are_refused(path: Path, text: str, words: str) -> None:
 def test_a_file_that_is_not_there(path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read: No such file"):
         read_boxes(path, "photo.jpg")
+
+
+@pytest.mark.parametrize("image", ["1", "1.0", '"1"'])
+@pytest.mark.parametrize("category", ["3", "3.0", '"3"'])
+def test_ids_of_detections_are_numbers_or_text(path: Path, image: str, category: str) -> None:
+    path.write_text(
+        f'[{{"image_id": {image}, "category_id": {category}, "bbox": [1, 2, 3, 4], "score": 0.5}}]'
+    )
+    assert read_detections(path) == {"1": (Detection(box=(1, 2, 4, 6), score=0.5, category="3"),)}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ('"image_id": null', "0.image_id: expected a number or text"),
+        ('"image_id": true', "0.image_id: expected a number or text"),
+        ('"image_id": 1.5', "0.image_id: expected a number or text"),
+        ('"category_id": [1]', "0.category_id: expected a number or text"),
+        ('"score": true', "0.score: Input should be a valid number"),
+        ('"score": NaN', "0.score: Input should be a finite number"),
+        ('"bbox": [1, 2, 3]', "0.bbox"),
+    ],
+)
+def test_other_detections_are_refused(path: Path, change: str, words: str) -> None:
+    fields = {"image_id": "1", "category_id": "3", "bbox": "[1, 2, 3, 4]", "score": "0.5"}
+    name, _, value = change.replace('"', "").partition(": ")
+    fields[name] = value
+    path.write_text("[{" + ", ".join(f'"{key}": {text}' for key, text in fields.items()) + "}]")
+    with pytest.raises(BadInput, match=words):
+        read_detections(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -415,6 +416,13 @@ def test_a_close_up_in_json_that_is_not_asked_for(run, bundle):
 @pytest.mark.parametrize("command", ["verify", "inspect", "bench"])
 def test_an_unwritable_json_file_is_refused_before_the_work(run, bundle, command, option, words):
     refused(run(command, bundle, *option), *words)
+
+
+def test_json_never_takes_the_place_of_a_pipe_or_a_device(run, bundle, tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # no device: as root, a test that fails would remove it
+    result = run("inspect", bundle, f"--json={tmp_path / 'pipe'}")
+    refused(result, "is a device or a pipe", "use --json without a name")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("value", ["nan", "1.5", "-0.1", "high"])

@@ -153,7 +153,13 @@ def test_the_readmes_configuration_reads(folder):
         ('measure = ["speed"]', "measure.0"),
         ("models = [", "matrix.toml"),
         ('timeout = "long"', "timeout"),
-        ("timeout = -1.0\nmemory = 0.0", "timeout: must be above 0; memory: must be above 0"),
+        (
+            "timeout = -1.0\nmemory = 0.0",
+            "timeout: must be above 0, and at most 10,000,000; memory",
+        ),
+        ("memory = 1e300", "memory: must be above 0, and at most 1,000,000"),
+        ("timeout = inf", "timeout: Input should be a finite number"),
+        ('models = [""]\ntargets = ["x86-fp32"]', "--models '' names no model"),
         ('measure = ["bench"]', "measure: verify is missing"),
         ('[weights]\nnanosma = ["seeded"]', "nanosma"),
         ('[weights]\n"*" = ["a.pt"]', "'a.pt' are given for all models"),
@@ -161,7 +167,8 @@ def test_the_readmes_configuration_reads(folder):
 )
 def test_a_configuration_that_does_not_read(run, fleet, folder, text, named):
     (folder / "matrix.toml").write_text(text)
-    result = run("matrix", "matrix.toml", *PAIRS[:4])
+    asked = () if text.startswith("models = [") else PAIRS[:4]
+    result = run("matrix", "matrix.toml", *asked)
     assert result.exit_code == 2
     assert named in result.stderr
 
@@ -179,10 +186,19 @@ def test_a_configuration_that_does_not_read(run, fleet, folder, text, named):
         (("none.toml",), "none.toml"),
         ((), "There is no folder matrix-results"),
         ((*PAIRS, "--timeout", "0"), "--timeout"),
+        ((*PAIRS, "--timeout", "inf"), "--timeout"),
+        ((*PAIRS, "--memory", "inf"), "--memory"),
+        ((*PAIRS, "--memory", "1e300"), "--memory"),
+        (("--models", ",", "--targets", "all"), "names no model"),
+        ((*PAIRS[:4], "--weights", "nanosam="), "The weights of nanosam are empty"),
+        ((*PAIRS[:4], "--weights", "nanosam=seeded:" + "9" * 5000), "at most 18 digits"),
+        ((*PAIRS, "--report", "file"), "The folder file cannot be written: File exists"),
+        ((*PAIRS, "--json", "a.json", "--json"), "--json is given more than once"),
     ],
 )
 def test_wrong_usage(run, fleet, arguments, told):
     made = fleet()
+    Path("file").touch()
     result = run("matrix", *arguments)
     assert result.exit_code == 2
     assert told in " ".join(result.stderr.split())
@@ -243,6 +259,9 @@ def test_a_workflow_for_one_machine_needs_no_page(run):
         ((*INIT[:2], "gitlab"), "'gitlab' is not"),
         (INIT[:3], "needs both --init-ci and --action"),
         ((*INIT[:4], "acme/edgekit"), "OWNER/edgekit@REF"),
+        ((*INIT[:4], "../..@v1"), "OWNER/edgekit@REF"),
+        ((*INIT[:4], "acme/edgekit@-v1"), "OWNER/edgekit@REF"),
+        ((*INIT, "--models", "nano[s${{ github.token }}]am"), "cannot use the models"),
         ((*INIT, "--results", "../results"), "cannot use the path '../results'"),
         ((*INIT, "--weights", "seeded", "--shard", "1/2"), "does not go with --weights, --shard"),
         (("matrix", "--action", "acme/edgekit@v1"), "needs both --init-ci and --action"),

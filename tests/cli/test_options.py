@@ -1,6 +1,8 @@
-"""Points and boxes as they are typed."""
+"""Points, boxes and `--json` as they are typed."""
 
-from edgekit.cli.options import box_from_text, point_from_text
+import pytest
+
+from edgekit.cli.options import box_from_text, point_from_text, with_json_files
 
 
 def test_a_point_is_foreground_by_default():
@@ -11,3 +13,20 @@ def test_a_point_is_foreground_by_default():
 
 def test_a_box_keeps_the_order_of_its_sides():
     assert box_from_text("1,2,3.5,4") == (1.0, 2.0, 3.5, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("verify b --json", "verify b --json=-"),
+        ("verify --json b", "verify --json=- b"),
+        ("verify b --json a.json", "verify b --json=a.json"),
+        ("verify b --json A.JSON", "verify b --json=A.JSON"),
+        ("verify b --json -", "verify b --json=-"),
+        ("verify b --json=a.txt", "verify b --json=a.txt"),
+        ("verify b --json --grid 4", "verify b --json=- --grid 4"),
+        ("verify b --json a.json c.json", "verify b --json=a.json c.json"),
+    ],
+)
+def test_json_takes_the_json_file_after_it(typed, read):
+    assert with_json_files(typed.split()) == read.split()

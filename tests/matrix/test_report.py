@@ -23,7 +23,7 @@ from edgekit.matrix.report import (
     junit_from,
     markdown_from,
     page_from,
-    require_jinja,
+    require_report,
     write_report,
 )
 from tests.coco_shapes import write_coco
@@ -318,10 +318,10 @@ def test_an_empty_folder_has_a_page(matrix, results):
     assert markdown_from(overview, ())
 
 
-def test_without_jinja_the_page_is_refused(monkeypatch):
+def test_without_jinja_a_report_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(RuntimeMissing) as error:
-        require_jinja()
+        require_report(tmp_path)
     assert error.value.next_step == "pip install 'edgekit[report]'"
 
 
@@ -407,6 +407,18 @@ def test_csv(overview):
     assert not [row for row in rows if row["reason"].startswith("=")]
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n@"])
+def test_no_text_of_a_csv_is_a_formula(matrix, results, start):
+    matrix(FakeFleet(), models=("nanosam",), targets=("x86-fp32",))
+    (file,) = results.glob("*.json")
+    result = json.loads(file.read_text())
+    result["identity"]["host"]["label"] = result["started"] = f"{start}SUM(1)"
+    result["cell"]["weights"] = [f"{start}SUM(1)"]
+    file.write_text(json.dumps(result))
+    (row,) = csv.DictReader(io.StringIO(csv_from(matrix(FakeFleet(), models=(), targets=()))))
+    assert {row["host"], row["started"], row["weights"]} == {f"'{start.strip()}SUM(1)"}
+
+
 def test_times_of_a_stand_in_are_not_shown_as_the_runtimes(matrix, monkeypatch):
     from tests.matrix import fakes
 
@@ -432,7 +444,7 @@ def test_all_renderings_are_written(overview, changes, tmp_path):
 
 def test_a_report_folder_that_is_a_file(overview, tmp_path):
     (tmp_path / "report").write_text("")
-    with pytest.raises(BadInput, match="cannot be made"):
+    with pytest.raises(BadInput, match="cannot be written: File exists"):
         write_report(tmp_path / "report", overview, None)
 
 

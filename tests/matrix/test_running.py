@@ -21,8 +21,9 @@ from edgekit import catalog
 from edgekit.errors import BadInput, UnknownName
 from edgekit.matrix import MatrixRequest, Measure, State, read_results, run_matrix
 from edgekit.matrix import running as running_module
+from edgekit.matrix.cells import Place
 from edgekit.matrix.estimate import Estimate
-from edgekit.matrix.overview import overview_of
+from edgekit.matrix.overview import Overview, ShownCell, overview_of
 from edgekit.matrix.results import ResultsFolder, picture_beside
 from edgekit.matrix.states import exit_code
 from edgekit.models import registry
@@ -242,7 +243,19 @@ def with_number(text: str, number: str) -> str:
     return changed
 
 
+def of_cell(text: str, **names: str) -> str:
+    """The text with other names of its cell."""
+    result = json.loads(text)
+    return json.dumps({**result, "cell": {**result["cell"], **names}})
+
+
 UNREADABLE = {
+    "cell.model: '../../etc/x' is not a name": lambda text: of_cell(text, model="../../etc/x"),
+    "cell.model: '' is not a name": lambda text: of_cell(text, model=""),
+    "cell.target: 'xxx": lambda text: of_cell(text, target="x" * 1000),
+    "cell.target: '=1+1' is not a name": lambda text: of_cell(text, target="=1+1"),
+    "seconds: must be at least 0": lambda text: with_number(text, '"seconds": -1.0'),
+    "seconds: must be at most 10,000,000": lambda text: with_number(text, '"seconds": 1e9'),
     "another version of edgekit wrote it, with schema 2": another_version,
     "Invalid JSON": lambda text: text[: len(text) // 2],
     "schema: Input should be a valid integer": lambda _: '{"schema": "1"}',
@@ -348,7 +361,7 @@ def test_a_results_folder_that_is_read_only_is_refused_before_the_first_cell(mat
     def refuse(**_):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("edgekit.matrix.results.TemporaryFile", refuse)
+    monkeypatch.setattr("edgekit.store.folders.TemporaryFile", refuse)
     fleet = FakeFleet()
     with pytest.raises(BadInput, match="cannot be written: Read-only file system"):
         matrix(fleet)
@@ -459,8 +472,19 @@ def test_results_of_a_machine_outside_the_fleet_are_not_stale_for_that(matrix):
     overview = matrix(FakeFleet(), targets=("x86-fp32",))
     assert overview.columns == (("jetson-fp16", "orin"), ("x86-fp32", "local"))
     assert overview.counts == {State.PASSED_NATIVE: 4}
-    row = overview.rows[0]
-    assert overview.at(row, ("jetson-int8", "orin")).state is State.NOT_ASKED
+
+
+def test_a_grid_has_a_cell_that_was_not_asked_for_where_there_is_no_result():
+    places = [
+        Place(model=f"m{number}", weights=(), target="x86-fp32", host=f"h{number}")
+        for number in range(150)  # looked up one by one, they would take minutes
+    ]
+    cells = tuple(ShownCell(place=place, state=State.STALE) for place in places)
+    grid = Overview(cells=cells, asked=frozenset()).grid
+    assert [row[0] for row in grid] == [place.model for place in places]
+    for place, row in zip(places, grid.values(), strict=True):
+        assert [cell.place for cell in row if cell.state is State.STALE] == [place]
+        assert sum(cell.state is State.NOT_ASKED for cell in row) == 149
 
 
 def test_a_model_that_is_gone_is_stale(matrix, results):
@@ -506,6 +530,31 @@ def test_known_failures(matrix, results, expires, outcome, state, notice):
     assert states(overview)["nanosam/x86-int8"] is state
     assert overview.exit_code == exit_code([state])
     assert [notice in each for each in overview.notices] == ([True] if notice else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('model = "nanosma"', "failure.0.model: there is no model 'nanosma'"),
+        ('target = "x87-*"', "failure.0.target: there is no target 'x87-*'"),
+        ('state = "passed native"', "failure.0.state: passed native is not a failure"),
+        ('state = "stale"', "failure.0.state: stale is not a failure"),
+        ('link = ""', "failure.0.link: must begin with https:// or http://"),
+        ('link = "javascript:alert(1)"', "failure.0.link: must begin with"),
+        ("expires = 2027-01-01T10:00:00", "failure.0.expires: Input should be a valid date"),
+        ("expires = 20270101", "failure.0.expires: Input should be a valid date"),
+    ],
+)
+def test_a_known_failure_that_can_never_hold_is_refused(matrix, results, line, problem):
+    name = line.partition(" ")[0]
+    text = re.sub(f"^{name} = .*$", line, KNOWN.format(expires="2999-01-01"), flags=re.M)
+    results.mkdir()
+    (results / "known-failures.toml").write_text(text)
+    fleet = FakeFleet()
+    with pytest.raises(BadInput, match=re.escape(problem)) as error:
+        matrix(fleet)
+    assert error.value.next_step == "correct the entry, or remove it"
+    assert fleet.ran == []
 
 
 def test_the_profile_is_part_of_the_key(matrix, monkeypatch):

@@ -83,6 +83,13 @@ def test_what_means_nothing_is_refused_with_the_nearest_name(select, asked, sugg
     assert suggested in error.value.what.partition("did you mean")[2]
 
 
+@pytest.mark.parametrize("select", [selected_models, selected_targets])
+@pytest.mark.parametrize("asked", [[","], ["", " , "]])
+def test_no_name_at_all_is_refused(select, asked):
+    with pytest.raises(BadInput, match="names no"):
+        select(asked)
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -98,7 +105,15 @@ def test_weights(asked, expected):
 
 
 @pytest.mark.parametrize(
-    "asked", [["mobile_sam.pt"], ["seeded", "bundled"], ["./a=b.pt"], ["nanosma=a.pt"]]
+    "asked",
+    [
+        ["mobile_sam.pt"],
+        ["seeded", "bundled"],
+        ["./a=b.pt"],
+        ["nanosma=a.pt"],
+        ["nanosam="],
+        ["seeded:\N{ARABIC-INDIC DIGIT THREE}"],
+    ],
 )
 def test_weights_that_do_not_say_whose_they_are(asked):
     with pytest.raises(BadInput):

@@ -124,6 +124,12 @@ def test_a_device_that_cannot_be_used_costs_only_its_own_cells(matrix, make_cell
             "numpy<2.4,>=1.26 (has 1.21.5)",
             "-m pip install",
         ),
+        (
+            {"python": "3.10.12", "installed": {"numpy": "unknown", "rich": "15.0"}},
+            "numpy<2.4,>=1.26 (has unknown)",
+            "-m pip install",
+        ),
+        ({"python": "three"}, "orin has Python three as", "name it in orin's row: python"),
     ],
 )
 def test_a_device_that_lacks_something_is_told_how_to_get_it(
@@ -186,6 +192,16 @@ def test_devices_run_at_the_same_time_and_one_cell_each(make_cell, monkeypatch):
         thread.join()
     assert len(most) == 4
     assert max(most) == 2, "the one that is gone gets none"
+
+
+def test_of_what_a_device_prints_the_end_is_read(monkeypatch):
+    monkeypatch.setattr("edgekit.matrix.fleets.connection._MOST_BYTES", 100)
+    chatter = "i=0; while [ $i -lt 100 ]; do echo noise; i=$((i+1)); done; echo answer"
+    reply = ask_over_ssh(
+        "orin", ("sh", "-c", chatter), Message(chunks=()), seconds=30, stop=Event()
+    )
+    assert len(reply.stdout) == 100
+    assert reply.stdout.endswith(b"noise\nanswer\n")
 
 
 HANGS = ("sh", "-c", "echo $$ > pid; exec cat > /dev/null")

@@ -62,6 +62,11 @@ def test_a_table_of_all_kinds(tmp_path):
         (CLUSTER.replace("scheduler", "# scheduler"), "scheduler: is for kind 'dask'"),
         (CLUSTER.replace("tcp://", ""), "scheduler: must be an address such as tcp://"),
         (HERE + 'host = "orin"', "host: is for kind 'ssh'"),
+        (HERE + 'python = "/venv/bin/python"', "worker.0.python: is for kind 'ssh'"),
+        (CLUSTER + 'folder = "there"', "worker.0.folder: is for kind 'ssh'"),
+        (ORIN + 'python = ""', "worker.0.python: must be a path on the device"),
+        (ORIN + 'python = "a\\u0000b"', "worker.0.python: must be a path on the device"),
+        (ORIN + 'folder = " "', "worker.0.folder: must be a path on the device"),
         ("[[worker]", "workers.toml"),
     ],
 )

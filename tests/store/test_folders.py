@@ -310,3 +310,14 @@ def test_write_atomic_where_nothing_can_be_written(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="cannot write"):
             write_atomic(tmp_path / place, "text")
     assert names_in(tmp_path) == ["file", "folder"]
+
+
+def test_write_atomic_never_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    for name in ("pipe", "null"):
+        with pytest.raises(BadInput, match="is a device or a pipe"):
+            write_atomic(tmp_path / name, "text")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "null").is_char_device()
+    assert names_in(tmp_path) == ["null", "pipe"]

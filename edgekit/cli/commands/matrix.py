@@ -89,12 +89,16 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=1, help="Seconds that a cell may take. [1800]")
+        float | None,
+        typer.Option("--timeout", min=1, max=1e7, help="Seconds that a cell may take. [1800]"),
     ] = None,
     memory: Annotated[
         float | None,
         typer.Option(
-            "--memory", min=0.1, help="GB that a cell may hold. [nine tenths of this machine's]"
+            "--memory",
+            min=0.1,
+            max=1e6,
+            help="GB that a cell may hold. [nine tenths of this machine's]",
         ),
     ] = None,
     host: Annotated[
@@ -138,7 +142,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     from edgekit.matrix.config import Config, overridden, read_config, request_from
     from edgekit.matrix.differences import differences
     from edgekit.matrix.fleets.routes import fleet_of
-    from edgekit.matrix.report import require_jinja, write_report
+    from edgekit.matrix.report import require_report, write_report
     from edgekit.matrix.results import read_results
     from edgekit.matrix.running import run_matrix
     from edgekit.matrix.selection import measures_from, weights_by_model
@@ -165,7 +169,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     for notice in earlier.notices if earlier else ():
         say(f"Notice: {notice}", err=True)
     if report:
-        require_jinja()
+        require_report(report)
     request = request_from(asked, shard=shard, resume=resume)
     overview = run_matrix(request, fleet_of(asked, label=host), watch=PrintedWatch())
     changes = None if earlier is None else differences(earlier, overview.results)

@@ -5,6 +5,7 @@ What is sent goes through stdin. The remote shell gets one line of words, each q
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import tempfile
@@ -26,6 +27,8 @@ _OPTIONS = (
     *("-o", "ServerAliveCountMax=4"),
 )
 _SSH_FAILED = 255
+_MOST_BYTES = 2**26
+"""Of what a device prints, its end: answers have a hundredth of it."""
 
 
 class Unreachable(EdgekitError):
@@ -111,5 +114,6 @@ def _wait(process: subprocess.Popen[bytes], seconds: float, stop: Event) -> int 
 
 
 def _content(file: IO[bytes]) -> bytes:
-    file.seek(0)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MOST_BYTES))
     return file.read()

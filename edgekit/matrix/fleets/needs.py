@@ -14,6 +14,7 @@ from edgekit.matrix.fleets.workers import Worker
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
 
 PROBE = """
 import sys
@@ -27,14 +28,17 @@ def installed(name):
         return None
 folder, names = sys.argv[1], sys.argv[2:]
 print(json.dumps({
-    "python": platform.python_version(),
+    "python": "%d.%d.%d" % sys.version_info[:3],
     "machine": platform.machine(),
     "system": sys.platform,
     "installed": {name: installed(name) for name in names},
     "has_code": os.path.isdir(folder),
 }))
 """
-"""A program for any Python 3: `python - FOLDER PACKAGE...` prints a `Found` as JSON."""
+"""A program for any Python 3: `python - FOLDER PACKAGE...` prints a `Found` as JSON.
+
+A Python built from source names its version "3.12.0+", which no requirement takes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ def require_on_device(found: Found, runtime: str, *, worker: Worker) -> None:
     from packaging.specifiers import SpecifierSet
 
     wanted = metadata.metadata("edgekit")["Requires-Python"]
-    if not SpecifierSet(wanted).contains(found.python, prereleases=True):
+    if not _fits(found.python, SpecifierSet(wanted)):
         raise RuntimeMissing(
             f"{worker.name} has Python {found.python} as {worker.python}; edgekit needs {wanted}.",
             next_step=f"install another there, and name it in {worker.name}'s row: python = ...",
@@ -76,6 +80,19 @@ def require_on_device(found: Found, runtime: str, *, worker: Worker) -> None:
             f"{worker.name} lacks packages: {', '.join(_told(each, found) for each in missing)}.",
             next_step=f'ssh {worker.host} "{line}"',
         )
+
+
+def _fits(version: str | None, specifier: SpecifierSet) -> bool:
+    """Whether a version is there and in the range. What is none, such as "unknown", is in none:
+    packaging 24 raises for it, 26 does not."""
+    from packaging.version import InvalidVersion, Version
+
+    if version is None:
+        return False
+    try:
+        return specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def _told(requirement: Requirement, found: Found) -> str:
@@ -94,9 +111,7 @@ def _missing(found: Found, runtime: str) -> Iterator[Requirement]:
     for requirement in _requirements(runtime):
         version = found.installed.get(requirement.name)
         needed = requirement.marker is None or requirement.marker.evaluate(environment)
-        if needed and (
-            version is None or not requirement.specifier.contains(version, prereleases=True)
-        ):
+        if needed and not _fits(version, requirement.specifier):
             requirement.marker = None
             yield requirement
 

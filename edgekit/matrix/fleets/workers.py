@@ -21,6 +21,7 @@ from edgekit.store import Malformed
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _HOST = re.compile(r"[A-Za-z0-9_][\w.@:%\[\]-]*")
+_PYTHON, _FOLDER = "python3", "edgekit-worker"
 _SCHEDULER = re.compile(r"(tcp|tls|ucx|wss?)://\S+")
 
 
@@ -43,8 +44,8 @@ class Worker:
     kind: Literal["local", "ssh", "dask"]
     labels: tuple[str, ...] = ()
     host: str | None = None
-    python: str = "python3"
-    folder: str = "edgekit-worker"
+    python: str = _PYTHON
+    folder: str = _FOLDER
     scheduler: str | None = None
 
     def serves(self, label: str) -> bool:
@@ -87,7 +88,8 @@ def _problems(workers: tuple[Worker, ...]) -> Iterator[str]:
         for label in worker.labels:
             if not _NAME.fullmatch(label):
                 yield f"{where}.labels: {label!r} is not a word"
-        yield from (f"{where}.{problem}" for problem in _problems_of_kind(worker))
+        for problem in (*_problems_of_kind(worker), *_problems_of_paths(worker)):
+            yield f"{where}.{problem}"
 
 
 def _problems_of_kind(worker: Worker) -> Iterator[str]:
@@ -101,3 +103,12 @@ def _problems_of_kind(worker: Worker) -> Iterator[str]:
         yield "scheduler: is for kind 'dask', which needs it"
     elif worker.scheduler is not None and not _SCHEDULER.fullmatch(worker.scheduler):
         yield "scheduler: must be an address such as tcp://10.0.0.2:8786"
+
+
+def _problems_of_paths(worker: Worker) -> Iterator[str]:
+    given = {"python": (worker.python, _PYTHON), "folder": (worker.folder, _FOLDER)}
+    for field, (path, usual) in given.items():
+        if worker.kind != "ssh" and path != usual:
+            yield f"{field}: is for kind 'ssh'"
+        elif not path.strip() or not path.isprintable():
+            yield f"{field}: must be a path on the device"

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.errors import BadInput
 from edgekit.matrix.differences import Difference
 from edgekit.matrix.overview import Overview
 from edgekit.matrix.report.csv_table import csv_from
 from edgekit.matrix.report.junit import junit_from
 from edgekit.matrix.report.markdown import markdown_from
 from edgekit.matrix.report.page import page_from, require_jinja
-from edgekit.store import write_atomic
+from edgekit.store import require_writable_folder, write_atomic
 
-__all__ = ["csv_from", "junit_from", "markdown_from", "page_from", "require_jinja", "write_report"]
+__all__ = ["csv_from", "junit_from", "markdown_from", "page_from", "require_report", "write_report"]
+
+
+def require_report(folder: Path) -> None:
+    """Find out before the first cell runs whether a report can be made and written.
+
+    Raises:
+        BadInput: the folder cannot be made or written.
+        RuntimeMissing: jinja2 is not installed.
+    """
+    require_jinja()
+    require_writable_folder(folder, advice="name another with --report DIR")
 
 
 def write_report(
@@ -32,17 +42,9 @@ def write_report(
         results: the folder with the pictures of the worst prompts; None shows none.
 
     Raises:
-        BadInput: the folder cannot be written.
-        RuntimeMissing: jinja2 is not installed.
+        BadInput, RuntimeMissing: as `require_report`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"The folder {folder} cannot be made: {error.strerror}.",
-            expected="a folder that can be written",
-            next_step="name another with --report DIR",
-        ) from error
+    require_report(folder)
     renderings = {
         "report.html": page_from(overview, changes, results=results),
         "summary.md": markdown_from(overview, changes),

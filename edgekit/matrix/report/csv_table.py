@@ -37,20 +37,20 @@ def csv_from(overview: Overview) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, (*named, *figures))
     writer.writeheader()
-    writer.writerows(
-        {**_named(cell), **_figures(cell.result), **_survey(cell)} for cell in overview.cells
-    )
+    for cell in overview.cells:
+        row = {**_named(cell), **_figures(cell.result), **_survey(cell)}
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
     return text.getvalue()
 
 
 def _named(cell: ShownCell) -> dict[str, object]:
     return {
         "model": cell.place.model,
-        "weights": _harmless(cell.place.weights_text),
+        "weights": cell.place.weights_text,
         "target": cell.place.target,
         "host": cell.place.host,
         "state": cell.state,
-        "reason": _harmless(cell.reason or ""),
+        "reason": cell.reason,
     }
 
 
@@ -87,7 +87,9 @@ def _median(figures: Figures | None, task: Task) -> float | None:
     return timing.p50 if timing else None
 
 
-def _harmless(text: str) -> str:
-    """One line that no spreadsheet takes for a formula."""
-    line = " ".join(text.split())
+def _harmless(value: object) -> object:
+    """Of text, one line that no spreadsheet takes for a formula; other values as they are."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.split())
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

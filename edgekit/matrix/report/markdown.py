@@ -56,13 +56,12 @@ def _matrix(overview: Overview) -> str:
     columns = overview.columns
     hosts = {host for _, host in columns}
     heads = [target if len(hosts) == 1 else f"{target}, {host}" for target, host in columns]
-    rows = (line for row in overview.rows for line in _lines(overview, row))
+    rows = (line for row, cells in overview.grid.items() for line in _lines(row, cells))
     return _table(("model", *heads), rows)
 
 
-def _lines(overview: Overview, row: Row) -> Iterator[tuple[str, ...]]:
+def _lines(row: Row, cells: Sequence[ShownCell]) -> Iterator[tuple[str, ...]]:
     """PyTorch's line, if it was timed, and that of the bundles."""
-    cells = [overview.at(row, column) for column in overview.columns]
     reference = [pytorch_figures_of(cell) for cell in cells]
     if any(reference):
         yield f"{row[0]}, PyTorch", *map(_reference, reference)

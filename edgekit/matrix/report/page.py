@@ -203,9 +203,9 @@ def _grid(overview: Overview) -> list[_Row]:
         _Row(
             model=model,
             weights=weights,
-            views=tuple(_view(overview.at((model, weights), each)) for each in overview.columns),
+            views=tuple(map(_view, cells)),
         )
-        for model, weights in overview.rows
+        for (model, weights), cells in overview.grid.items()
     ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgekit.errors import BadInput
-from edgekit.store import user_path
+from edgekit.store import user_path, utf8_of
 
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.\w+)$")
 _INDEX = ".index.json"
@@ -95,9 +95,7 @@ def _listed_in(index: Path) -> tuple[str, ...]:
     from pydantic_core import from_json  # bounds the nesting, as json.loads does not
 
     try:
-        if index.stat().st_size > _LARGEST_INDEX:
-            raise ValueError("it is too large")
-        listed = from_json(index.read_bytes())["weight_map"].values()
+        listed = from_json(utf8_of(index, most_bytes=_LARGEST_INDEX))["weight_map"].values()
         names = tuple(sorted({str(name) for name in listed}))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise BadInput(

@@ -7,6 +7,7 @@ either, it is an error.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from edgekit.records import FileDigest, ModelRow, WeightsSource
 
 BUNDLED_LICENCE = "Apache-2.0"
 UNKNOWN_LICENCE = "unknown"
+
+_SEED = re.compile(r"[0-9]{1,18}")
 
 
 def locate(
@@ -105,9 +108,10 @@ def _bundled(row: ModelRow, *, warning: str | None = None) -> WeightsSource:
 
 def _seeded(keyword: str) -> WeightsSource:
     seed = keyword.partition(":")[2] or "0"
-    if not seed.isdecimal():
+    if not _SEED.fullmatch(seed):
         raise BadInput(
-            f"--weights {keyword}: the seed is not a number.", expected="seeded or seeded:7"
+            f"--weights {store.printable(keyword)}: the seed is not a number.",
+            expected="seeded or seeded:7, with at most 18 digits",
         )
     return WeightsSource(
         kind="seeded",

@@ -19,7 +19,14 @@ import numpy as np
 from edgekit.errors import BadInput
 from edgekit.records import FloatArray
 from edgekit.runtime.proposals.network import SHAPES, ProposalNetwork
-from edgekit.store import Malformed, printable, record_from_json, user_path, write_atomic
+from edgekit.store import (
+    Malformed,
+    printable,
+    record_from_json,
+    user_path,
+    utf8_of,
+    write_atomic,
+)
 
 SCHEMA = 1
 MOST_BYTES = 2**20
@@ -68,9 +75,7 @@ def read_proposals(path: Path) -> ProposalNetwork:
     """
     path = user_path(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise Malformed((f"larger than {MOST_BYTES} bytes",))
-        record = record_from_json(_Record, path.read_bytes())
+        record = record_from_json(_Record, utf8_of(path, most_bytes=MOST_BYTES))
         if record.schema != SCHEMA:
             raise Malformed((f"its schema is {record.schema}, not {SCHEMA}",))
         tensors = _tensors(record.tensors)

@@ -29,6 +29,7 @@ import numpy as np
 
 from edgekit.errors import BadInput
 from edgekit.records import Feeds, FloatArray
+from edgekit.store import printable
 
 FEATURE = "photo_upscaled"
 """The encoder graph's output that the network reads, [1, grid * grid, CHANNELS]."""
@@ -77,7 +78,8 @@ class ProposalNetwork:
         """
         if (model, weights) == (self.model, self.weights):
             return
-        other = f"{self.model} with other weights" if model == self.model else self.model
+        own = printable(self.model)
+        other = f"{own} with other weights" if model == self.model else own
         raise BadInput(
             f"These proposals are of {other}, and the bundle is of {model}.",
             expected="proposals that were trained on the encoder of the bundle",

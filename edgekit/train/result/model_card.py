@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import BadInput
+from edgekit.store import utf8_of
 from edgekit.verification.evaluation import KINDS, SMALLEST_SIDE, Means
+
+_MOST_BYTES = 2**20
 
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _UNMEASURED = "Not measured yet: `edgekit evaluate BUNDLE INSTANCES.json --card THIS_FILE`."
@@ -95,10 +98,11 @@ def read_card(path: Path) -> str:
         BadInput: the file cannot be read, or lacks the two comments around the figures.
     """
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = utf8_of(path, most_bytes=_MOST_BYTES).decode()
+    except (OSError, ValueError) as error:  # Malformed and UnicodeDecodeError are ValueErrors
+        reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(
-            f"The model card {path} cannot be read ({error}).",
+            f"The model card {path} cannot be read: {reason}.",
             expected="the MODEL_CARD.md that `edgekit train` wrote",
         ) from error
     if not 0 <= text.find(_BEGIN) < text.find(_END):
