@@ -123,7 +123,7 @@ def _boxes(
 def segment_rows(
     segments: Sequence[Segment], files: MaskFiles | None
 ) -> Iterator[dict[str, object]]:
-    """What JSON tells of each segment. Masks are decoded one after the other, to be written."""
+    """Each segment as JSON. Masks are decoded one after the other, to be written."""
     for index, segment in enumerate(segments):
         file = files.write(segment.mask, index) if files else None
         # JSON has no NaN, which broken weights give as a score.

@@ -258,7 +258,7 @@ def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask
 def _mask_rows(
     predictions: Sequence[Prediction], files: MaskFiles | None
 ) -> Iterator[dict[str, object]]:
-    """What JSON tells of each mask, one after the other: all at once could take gigabytes."""
+    """Each mask as JSON, one after the other: all at once could take gigabytes."""
     from edgekit.catalog import runs_from_mask
 
     index = 0

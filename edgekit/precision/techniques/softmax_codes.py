@@ -37,7 +37,7 @@ SAMPLED = 2**19
 """About the most attention weights of one product that a search rounds again and again."""
 
 _POWER = 2.4
-"""Of the errors that are averaged."""
+"""The power to which errors are raised before they are averaged."""
 
 _SMALLEST = 1e-20
 """A logarithm needs a positive number."""
