@@ -60,7 +60,7 @@ TITLES = {
     "random_3": "three random points",
     "tight_box": "box around the mask",
 }
-"""How tables call each of them."""
+"""The name of each kind in tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

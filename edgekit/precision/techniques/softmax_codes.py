@@ -150,6 +150,6 @@ def softmax_coded_walk(
 
 
 def _sampled(weights: Tensor) -> Tensor:
-    """Those of evenly spaced queries."""
+    """The weights of evenly spaced queries."""
     step = min(max(1, weights.numel() // SAMPLED), weights.shape[-2])
     return weights[..., ::step, :]
