@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from edgekit.catalog import runtimes
 from edgekit.records import MANIFEST_SCHEMA
 from edgekit.runtimes import installed
+from tests.manifests import change_manifest
 
 
 def refused(result, *words: str, code: int = 2) -> None:
@@ -21,13 +21,6 @@ def refused(result, *words: str, code: int = 2) -> None:
     assert "Traceback" not in result.output
     for word in words:
         assert word in result.stderr
-
-
-def change_manifest(bundle: Path, change) -> None:
-    file = bundle / "manifest.json"
-    manifest = json.loads(file.read_text())
-    change(manifest)
-    file.write_text(json.dumps(manifest))
 
 
 # --- photos ---------------------------------------------------------------------------------------
