@@ -1,4 +1,4 @@
-"""The stages in order: the whole program on one screen.
+"""The functions of the library, such as `export`: each runs its stages in order.
 
 ModelRow --locate--> WeightsSource --plan--> PrecisionPlan --lower--> Graphs --convert--> files
     --pack--> Bundle --verify--> Verdict

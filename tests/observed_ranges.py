@@ -16,16 +16,15 @@ def observed_ranges(program: Program, feeds: Feeds) -> Ranges:
     found: dict[str, Range] = {}
 
     def note(node, result: Tensor) -> Tensor:
-        low, high = (float(edge) for edge in torch.aminmax(result))
-        found[node.name] = Range(
-            low=low,
-            high=high,
-            usual_low=low,
-            usual_high=high,
-            mean=float(result.mean()),
-            std=float(result.std()),
-        )
+        found[node.name] = range_of(result)
         return result
 
     Walk(program, note).run(feeds)
     return Ranges(role=Role.ENCODER, by_name=found)
+
+
+def range_of(values: Tensor) -> Range:
+    """The range of a tensor that was seen once."""
+    low, high = (float(edge) for edge in torch.aminmax(values))
+    mean, std = float(values.mean()), float(values.std())
+    return Range(low=low, high=high, usual_low=low, usual_high=high, mean=mean, std=std)

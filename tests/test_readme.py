@@ -96,7 +96,7 @@ def front_families_table() -> str:
     others = [" ".join(named(rows)) for rows in groups if rows not in published]
     lines = [family_line(rows) for rows in published]
     listed = table("family | models | parameters | official weights | verified", "llrll", lines)
-    return f"{listed}\n\nNo weights are public of {', '.join(others)}."
+    return f"{listed}\n\nNo weights are public for {', '.join(others)}."
 
 
 def device_title(devices: Sequence[str]) -> str:

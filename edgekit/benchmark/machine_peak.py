@@ -85,7 +85,7 @@ class _Load:
         self._data = np.random.default_rng(0).random(shape, dtype=np.float32)
 
     def seconds(self) -> float:
-        """Of one run."""
+        """Run once; returns the seconds that it took."""
         start = time.perf_counter()
         self._request.infer([self._data], share_inputs=True)
         return time.perf_counter() - start

@@ -21,7 +21,7 @@ PATIENCE_S = 45
 FEWEST = 3
 
 CURVE_ROUNDS = 3
-"""Of the curve's longer points, at most; one is enough, since PyTorch takes seconds for a call."""
+"""The most rounds of the curve's longer points. One is enough: PyTorch takes seconds for a call."""
 
 NO_DECODER = "it has no decoder: its one graph finds the objects, or answers each prompt"
 

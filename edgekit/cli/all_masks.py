@@ -1,4 +1,4 @@
-"""`--everything` of `edgekit verify` and `edgekit evaluate`: its options, tables and JSON."""
+"""`--everything` of `edgekit verify` and `edgekit evaluate`: its options and tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.console import console, say, table
+from edgekit.cli.verdict import print_outcome, what_ran
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,18 +36,14 @@ def print_everything(verdict: EverythingVerdict, *, stream: str = "stdout") -> N
     printer = console(stream)
     if verdict.agreement:
         _print_agreement(verdict, printer)
-    if verdict.reason and verdict.how == "emulated":
-        printer.print(f"Emulated because {verdict.reason}.")
-    printer.print(_outcome(verdict))
-    for failure in verdict.failures:
-        printer.print(f"  - {failure}")
+    print_outcome(verdict, _outcome(verdict), printer)
 
 
 def _print_agreement(verdict: EverythingVerdict, printer: Console) -> None:
     columns = ("pairs", "matched share", "recall", "mean IoU of pairs")
     title = f"All masks against the PyTorch reference's, {_photos(len(verdict.photos))}"
     asked = _asked(verdict.strategy, verdict.grid)
-    title = f"{title}, {asked}, {_what_ran(verdict)}"
+    title = f"{title}, {asked}, {what_ran(verdict)}"
     listed = table("IoU from", *columns, title=title, right=columns)
     for row in verdict.agreement:
         mean_iou = "-" if row.mean_iou is None else f"{row.mean_iou:.4f}"
@@ -64,21 +61,15 @@ def _outcome(verdict: EverythingVerdict) -> Text:
         return Text("NOT RUN", "bold red")
     if verdict.passed and verdict.min_matched is None:
         figures_only = "no gate: figures only; --min-matched makes one"
-        return Text.assemble(("NOT JUDGED", "bold"), f" ({_what_ran(verdict)}; {figures_only})")
+        return Text.assemble(("NOT JUDGED", "bold"), f" ({what_ran(verdict)}; {figures_only})")
     outcome = ("PASSED", "bold green") if verdict.passed else ("FAILED", "bold red")
-    return Text.assemble(outcome, f" ({_what_ran(verdict)}; {_gate(verdict)})")
+    return Text.assemble(outcome, f" ({what_ran(verdict)}; {_gate(verdict)})")
 
 
 def _gate(verdict: EverythingVerdict) -> str:
     if verdict.min_matched is None:
         return "no gate"
     return f"gate: matched share >= {verdict.min_matched:g} at IoU 0.9"
-
-
-def _what_ran(verdict: EverythingVerdict) -> str:
-    from edgekit.records import Execution
-
-    return Execution(how=verdict.how, by=verdict.by).label
 
 
 def print_recall(evaluation: EverythingEvaluation) -> None:

@@ -1,10 +1,10 @@
-"""`edgekit predict --everything`: what is asked for, and what is told of the result."""
+"""`edgekit predict --everything`: find all objects, and show them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from edgekit.errors import BadInput
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from edgekit.cli.everything_options import EverythingOptions
     from edgekit.cli.mask_files import MaskFiles
     from edgekit.records import EverythingRule, Rgb, Segment, Strategy
     from edgekit.report import Report
@@ -22,46 +23,6 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 20
 """Objects that the table shows; --json prints all of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EverythingOptions:
-    """The options that belong to `--everything`; None where they are not given."""
-
-    strategy: Strategy | None = None
-    grid: int | None = None
-    crops: int | None = None
-    min_area: int | None = None
-    detector: Path | None = None
-    boxes: Path | None = None
-    proposals: Path | None = None
-    most_points: int | None = None
-
-    def given(self) -> list[str]:
-        """The names of the options that are given."""
-        values = asdict(self)
-        return [
-            f"--{name.replace('_', '-')}" for name, value in values.items() if value is not None
-        ]
-
-    @property
-    def by_name(self) -> Strategy:
-        """The strategy: that of the source of prompts that is given, otherwise the grid."""
-        if self.strategy:
-            return self.strategy
-        if self.detector or self.boxes:
-            return "boxes"
-        return "proposed" if self.proposals else "grid"
-
-    def rule_from(self, rule: EverythingRule) -> EverythingRule:
-        """The family's rule with what is given here."""
-        return replace(
-            rule,
-            grid=rule.grid if self.grid is None else self.grid,
-            crops=rule.crops if self.crops is None else self.crops,
-            min_area=rule.min_area if self.min_area is None else self.min_area,
-            points=rule.points if self.most_points is None else self.most_points,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,38 +36,6 @@ class Segmented:
     strategy: Strategy | None
     rule: EverythingRule | None
     seconds: float
-
-
-def check_options(
-    options: EverythingOptions, *, everything: bool, prompt_options: Sequence[str]
-) -> None:
-    """Check that the options given belong together.
-
-    Args:
-        options: those of `--everything`.
-        everything: whether `--everything` is given.
-        prompt_options: the names of the options given that describe a prompt.
-
-    Raises:
-        BadInput: they do not.
-    """
-    if everything and prompt_options:
-        raise BadInput(
-            f"{prompt_options[0]} is about one object, and --everything finds all of them.",
-            expected=f"either {prompt_options[0]} or --everything",
-        )
-    if not everything and (given := options.given()):
-        raise BadInput(
-            f"{given[0]} says how everything is segmented, and --everything is not given.",
-            expected=f"{given[0]} together with --everything",
-        )
-    if options.detector and options.boxes:
-        raise BadInput("--detector and --boxes both give boxes.", expected="one of the two")
-    if options.most_points is not None and not options.proposals:
-        raise BadInput(
-            "--most-points limits the points of --proposals, and no file is given.",
-            expected="--proposals FILE, or --grid N for a grid",
-        )
 
 
 def segment_everything(
@@ -194,7 +123,7 @@ def _boxes(
 def segment_rows(
     segments: Sequence[Segment], files: MaskFiles | None
 ) -> Iterator[dict[str, object]]:
-    """What JSON tells of each segment. Masks are decoded one after the other, to be written."""
+    """Each segment as JSON. Masks are decoded one after the other, to be written."""
     for index, segment in enumerate(segments):
         file = files.write(segment.mask, index) if files else None
         # JSON has no NaN, which broken weights give as a score.

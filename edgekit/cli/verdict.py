@@ -32,11 +32,7 @@ def print_verdict(verdict: Verdict, *, stream: str = "stdout") -> None:
         _print_figures(verdict, verdict.overall, printer)
     if verdict.overall and not verdict.passed:
         _print_worst(verdict, printer)
-    if verdict.reason and verdict.how == "emulated":
-        printer.print(f"Emulated because {verdict.reason}.")
-    printer.print(_outcome(verdict))
-    for failure in verdict.failures:
-        printer.print(f"  - {failure}")
+    print_outcome(verdict, _outcome(verdict), printer)
 
 
 def _outcome(verdict: Verdict) -> Text:
@@ -47,10 +43,19 @@ def _outcome(verdict: Verdict) -> Text:
     if verdict.how == "not run":
         return Text.assemble(("NOT RUN", "bold red"), f" ({gate})")
     outcome = ("PASSED", "bold green") if verdict.passed else ("FAILED", "bold red")
-    return Text.assemble(outcome, f" ({_what_ran(verdict)}; {gate})")
+    return Text.assemble(outcome, f" ({what_ran(verdict)}; {gate})")
 
 
-def _what_ran(verdict: Verdict) -> str:
+def print_outcome(verdict: Verdict | EverythingVerdict, outcome: Text, printer: Console) -> None:
+    """Print why the files were emulated if they were, the outcome, and why it is no pass."""
+    if verdict.reason and verdict.how == "emulated":
+        printer.print(f"Emulated because {verdict.reason}.")
+    printer.print(outcome)
+    for failure in verdict.failures:
+        printer.print(f"  - {failure}")
+
+
+def what_ran(verdict: Verdict | EverythingVerdict) -> str:
     """ "native" or "emulated by" and the stand-in, as in the tables of other commands."""
     from edgekit.records import Execution
 
@@ -67,7 +72,7 @@ def _print_figures(verdict: Verdict, overall: Summary, printer: Console) -> None
     truth = _TRUTH if overall.reference_truth is not None else ()
     plural = "" if verdict.photos == 1 else "s"
     samples = f"{verdict.photos} {verdict.sample}{plural}"
-    title = f"Masks against the PyTorch reference, {samples}, {_what_ran(verdict)}"
+    title = f"Masks against the PyTorch reference, {samples}, {what_ran(verdict)}"
     figures = table("prompt", *_FIGURES, *truth, title=title, right=(*_FIGURES, *truth))
     for summary in verdict.kinds:
         figures.add_row(*_row(summary)[: len(figures.columns)])

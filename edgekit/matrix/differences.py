@@ -13,11 +13,11 @@ from edgekit.records.enums import StrEnum
 from edgekit.verification import Summary
 
 IOU_STEP = 0.001
-"""A mean or minimum IoU that moves by more is told. Kernels of another CPU move it by less."""
+"""A mean or minimum IoU that moves by more is reported. Another CPU's kernels move it by less."""
 TIME_STEP = 0.05
-"""A time that changes by a smaller share is never told, however steady its calls were."""
+"""A time that changes by a smaller share is never reported, however steady its calls were."""
 FEWEST_CALLS = 5
-"""Of fewer calls, the spread says too little: their time is not compared."""
+"""The spread of fewer calls says too little: their time is not compared."""
 
 
 class Change(StrEnum):

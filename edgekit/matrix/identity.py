@@ -73,7 +73,7 @@ def _files_of(source: WeightsSource) -> tuple[str, ...]:
 
 @cache
 def _photos_digest(named: str | None) -> str:
-    """Of the photos that are compared, and of those that edgekit calibrates on."""
+    """The digest of the photos that are compared and of those that edgekit calibrates on."""
     compared = catalog.photos_from(Path(named)) if named else catalog.image_set()
     photos = (*compared.photos, *catalog.calibration_set().photos)
     return store.content_key(*(store.sha256_of(photo.path) for photo in photos))

@@ -36,7 +36,7 @@ class KnownFailure:
     """A failure that is expected until `expires`, that day included.
 
     `model` and `target` are names or globs. `state` is the outcome that is expected; any other
-    failure of the cell is told as what it is.
+    failure of the cell is shown as what it is.
     """
 
     model: str

@@ -42,7 +42,7 @@ class ShownCell:
 class Overview:
     """All places that have a result or were asked for, row by row.
 
-    `asked` are the places that the exit code is about. `unread` tells of results that could not be
+    `asked` are the places that the exit code is about. `unread` names results that could not be
     read.
     """
 

@@ -33,10 +33,10 @@ from edgekit.verification import Judgement, Summary
 from edgekit.verification.evaluation import Means
 
 SCHEMA = 1
-"""Of the files. A reader leaves others out instead of guessing."""
+"""The files' version. A reader leaves others out instead of guessing."""
 
 _MOST_BYTES = 4_000_000
-"""Of a file. Those that edgekit writes have a hundredth of it."""
+"""The largest file that is read. Those that edgekit writes have a hundredth of it."""
 
 _SECONDS = (1e-9, 1e9)
 _BOUNDS = {
@@ -193,7 +193,7 @@ def open_results(path: Path) -> ResultsFolder:
     """The folder with its results; it is made if it is not there.
 
     Raises:
-        BadInput: as `read_results`, or the folder cannot be made or written, which is told before
+        BadInput: as `read_results`, or the folder cannot be made or written, which is found before
             the first cell runs rather than after it.
     """
     require_writable_folder(path, advice="name another with --results DIR")

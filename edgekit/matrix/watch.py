@@ -13,7 +13,7 @@ class Watch(Protocol):
     """Receives what happens. `until` is when all will be done, None if nothing is known yet."""
 
     def planned(self, left: int, until: datetime | None) -> None:
-        """So many cells are to run; the others have results already."""
+        """`left` cells are to run; the others have results already."""
         ...
 
     def started(self, cell: Cell) -> None:
@@ -21,5 +21,5 @@ class Watch(Protocol):
         ...
 
     def ended(self, result: Result, left: int, until: datetime | None) -> None:
-        """A result was written, and so many cells are left."""
+        """A result was written, and `left` cells are left."""
         ...

@@ -125,4 +125,4 @@ SYSTEMS = (
         "map of points, which are filtered from coarse to fine; its layers are not described",
     ),
 )
-"""In the survey's order."""
+"""The systems in the survey's order."""

@@ -16,7 +16,7 @@ from edgekit.runtime.volume_input import volume_input
 from edgekit.runtime.volume_predictor import choose, click_feeds, voxels_inside
 
 _EVERY = 4
-"""Of each axis of the encoder's input: all of it would take 8 MB of a bundle."""
+"""Every 4th voxel of each axis of the encoder's input is kept: all would take 8 MB."""
 
 _STAGES = {
     "image": "encoder input after normalising; of each axis, every 4th voxel",

@@ -1,4 +1,4 @@
-"""The frozen types that pass between stages. They have no behaviour.
+"""The frozen types that pass between stages, with no behaviour but what their fields imply.
 
 A stage is a function from records to a record. Paths inside a bundle are POSIX and relative to it.
 Records hold digests and names instead of arrays, so that they print, compare and serialise.

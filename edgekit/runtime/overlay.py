@@ -37,7 +37,7 @@ POINT_COLOURS: dict[int, Colour] = {
 }
 
 GOLDEN = 0.618034
-"""Of the colour circle: multiples of it stay far apart."""
+"""The golden section of the colour circle, whose multiples stay far apart."""
 
 FILL = 0.45
 SUPERSAMPLING = 4

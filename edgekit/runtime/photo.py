@@ -162,7 +162,7 @@ def _is_heic(start: bytes) -> bool:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Without what Pillow says of damaged EXIF data, which loses no pixel."""
+    """Hide what Pillow says of damaged EXIF data, which loses no pixel."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _ROW = runtime_row("openvino")
 _MOST_ELEMENTS = 2**29
-"""Of one tensor; attention in ViT-H has 2**28."""
+"""The most elements that a tensor may have; attention in ViT-H has 2**28."""
 _TELEMETRY = "openvino_telemetry"
 PRECISION = "INFERENCE_PRECISION_HINT"
 """The property that sets the precision of float operators."""

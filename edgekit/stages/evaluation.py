@@ -81,7 +81,7 @@ def evaluate_boxes(
     Args:
         predictor: the bundle's.
         photos: annotated.
-        detections: by image id. Those of other photos are counted and told.
+        detections: by image id. A warning counts those of other photos.
         report: gets a step per photo.
 
     Raises:

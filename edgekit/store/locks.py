@@ -1,4 +1,4 @@
-"""Locks on folders, which the system lets go when their process ends, however it ends.
+"""Locks on folders, which the system releases when their process ends, however it ends.
 
 They tell a folder that is being filled from one that a killed process left behind. Where the system
 or the file system has no such locks (Windows, NFS), nothing is known.
@@ -36,6 +36,6 @@ def lock(folder: Path, *, shared: bool = False) -> int | None:
 
 
 def unlock(held: int | None) -> None:
-    """Let go of a lock."""
+    """Release a lock."""
     if held is not None and held != UNKNOWN:
         os.close(held)

@@ -11,6 +11,6 @@ trains encoder and decoder, in phases from coarse frames to the frame as at infe
 - `result/`: the weights file, the model card and the curve.
 - `trainable`: which models can be trained, and which can teach.
 
-All randomness is a function of (seed, step). Measuring a bundle against annotations is
-verification: see `verification.evaluation`.
+All randomness is a function of (seed, step). `verification.evaluation` measures a bundle
+against annotations.
 """

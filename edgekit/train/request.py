@@ -6,6 +6,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+MASK_STEPS = 2400
+"""Steps of the stage with masks, unless a request says otherwise."""
+
+TEACHER_STEPS = 505
+"""Steps of the teacher's stage, likewise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
@@ -26,8 +32,8 @@ class TrainRequest:
     teacher: str | None = None
     teacher_weights: tuple[str, ...] = ()
     init: tuple[str, ...] = ()
-    steps: int = 2400
-    teacher_steps: int = 505
+    steps: int = MASK_STEPS
+    teacher_steps: int = TEACHER_STEPS
     batch: int | None = None
     seed: int = 0
 

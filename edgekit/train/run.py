@@ -1,4 +1,4 @@
-"""A training run from request to result: the story of `edgekit train` on one screen.
+"""A training run from request to result: the story of `edgekit train`.
 
 annotations, photos --read--> Data;  model --start--> Student
     --teacher's stage--> Student --stage with masks--> the average of its weights

@@ -22,7 +22,7 @@ from edgekit.verification.evaluation import clipped
 from edgekit.verification.recall import annotated_regions
 
 LIMITS = (1, 10, 100)
-"""Of COCO: masks per photo and category. The average precision is that of the last."""
+"""COCO's numbers of masks per photo and category. The average precision is that of the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

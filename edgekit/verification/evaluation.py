@@ -60,7 +60,7 @@ TITLES = {
     "random_3": "three random points",
     "tight_box": "box around the mask",
 }
-"""How tables call each of them."""
+"""The name of each kind in tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ def _scored(instance: Instance) -> bool:
 def _ious(
     predictor: Predictor, annotated: list[tuple[Instance, BoolArray]]
 ) -> Iterator[dict[str, float]]:
-    """Of each instance of the predictor's current photo, for each of `KINDS`."""
+    """The IoUs of each instance of the predictor's current photo, by `KINDS`."""
     size = predictor.photo_size
     points = [
         Prompt.checked(points=[_click(mask)], labels=[1], photo_size=size) for _, mask in annotated
@@ -145,7 +145,7 @@ def _ious(
 def _survey_ious(
     predictor: Predictor, photo: Photo, annotated: list[tuple[Instance, BoolArray]]
 ) -> Iterator[dict[str, float]]:
-    """Of each instance of the predictor's current photo, for each of `SURVEY_KINDS`."""
+    """The IoUs of each instance of the predictor's current photo, by `SURVEY_KINDS`."""
     for place, (_, mask) in enumerate(annotated):
         rng = np.random.default_rng([zlib.crc32(photo.id.encode()), place])
         rows, columns = np.nonzero(mask)

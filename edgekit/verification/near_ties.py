@@ -17,7 +17,7 @@ from edgekit.runtime.mask_choice import mask_indices, stability
 from edgekit.verification.metrics import mask_iou
 
 TIE_MARGIN = 1e-3
-"""In units of predicted IoU or stability, which span about 0 to 1."""
+"""The largest near tie, in predicted IoU or stability, both of which span about 0 to 1."""
 SAME_MASK_IOU = 0.99
 """Two masks with at least this IoU count as the same choice."""
 

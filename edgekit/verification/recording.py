@@ -44,7 +44,7 @@ from edgekit.verification.prompts import subjects_of
 Number = TypeVar("Number", bound=np.generic)
 
 SCHEMA = 1
-"""Of the index. A reader refuses others instead of guessing."""
+"""The index's version. A reader refuses others instead of guessing."""
 
 _INDEX = "index.json"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, RuntimeError)

@@ -15,7 +15,7 @@ from edgekit.verification.prompts import PromptKind, Trial
 from edgekit.verification.verdict import PromptResult, Verdict, judge
 
 SEEDS = (0, 1, 2)
-"""Of the volumes that a bundle is verified with."""
+"""The seeds of the volumes that a bundle is verified with."""
 
 OnVolume = Callable[[int, int], None]
 

@@ -6,13 +6,13 @@ import json
 import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from edgekit.catalog import runtimes
 from edgekit.records import MANIFEST_SCHEMA
 from edgekit.runtimes import installed
+from tests.manifests import change_manifest
 
 
 def refused(result, *words: str, code: int = 2) -> None:
@@ -22,13 +22,6 @@ def refused(result, *words: str, code: int = 2) -> None:
     assert "Traceback" not in result.output
     for word in words:
         assert word in result.stderr
-
-
-def change_manifest(bundle: Path, change) -> None:
-    file = bundle / "manifest.json"
-    manifest = json.loads(file.read_text())
-    change(manifest)
-    file.write_text(json.dumps(manifest))
 
 
 # --- photos ---------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from edgekit.errors import EdgekitError, NotYet, RuntimeMissing
 from edgekit.models import registry
 from edgekit.records import Execution, Gate
 from edgekit.verification import not_run
+from tests.manifests import change_manifest
 
 COMMANDS = (
     "models",
@@ -173,9 +174,8 @@ def test_inspect(run, bundle):
 
 
 def test_inspect_says_which_file_gave_which_tensors(run, bundle):
-    document = json.loads((bundle / "manifest.json").read_text())
     names = ("whole.pt", "mine.pt", "model-1.pt", "model-2.pt")
-    document["weights"] |= {
+    weights = {
         "kind": "path",
         "files": [{"path": name, "sha256": "ab" * 32, "bytes": 1} for name in names],
         "origins": [
@@ -184,7 +184,7 @@ def test_inspect_says_which_file_gave_which_tensors(run, bundle):
             {"files": [2, 3], "role": "decoder", "tensors": 9, "prefixes": ["prompt_encoder."]},
         ],
     }
-    (bundle / "manifest.json").write_text(json.dumps(document))
+    change_manifest(bundle, lambda manifest: manifest["weights"].update(weights))
     shown = run("inspect", bundle, env={"COLUMNS": "200"}).stdout
     assert shown.index("whole.pt") < shown.index("encoder: 176 tensors (backbone.*, pos)")
     assert shown.index("mine.pt") < shown.index("decoder: 120 tensors (mask_decoder.*)")

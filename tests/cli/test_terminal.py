@@ -11,6 +11,7 @@ import pytest
 from edgekit import pipeline, store
 from edgekit.cli.console import json_text
 from edgekit.store import escaped
+from tests.manifests import change_manifest
 
 HOSTILE = (
     "\x1b[2J\x1b[1;1H",
@@ -31,13 +32,6 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e]")
 @pytest.fixture(params=HOSTILE, ids=ascii)
 def text(request) -> str:
     return request.param
-
-
-def change(bundle: Path, alter) -> None:
-    file = bundle / "manifest.json"
-    manifest = json.loads(file.read_text())
-    alter(manifest)
-    file.write_text(json.dumps(manifest))
 
 
 def fill(text: str):
@@ -67,12 +61,12 @@ def as_shown(text: str) -> str:
 
 
 def test_inspect(run, bundle, text):
-    change(bundle, fill(text))
+    change_manifest(bundle, fill(text))
     assert as_shown(text) in printed(run("inspect", bundle), text)
 
 
 def test_inspect_as_data(run, bundle, text):
-    change(bundle, fill(text))
+    change_manifest(bundle, fill(text))
     result = run("inspect", bundle, "--json")
     printed(result, text)
     assert json.loads(result.stdout)["title"] == text
@@ -80,12 +74,12 @@ def test_inspect_as_data(run, bundle, text):
 
 @pytest.mark.parametrize("where", ["title", "nosuchkey"])
 def test_a_refused_manifest(run, bundle, text, where):
-    change(bundle, lambda manifest: manifest.update({"target": text, text: where}))
+    change_manifest(bundle, lambda manifest: manifest.update({"target": text, text: where}))
     printed(run("inspect", bundle), text, code=2)
 
 
 def test_the_warning_of_predict(run, bundle, photo, left_half, text):
-    change(bundle, fill(text))
+    change_manifest(bundle, fill(text))
     result = run("predict", bundle, photo, "--point", "5,5")
     assert as_shown(text) in printed(result, text)
 

@@ -15,7 +15,7 @@ from threading import Event
 from edgekit.matrix import Cell
 from edgekit.matrix.cells import StepRun
 from edgekit.matrix.config import Config
-from edgekit.matrix.fleets import dask
+from edgekit.matrix.fleets import dask_worker
 from tests.matrix.fakes import passed
 
 HANGS_ONCE = "jetson-int8"
@@ -36,4 +36,4 @@ def run_parcel(
     return passed()(cell)[1:]
 
 
-dask.run_parcel = run_parcel
+dask_worker.run_parcel = run_parcel

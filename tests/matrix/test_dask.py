@@ -20,6 +20,7 @@ from edgekit.matrix import State
 from edgekit.matrix.cells import Host
 from edgekit.matrix.config import Config
 from edgekit.matrix.fleets import dask as module
+from edgekit.matrix.fleets import dask_worker
 from edgekit.matrix.fleets.connection import Unreachable
 from edgekit.matrix.fleets.dask import DaskFleet
 from tests.matrix.dask_worker import HANGS_ONCE
@@ -96,7 +97,7 @@ def test_a_label_that_nobody_announces_costs_only_its_own_cells(fleet, matrix, m
 
 @pytest.mark.usefixtures("made_parcels")
 def test_a_worker_with_another_edgekit_gets_no_cell(fleet, make_cell, monkeypatch):
-    monkeypatch.setattr(module, "_code", lambda: "other")
+    monkeypatch.setattr(dask_worker, "code_here", lambda: "other")
     with pytest.raises(BadInput, match="has another edgekit"):
         fleet.run(make_cell("jetson-fp16"))
 

@@ -13,18 +13,14 @@ from edgekit.errors import BadInput, CheckpointMismatch, WeightsUnavailable
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.models.checkpoints.recognise import family_of
-from edgekit.records import FileDigest, ModelRow, WeightsSource
+from edgekit.records import ModelRow, WeightsSource
+from tests.models.weights import source
 
 torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (extra `export`)")
 pytestmark = pytest.mark.slow
 
 NANOSAM = registry.model("nanosam")
 MOBILESAM = registry.model("mobilesam")
-
-
-def source(*paths: Path) -> WeightsSource:
-    files = tuple(FileDigest(path=str(p), sha256="", bytes=p.stat().st_size) for p in paths)
-    return WeightsSource(kind="path", licence="test", files=files)
 
 
 @pytest.fixture(scope="module")

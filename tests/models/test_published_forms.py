@@ -11,18 +11,14 @@ import pytest
 from edgekit.errors import WeightsUnavailable
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
-from edgekit.records import FileDigest, WeightsSource
+from edgekit.records import WeightsSource
+from tests.models.weights import source
 
 torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (extra `export`)")
 pytestmark = pytest.mark.slow
 
 SPECS = Path(__file__).parents[3] / "shared" / "oracles" / "specs"
 SEEDED = WeightsSource(kind="seeded", licence="none", seed=3)
-
-
-def source(*paths: Path) -> WeightsSource:
-    files = tuple(FileDigest(path=str(p), sha256="", bytes=p.stat().st_size) for p in paths)
-    return WeightsSource(kind="path", licence="test", files=files)
 
 
 def states(name: str, weights: WeightsSource = SEEDED) -> tuple[dict, dict]:

@@ -9,7 +9,8 @@ import pytest
 from edgekit.errors import CheckpointMismatch
 from edgekit.models import registry
 from edgekit.models.families.sam2 import VIDEO_KEYS
-from edgekit.records import FileDigest, WeightsSource
+from edgekit.records import WeightsSource
+from tests.models.weights import source
 
 torch = pytest.importorskip("torch", reason="checkpoints are read with PyTorch (extra `export`)")
 pytestmark = pytest.mark.slow
@@ -23,11 +24,6 @@ def state() -> dict:
 
     split = load(SMALLEST, WeightsSource(kind="seeded", licence="none", seed=3))
     return split.encoder.state_dict() | split.decoder.state_dict()
-
-
-def source(path: Path) -> WeightsSource:
-    file = FileDigest(path=str(path), sha256="", bytes=path.stat().st_size)
-    return WeightsSource(kind="path", licence="test", files=(file,))
 
 
 def save(state: dict, path: Path) -> Path:

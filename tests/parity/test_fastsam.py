@@ -6,10 +6,7 @@ The oracles are in the folder that `EDGEKIT_ORACLES` names.
 from __future__ import annotations
 
 import functools
-import json
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,11 +17,10 @@ from edgekit.runtime.detections import Masks, find_objects
 from edgekit.runtime.detector_prompts import object_mask
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import Placement, encoder_input, placement
+from tests.parity.oracles import FOLDER, read_oracle, require_close, sampled, tolerance_of
 
 torch = pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
 
-ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
 NAMES = sorted(path.stem for path in FOLDER.glob("fastsam_*.json")) if FOLDER.is_dir() else []
 RAW = {
     "raw_boxes": "boxes",
@@ -49,7 +45,7 @@ class Oracle:
 
     @property
     def tolerance(self) -> float:
-        return float(self.facts["tolerance"]["suggested_relative_to_max"])
+        return tolerance_of(self.facts)
 
 
 def upstreams_place(photo: tuple[int, int]) -> Placement:
@@ -69,9 +65,7 @@ def load(name: str) -> Oracle:
     from edgekit.models.encoders.yolov8_seg import SIZES, YoloV8Seg
     from edgekit.models.seeded import seeded_tensor
 
-    facts = json.loads((FOLDER / f"{name}.json").read_text())
-    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
-        arrays = dict(file)
+    facts, arrays = read_oracle(name)
     network = YoloV8Seg(replace(SIZES[facts["variant"]], bins=16)).eval()
     for key, tensor in network.state_dict().items():
         if tensor.is_floating_point():
@@ -94,17 +88,6 @@ def oracle(request: pytest.FixtureRequest) -> Oracle:
     return load(request.param)
 
 
-def sampled(array: np.ndarray, tag: str) -> np.ndarray:
-    import hashlib
-
-    size, count = array.size, 4096
-    if size > count:
-        start = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "little") % size
-        indices = (start + np.arange(count, dtype=np.int64) * 2654435761) % size
-        return array.reshape(-1)[indices]
-    return array.reshape(-1)
-
-
 def masks_of(oracle: Oracle, key: str) -> np.ndarray:
     shape = tuple(oracle.arrays[f"{key}.shape"])
     bits = np.unpackbits(oracle.arrays[key])[: int(np.prod(shape))]
@@ -120,9 +103,8 @@ def test_the_preprocessed_photo_equals_opencvs_exactly(oracle: Oracle) -> None:
 def test_raw_outputs_equal_upstreams(oracle: Oracle, theirs: str) -> None:
     ours = oracle.raw[RAW[theirs]]
     assert ours.shape == tuple(oracle.arrays[f"embed.{theirs}.shape"])
-    expected = oracle.arrays[f"embed.{theirs}.sample"]
-    gap = np.abs(sampled(ours, f"embed.{theirs}") - expected).max()
-    assert gap <= oracle.tolerance * np.abs(expected).max()
+    tag = f"embed.{theirs}"
+    require_close(sampled(ours, tag), oracle.arrays[f"{tag}.sample"], oracle.tolerance)
 
 
 def test_boxes_after_suppression_equal_upstreams(oracle: Oracle) -> None:

@@ -7,11 +7,8 @@ volume, in the folder above.
 from __future__ import annotations
 
 import functools
-import json
-import os
 import runpy
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,18 +18,16 @@ from edgekit.models.families.fastsam3d import CLIENT
 from edgekit.records import Session, WeightsSource
 from edgekit.runtime import VolumePredictor
 from edgekit.runtime.volume_predictor import voxels_inside
-from tests.parity.test_oracles import sampled
+from tests.parity.oracles import FOLDER, read_oracle, require_close, sampled, tolerance_of
 
 pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
 
-ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
-FACTS = FOLDER / "fastsam3d_student.json"
+NAME = "fastsam3d_student"
 PROMPTS = ("p1", "p2", "p3", "p4", "p5")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not FACTS.is_file(), reason=f"no {FACTS}; set EDGEKIT_ORACLES"),
+    pytest.mark.skipif(not (FOLDER / f"{NAME}.npz").is_file(), reason=f"no {NAME} in {FOLDER}"),
 ]
 
 
@@ -53,8 +48,7 @@ class Oracle:
 
     def close(self, ours: np.ndarray, tag: str, count: int = 4096) -> None:
         theirs = self.arrays[f"{tag}.sample"]
-        gap = np.abs(sampled(ours, tag, count) - theirs).max() / np.abs(theirs).max()
-        assert gap <= self.facts["tolerance"]["suggested_relative_to_max"], gap
+        require_close(sampled(ours, tag, count), theirs, tolerance_of(self.facts))
 
     def may_flip(self, key: str) -> int:
         """Voxels that rounding may move over the threshold."""
@@ -68,9 +62,7 @@ def load() -> Oracle:
     from edgekit.models.reference import reference_sessions
     from edgekit.runtime.volume_input import volume_input
 
-    facts = json.loads(FACTS.read_text())
-    with np.load(FACTS.with_suffix(".npz"), allow_pickle=False) as file:
-        arrays = dict(file)
+    facts, arrays = read_oracle(NAME)
     row = registry.model("fastsam3d")
     source = WeightsSource(kind="seeded", licence="none", seed=facts["seed"])
     split = load_model(row, source)

@@ -1,7 +1,5 @@
 """Models, preprocessing and postprocessing against upstream's numbers.
 
-The numbers are the oracles in the folder that `EDGEKIT_ORACLES` names. An oracle is NAME.json and
-NAME.npz (see the README beside them), which hold what upstream's code computed from seeded weights.
 There is one test per stage and prompt, so that a failure shows where it begins. An oracle of a
 family that edgekit lacks is skipped by name, and never passes.
 """
@@ -15,16 +13,14 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgekit.models import registry
 from edgekit.records import GraphContract, ModelRow, Role, VolumeContract, WeightsSource
+from tests.parity.oracles import FOLDER, read_oracle, require_close, sampled, tolerance_of
 
-ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
 # Minutes on one core, and `sam_vit_b` runs the same code: only where EDGEKIT_ORACLES asks for them.
 LARGE = () if "EDGEKIT_ORACLES" in os.environ else ("sam_vit_l", "sam_vit_h")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json")) if FOLDER.is_dir() else []
@@ -80,15 +76,7 @@ class Oracle:
 
     @property
     def tolerance(self) -> float:
-        return float(self.facts["tolerance"]["suggested_relative_to_max"])
-
-
-def sample_indices(tag: str, size: int, count: int = 4096) -> np.ndarray:
-    """The flat positions at which an oracle stores a large array (see the oracles' README)."""
-    if size <= count:
-        return np.arange(size)
-    start = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "little") % size
-    return (start + np.arange(count, dtype=np.int64) * 2654435761) % size
+        return tolerance_of(self.facts)
 
 
 @functools.lru_cache(maxsize=1)
@@ -98,10 +86,8 @@ def load(name: str) -> Oracle:
     from edgekit.runtime.photo import load_photo
     from edgekit.runtime.preprocess import encoder_input
 
-    facts = json.loads((FOLDER / f"{name}.json").read_text())
+    facts, arrays = read_oracle(name)
     row = registry.model(MODEL_OF.get(name, name))
-    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
-        arrays = dict(file)
     source = WeightsSource(kind="seeded", licence="none", seed=facts["seed"])
     encoder, decoder = reference_sessions(load_model(row, source))
     photo = load_photo(FOLDER / facts["photo"])
@@ -124,15 +110,6 @@ def test_families_that_edgekit_lacks(name: str) -> None:
     pytest.skip(f"edgekit has no model for the oracle {name} yet")
 
 
-def close(ours: np.ndarray, theirs: np.ndarray, oracle: Oracle) -> None:
-    gap = np.abs(ours.astype(np.float64) - theirs).max() / np.abs(theirs).max()
-    assert gap <= oracle.tolerance, f"{gap:.2e} of the maximum; allowed {oracle.tolerance:.0e}"
-
-
-def sampled(array: np.ndarray, tag: str, count: int = 4096) -> np.ndarray:
-    return array.reshape(-1)[sample_indices(tag, array.size, count)]
-
-
 def test_preprocessed_photo_equals_upstreams(oracle: Oracle) -> None:
     rule = oracle.row.client.preprocessing
     assert tuple(oracle.arrays["input.shape"]) == oracle.image.shape
@@ -148,7 +125,7 @@ def test_features_equal_upstreams(oracle: Oracle, feature: str) -> None:
     ours = oracle.features[FEATURE_OF[feature]]
     assert ours.shape == tuple(oracle.arrays[f"embed.{feature}.shape"])
     tag = f"embed.{feature}"
-    close(sampled(ours, tag), oracle.arrays[f"{tag}.sample"], oracle)
+    require_close(sampled(ours, tag), oracle.arrays[f"{tag}.sample"], oracle.tolerance)
 
 
 def feeds(oracle: Oracle, key: str) -> dict[str, np.ndarray]:
@@ -251,7 +228,8 @@ def require_equal(oracle: Oracle, key: str, logits: np.ndarray, scores: np.ndarr
     limit = client.masks.clamp or np.inf
     returned = np.clip(logits, -limit, limit)
 
-    close(sampled(returned, f"{key}.low_res", 1024), oracle.arrays[f"{key}.low_res.sample"], oracle)
+    tag = f"{key}.low_res"
+    require_close(sampled(returned, tag, 1024), oracle.arrays[f"{tag}.sample"], oracle.tolerance)
     measured = oracle.facts["tolerance"]["measured_float32_vs_float64"]  # None: too large
     worst = max(measured["iou_abs"].values()) if measured else 0.0
     assert np.abs(scores - theirs).max() <= max(1e-4, 5 * worst)
@@ -271,7 +249,8 @@ def test_object_scores_equal_upstreams(oracle: Oracle, key: str) -> None:
     if f"{key}.object_score" not in oracle.arrays:
         pytest.skip(f"{oracle.facts['name']} has no object score for {key}")
     ours = answers(oracle.facts["name"], key)["object_scores"]
-    close(ours.reshape(-1), oracle.arrays[f"{key}.object_score"].reshape(-1), oracle)
+    theirs = oracle.arrays[f"{key}.object_score"]
+    require_close(ours.reshape(-1), theirs.reshape(-1), oracle.tolerance)
 
 
 def test_seeded_weights_are_the_oracles(oracle: Oracle) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,10 +33,9 @@ from edgekit.precision.techniques.softmax_codes import (  # noqa: E402
     fit,
 )
 from edgekit.records import Int8Recipe  # noqa: E402
-from tests.parity.test_oracles import sampled  # noqa: E402
+from tests.parity.oracles import SHARED, sampled  # noqa: E402
 
-ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles"
-FACTS = ORACLES / "techniques" / "ptq4sam.json"
+FACTS = SHARED / "techniques" / "ptq4sam.json"
 
 pytestmark = pytest.mark.skipif(not FACTS.is_file(), reason=f"no {FACTS}")
 
@@ -57,7 +55,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def inputs() -> dict[str, torch.Tensor]:
-    spec = importlib.util.spec_from_file_location("synthetic", ORACLES / "synthetic.py")
+    spec = importlib.util.spec_from_file_location("synthetic", SHARED / "synthetic.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return {name: torch.from_numpy(a) for name, a in module.ptq_inputs(0).items()}

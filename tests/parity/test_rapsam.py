@@ -16,7 +16,8 @@ import pytest
 
 from edgekit.models import registry
 from edgekit.records import WeightsSource
-from tests.parity.test_oracles import FOLDER, Oracle, close, load, sampled
+from tests.parity.oracles import FOLDER, require_close, sampled
+from tests.parity.test_oracles import Oracle, load
 
 if TYPE_CHECKING:
     from edgekit.models.checkpoints.fit import Split
@@ -41,9 +42,7 @@ def oracle() -> Oracle:
 
 
 def require_near(oracle: Oracle, tag: str, ours: np.ndarray, limit: float = SHARP) -> None:
-    theirs = oracle.arrays[f"{tag}.sample"]
-    gap = np.abs(sampled(ours, tag) - theirs).max() / np.abs(theirs).max()
-    assert gap <= limit, f"{tag}: {gap:.1e} of the maximum; allowed {limit:.0e}"
+    require_close(sampled(ours, tag), oracle.arrays[f"{tag}.sample"], limit)
 
 
 def test_preprocessed_photo_equals_upstreams(oracle: Oracle) -> None:
@@ -84,7 +83,8 @@ def test_masks_and_scores_equal_upstreams(oracle: Oracle, key: str) -> None:
 
     answers = oracle.decoder.run({**oracle.features, **feeds_of(oracle, key)})
     logits, client, size = answers["low_res_masks"], oracle.row.client, oracle.photo.shape[:2]
-    close(sampled(logits, f"{key}.low_res", 1024), oracle.arrays[f"{key}.low_res.sample"], oracle)
+    tag = f"{key}.low_res"
+    require_close(sampled(logits, tag, 1024), oracle.arrays[f"{tag}.sample"], oracle.tolerance)
     moved = oracle.facts["tolerance"]["measured_float32_vs_float64"]["iou_abs"][key]
     scores = answers["iou_predictions"].reshape(-1)
     assert np.abs(scores - oracle.arrays[f"{key}.iou"]).max() <= 5 * moved

@@ -1,15 +1,8 @@
-"""SqueezeSAM against upstream's numbers: the drawn prompts, the U-Net, scores and masks.
-
-The oracle is in the folder that `EDGEKIT_ORACLES` names.
-"""
+"""SqueezeSAM against upstream's numbers: the drawn prompts, the U-Net, scores and masks."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +14,10 @@ from edgekit.runtime.decoder_feeds import decoder_feeds
 from edgekit.runtime.drawn_prompts import drawn_image
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
+from tests.parity.oracles import FOLDER, read_oracle, require_close, sampled, tolerance_of
 
 torch = pytest.importorskip("torch", reason="the network is a PyTorch module (extra `export`)")
 
-ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("EDGEKIT_ORACLES", ROOT.parent / "shared" / "oracles" / "public"))
 ROW = registry.model("squeezesam")
 LEVELS = 9
 
@@ -50,7 +42,7 @@ class Oracle:
 
     @property
     def tolerance(self) -> float:
-        return float(self.facts["tolerance"]["suggested_relative_to_max"])
+        return tolerance_of(self.facts)
 
     def prompt(self, key: str) -> Prompt:
         """Without background points, which upstream ignores and edgekit refuses."""
@@ -72,9 +64,7 @@ def oracle() -> Oracle:
     from edgekit.models.checkpoints.fit import load
     from edgekit.models.reference import reference_sessions
 
-    facts = json.loads((FOLDER / "squeezesam.json").read_text())
-    with np.load(FOLDER / "squeezesam.npz", allow_pickle=False) as file:
-        arrays = dict(file)
+    facts, arrays = read_oracle("squeezesam")
     split = load(ROW, WeightsSource(kind="seeded", licence="none", seed=facts["seed"]))
     predictor = Predictor.from_sessions(ROW.client, *reference_sessions(split))
     photo = load_photo(FOLDER / facts["photo"])
@@ -82,22 +72,10 @@ def oracle() -> Oracle:
     return Oracle(facts, arrays, split.encoder, predictor, photo)
 
 
-def sampled(array: np.ndarray, tag: str, count: int = 4096) -> np.ndarray:
-    size = array.size
-    start = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "little") % size
-    indices = (start + np.arange(count, dtype=np.int64) * 2654435761) % size
-    return array.reshape(-1)[indices if size > count else slice(None)]
-
-
-def close(ours: np.ndarray, theirs: np.ndarray, oracle: Oracle) -> None:
-    gap = np.abs(ours.astype(np.float64) - theirs).max() / np.abs(theirs).max()
-    assert gap <= oracle.tolerance, f"{gap:.2e} of the maximum; allowed {oracle.tolerance:.0e}"
-
-
 def test_photo_and_drawn_prompt_equal_upstreams(oracle: Oracle) -> None:
     image = oracle.image("p1")
     assert image.shape == tuple(oracle.arrays["input.shape"])
-    close(sampled(image, "input"), oracle.arrays["input.sample"], oracle)
+    require_close(sampled(image, "input"), oracle.arrays["input.sample"], oracle.tolerance)
     assert image.mean() == pytest.approx(oracle.arrays["input.stats"][0], rel=1e-5)
 
 
@@ -114,7 +92,7 @@ def test_maps_of_the_unet_equal_upstreams(
 ) -> None:
     ours, name = maps[level], f"embed.unet{level}"
     assert ours.shape == tuple(oracle.arrays[f"{name}.shape"])
-    close(sampled(ours, name), oracle.arrays[f"{name}.sample"], oracle)
+    require_close(sampled(ours, name), oracle.arrays[f"{name}.sample"], oracle.tolerance)
 
 
 @pytest.mark.parametrize("key", ["p1", "p2", "p3"])
@@ -123,7 +101,7 @@ def test_masks_and_scores_equal_upstreams(oracle: Oracle, key: str) -> None:
     kept, arrays = oracle.facts["kept_masks"][key], oracle.arrays
     logits = prediction.low_res_logits[kept]
     theirs = arrays[f"{key}.low_res.sample"]
-    close(sampled(logits, f"{key}.low_res", 1024), theirs, oracle)
+    require_close(sampled(logits, f"{key}.low_res", 1024), theirs, oracle.tolerance)
     whole = arrays[f"{key}.low_res"] * arrays[f"{key}.low_res.step"]
     rounding = arrays[f"{key}.low_res.step"] / 2
     assert np.abs(logits - whole).max() <= oracle.tolerance * np.abs(whole).max() + rounding

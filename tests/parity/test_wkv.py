@@ -6,9 +6,6 @@ paper's formula is smaller than the model's tolerance.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -18,9 +15,9 @@ from torch import Tensor  # noqa: E402
 
 from edgekit.models.encoders.rwkv import CHUNKS, Wkv  # noqa: E402
 from edgekit.models.seeded import seeded_tensor  # noqa: E402
+from tests.parity.oracles import FOLDER  # noqa: E402
 
-SHARED = Path(__file__).parents[3] / "shared" / "oracles" / "public"
-ORACLE = Path(os.environ.get("EDGEKIT_ORACLES", SHARED)) / "rwkvsam_vitamin_small.npz"
+ORACLE = FOLDER / "rwkvsam_vitamin_small.npz"
 TOKENS, CHANNELS = 200, 16
 
 

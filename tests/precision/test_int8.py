@@ -21,10 +21,11 @@ from edgekit.precision.apply.divergence import first_divergence
 from edgekit.precision.apply.quantizer import apply_int8
 from edgekit.precision.decide.codes import activation_code, limits, weight_code
 from edgekit.precision.decide.int8 import plan_int8
-from edgekit.precision.measure.ranges import Range, Ranges
+from edgekit.precision.measure.ranges import Ranges
 from edgekit.program.capture import Program, capture_encoder
 from edgekit.program.walk import Walk
 from edgekit.records import GraphContract, Int8Recipe, PartPlan, Precision, Role
+from tests.observed_ranges import observed_ranges, range_of
 
 FRAME, CHANNELS = 128, 16
 UINT8 = Int8Recipe(activations="uint8", reads=("gelu", "max_pool2d"), sums="both")
@@ -67,24 +68,7 @@ def image() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def ranges(program: Program, image) -> Ranges:
-    return ranges_on(program, image)
-
-
-def ranges_on(program: Program, image) -> Ranges:
-    found: dict[str, Range] = {}
-
-    def note(node, result: Tensor) -> Tensor:
-        found[node.name] = range_of(result)
-        return result
-
-    Walk(program, note).run(image)
-    return Ranges(role=Role.ENCODER, by_name=found)
-
-
-def range_of(values: Tensor) -> Range:
-    low, high = (float(edge) for edge in torch.aminmax(values))
-    mean, std = float(values.mean()), float(values.std())
-    return Range(low=low, high=high, usual_low=low, usual_high=high, mean=mean, std=std)
+    return observed_ranges(program, image)
 
 
 def lines(part: PartPlan) -> dict[str, Precision]:
@@ -191,7 +175,7 @@ class Pyramid(nn.Module):
 def test_max_pooling_keeps_the_code_of_what_it_picks_from() -> None:
     program = capture_encoder(Pyramid().eval(), frame=FRAME)
     noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
-    ranges = ranges_on(program, {"image": noise})
+    ranges = observed_ranges(program, {"image": noise})
     assert ranges.by_name["max_pool2d_1"].low > ranges.by_name["silu"].low
     part = plan_int8(program, ranges, replace(AFFINE, product_db=0, function_db=0))
     pools = [line for line in part.nodes if line.node.startswith("max_pool2d")]
@@ -219,7 +203,7 @@ def test_the_convolution_nearest_to_each_result_stays_float() -> None:
     contract = GraphContract(features=("image_embeddings", "fine"))
     program = capture_encoder(TwoResults().eval(), frame=FRAME, contract=contract)
     noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
-    part = plan_int8(program, ranges_on(program, {"image": noise}), UINT8)
+    part = plan_int8(program, observed_ranges(program, {"image": noise}), UINT8)
     coded = {name for name, precision in lines(part).items() if precision is Precision.INT8}
     assert coded == {"conv2d", "conv2d_1"}  # stem and down
 

@@ -19,7 +19,8 @@ from edgekit.precision.apply.quantizer import apply_int8
 from edgekit.precision.decide.int8 import plan_int8
 from edgekit.program.capture import capture_encoder
 from edgekit.records import PartPlan, Precision
-from tests.precision.test_int8 import CHANNELS, FRAME, Residual, ranges_on
+from tests.observed_ranges import observed_ranges
+from tests.precision.test_int8 import CHANNELS, FRAME, Residual
 
 TARGET = target("x86-ort-int8")
 KERNELS = {
@@ -90,7 +91,7 @@ def test_each_layer_planned_in_int8_has_an_integer_kernel(
     program = capture_encoder(model().eval(), frame=FRAME)
     noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
     assert TARGET.int8 is not None
-    part = plan_int8(program, ranges_on(program, {"image": noise}), TARGET.int8)
+    part = plan_int8(program, observed_ranges(program, {"image": noise}), TARGET.int8)
     graph = lower_to_onnx(apply_int8(program, part), TARGET, folder=tmp_path)
     run = kernels(graph.path)
     integer = {name: sum(run[kernel] for kernel in KERNELS[name]) for name in KERNELS}

@@ -11,7 +11,7 @@ from edgekit.runtimes.feeds import checked_feeds
 
 
 def specs(first: int | str) -> tuple[TensorSpec, ...]:
-    """Of a decoder whose mask prompt has this first dimension."""
+    """The inputs of a decoder whose mask prompt has this first dimension."""
     return (
         TensorSpec(name="point_labels", dtype="float32", shape=("prompts", "points")),
         TensorSpec(name="mask_input", dtype="float32", shape=(first, 1, 4, 4)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from edgekit.records import (
     WeightsSource,
 )
 from edgekit.store import digest_file, write_manifest
+from tests.manifests import change_manifest
 
 TARGET = Target(
     name="x86-fp32",
@@ -93,10 +93,7 @@ def tampered(bundle: Path) -> Tamper:
     """Change the manifest's JSON with a function; returns the bundle."""
 
     def tamper(change: Callable[[dict[str, Any]], None]) -> Path:
-        file = bundle / "manifest.json"
-        document = json.loads(file.read_text())
-        change(document)
-        file.write_text(json.dumps(document))
+        change_manifest(bundle, change)
         return bundle
 
     return tamper

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import stat
 import struct
 import zipfile
@@ -14,6 +13,7 @@ import pytest
 
 from edgekit.errors import BundleCorrupt
 from edgekit.store import archives, cache_entries, read_bundle
+from tests.manifests import change_manifest
 
 Change = Callable[[zipfile.ZipFile, Path], None]
 
@@ -137,9 +137,7 @@ def test_members_that_no_packer_of_a_bundle_writes(
 
 
 def test_a_listed_file_that_is_also_a_folder(bundle: Path) -> None:
-    document = json.loads((bundle / "manifest.json").read_text())
-    document["golden"][0]["path"] = "encoder.onnx/inside"
-    (bundle / "manifest.json").write_text(json.dumps(document))
+    change_manifest(bundle, lambda m: m["golden"][0].update(path="encoder.onnx/inside"))
     archive = zipped(
         bundle, change=lambda opened, _: opened.writestr("encoder.onnx/inside", b"golden")
     )
@@ -192,9 +190,7 @@ def test_a_member_that_declares_less_than_it_holds(bundle: Path) -> None:
 
 @pytest.mark.parametrize("declared", [2**31, 2**20])
 def test_a_member_that_declares_more_than_it_holds(bundle: Path, declared: int) -> None:
-    document = json.loads((bundle / "manifest.json").read_text())
-    document["artifacts"][0]["files"][0]["bytes"] = declared
-    (bundle / "manifest.json").write_text(json.dumps(document))
+    change_manifest(bundle, lambda m: m["artifacts"][0]["files"][0].update(bytes=declared))
 
     def change(content: bytearray, local: int, central: int) -> None:
         struct.pack_into("<I", content, local + 22, declared)
@@ -207,9 +203,7 @@ def test_a_member_that_declares_more_than_it_holds(bundle: Path, declared: int) 
 def test_a_bomb_of_zeros(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "_ALWAYS_TAKEN", 2**10)
     (bundle / "encoder.onnx").write_bytes(bytes(10**7))
-    document = json.loads((bundle / "manifest.json").read_text())
-    document["artifacts"][0]["files"][0]["bytes"] = 10**7
-    (bundle / "manifest.json").write_text(json.dumps(document))
+    change_manifest(bundle, lambda m: m["artifacts"][0]["files"][0].update(bytes=10**7))
     assert "bundles do not compress so" in refusal(zipped(bundle))
 
 

@@ -28,7 +28,6 @@ _SHAPE[:15] = 255
 _SHAPE[:, :20] = 255
 WHITE = Region(left=50, top=30, mask=_SHAPE, thing=True)
 """The Greek letter gamma: no flip or rotation maps it onto itself."""
-PLAIN = SceneStyle(whole=0.5, pasted=0.0)
 
 
 def letter_photo(*regions: Region) -> AnnotatedPhoto:

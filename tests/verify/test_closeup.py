@@ -19,7 +19,7 @@ GATE = Gate(mean_iou=0.999, min_iou=0.99)
 
 @pytest.fixture
 def verdict(predictor, photos):
-    """Of a candidate whose masks are smaller."""
+    """The verdict on a candidate whose masks are smaller."""
 
     def shrunk(out):
         return {**out, "low_res_masks": out["low_res_masks"] - np.float32(5)}

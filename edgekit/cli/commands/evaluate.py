@@ -100,7 +100,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     With --detections: COCO's average precision of the masks for a detector's boxes.
     With --everything: the average recall of the annotated objects by 10, 100 and 1000 masks.
     """
-    from edgekit.cli.everything import EverythingOptions, check_options
+    from edgekit.cli.everything_options import EverythingOptions, check_options
     from edgekit.pipeline import (
         EvaluateDetectionsRequest,
         EvaluateEverythingRequest,

@@ -30,7 +30,10 @@ _TARGETS = (
 def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     config: Annotated[
         Path | None,
-        typer.Argument(metavar="[CONFIG.toml]", help="The options below, as TOML; they override."),
+        typer.Argument(
+            metavar="[CONFIG.toml]",
+            help="The options below, as TOML; the command line overrides it.",
+        ),
     ] = None,
     *,
     models: Annotated[list[str] | None, typer.Option("--models", help=_MODELS)] = None,
@@ -109,7 +112,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = "local",
     against: Annotated[
         Path | None,
-        typer.Option("--against", metavar="DIR", help="Tell what changed since these results."),
+        typer.Option("--against", metavar="DIR", help="Show what changed since these results."),
     ] = None,
     report: Annotated[
         Path | None,

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli.console import STDOUT, say, write_json
+from edgekit.cli.everything_options import (
+    BoxesOption,
+    CropsOption,
+    DetectorOption,
+    EverythingOptions,
+    GridOption,
+    MinAreaOption,
+    MostPointsOption,
+    ProposalsOption,
+    StrategyOption,
+    check_options,
+)
 from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edgekit.cli.everything import EverythingOptions
     from edgekit.cli.mask_files import MaskFiles
     from edgekit.records import Rgb
     from edgekit.runtime import Prediction, Predictor, Prompt
@@ -55,59 +66,14 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     everything: Annotated[
         bool, typer.Option("--everything", help="Find all objects, without a prompt.")
     ] = False,
-    strategy: Annotated[
-        Literal["grid", "hierarchical", "boxes", "proposed"] | None,
-        typer.Option(
-            "--strategy",
-            help="With --everything: points in a grid (SAM's way, the default); few points first "
-            "(TinySAM's, faster); the boxes of --detector or --boxes (MobileSAMv2's); or the "
-            "points of --proposals.",
-        ),
-    ] = None,
-    grid: Annotated[
-        int | None,
-        typer.Option("--grid", metavar="N", help="N x N points, 1 to 256. Default: 32."),
-    ] = None,
-    crops: Annotated[
-        int | None,
-        typer.Option(
-            "--crops", metavar="N", help="Segment N layers of crops too, for small objects: 0 to 3."
-        ),
-    ] = None,
-    min_area: Annotated[
-        int | None,
-        typer.Option(
-            "--min-area", metavar="PIXELS", help="Fill smaller holes and remove smaller islands."
-        ),
-    ] = None,
-    detector: Annotated[
-        Path | None,
-        typer.Option("--detector", metavar="BUNDLE", help="Take the boxes of a FastSAM bundle."),
-    ] = None,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            "--boxes",
-            metavar="FILE",
-            help="Take boxes from JSON: [[x0, y0, x1, y1], ...] or COCO's.",
-        ),
-    ] = None,
-    proposals: Annotated[
-        Path | None,
-        typer.Option(
-            "--proposals",
-            metavar="FILE",
-            help="Take points of the network that `edgekit train --proposals` made.",
-        ),
-    ] = None,
-    most_points: Annotated[
-        int | None,
-        typer.Option(
-            "--most-points",
-            metavar="N",
-            help="At most N points of --proposals, 1 to 1024. Default: 64.",
-        ),
-    ] = None,
+    strategy: StrategyOption = None,
+    grid: GridOption = None,
+    crops: CropsOption = None,
+    min_area: MinAreaOption = None,
+    detector: DetectorOption = None,
+    boxes: BoxesOption = None,
+    proposals: ProposalsOption = None,
+    most_points: MostPointsOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -131,7 +97,6 @@ def predict(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     (FastSAM) does so whenever there is no prompt. A model of volumes (FastSAM3D) takes voxel
     indices in the order of the file's axes; each --point is a click that refines the mask.
     """
-    from edgekit.cli.everything import EverythingOptions, check_options
     from edgekit.cli.mask_files import mask_files
     from edgekit.cli.options import prompts_from_text, require_picture
     from edgekit.cli.volumes import VolumeOptions, predict_volume
@@ -293,7 +258,7 @@ def _check_prompts(predictor: Predictor, prompts: Sequence[Prompt], *, multimask
 def _mask_rows(
     predictions: Sequence[Prediction], files: MaskFiles | None
 ) -> Iterator[dict[str, object]]:
-    """What JSON tells of each mask, one after the other: all at once could take gigabytes."""
+    """Each mask as JSON, one after the other: all at once could take gigabytes."""
     from edgekit.catalog import runs_from_mask
 
     index = 0

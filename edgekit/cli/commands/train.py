@@ -87,8 +87,8 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     With --proposals: writes STUDENT-proposals.json for `edgekit predict --everything --proposals`.
     """
     from edgekit.cli.training import observing
-    from edgekit.train.proposals.run import ProposalRequest
-    from edgekit.train.request import TrainRequest
+    from edgekit.train.proposals.run import STEPS, ProposalRequest
+    from edgekit.train.request import MASK_STEPS, TEACHER_STEPS, TrainRequest
     from edgekit.train.run import train as run
 
     if proposals:
@@ -100,7 +100,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
                 annotations=annotations,
                 photos=photos,
                 weights=tuple(init or ()),
-                steps=steps or 600,
+                steps=steps or STEPS,
                 seed=seed,
             ),
             json_file,
@@ -114,8 +114,8 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         teacher=teacher,
         teacher_weights=tuple(teacher_weights or ()),
         init=tuple(init or ()),
-        steps=steps or 2400,
-        teacher_steps=teacher_steps or 505,
+        steps=steps or MASK_STEPS,
+        teacher_steps=teacher_steps or TEACHER_STEPS,
         batch=batch,
         seed=seed,
     )
@@ -163,7 +163,6 @@ def _train_proposals(request: ProposalRequest, json_file: str | None) -> None:
 
 
 def _print(result: TrainResult, json_file: str | None) -> None:
-
     if json_file:
         written = {
             "weights": str(result.weights),

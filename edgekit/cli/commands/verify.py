@@ -88,7 +88,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     ] = None,
 ) -> None:
     """Compare the masks of BUNDLE with those of the PyTorch reference."""
-    from edgekit.cli.everything import EverythingOptions, check_options
+    from edgekit.cli.everything_options import EverythingOptions, check_options
     from edgekit.pipeline import VerifyEverythingRequest, VerifyRequest
 
     _check_picture(picture, json_file)

@@ -12,18 +12,24 @@ import asyncio
 import secrets
 import time
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from edgekit import catalog, store
-from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
+from edgekit import catalog
+from edgekit.errors import EdgekitError, RuntimeMissing
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
 from edgekit.matrix.fleets.connection import Unreachable
-from edgekit.matrix.fleets.device import host_here, run_parcel
+from edgekit.matrix.fleets.dask_worker import (
+    Errand,
+    Facts,
+    code_here,
+    facts_there,
+    require_same_code,
+    run_there,
+    stop_there,
+)
 from edgekit.matrix.fleets.here import maker_versions
 from edgekit.matrix.fleets.parcel import parcel_of
 from edgekit.matrix.fleets.turns import limits_of
@@ -96,7 +102,7 @@ class DaskFleet:
                     cell=cell,
                     there=there,
                     runtime=target.runtime,
-                    code=_code(),
+                    code=code_here(),
                     seconds=limits.seconds - parcel.seconds,
                     memory=self._config.memory,
                     matrix=self._matrix,
@@ -178,7 +184,7 @@ class DaskFleet:
         except OSError as error:
             raise self._lost() from error
         facts: Facts = told[addresses[0]]
-        _require_same_code(facts.code, addresses[0])
+        require_same_code(facts.code, addresses[0])
         return facts.host
 
     def _result(self, future: Future, label: str) -> tuple[StepRun, ...]:
@@ -215,91 +221,3 @@ class DaskFleet:
 
     def _lost(self) -> Unreachable:
         return Unreachable(f"The Dask scheduler {self._scheduler} was lost.")
-
-
-# --- on a worker ----------------------------------------------------------------------------------
-
-_STOPS: dict[str, Event] = {}
-"""What stops the cells of a matrix on this worker."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
-    """A cell as a worker gets it.
-
-    `there` and `code` are what the first worker told of itself, and what this one must be too.
-    `seconds` and `memory` (GB) limit the cell. `matrix` names the run that it belongs to.
-    """
-
-    cell: Cell
-    there: Host
-    runtime: str
-    code: str
-    seconds: float
-    memory: float | None
-    matrix: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """A worker as a host, and the digest of its edgekit's code."""
-
-    host: Host
-    code: str
-
-
-def facts_there(label: str, runtime: str) -> Facts:
-    """The facts of this worker."""
-    return Facts(host=host_here(label, runtime), code=_code())
-
-
-def run_there(errand: Errand, parcel: bytes) -> tuple[StepRun, ...]:
-    """Run a cell on this worker.
-
-    Raises:
-        BadInput: the worker has another edgekit, or is another machine, than the first one asked.
-    """
-    here = host_here(errand.there.label, errand.runtime)
-    _require_same_code(errand.code, here.machine)
-    if here != errand.there:
-        raise BadInput(
-            f"Workers with the label {here.label} differ: {here} and {errand.there}.",
-            expected="one machine and the same versions, since each may run any of the label's "
-            "cells",
-        )
-    stop = _STOPS.setdefault(errand.matrix, Event())
-    limits = Config(timeout=errand.seconds, memory=errand.memory)
-    return run_parcel(errand.cell, partial(_write, parcel), limits, stop)
-
-
-def stop_there(matrix: str) -> None:
-    """End the cells of a matrix on this worker."""
-    _STOPS.setdefault(matrix, Event()).set()
-
-
-def _write(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
-
-
-_PARSING = Lock()
-"""CPython 3.11 does not parse in two threads at once: "AST constructor recursion depth mismatch"
-(python/cpython#106905)."""
-
-
-def _code() -> str:
-    with _PARSING:
-        return _code_digest()
-
-
-@cache
-def _code_digest() -> str:
-    return store.code_digest("edgekit.matrix")
-
-
-def _require_same_code(code: str, where: str) -> None:
-    if code != _code():
-        raise BadInput(
-            f"The Dask worker {where} has another edgekit than this machine.",
-            expected="the same version, so that results tell what they are of",
-            next_step="install the same edgekit on all workers, and start them again",
-        )

@@ -46,7 +46,7 @@ def run_in_turns(
 
     Args:
         processes: the command of each step.
-        told: the commands that a result names.
+        told: the commands as a result shows them.
         folder: the bundle's parent; what the steps print is written there.
         limits: of all steps together, and of the memory of each.
         stop: ends what runs.
@@ -66,7 +66,7 @@ def run_in_turns(
 
 
 def _step_run(name: StepName, command: tuple[str, ...], ended: Ended, folder: Path) -> StepRun:
-    """A step as it is told: with the command for a user's folder, and the end of its log."""
+    """A step as a result shows it: the command for a user's folder, and the end of its log."""
     log = (folder / f"{name}.log").read_text(encoding="utf-8", errors="backslashreplace")
     lines = [line.rstrip() for line in log.replace(str(folder), FOLDER).splitlines()]
     step = Step(

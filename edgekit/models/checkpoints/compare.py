@@ -40,7 +40,7 @@ class Misshapen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What of a model the files fill.
+    """How the files fill a model.
 
     `taken` gives for each of the model's names the file's index and the name there. `idle` are the
     indices of files of which nothing is taken. `whole` are the parts without a problem.

@@ -1,4 +1,4 @@
-"""Detects which model a checkpoint is of, by comparing names and shapes with every definition.
+"""Detects which model a checkpoint belongs to, by comparing names and shapes with every definition.
 
 A file may fill all graphs of a model or one of two (NanoSAM's encoder, MobileSAMv2's decoder). Some
 models have the same tensors, so that no file can tell them apart: MobileSAM and TinySAM differ in

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TAPS = 9
-"""Of a 3x3 kernel, row by row."""
+"""The taps of a 3x3 kernel, row by row."""
 
 
 class DeformableConv2d(nn.Module):

@@ -43,7 +43,7 @@ def size_from_shapes(shapes: Shapes, *, positions: int = _GRID) -> VitSize:
 
 
 def _require_grid(shapes: Shapes, depth: int, positions: int) -> None:
-    """Raise CheckpointMismatch unless the tables are for so many positions a side."""
+    """Raise CheckpointMismatch unless the tables are for `positions` a side."""
     grid = shapes[f"{_PREFIX}pos_embed"][1]
     if grid != positions:
         side = 16 * positions

@@ -37,7 +37,7 @@ class PhotoMaps(NamedTuple):
     second_values: Tensor
     second_queries: Tensor
     second_outputs: Tensor
-    """Of the first block's output projection, then of the second's."""
+    """Products with the first block's output projection, then with the second's."""
     final_keys: Tensor
     final_values: Tensor
     upscaled: Tensor

@@ -60,7 +60,7 @@ class Positions(nn.Module):
     """
 
     axes = 2
-    """Of the image."""
+    """The image's axes, and the coordinates of a point."""
 
     def __init__(self, *, dim: int = 256, grid: int = 64, frame: int = 1024) -> None:
         super().__init__()

@@ -4,9 +4,9 @@ The statistics of a node are six numbers, however many photos there are, so peak
 running the widest layer once. Extremes cover all values. Moments cover at most SAMPLED values of
 each result, evenly spaced; with all of them, counting would take longer than running.
 
-The decoder runs on the encoder's embeddings of the same photos, with the prompts of verification
-(`verify.prompts`): every kind that the family takes, one at a time. A refinement takes the logits
-of the prompt that it refines.
+The decoder runs on the encoder's embeddings of the same photos, with the prompts of
+`verification.prompts`: every kind that the family takes, one at a time. A refinement takes the
+logits of the prompt that it refines.
 """
 
 from __future__ import annotations

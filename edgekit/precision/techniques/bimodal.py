@@ -32,7 +32,7 @@ PLACES = 128
 """Places, from the smallest value to the largest, at which the density is estimated."""
 
 _LOWEST_PEAK = 0.01
-"""Of a peak, as a share of the sum of the densities at all places."""
+"""The smallest density of a peak, as a share of the sum of the densities at all places."""
 
 _NEAREST_PEAKS = 32
 """Places between two peaks; of nearer ones the lower does not count."""

@@ -37,7 +37,7 @@ SAMPLED = 2**19
 """About the most attention weights of one product that a search rounds again and again."""
 
 _POWER = 2.4
-"""Of the errors that are averaged."""
+"""The power to which errors are raised before they are averaged."""
 
 _SMALLEST = 1e-20
 """A logarithm needs a positive number."""
@@ -150,6 +150,6 @@ def softmax_coded_walk(
 
 
 def _sampled(weights: Tensor) -> Tensor:
-    """Those of evenly spaced queries."""
+    """The weights of evenly spaced queries."""
     step = min(max(1, weights.numel() // SAMPLED), weights.shape[-2])
     return weights[..., ::step, :]

@@ -1,1 +1,1 @@
-"""From photos and annotations to batches: reading, windows, scenes, prompts, corrections."""
+"""From photos and annotations to batches: canvases, views, scenes, prompts, corrections."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgekit import store
 from edgekit.errors import BadInput
 from edgekit.records import FloatArray, ModelRow, WeightsSource
@@ -14,18 +12,16 @@ from edgekit.runtime.client_kinds import photo_client
 from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
 from edgekit.runtime.proposals.network import FEATURE
+from edgekit.train.data.cached import cached_array
 
 if TYPE_CHECKING:
     from torch import nn
-
-_FILE = "rows.npy"
 
 
 class PhotoRows:
     """The encoder's `photo_upscaled` by photo, as the exported encoder gives it.
 
-    The rows are cached as float16 (2 MB a photo); the key covers the photo, the weights and the
-    code.
+    The rows are cached (2 MB a photo) by the photo, the weights and the code.
     """
 
     def __init__(self, row: ModelRow, source: WeightsSource, *, device: str) -> None:
@@ -44,18 +40,15 @@ class PhotoRows:
 
     def rows(self, photo: Path) -> FloatArray:
         """The rows of a photo file, float32 [grid * grid, 256], computed or from the cache."""
-        key = store.stage_key("proposals", *self._key, store.sha256_of(photo))
-        folder = store.cached_dir(key, lambda part: self._compute(photo, part / _FILE))
-        rows: FloatArray = np.load(folder / _FILE).astype(np.float32)
-        return rows
+        return cached_array("proposals", self._key, photo, lambda: self._compute(photo))
 
-    def _compute(self, photo: Path, file: Path) -> None:
+    def _compute(self, photo: Path) -> FloatArray:
         import torch
 
         image = torch.from_numpy(encoder_input(load_photo(photo), self._rule)).to(self._device)
         with torch.inference_mode():
-            rows = self._encoder(image)[self._place][0]
-        np.save(file, rows.half().cpu().numpy())
+            rows: FloatArray = self._encoder(image)[self._place][0].cpu().numpy()
+        return rows
 
 
 def _exported_encoder(row: ModelRow, source: WeightsSource) -> tuple[nn.Module, int]:

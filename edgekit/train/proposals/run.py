@@ -32,6 +32,9 @@ from edgekit.train.stages.lesson import LessonStage
 GRID = 64
 """Cells a side of SAM's image embedding."""
 
+STEPS = 600
+"""Steps of a run, unless the request says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRequest:
@@ -45,7 +48,7 @@ class ProposalRequest:
     annotations: Path | None = None
     photos: Path | None = None
     weights: tuple[str, ...] = ()
-    steps: int = 600
+    steps: int = STEPS
     seed: int = 0
 
 

@@ -15,7 +15,7 @@ from edgekit.train.stages.arithmetic import computes_in_bf16, training_device
 from edgekit.train.stages.schedule import Phase, Schedule
 
 LICENCE = "Apache-2.0"
-"""Of the weights that a run produces: edgekit's own."""
+"""The licence of the weights that a run produces: edgekit's own."""
 
 
 def facts_of(

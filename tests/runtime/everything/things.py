@@ -9,7 +9,7 @@ import numpy as np
 from edgekit.records import Feeds, FloatArray
 
 SIZE = (256, 256)
-"""Of the photo: each pixel is one low-res logit, so masks are exact."""
+"""The photo's size: each pixel is one low-res logit, so masks are exact."""
 
 Box = tuple[int, int, int, int]
 
