@@ -17,8 +17,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from edgekit.cli.arguments import check_arguments, with_json_files
 from edgekit.cli.console import say
-from edgekit.cli.options import with_json_files
 from edgekit.errors import BadInput, EdgekitError, RuntimeMissing
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -51,9 +51,6 @@ _EXPORT_EXTRA = frozenset(
 )
 """Packages of `edgekit[export]`, which a device only needs to export."""
 
-_MAY_BE_EMPTY = frozenset({"--point", "--box", "--text"})
-"""Options that explain an empty value themselves."""
-
 
 class Stopped(KeyboardInterrupt):
     """SIGTERM was received."""
@@ -74,8 +71,7 @@ class ExitingGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the command line names."""
         try:
-            _check_arguments(ctx.args)
-            _require_one_json(ctx.args)
+            check_arguments(ctx.args)
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             typer.echo("\nInterrupted. No incomplete files were left behind.", err=True)
@@ -149,59 +145,6 @@ def _issues_url() -> str:
     pairs = (text.partition(",") for text in named)
     urls = [url.strip() for label, _, url in pairs if label.strip().lower() == "issues"]
     return urls[0] if urls else "a bug in the issues of edgekit's repository"
-
-
-def _check_arguments(args: list[str]) -> None:
-    """Refuse arguments that can name no file.
-
-    Raises:
-        BadInput: one is empty, has a NUL character, or is not UTF-8.
-    """
-    for before, argument in zip(["", *args], args, strict=False):
-        if "\0" in argument or not _is_unicode(argument):
-            from edgekit.store import printable
-
-            raise BadInput(
-                f"The argument '{printable(argument)}' holds characters that are not UTF-8 text.",
-                expected="names in UTF-8",
-                next_step="rename the file or folder",
-            )
-        option, _, value = argument.rpartition("=") if argument.startswith("--") else ("", "", "")
-        empty = option if option and not value else before
-        if not (argument and (value or not option)) and empty not in _MAY_BE_EMPTY:
-            raise _empty_value(empty)
-
-
-def _require_one_json(args: list[str]) -> None:
-    """Refuse `--json` twice, of which only the last would be heard.
-
-    Raises:
-        BadInput: it is there twice.
-    """
-    end = args.index("--") if "--" in args else len(args)
-    if sum(argument.startswith("--json=") for argument in args[:end]) > 1:
-        raise BadInput(
-            "--json is given more than once.",
-            expected="--json to print, or --json FILE.json to write a file",
-            next_step="to do both, edgekit COMMAND --json | tee FILE.json",
-        )
-
-
-def _empty_value(option: str) -> BadInput:
-    return BadInput(
-        f"The value of {option} is empty." if option[:2] == "--" else "An argument is empty.",
-        expected="a name",
-        next_step="check the command line: a shell variable in it may not be set",
-    )
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether the text has no lone surrogates, by which Python spells bytes that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _user_error(error: Exception) -> EdgekitError | None:

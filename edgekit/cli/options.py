@@ -39,17 +39,6 @@ def json_option(what: str) -> Any:
     )
 
 
-def with_json_files(args: list[str]) -> list[str]:
-    """A command line in which every `--json` has a value: the .json file after it, or STDOUT."""
-    result: list[str] = []
-    for arg in args:
-        if result and result[-1] == "--json" and (arg == STDOUT or arg.lower().endswith(".json")):
-            result[-1] = f"--json={arg}"
-        else:
-            result.append(arg)
-    return [f"--json={STDOUT}" if arg == "--json" else arg for arg in result]
-
-
 def _checked_json_file(value: str | None) -> str | None:
     if value is not None and value != STDOUT:
         require_writable(Path(value))

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -416,6 +417,36 @@ def test_json_never_takes_the_place_of_a_pipe_or_a_device(run, bundle, tmp_path)
     result = run("inspect", bundle, f"--json={tmp_path / 'pipe'}")
     refused(result, "is a device or a pipe", "use --json without a name")
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("predict", "b", "in.png", "--out", "in.png"), "--out"),
+        (("predict", "b", "in.png", "--out=./in.png"), "--out"),
+        (("predict", "b", "link.png", "--out", "in.png"), "--out"),
+        (("predict", "--out", "in.png", "b", "in.png"), "--out"),
+        (("predict", "b", "in.png", "--boxes", "in.json", "--json", "in.json"), "--json"),
+        (("evaluate", "b", "in.json", "--json", "in.json"), "--json"),
+        (("evaluate", "b", "x.json", "--detections", "in.json", "--json=in.json"), "--json"),
+        (("verify", "b", "--photos", "in.png", "--picture", "in.png"), "--picture"),
+        (("verify", "b", "--annotations", "in.json", "--json", "in.json"), "--json"),
+        (("bench", "in.zip", "--plot", "in.png", "--photo", "in.png"), "--plot"),
+    ],
+)
+def test_no_file_is_written_over_one_that_is_read(run, tmp_path, monkeypatch, arguments, option):
+    monkeypatch.chdir(tmp_path)
+    for name in ("in.png", "in.json"):
+        Path(name).write_bytes(b"mine")
+    Path("link.png").symlink_to("in.png")
+    refused(run(*arguments), f"{option} would write over '", "another file")
+    assert {Path(name).read_bytes() for name in ("in.png", "in.json")} == {b"mine"}
+
+
+def test_a_name_that_is_no_file_may_be_there_twice(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("nanosam").mkdir()
+    assert "nosuch" in run("export", "nanosam", "--target", "nosuch", "--out", "nanosam").stderr
 
 
 @pytest.mark.parametrize("value", ["nan", "1.5", "-0.1", "high"])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from edgekit.cli.options import box_from_text, point_from_text, with_json_files
+from edgekit.cli.arguments import with_json_files
+from edgekit.cli.options import box_from_text, point_from_text
 
 
 def test_a_point_is_foreground_by_default():
