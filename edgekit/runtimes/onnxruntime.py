@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.records import Artifact, Execution, Probe, Session, Target
+from edgekit.runtimes.external_data import require_listed_data
 from edgekit.runtimes.installed import native_if, probe_row, require_runtime
 from edgekit.runtimes.ort_session import OrtSession
 
@@ -27,4 +28,5 @@ def open_artifact(
 ) -> Session:
     """Load `<role>.onnx` with all graph optimizations; `target.options` are session entries."""
     require_runtime(_ROW, target)
+    require_listed_data(artifact, folder)
     return OrtSession(folder / artifact.entry, artifact, threads=threads, entries=target.options)

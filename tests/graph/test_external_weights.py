@@ -17,6 +17,7 @@ from edgekit.graph.passes import external_weights
 from edgekit.lowering.graph_files import copied_artifact
 from edgekit.program.capture import capture_encoder
 from edgekit.records import Graph, Target
+from edgekit.runtimes import onnxruntime
 
 
 class Encoder(nn.Module):
@@ -66,6 +67,10 @@ def test_weights_go_to_a_file_beside_the_model(
     with torch.no_grad():
         expected = encoder(torch.from_numpy(image)).numpy()
     np.testing.assert_allclose(run(graph, image), expected, atol=1e-5)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    session = onnxruntime.open_artifact(copied_artifact(graph, bundle), bundle, target, threads=1)
+    np.testing.assert_allclose(*session.run({"image": image}).values(), expected, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgekit.catalog import target
 from edgekit.errors import BundleCorrupt
-from edgekit.records import Artifact, Role, TensorSpec
+from edgekit.records import Artifact, FileDigest, Role, Session, TensorSpec
+from edgekit.runtimes import onnxruntime
 from edgekit.runtimes.ort_session import OrtSession
 
 SIDE = 768
@@ -80,29 +83,76 @@ def with_weights_at(location: str) -> bytes:
     return model.SerializeToString()
 
 
+UNLISTED = "takes weights from a file that the manifest does not list"
 LOCATIONS = {
-    "beside the model": ("weights.bin", None),
-    "above it": ("../secret.bin", "cannot load encoder.onnx"),
-    "anywhere": ("{outside}/secret.bin", "cannot load encoder.onnx"),
-    "a device": ("/dev/zero", "cannot load encoder.onnx"),
-    "missing": ("none.bin", "cannot load encoder.onnx"),
+    "listed": ("weights.bin", None),
+    "not listed": ("other.bin", UNLISTED),
+    "above it": ("../secret.bin", UNLISTED),
+    "above it, by the way": ("weights.bin/../../secret.bin", UNLISTED),
+    "anywhere": ("{outside}/secret.bin", UNLISTED),
+    "a device": ("/dev/zero", UNLISTED),
+    "missing": ("missing.bin", "cannot load encoder.onnx"),
     "too short": ("short.bin", "cannot load encoder.onnx"),
 }
 
 
-@pytest.mark.parametrize(("location", "words"), LOCATIONS.values(), ids=LOCATIONS)
-def test_weights_are_read_from_beside_the_model_only(
-    tmp_path: Path, location: str, words: str | None
-) -> None:
+def opened(folder: Path, model: bytes) -> Session:
+    """The model, opened in a bundle that lists a file of weights, one too short and one missing."""
+    (folder / "encoder.onnx").write_bytes(model)
+    listed = (
+        FileDigest(path=name, bytes=0, sha256="0" * 64)
+        for name in ("encoder.onnx", "weights.bin", "short.bin", "missing.bin")
+    )
+    artifact = replace(SUM, files=tuple(listed))
+    return onnxruntime.open_artifact(artifact, folder, target("x86-ort-fp32"), threads=1)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "bundle"
     folder.mkdir()
-    for file in (folder / "weights.bin", tmp_path / "secret.bin"):
+    for file in (folder / "weights.bin", folder / "other.bin", tmp_path / "secret.bin"):
         file.write_bytes(np.arange(4, dtype=np.float32).tobytes())
     (folder / "short.bin").write_bytes(b"1234")
-    (folder / "encoder.onnx").write_bytes(with_weights_at(location.format(outside=tmp_path)))
+    return folder
+
+
+@pytest.mark.parametrize(("location", "words"), LOCATIONS.values(), ids=LOCATIONS)
+def test_weights_are_read_from_listed_files_only(
+    bundle: Path, tmp_path: Path, location: str, words: str | None
+) -> None:
+    model = with_weights_at(location.format(outside=tmp_path))
     if words is None:
-        session = OrtSession(folder / "encoder.onnx", SUM, threads=1, entries={})
-        assert session.run({"left": np.ones(4, np.float32)})["sum"].tolist() == [1, 2, 3, 4]
+        run = opened(bundle, model).run({"left": np.ones(4, np.float32)})
+        assert run["sum"].tolist() == [1, 2, 3, 4]
         return
     with pytest.raises(BundleCorrupt, match=words):
-        OrtSession(folder / "encoder.onnx", SUM, threads=1, entries={})
+        opened(bundle, model)
+
+
+SPELLINGS = {
+    "value before key": lambda key, value: b"\x12" + value + b"\x0a" + key,
+    "a length of two bytes": lambda key, value: b"\x0a\x88\x00" + key[1:] + b"\x12" + value,
+    "the key twice": lambda key, value: b"\x0a" + key + b"\x0a" + key + b"\x12" + value,
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_file_that_is_named_in_another_way_is_refused(bundle: Path, spelling) -> None:
+    """Protobuf reads all of these as the same entry."""
+    plain = with_weights_at("weights.bin")
+    key, value = b"\x08location", b"\x0bweights.bin"
+    entry = b"\x0a" + key + b"\x12" + value
+    assert plain.count(b"\x6a" + bytes([len(entry)]) + entry) == 1
+    other = spelling(key, value)
+    # The lengths around the entry stay: the check comes before the file is parsed.
+    model = plain.replace(bytes([len(entry)]) + entry, bytes([len(other)]) + other)
+    with pytest.raises(BundleCorrupt, match=UNLISTED):
+        opened(bundle, model)
+
+
+def test_a_name_with_the_word_location_is_no_file(bundle: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(with_weights_at("weights.bin"))
+    model.graph.initializer[0].name = model.graph.node[0].input[1] = "location_embed"
+    assert opened(bundle, model.SerializeToString())
