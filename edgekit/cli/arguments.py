@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os.path import isfile, samefile  # pathlib raises for a text too long for a name
 from pathlib import Path
 
 from edgekit.cli.console import STDOUT
@@ -70,10 +71,10 @@ def _require_other_files(args: list[str]) -> None:
     """Refuse to write a file that the command line names a second time, such as its photo."""
     named = list(_named(args))
     for place, (option, name) in enumerate(named):
-        if option not in _WRITTEN or not Path(name).is_file():
+        if option not in _WRITTEN or not isfile(name):
             continue
         for _, other in (*named[:place], *named[place + 1 :]):
-            if Path(other).is_file() and Path(name).samefile(other):
+            if isfile(other) and samefile(name, other):
                 raise BadInput(
                     f"{option} would write over '{other}', which this command is given too.",
                     expected="the name of another file",

@@ -34,7 +34,8 @@ def require_listed_data(artifact: Artifact, folder: Path) -> None:
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         named = len(_NAMED.findall(content))
-        listed = sum(_count(content, each.path.encode()) for each in artifact.files)
+        names = {each.path.encode() for each in artifact.files}  # a manifest may list one twice
+        listed = sum(_count(content, name) for name in names)
     if named != listed:
         raise BundleCorrupt(
             f"{artifact.entry} takes weights from a file that the manifest does not list.",

@@ -20,8 +20,7 @@ from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import ModelRow, WeightsSource
-from edgekit.train.data.canvases import Canvases
-from edgekit.train.data.reading import read_data
+from edgekit.train.data.reading import Data, read_data
 from edgekit.train.request import TrainRequest
 from edgekit.train.result.card_facts import LICENCE, facts_of
 from edgekit.train.result.curve import can_plot, curve_png
@@ -66,9 +65,8 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
     init = locate(row, request.init) if request.init else None
     device = training_device()
     teacher = _teacher(request, device)
-    data = read_data(request.annotations, request.photos)
+    data = read_data(request.annotations, request.photos).to(device)
     settings = _settings(request, init, teacher)
-    photos, held_out_photos = data.train.to(device), data.held_out.to(device)
     student = starting_student(row, init, teacher, seed=request.seed).to(device)
     schedule = _schedule(request, student, device)
     request.out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +83,7 @@ def train(request: TrainRequest, *, observer: Observer) -> TrainResult:
         path = request.out / "teacher.pt"
         curve += drive(lessons, path, settings=settings, observer=observer)
     if request.annotations:
-        masks = _mask_stage(request, student, schedule, teacher, (photos, held_out_photos))
+        masks = _mask_stage(request, student, data, schedule, teacher)
         path = request.out / "checkpoint.pt"
         curve += _appended(curve, drive(masks, path, settings=settings, observer=observer))
         weights = masks.average.state_dict()
@@ -137,18 +135,17 @@ def _settings(
 def _mask_stage(
     request: TrainRequest,
     student: Student,
+    data: Data,
     schedule: Schedule,
     teacher: Teacher | None,
-    data: tuple[Canvases, Canvases],
 ) -> MaskStage:
-    photos, held_out = data
     if not request.init and not (teacher and teacher.embeddings):
-        scale_neck(student, photos, schedule.phases[0], seed=request.seed)
+        scale_neck(student, data.train, schedule.phases[0], seed=request.seed)
     return MaskStage(
         student,
         schedule,
-        photos,
-        held_out=held_out,
+        data.train,
+        held_out=data.held_out,
         seed=request.seed,
         distillation=teacher.features if teacher else None,
     )

@@ -428,6 +428,7 @@ def test_json_never_takes_the_place_of_a_pipe_or_a_device(run, bundle, tmp_path)
         (("predict", "--out", "in.png", "b", "in.png"), "--out"),
         (("predict", "b", "in.png", "--boxes", "in.json", "--json", "in.json"), "--json"),
         (("evaluate", "b", "in.json", "--json", "in.json"), "--json"),
+        (("predict", "b", "in.png", "--text", "x" * 5000, "--out", "in.png"), "--out"),
         (("evaluate", "b", "x.json", "--detections", "in.json", "--json=in.json"), "--json"),
         (("verify", "b", "--photos", "in.png", "--picture", "in.png"), "--picture"),
         (("verify", "b", "--annotations", "in.json", "--json", "in.json"), "--json"),

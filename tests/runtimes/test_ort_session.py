@@ -101,7 +101,7 @@ def opened(folder: Path, model: bytes) -> Session:
     (folder / "encoder.onnx").write_bytes(model)
     listed = (
         FileDigest(path=name, bytes=0, sha256="0" * 64)
-        for name in ("encoder.onnx", "weights.bin", "short.bin", "missing.bin")
+        for name in ("encoder.onnx", "weights.bin", "weights.bin", "short.bin", "missing.bin")
     )
     artifact = replace(SUM, files=tuple(listed))
     return onnxruntime.open_artifact(artifact, folder, target("x86-ort-fp32"), threads=1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+import torch
 
 from edgekit.catalog import Photo, PhotoSet, photos_from, photos_from_coco
 from edgekit.errors import BadInput
@@ -24,8 +26,9 @@ _HELD_OUT_EVERY = 14
 class Data:
     """What a run learns from and what it is measured on.
 
-    `train` and `held_out` are the photos with masks, on the CPU; `train_files` and `held_out_files`
-    the files of all photos. `coco` is the annotation file as read, None without one.
+    `train` and `held_out` are the photos with masks, on one device; `train_files` and
+    `held_out_files` the files of all photos. `coco` is the annotation file as read, None without
+    one.
     """
 
     coco: PhotoSet | None
@@ -33,6 +36,10 @@ class Data:
     held_out: Canvases
     train_files: tuple[Path, ...]
     held_out_files: tuple[Path, ...]
+
+    def to(self, device: torch.device) -> Data:
+        """The same with its photos on a device."""
+        return replace(self, train=self.train.to(device), held_out=self.held_out.to(device))
 
 
 def read_data(annotations: Path | None, photos: Path | None) -> Data:

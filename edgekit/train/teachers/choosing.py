@@ -61,9 +61,9 @@ class Teacher:
                 f"{FEATURE_TEACHER} cannot teach the encoder of {row.title}.",
                 expected="a student with a ResNet18 backbone (nanosam), or another teacher",
             )
-        device = next(student.parameters()).device
-        photos, held_out = data.train.to(device), data.held_out.to(device)
-        return FeatureLesson(student.encoder, self.features, photos, held_out=held_out, seed=seed)
+        return FeatureLesson(
+            student.encoder, self.features, data.train, held_out=data.held_out, seed=seed
+        )
 
 
 def teacher_for(name: str, weights: tuple[str, ...], *, device: torch.device, seed: int) -> Teacher:

@@ -35,7 +35,7 @@ from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistilla
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
 
 _GREY = 118.0  # ImageNet's mean, so that padding makes no strong edge
-_TRAINING, _CALIBRATION, _MEASURING = 7, 8, 9
+_TRAINING, _CALIBRATION = 7, 8
 """What random numbers are for, beside seed and step."""
 
 
