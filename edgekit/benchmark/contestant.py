@@ -130,7 +130,7 @@ def _open_bundle(contestant: Contestant, threads: int) -> Opened:
 
     assert contestant.bundle is not None
     bundle = read_bundle(contestant.bundle)
-    opened = open_graphs(bundle, threads=threads)
+    opened = open_graphs(bundle, threads=threads, timed=True)
     return Opened(
         client=photo_client(bundle.manifest.client),
         encoder=opened[Role.ENCODER],

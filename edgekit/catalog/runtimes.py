@@ -40,6 +40,7 @@ class RuntimeRow:
         takes_options: the options that a target or bundle may set, each with the pattern of its
             values. A bundle comes from outside, and other options would let it write files
             (OpenVINO's CACHE_DIR) or read them (ONNX Runtime's folder of external weights).
+        exact_sums: the options with which sums of 8-bit products do not saturate on any CPU.
         options: the default values of compile options that a target may leave out.
         bundle_files: the module that writes files for the bundle as a whole, such as build.sh.
         readme: a section of the bundle's README, in Markdown.
@@ -63,6 +64,7 @@ class RuntimeRow:
     oldest_opset: int = 1
     folds_weights: bool = True
     takes_options: dict[str, str] = field(default_factory=dict)
+    exact_sums: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     bundle_files: str | None = None
     readme: str = ""
@@ -104,6 +106,9 @@ _ROWS = (
             "session.intra_op.allow_spinning": "[01]",
             "session.set_denormal_as_zero": "[01]",
         },
+        # ONNX Runtime 1.31.1 has session.x64quantprecision for this, and then refuses graphs in
+        # which layers share a zero point: "Attempt to replace the existing tensor".
+        exact_sums={"session.disable_quant_qdq": "1"},
     ),
     RuntimeRow(
         name="openvino",
@@ -122,6 +127,7 @@ _ROWS = (
             "NUM_STREAMS": "[1-9][0-9]?",
             "PERFORMANCE_HINT": "LATENCY|THROUGHPUT",
         },
+        exact_sums={"LP_TRANSFORMS_MODE": "NO"},
     ),
     RuntimeRow(
         name="tensorrt",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -24,7 +25,7 @@ from edgekit.precision.decide.int8 import plan_int8
 from edgekit.precision.measure.ranges import Ranges
 from edgekit.program.capture import Program, capture_encoder
 from edgekit.program.walk import Walk
-from edgekit.records import GraphContract, Int8Recipe, PartPlan, Precision, Role
+from edgekit.records import GraphContract, Int8Recipe, PartPlan, Precision, Role, Session
 from tests.observed_ranges import observed_ranges, range_of
 
 FRAME, CHANNELS = 128, 16
@@ -32,6 +33,7 @@ UINT8 = Int8Recipe(activations="uint8", reads=("gelu", "max_pool2d"), sums="both
 INT8 = Int8Recipe(
     activations="int8", weighted=("conv2d", "conv_transpose2d", "linear"), sums="shortcut"
 )
+UINT8_TARGETS = {"onnxruntime": "x86-ort-int8", "openvino": "x86-int8"}
 AFFINE = replace(UINT8, activations="affine_int8", results="coded")
 
 
@@ -275,24 +277,67 @@ def test_scales_read_back_from_the_onnx_are_the_plans(
     assert (zeros == {0}) == (profile.int8.activations == "int8")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_runtimes_give_what_the_plan_says(
-    program: Program, ranges: Ranges, image, tmp_path, runtime: str
-) -> None:
+def opened(program: Program, part: PartPlan, name: str, folder: Path) -> Session:
+    """The program with the plan's codes, as the target's runtime opens it."""
     from edgekit.lowering import lowering
     from edgekit.runtime.opening import open_artifact
 
-    name = {"onnxruntime": "x86-ort-int8", "openvino": "x86-int8"}[runtime]
+    graph = lower_to_onnx(apply_int8(program, part), target(name), folder=folder)
+    files = folder / "files"
+    files.mkdir()
+    artifact = lowering(target(name)).lower(graph, target(name), files)
+    return open_artifact(artifact, files, target(name), threads=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runtime", "name"), list(UINT8_TARGETS.items()))
+def test_runtimes_give_what_the_plan_says(
+    program: Program, ranges: Ranges, image, tmp_path, runtime: str, name: str
+) -> None:
+    pytest.importorskip(runtime)
     part = plan_int8(program, ranges, UINT8)
-    graph = lower_to_onnx(apply_int8(program, part), target(name), folder=tmp_path)
-    (tmp_path / "files").mkdir()
-    artifact = lowering(target(name)).lower(graph, target(name), tmp_path / "files")
-    session = open_artifact(artifact, tmp_path / "files", target(name), threads=1)
+    session = opened(program, part, name, tmp_path)
     planned = coded_walk(program, part).run(image)["image_embeddings"]
     assert decibels(planned, session.run(image)["image_embeddings"]) > 40
-    stored = sum(file.bytes for file in artifact.files if not file.path.endswith(".xml"))
+    files = (tmp_path / "files").iterdir()
+    stored = sum(file.stat().st_size for file in files if file.suffix != ".xml")
     assert stored < 0.5 * 4 * sum(p.numel() for p in program.exported.state_dict.values())
+
+
+class Loud(nn.Module):
+    """Three convolutions whose operands have the largest code: [1, 3, 128, 128] -> [1, 16, 64, 64].
+
+    On AVX2 the later ones' pairs of 8-bit products do not fit into 16 bits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(c, CHANNELS, 1) for c in (3, CHANNELS, CHANNELS))
+        for layer in self.layers:
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        for layer in self.layers:
+            image = F.relu(layer(image))
+        return F.max_pool2d(image, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runtime", "name"), list(UINT8_TARGETS.items()))
+def test_a_cpu_without_8_bit_sums_gives_what_one_with_them_gives(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, runtime: str, name: str
+) -> None:
+    from edgekit.runtimes import cpu
+
+    pytest.importorskip(runtime)
+    monkeypatch.setattr(cpu, "cpu_features", lambda: ("avx2",))
+    loud = {"image": np.ones((1, 3, FRAME, FRAME), np.float32)}
+    program = capture_encoder(Loud().eval(), frame=FRAME)
+    session = opened(
+        program, plan_int8(program, observed_ranges(program, loud), UINT8), name, tmp_path
+    )
+    np.testing.assert_allclose(session.run(loud)["image_embeddings"], 3 * CHANNELS**2, rtol=0.01)
 
 
 def test_a_plan_of_another_program_is_refused(program: Program, ranges: Ranges) -> None:
