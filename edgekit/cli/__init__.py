@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from edgekit.cli.arguments import CommandWithOnce
 from edgekit.cli.commands.bench import bench
 from edgekit.cli.commands.cache import cache
 from edgekit.cli.commands.detect import detect
@@ -52,7 +53,7 @@ for command in (
     train,
     doctor,
 ):
-    app.command()(command)
+    app.command(cls=CommandWithOnce)(command)
 app.add_typer(cache, name="cache")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os.path import isfile, samefile  # pathlib raises for a text too long for a name
 from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
 
 from edgekit.cli.console import STDOUT
 from edgekit.errors import BadInput
@@ -14,6 +17,37 @@ _MAY_BE_EMPTY = frozenset({"--point", "--box", "--text"})
 
 _WRITTEN = frozenset({"--json", "--out", "--picture", "--plot"})
 """Options whose file a command writes. `--card` changes a file that it reads."""
+
+
+class _Once:
+    """Refuses an option with one value that is given twice; Click would take the last value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command's own arguments."""
+        command: Any = super()
+        _, _, given = command.make_parser(ctx).parse_args(args=list(args))
+        for param in given:
+            if _has_one_value(param) and given.count(param) > 1:
+                raise BadInput(
+                    f"{max(param.opts, key=len)} is given more than once.",
+                    expected="one value, since only the last would be used",
+                    next_step="leave the others out, or run the command once for each",
+                )
+        parsed: list[str] = command.parse_args(ctx, args)
+        return parsed
+
+
+class CommandWithOnce(_Once, TyperCommand):
+    """A command that takes each of its options once, except those that are lists."""
+
+
+class GroupWithOnce(_Once, TyperGroup):
+    """The same for a group of commands, and its own options."""
+
+
+def _has_one_value(param: Any) -> bool:
+    is_option = param.param_type_name == "option"
+    return is_option and not (param.multiple or param.count or param.is_flag)
 
 
 def with_json_files(args: list[str]) -> list[str]:
@@ -31,11 +65,9 @@ def check_arguments(args: list[str]) -> None:
     """Refuse arguments that no command could mean.
 
     Raises:
-        BadInput: one can name no file, `--json` is there twice, or a file would be written over
-            one that is read.
+        BadInput: one can name no file, or a file would be written over one that is read.
     """
     _require_names(args)
-    _require_one_json(args)
     _require_other_files(args)
 
 
@@ -54,17 +86,6 @@ def _require_names(args: list[str]) -> None:
         empty = option if option and not value else before
         if not (argument and (value or not option)) and empty not in _MAY_BE_EMPTY:
             raise _empty_value(empty)
-
-
-def _require_one_json(args: list[str]) -> None:
-    """Refuse `--json` twice, of which only the last would be heard."""
-    end = args.index("--") if "--" in args else len(args)
-    if sum(argument.startswith("--json=") for argument in args[:end]) > 1:
-        raise BadInput(
-            "--json is given more than once.",
-            expected="--json to print, or --json FILE.json to write a file",
-            next_step="to do both, edgekit COMMAND --json | tee FILE.json",
-        )
 
 
 def _require_other_files(args: list[str]) -> None:

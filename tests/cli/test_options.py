@@ -31,3 +31,32 @@ def test_a_box_keeps_the_order_of_its_sides():
 )
 def test_json_takes_the_json_file_after_it(typed, read):
     assert with_json_files(typed.split()) == read.split()
+
+
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        ("export nanosam -t x86-fp32 --out a --out b", "--out"),
+        ("predict b p.jpg --everything --grid 8 --grid 16", "--grid"),
+        ("train nanosam --seed 1 --seed 2", "--seed"),
+        ("targets --json --json", "--json"),
+        ("cache --json a.json --json b.json", "--json"),
+        ("cache prune --to 1 --to 2", "--to"),
+    ],
+)
+def test_an_option_with_one_value_is_refused_twice(run, typed, option):
+    result = run(*typed.split())
+    assert result.exit_code == 2
+    assert f"{option} is given more than once" in result.stderr
+
+
+def test_flags_and_lists_may_be_repeated(run):
+    assert run("models", "--debug", "--debug").exit_code == 0
+    twice = run("export", "nanosam", "-t", "x86-fp32", "--target", "x87")
+    assert "there is no target 'x87'" in twice.stderr
+
+
+def test_json_of_the_cache_is_not_for_its_commands(run):
+    result = run("cache", "--json", "prune")
+    assert result.exit_code == 2
+    assert "'cache prune' prints none" in result.stderr

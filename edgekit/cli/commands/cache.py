@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgekit.cli.arguments import CommandWithOnce, GroupWithOnce
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import json_option
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.store import CacheEntry
 
 cache = typer.Typer(
+    cls=GroupWithOnce,
     help="List the cache of finished stages, or prune or verify it.",
     rich_markup_mode=None,
     add_completion=False,
@@ -29,6 +31,7 @@ def list_entries(
 ) -> None:
     """List the cache of finished stages, the least recently used first."""
     if context.invoked_subcommand:
+        _refuse_json(context.invoked_subcommand, json_file)
         return
     from edgekit.store import cache_dir, cache_entries, cache_limit
 
@@ -44,7 +47,7 @@ def list_entries(
         _print_entries(entries)
 
 
-@cache.command()
+@cache.command(cls=CommandWithOnce)
 def prune(
     to: Annotated[
         float | None,
@@ -75,7 +78,7 @@ def prune(
     say(f"Removed {_total(removed)}; {_total(cache_entries())} left.")
 
 
-@cache.command()
+@cache.command(cls=CommandWithOnce)
 def verify() -> None:
     """Compare every file with its SHA-256, and remove entries that are damaged."""
     from edgekit.cli.progress import reporting
@@ -91,6 +94,16 @@ def verify() -> None:
     for key, problem in damaged.items():
         say(f"Removed {key}: {problem}.")
     say(f"Verified {_total(entries)}; {len(damaged)} damaged.")
+
+
+def _refuse_json(command: str, json_file: str | None) -> None:
+    from edgekit.errors import BadInput
+
+    if json_file:
+        raise BadInput(
+            f"--json is of the list, and 'cache {command}' prints none.",
+            expected=f"edgekit cache --json, or edgekit cache {command}",
+        )
 
 
 def _entry_json(entry: CacheEntry) -> dict[str, object]:
