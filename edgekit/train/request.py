@@ -18,16 +18,16 @@ class TrainRequest:
     """The options of a run.
 
     student: a model of the registry. out: the folder of the result and the checkpoints; a run that
-    was stopped resumes from there. annotations: COCO instances, for the stage with masks. photos:
-    the folder of those photos; a teacher also uses the ones without annotations. teacher: a model
-    of the registry, or "efficientnet-lite2". init: as `--weights`; empty starts from random
+    was stopped resumes from there. annotations: files of COCO instances, for the stage with masks.
+    photos: the folder of those photos; a teacher also uses the ones without annotations. teacher: a
+    model of the registry, or "efficientnet-lite2". init: as `--weights`; empty starts from random
     numbers. steps: of the stage with masks. teacher_steps: of the teacher's stage. batch: frames at
     full resolution per step; None takes 1 on a CPU and 16 on a GPU.
     """
 
     student: str
     out: Path
-    annotations: Path | None = None
+    annotations: tuple[Path, ...] = ()
     photos: Path | None = None
     teacher: str | None = None
     teacher_weights: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class TrainRequest:
 def command_of(request: TrainRequest) -> str:
     """The command line that repeats a request."""
     options: dict[str, tuple[object, ...]] = {
-        "--annotations": (request.annotations,),
+        "--annotations": request.annotations,
         "--photos": (request.photos,),
         "--teacher": (request.teacher,),
         "--teacher-weights": request.teacher_weights,

@@ -125,7 +125,7 @@ def _settings(
         "student": request.student,
         "seed": str(request.seed),
         "batch": str(request.batch or "by the device"),
-        "annotations": store.sha256_of(request.annotations) if request.annotations else "none",
+        "annotations": " ".join(map(store.sha256_of, request.annotations)) or "none",
         "photos": str(request.photos.resolve()) if request.photos else "none",
         "teacher": teacher.description if teacher else "none",
         "init": " ".join(files) or "none",

@@ -78,7 +78,7 @@ def test_crowds_and_empty_polygons_are_left_out_and_stuff_is_marked(
 
 
 def test_what_is_held_out_does_not_depend_on_the_files_order(edited: Callable[..., Path]) -> None:
-    data = read_data(edited(lambda d: d["images"].reverse()), None)
+    data = read_data((edited(lambda d: d["images"].reverse()),), None)
     assert [file.name for file in data.held_out_files] == ["0.png"]
     assert data.train.extents.tolist() == [[1.0, 0.75]] * 3
 
@@ -89,8 +89,25 @@ def test_photos_are_read_from_the_folder_that_is_given(
     path = edited(lambda _: None)
     elsewhere = (path.parent / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(BadInput, match="--photos"):
-        read_data(path, None)
-    assert len(read_data(path, elsewhere).train) == 3
+        read_data((path,), None)
+    assert len(read_data((path,), elsewhere).train) == 3
+
+
+def test_two_files_give_the_photos_of_both_and_hold_out_the_same_share(
+    coco: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(coco.parent, tmp_path / "other"), coco.name)
+    data = read_data((coco, other), None)
+    assert len(data.coco) == 2
+    assert len(data.train_files) == len(data.train) == 7
+    assert {file.parent.parent for file in data.train_files} == {coco.parent, other.parent}
+    assert [file.name for file in data.held_out_files] == ["0.png"]
+
+
+def test_a_photo_in_two_files_is_refused(coco: Path, tmp_path: Path) -> None:
+    same = shutil.copy(coco, tmp_path / "same.json")
+    with pytest.raises(BadInput, match=r"0\.png is in .*instances\.json and in .*same\.json"):
+        read_data((coco, Path(same)), coco.parent / "images")
 
 
 @pytest.mark.parametrize(
@@ -107,20 +124,20 @@ def test_unusable_annotations_are_refused(
     edited: Callable[..., Path], change: Callable[[dict], object], message: str
 ) -> None:
     with pytest.raises(BadInput, match=message):
-        read_data(edited(change), None)
+        read_data((edited(change),), None)
 
 
 def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("no")
     with pytest.raises(BadInput, match="COCO"):
-        read_data(tmp_path / "a.json", None)
+        read_data((tmp_path / "a.json",), None)
 
 
 def test_a_file_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "instances.json").open("wb") as file:
         file.truncate(2**40)  # sparse: takes no disk
     with pytest.raises(BadInput, match="larger than"):
-        read_data(tmp_path / "instances.json", None)
+        read_data((tmp_path / "instances.json",), None)
 
 
 def test_photos_that_do_not_fit_are_refused_before_they_are_read(
@@ -129,4 +146,4 @@ def test_photos_that_do_not_fit_are_refused_before_they_are_read(
     monkeypatch.setattr(reading, "annotated_photo", lambda _: pytest.fail("was read"))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
     with pytest.raises(BadInput, match=r"on these 4 photos takes 0\.0 GB"):
-        read_data(coco, None)
+        read_data((coco,), None)

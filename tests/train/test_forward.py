@@ -9,8 +9,8 @@ from edgekit.records import Label
 from edgekit.train.data.batches import Batch, BatchSize, encoder_input, make_batch
 from edgekit.train.data.canvases import Canvases
 from edgekit.train.data.correction import add_correction
+from edgekit.train.data.random_numbers import generator_for
 from edgekit.train.data.scenes import SceneStyle
-from edgekit.train.data.views import generator_for
 from edgekit.train.stages.student import Student, _pooled
 
 CPU = torch.device("cpu")

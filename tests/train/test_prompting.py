@@ -14,8 +14,8 @@ from edgekit.train.data.prompting import (
     boxes_around,
     sample_prompts,
 )
+from edgekit.train.data.random_numbers import generator_for
 from edgekit.train.data.scenes import REDUCTION
-from edgekit.train.data.views import generator_for
 
 COVER = torch.zeros(64, 64)
 COVER[20:40, 10:22] = 1

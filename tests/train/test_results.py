@@ -62,7 +62,7 @@ def request_for(coco: Path) -> TrainRequest:
     return TrainRequest(
         student="nanosam",
         out=Path("out"),
-        annotations=coco,
+        annotations=(coco,),
         teacher="efficientnet-lite2",
         teacher_weights=("a b.pth",),
         batch=4,
@@ -79,7 +79,7 @@ def test_the_card_has_data_training_command_and_figures(coco: Path, tmp_path: Pa
         schedule_for(100, frames=1, refines=False, any_size=True),
         teacher="T",
         held_out={"box": 0.5},
-        coco=photos_from_coco(coco),
+        coco=(photos_from_coco(coco),),
     )
     path = tmp_path / "card.md"
     path.write_text(model_card(facts))
@@ -151,7 +151,7 @@ def test_without_matplotlib_the_result_has_no_curve(
     monkeypatch.setattr(run, "can_plot", lambda: False)
     row, request = model("nanosam"), TrainRequest(student="nanosam", out=tmp_path)
     schedule = schedule_for(1, frames=1, refines=False, any_size=True)
-    facts = facts_of(request, row, schedule, teacher=None, held_out={}, coco=None)
+    facts = facts_of(request, row, schedule, teacher=None, held_out={}, coco=())
     result = run.write_result(tmp_path, row, facts, weights=student.state_dict(), curve=[])
     assert result.curve is None
     assert {file.name for file in tmp_path.iterdir()} == {"nanosam.safetensors", "MODEL_CARD.md"}

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 from edgekit.train.data.annotations import AnnotatedPhoto, Region
 from edgekit.train.data.canvases import MASK_SIDE, SIDE, Canvases, canvas_of, stacked
+from edgekit.train.data.random_numbers import generator_for
 from edgekit.train.data.scenes import REDUCTION, Scenes, SceneStyle, _drawn_masks, compose
 from edgekit.train.data.views import (
-    generator_for,
     random_views,
     recoloured,
     resampled,

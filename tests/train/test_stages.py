@@ -12,7 +12,7 @@ import torch
 from edgekit.errors import BadInput
 from edgekit.train.data.batches import BatchSize, make_batch
 from edgekit.train.data.canvases import canvas_of, stacked
-from edgekit.train.data.views import generator_for
+from edgekit.train.data.random_numbers import generator_for
 from edgekit.train.stages import driving, held_out
 from edgekit.train.stages import masks as mask_stage
 from edgekit.train.stages.driving import CurvePoint, StepReport, drive

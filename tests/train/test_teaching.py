@@ -158,7 +158,7 @@ def another_teacher(seed: int) -> Counting:
 
 
 def test_embeddings_are_computed_once_per_photo_and_weights(counting: Counting, coco: Path) -> None:
-    files = read_data(coco, None).train_files
+    files = read_data((coco,), None).train_files
     for photo in (files[0], files[1], files[0]):
         assert counting.embedding(photo).shape == (256, 64, 64)
     assert counting.computed == 2
@@ -170,7 +170,7 @@ def test_embeddings_are_computed_once_per_photo_and_weights(counting: Counting, 
 
 @pytest.mark.slow
 def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
-    data = read_data(coco, None)
+    data = read_data((coco,), None)
     torch.manual_seed(0)
     encoder = TinyEncoder(64)
     with torch.no_grad():
@@ -188,7 +188,7 @@ def test_a_student_learns_embeddings(counting: Counting, coco: Path) -> None:
 
 def test_padding_teaches_nothing(counting: Counting, coco: Path) -> None:
     """The photos are 120 x 90 pixels, so 48 of the 64 rows of tokens show a photo."""
-    data = read_data(coco, None)
+    data = read_data((coco,), None)
     encoder = TinyEncoder(64)
     rule = model("nanosam").client.preprocessing
     lesson = EmbeddingLesson(encoder, rule, counting, data.train_files, held_out=(), seed=0)
@@ -206,7 +206,7 @@ def test_a_teacher_of_the_registry_passes_its_decoder_on(coco: Path) -> None:
     assert teacher.embeddings
     theirs = teacher.embeddings.split().decoder.state_dict()
     assert all(torch.equal(theirs[k], v) for k, v in student.decoder.state_dict().items())
-    embedding = teacher.embeddings.embedding(read_data(coco, None).train_files[0])
+    embedding = teacher.embeddings.embedding(read_data((coco,), None).train_files[0])
     assert embedding.std() > 0
 
 
@@ -230,7 +230,7 @@ def test_a_feature_teacher_needs_its_weights_masks_and_stages(
     with pytest.raises(BadInput, match="needs its weights"):
         teacher_for("efficientnet-lite2", (), device=device, seed=0)
     teacher: Teacher = teacher_for("efficientnet-lite2", (str(lite2),), device=device, seed=0)
-    unlabelled, labelled = read_data(None, coco.parent / "images"), read_data(coco, None)
+    unlabelled, labelled = read_data((), coco.parent / "images"), read_data((coco,), None)
     with pytest.raises(BadInput, match="annotations"):
         teacher.lesson(student, model("nanosam"), unlabelled, seed=0)
     assert BACKBONE_STAGES[-1] not in dict(student.encoder.named_modules())
@@ -239,7 +239,7 @@ def test_a_feature_teacher_needs_its_weights_masks_and_stages(
 
 
 def test_held_out_photos_are_never_trained_on(coco: Path) -> None:
-    data = read_data(coco, None)
+    data = read_data((coco,), None)
     assert len(data.train) == 3
     assert len(data.held_out) == 1
     assert [file.name for file in data.held_out_files] == ["0.png"]

@@ -19,8 +19,11 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     student: Annotated[str, typer.Argument(help="The model to train; see `edgekit models`.")],
     *,
     annotations: Annotated[
-        Path | None,
-        typer.Option(metavar="COCO.json", help="Instances with masks: polygons or RLE."),
+        list[Path] | None,
+        typer.Option(
+            metavar="COCO.json",
+            help="Instances with masks: polygons or RLE. Repeat it for several data sets.",
+        ),
     ] = None,
     photos: Annotated[
         Path | None,
@@ -97,7 +100,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             ProposalRequest(
                 model=student,
                 out=out or Path("train") / student,
-                annotations=annotations,
+                annotations=tuple(annotations or ()),
                 photos=photos,
                 weights=tuple(init or ()),
                 steps=steps or STEPS,
@@ -109,7 +112,7 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     request = TrainRequest(
         student=student,
         out=out or Path("train") / student,
-        annotations=annotations,
+        annotations=tuple(annotations or ()),
         photos=photos,
         teacher=teacher,
         teacher_weights=tuple(teacher_weights or ()),

@@ -27,11 +27,10 @@ class Data:
     """What a run learns from and what it is measured on.
 
     `train` and `held_out` are the photos with masks, on one device; `train_files` and
-    `held_out_files` the files of all photos. `coco` is the annotation file as read, None without
-    one.
+    `held_out_files` the files of all photos. `coco` are the annotation files as read.
     """
 
-    coco: PhotoSet | None
+    coco: tuple[PhotoSet, ...]
     train: Canvases
     held_out: Canvases
     train_files: tuple[Path, ...]
@@ -42,25 +41,25 @@ class Data:
         return replace(self, train=self.train.to(device), held_out=self.held_out.to(device))
 
 
-def read_data(annotations: Path | None, photos: Path | None) -> Data:
+def read_data(annotations: Sequence[Path], photos: Path | None) -> Data:
     """Read what a run learns from.
 
     Args:
-        annotations: a COCO file; its photos are in `photos`, or where `photos_from_coco` searches.
+        annotations: COCO files; their photos are in `photos`, or where `photos_from_coco` searches.
         photos: a folder of photos, annotated or not.
 
     Raises:
         BadInput: neither is given, or they cannot be used.
     """
     if annotations:
-        return _annotated_data(photos_from_coco(annotations, photo_dir=photos), photos)
+        return _annotated_data(annotated_sets(annotations, photos), photos)
     if photos is None:
         raise BadInput(
             "There are no photos to learn from.", expected="--annotations COCO.json or --photos DIR"
         )
     train_files, held_out_files = split(_files(_readable(photos_from(photos))))
     return Data(
-        coco=None,
+        coco=(),
         train=stacked(()),
         held_out=stacked(()),
         train_files=train_files,
@@ -68,17 +67,41 @@ def read_data(annotations: Path | None, photos: Path | None) -> Data:
     )
 
 
-def _annotated_data(coco: PhotoSet, photos: Path | None) -> Data:
-    photos_in_order = sorted(_readable(coco).photos, key=lambda photo: photo.id)
-    train, held_out = split(_with_masks(photos_in_order))
-    held_names = {photo.path.name for photo, _ in held_out}
-    files = _files(_readable(photos_from(photos)) if photos else coco)
+def annotated_sets(annotations: Sequence[Path], photos: Path | None) -> tuple[PhotoSet, ...]:
+    """The photos of each COCO file, all of them readable.
+
+    Raises:
+        BadInput: a file or photo cannot be used, or a photo is in two of the files.
+    """
+    sets = tuple(photos_from_coco(file, photo_dir=photos) for file in annotations)
+    first: dict[Path, PhotoSet] = {}
+    for each in sets:
+        for photo in _readable(each).photos:
+            other = first.setdefault(photo.path.resolve(), each)
+            if other is not each:
+                raise BadInput(
+                    f"The photo {photo.path} is in {other.name} and in {each.name}.",
+                    expected="each photo once, so that none is both trained on and held out",
+                    next_step="leave one of the files out, or remove the photo from one",
+                )
+    return sets
+
+
+def photos_in_order(sets: Sequence[PhotoSet]) -> list[Photo]:
+    """The photos of all sets by their names, whatever order the files list them in."""
+    return sorted((photo for each in sets for photo in each.photos), key=lambda photo: photo.id)
+
+
+def _annotated_data(coco: tuple[PhotoSet, ...], photos: Path | None) -> Data:
+    train, held_out = split(_with_masks(photos_in_order(coco)))
+    held = {photo.path.resolve() for photo, _ in held_out}
+    files = _files(*((_readable(photos_from(photos)),) if photos else coco))
     return Data(
         coco=coco,
         train=stacked([canvas for _, canvas in train]),
         held_out=stacked([canvas for _, canvas in held_out]),
-        train_files=tuple(file for file in files if file.name not in held_names),
-        held_out_files=tuple(file for file in files if file.name in held_names),
+        train_files=tuple(file for file in files if file.resolve() not in held),
+        held_out_files=tuple(file for file in files if file.resolve() in held),
     )
 
 
@@ -125,8 +148,8 @@ def _readable(photos: PhotoSet) -> PhotoSet:
     return photos
 
 
-def _files(photos: PhotoSet) -> tuple[Path, ...]:
-    return tuple(photo.path for photo in photos.photos)
+def _files(*sets: PhotoSet) -> tuple[Path, ...]:
+    return tuple(photo.path for each in sets for photo in each.photos)
 
 
 def split(photos: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:

@@ -9,14 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgekit.train.data.canvases import Canvases
-from edgekit.train.data.views import (
-    random_views,
-    recoloured,
-    resampled,
-    shown,
-    uniform,
-    whole_views,
-)
+from edgekit.train.data.random_numbers import uniform
+from edgekit.train.data.views import random_views, recoloured, resampled, shown, whole_views
 
 REDUCTION = 4
 """Mask logits have a quarter of the frame's resolution."""

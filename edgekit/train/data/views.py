@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgekit.train.data.random_numbers import uniform
+
 _LIFTED = 0.6
 """How far down a photo that is smaller than its view may lie, as a share of the room."""
-
-
-def generator_for(*numbers: int, device: torch.device) -> torch.Generator:
-    """Random numbers on a device, such as those of a seed's step: a function of `numbers` alone."""
-    (state,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(state))
-
-
-def uniform(low: float, high: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Random numbers from `low` to `high`, on the generator's device."""
-    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
 
 
 def whole_view(count: int, device: torch.device) -> Tensor:
@@ -87,12 +77,12 @@ def recoloured(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
     image = (rgb / 255).clamp(0, 1) ** torch.exp(drawn(-0.3, 0.3))
     grey = image.mean(1, keepdim=True)
-    saturation = torch.where(drawn(0, 1) < 0.05, torch.zeros_like(drawn(0, 1)), drawn(0.5, 1.5))
+    saturation = drawn(0.5, 1.5) * (drawn(0, 1) > 0.05)
     image = grey + (image - grey) * saturation
     middle = image.mean((1, 2, 3), keepdim=True)
     image = middle + (image - middle) * drawn(0.7, 1.3)
     image = (image * drawn(0.9, 1.1, 3) * drawn(0.7, 1.3)).clamp(0, 1) * 255
     image = torch.where(drawn(0, 1) < 0.8, image, rgb)
     edges = image - F.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
-    strength = torch.where(drawn(0, 1) < 0.5, drawn(0, 2), torch.zeros_like(drawn(0, 1)))
+    strength = drawn(0, 2) * (drawn(0, 1) < 0.5)
     return (image + strength * edges).clamp(0, 255)

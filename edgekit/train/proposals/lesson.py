@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from edgekit.records import FloatArray
+from edgekit.train.data.random_numbers import Purpose
 from edgekit.train.proposals.network import ProposalNet, centre_loss
 from edgekit.train.stages.lesson import Lesson
 
@@ -55,7 +56,7 @@ class ProposalLesson(Lesson):
 
     def loss(self, step: int) -> Tensor:
         """The loss on this step's photos."""
-        rng = np.random.default_rng([13, self._seed, step])
+        rng = np.random.default_rng([Purpose.PROPOSALS, self._seed, step])
         chosen = rng.integers(len(self._examples), size=self._PHOTOS_PER_STEP)
         return self._error([self._examples[index] for index in chosen])
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import store
-from edgekit.catalog import Photo, photos_from_coco
+from edgekit.catalog import Photo
 from edgekit.errors import BadInput
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
 from edgekit.records import ModelRow, WeightsSource
 from edgekit.runtime.client_kinds import photo_client
-from edgekit.runtime.photo_check import require_readable
 from edgekit.runtime.proposals import ProposalNetwork, write_proposals
 from edgekit.train.data.annotations import annotated_photo
-from edgekit.train.data.reading import split
+from edgekit.train.data.reading import annotated_sets, photos_in_order, split
 from edgekit.train.proposals.centres import centre_map
 from edgekit.train.proposals.features import PhotoRows
 from edgekit.train.proposals.lesson import Example, ProposalLesson
@@ -45,7 +44,7 @@ class ProposalRequest:
 
     model: str
     out: Path
-    annotations: Path | None = None
+    annotations: tuple[Path, ...] = ()
     photos: Path | None = None
     weights: tuple[str, ...] = ()
     steps: int = STEPS
@@ -72,11 +71,10 @@ def train_proposals(request: ProposalRequest, *, observer: Observer) -> Proposal
     row = registry.model(request.model)
     annotations = _required(request)
     source = locate(row, request.weights)
-    photos = photos_from_coco(annotations, photo_dir=request.photos)
-    require_readable(photos)
+    photos = photos_in_order(annotated_sets(annotations, request.photos))
     device = training_device()
     rows = PhotoRows(row, source, device=device.type)
-    training, held_out = split(_examples(photos.photos, row))
+    training, held_out = split(_examples(photos, row))
     lesson = ProposalLesson(rows.rows, training, held_out=held_out, seed=request.seed).to(device)
     request.out.mkdir(parents=True, exist_ok=True)
     curve = drive(
@@ -93,9 +91,9 @@ def train_proposals(request: ProposalRequest, *, observer: Observer) -> Proposal
     return ProposalResult(proposals=file, held_out=curve[-1].held_out if curve else {})
 
 
-def _required(request: ProposalRequest) -> Path:
+def _required(request: ProposalRequest) -> tuple[Path, ...]:
     """The annotations; the encoder's weights are required too."""
-    if request.annotations is None:
+    if not request.annotations:
         raise BadInput(
             "A proposal network learns from annotated objects.", expected="--annotations COCO.json"
         )
@@ -111,7 +109,7 @@ def _examples(photos: Sequence[Photo], row: ModelRow) -> tuple[Example, ...]:
     """The photos that have masks, and their targets. One photo's pixels are in memory at a time."""
     rule = photo_client(row.client).preprocessing
     examples: list[Example] = []
-    for photo in sorted(photos, key=lambda photo: photo.id):
+    for photo in photos:
         annotated = annotated_photo(photo)
         if annotated.regions:
             target = centre_map(annotated, rule, grid=GRID)
@@ -124,11 +122,13 @@ def _examples(photos: Sequence[Photo], row: ModelRow) -> tuple[Example, ...]:
     return tuple(examples)
 
 
-def _settings(request: ProposalRequest, annotations: Path, source: WeightsSource) -> dict[str, str]:
+def _settings(
+    request: ProposalRequest, annotations: Sequence[Path], source: WeightsSource
+) -> dict[str, str]:
     """What identifies a run. The number of steps is not part of it, so that it may be changed."""
     return {
         "model": request.model,
         "seed": str(request.seed),
-        "annotations": store.sha256_of(annotations),
+        "annotations": " ".join(map(store.sha256_of, annotations)),
         "weights": " ".join(source.identity),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit import store
@@ -25,11 +25,11 @@ def facts_of(
     *,
     teacher: str | None,
     held_out: Mapping[str, float],
-    coco: PhotoSet | None,
+    coco: Sequence[PhotoSet],
 ) -> CardFacts:
     """The facts of a run.
 
-    `teacher` describes the teacher, `coco` is the annotation file as read.
+    `teacher` describes the teacher, `coco` are the annotation files as read.
     """
     training = [f"Starts from {' '.join(request.init) or 'nothing (random numbers)'}."]
     if teacher:
@@ -69,10 +69,10 @@ def _phase_text(phase: Phase, schedule: Schedule) -> str:
     return "; ".join(parts) + "."
 
 
-def _data(request: TrainRequest, coco: PhotoSet | None) -> tuple[str, ...]:
+def _data(request: TrainRequest, coco: Sequence[PhotoSet]) -> tuple[str, ...]:
     lines = [f"Photos of {request.photos}, unlabelled."] if request.photos else []
-    if coco:
-        lines.extend(_annotation_lines(coco))
+    for photo_set in coco:
+        lines.extend(_annotation_lines(photo_set))
     return tuple(lines)
 
 

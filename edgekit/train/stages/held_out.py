@@ -10,8 +10,8 @@ from torch import Tensor
 from edgekit.train.data.batches import Batch, BatchSize, batch_of
 from edgekit.train.data.canvases import Canvases
 from edgekit.train.data.prompting import KINDS, sample_prompts
+from edgekit.train.data.random_numbers import Purpose, generator_for
 from edgekit.train.data.scenes import Scenes, SceneStyle, compose
-from edgekit.train.data.views import generator_for
 from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.losses import hard_iou
 from edgekit.train.stages.student import Student
@@ -19,7 +19,6 @@ from edgekit.train.stages.student import Student
 _SIZE = BatchSize(frames=1, prompts=6)
 _PHOTOS = 16
 _STYLE = SceneStyle(whole=1.0, pasted=0.0)
-_PURPOSE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ def held_out_iou(student: Student, photos: Canvases) -> HeldOut:
 def _ious(student: Student, photos: Canvases, first: int) -> tuple[Tensor, Tensor]:
     """IoU [B, 4] of all masks for boxes and for points, on the photos from `first` on."""
     device = photos.rgb.device
-    generator = generator_for(_PURPOSE, first, device=device)
+    generator = generator_for(Purpose.HELD_OUT, first, device=device)
     chosen = torch.arange(first, min(first + _SIZE.frames, len(photos)), device=device)
     scenes = compose(photos, chosen, generator, side=_SIZE.side, masks=_SIZE.prompts, style=_STYLE)
     batches = [_batch(scenes, kind, generator) for kind in ("box", "point")]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgekit.train.data.batches import Batch, BatchSize, make_batch
 from edgekit.train.data.canvases import Canvases
 from edgekit.train.data.correction import add_correction
-from edgekit.train.data.views import generator_for, uniform
+from edgekit.train.data.random_numbers import Purpose, generator_for, uniform
 from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.driving import StepReport
 from edgekit.train.stages.held_out import held_out_iou
@@ -34,9 +34,6 @@ _NEW_PARTS = (
     "decoder.",
 )
 """Parameters that learn at the full rate; the rest is the backbone, which a teacher trained."""
-
-_CHOICES, _BATCHES = 1, 2
-"""What random numbers are for, beside seed and step."""
 
 
 class MaskStage:
@@ -90,8 +87,8 @@ class MaskStage:
         started = time.perf_counter()
         phase = self._schedule.phase(self.step)
         # What decides which step this is comes from the CPU, so that a GPU is not waited for.
-        choices = generator_for(_CHOICES, self._seed, self.step, device=torch.device("cpu"))
-        generator = generator_for(_BATCHES, self._seed, self.step, device=self._device)
+        choices = generator_for(Purpose.CHOICES, self._seed, self.step, device=torch.device("cpu"))
+        generator = generator_for(Purpose.BATCHES, self._seed, self.step, device=self._device)
         shape = _chosen_size(phase, choices)
         batch = make_batch(self._photos, generator, shape=shape, style=phase.style, mix=phase.mix)
         self._set_mode(phase)

@@ -9,7 +9,7 @@ from edgekit.models.sam import SamDecoder
 from edgekit.records import ModelRow, Role, WeightsSource
 from edgekit.train.data.batches import BatchSize, encoder_input, make_batch
 from edgekit.train.data.canvases import Canvases
-from edgekit.train.data.views import generator_for
+from edgekit.train.data.random_numbers import Purpose, generator_for
 from edgekit.train.stages.initial import (
     damp_residuals,
     initialise_convolutions,
@@ -20,8 +20,6 @@ from edgekit.train.stages.initial import (
 from edgekit.train.stages.schedule import Phase
 from edgekit.train.stages.student import Student
 from edgekit.train.teachers.choosing import Teacher
-
-_PURPOSE = 5
 
 
 def starting_student(
@@ -68,6 +66,6 @@ def scale_neck(student: Student, photos: Canvases, phase: Phase, *, seed: int) -
     if not student.takes_any_size:
         return
     shape = BatchSize(frames=8, prompts=1, zoom=4)
-    generator = generator_for(_PURPOSE, seed, device=photos.rgb.device)
+    generator = generator_for(Purpose.NECK, seed, device=photos.rgb.device)
     batch = make_batch(photos, generator, shape=shape, style=phase.style, mix=phase.mix)
     scale_features(student.encoder, encoder_input(batch))

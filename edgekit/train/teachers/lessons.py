@@ -21,8 +21,8 @@ from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input, resized_size
 from edgekit.train.data.batches import normalised
 from edgekit.train.data.canvases import Canvases
+from edgekit.train.data.random_numbers import Purpose, generator_for
 from edgekit.train.data.views import (
-    generator_for,
     random_views,
     recoloured,
     resampled,
@@ -35,8 +35,6 @@ from edgekit.train.teachers.distillation import BACKBONE_STAGES, FeatureDistilla
 from edgekit.train.teachers.embeddings import EmbeddingTeacher
 
 _GREY = 118.0  # ImageNet's mean, so that padding makes no strong edge
-_TRAINING, _CALIBRATION = 7, 8
-"""What random numbers are for, beside seed and step."""
 
 
 class FeatureLesson(Lesson):
@@ -66,10 +64,10 @@ class FeatureLesson(Lesson):
         """The whitened mean squared error of all stages."""
         device = self._photos.rgb.device
         if step == 0:
-            generator = generator_for(_CALIBRATION, self._seed, device=device)
+            generator = generator_for(Purpose.CALIBRATION, self._seed, device=device)
             self.distillation.calibrate(self._views(64, 256, generator))
         count, side = self._SIZES[step % len(self._SIZES)]
-        generator = generator_for(_TRAINING, self._seed, step, device=device)
+        generator = generator_for(Purpose.LESSONS, self._seed, step, device=device)
         return self._error(recoloured(self._views(count, side, generator), generator))
 
     def held_out(self) -> dict[str, float]:
@@ -130,7 +128,7 @@ class EmbeddingLesson(Lesson):
 
     def loss(self, step: int) -> Tensor:
         """The mean squared error over the tokens that show a photo, not padding."""
-        rng = np.random.default_rng([11, self._seed, step])
+        rng = np.random.default_rng([Purpose.EMBEDDINGS, self._seed, step])
         chosen = rng.integers(len(self._photos), size=self._PHOTOS_PER_STEP)
         return self._error([self._photos[i] for i in chosen])
 
