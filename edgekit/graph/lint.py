@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 from onnx import TensorProto
@@ -56,6 +57,11 @@ class Rule:
     id: str
     reason: str
     breaches: Callable[[TypedGraph], Iterable[tuple[onnx.NodeProto, str]]]
+
+
+def lint_file(path: Path, target: Target) -> tuple[Finding, ...]:
+    """`lint` of an ONNX file. External weights are not read."""
+    return lint(onnx.load(path, load_external_data=False), target)
 
 
 def lint(model: onnx.ModelProto, target: Target) -> tuple[Finding, ...]:

@@ -23,7 +23,7 @@ from edgekit.records import (
     Target,
     WeightsSource,
 )
-from edgekit.stages.memory import need_of, require_memory
+from edgekit.stages.checks import checked_graphs
 
 if TYPE_CHECKING:
     from edgekit.program.capture import Program
@@ -46,7 +46,9 @@ class LoweredGraphs:
 
 
 def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None) -> LoweredGraphs:
-    """Rewrite, lower and lint a model's graphs, or take them from the cache.
+    """Rewrite, lower and check a model's graphs, or take them from the cache.
+
+    Targets that need the same bytes share them, such as the float32 targets of one opset.
 
     Raises:
         BadInput: the plan belongs to other programs.
@@ -59,22 +61,17 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
         *programs.identity,
         runtime_row(target.runtime).takes,
         str(target.opset),
-        str(sorted(target.forbidden_ops)),
-        target.runtime,
-        target.runtime_versions,  # select the operator tables of the lint
-        str(sorted(target.options.items())),  # set the sizes that memory is estimated for
         repr(plan),
+        *((target.runtime, str(target.int8)) if plan else ()),
         str(sorted(tool_versions().items())),
     )
     folder = store.cached_dir(key, lambda folder: _build(folder, programs, target, plan))
-    kind = OnnxGraph if runtime_row(target.runtime).takes == "onnx" else SavedProgram
-    graphs: tuple[Graph, ...] = store.read_records(folder / _LISTING, kind)
-    require_memory(graphs, target)
+    graphs = _read(folder, target)
     row = programs.row
     source = replace(programs.source, origins=store.read_records(folder / _ORIGINS, Origin))
     placed = tuple(
         replace(
-            _placed(graph, folder),
+            graph,
             plan=_unapplied(plan, graph.role, target) if plan else None,
             title=row.title,
             licence=source.licence,
@@ -91,11 +88,20 @@ def _unapplied(plan: PrecisionPlan, role: Role, target: Target) -> PartPlan | No
     return part if bf16 or lowering_applies_plan(target) else None
 
 
-def _placed(graph: Graph, folder: Path) -> Graph:
-    """The graph with its paths in the cache of this machine."""
-    if isinstance(graph, OnnxGraph) and graph.weights:
-        graph = replace(graph, weights=folder / graph.weights.name)
-    return replace(graph, path=folder / graph.path.name)
+def _read(folder: Path, target: Target) -> tuple[Graph, ...]:
+    """The graphs in a folder of the cache, checked against the target if they are ONNX."""
+    if runtime_row(target.runtime).takes == "program":
+        programs = store.read_records(folder / _LISTING, SavedProgram)
+        return tuple(replace(each, path=folder / each.path.name) for each in programs)
+    placed = (
+        replace(
+            each,
+            path=folder / each.path.name,
+            weights=folder / each.weights.name if each.weights else None,
+        )
+        for each in store.read_records(folder / _LISTING, OnnxGraph)
+    )
+    return checked_graphs(tuple(placed), target)
 
 
 def _build(folder: Path, programs: Programs, target: Target, plan: PrecisionPlan | None) -> None:
@@ -128,8 +134,7 @@ def lower_program(program: Program, target: Target, *, folder: Path) -> Graph:
 
     if runtime_row(target.runtime).takes == "program":
         return save_program(program, folder=folder)
-    graph = lower_to_onnx(program, target, folder=folder)
-    return replace(graph, memory=need_of(graph, target))
+    return lower_to_onnx(program, target, folder=folder)
 
 
 def _with_plan(program: Program, plan: PrecisionPlan, target: Target) -> Program:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from edgekit.catalog import target, targets
 from edgekit.errors import BadInput
 from edgekit.graph.export import lower_to_onnx
+from edgekit.graph.lint import lint_file
 from edgekit.precision.apply.coded_walk import coded_walk
 from edgekit.precision.apply.divergence import first_divergence
 from edgekit.precision.apply.quantizer import apply_int8
@@ -256,7 +257,8 @@ def test_scales_read_back_from_the_onnx_are_the_plans(
 ) -> None:
     profile = target(name)
     part = plan_int8(program, ranges, profile.int8)
-    graph = lower_to_onnx(apply_int8(program, part), profile, folder=tmp_path)  # lint included
+    graph = lower_to_onnx(apply_int8(program, part), profile, folder=tmp_path)
+    assert lint_file(graph.path, profile) == ()
     model = onnx.load(graph.path).graph
     held = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.initializer}
     written = {

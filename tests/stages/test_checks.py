@@ -1,4 +1,4 @@
-"""Graphs that do not fit the memory of a device are rejected before a build."""
+"""Graphs that a target's compiler or memory does not take are rejected before a build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from edgekit import catalog
 from edgekit.errors import GraphRejected
 from edgekit.records import MemoryNeed, OnnxGraph, Role, Target, TensorSpec
-from edgekit.stages.memory import need_of, require_memory
+from edgekit.stages.checks import checked_graphs, need_of, require_memory
 
 
 @pytest.fixture
@@ -70,3 +70,25 @@ def test_both_parts_and_the_workspace_count(graph: OnnxGraph, nano: Target) -> N
 
 def test_what_was_not_estimated_is_not_refused(graph: OnnxGraph, nano: Target) -> None:
     require_memory((graph, graph), nano)
+
+
+@pytest.fixture
+def orin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    return catalog.target("jetson-fp16")
+
+
+def test_an_operator_that_the_target_forbids_is_rejected(graph: OnnxGraph, orin: Target) -> None:
+    picky = dataclasses.replace(orin, forbidden_ops={"Relu": "clip instead"})
+    assert checked_graphs((graph,), orin)[0].memory == need_of(graph, orin)
+    for _ in range(2):  # what has failed is not remembered
+        with pytest.raises(GraphRejected, match=r"Relu -> .*clip instead"):
+            checked_graphs((graph,), picky)
+
+
+def test_graphs_that_have_passed_are_not_read_again(graph: OnnxGraph, orin: Target) -> None:
+    first = checked_graphs((graph,), orin)
+    graph.path.unlink()
+    assert checked_graphs((graph,), orin) == first
+    with pytest.raises(FileNotFoundError):
+        checked_graphs((graph,), catalog.target("rtx3090-fp16"))
