@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edgekit.cli.arguments import CommandWithOnce
+from edgekit.cli.arguments import Command
 from edgekit.cli.commands.bench import bench
 from edgekit.cli.commands.cache import cache
 from edgekit.cli.commands.detect import detect
@@ -53,7 +53,7 @@ for command in (
     train,
     doctor,
 ):
-    app.command(cls=CommandWithOnce)(command)
+    app.command(cls=Command)(command)
 app.add_typer(cache, name="cache")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from edgekit.cli.console import STDOUT
+from edgekit.cli.console import STDOUT, say
 from edgekit.errors import BadInput
 
 _MAY_BE_EMPTY = frozenset({"--point", "--box", "--text"})
@@ -19,30 +19,41 @@ _WRITTEN = frozenset({"--json", "--out", "--picture", "--plot"})
 """Options whose file a command writes. `--card` changes a file that it reads."""
 
 
-class _Once:
-    """Refuses an option with one value that is given twice; Click would take the last value."""
+class _TellsOfRepeats:
+    """Tells of an option with one value that is given twice.
+
+    The last value counts, so that a script can append what it overrides. A file to write is refused
+    twice, since one of the two would not be written.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command's own arguments."""
         command: Any = super()
-        _, _, given = command.make_parser(ctx).parse_args(args=list(args))
-        for param in given:
+        values, _, given = command.make_parser(ctx).parse_args(args=list(args))
+        for param in dict.fromkeys(given):
             if _has_one_value(param) and given.count(param) > 1:
-                raise BadInput(
-                    f"{max(param.opts, key=len)} is given more than once.",
-                    expected="one value, since only the last would be used",
-                    next_step="leave the others out, or run the command once for each",
-                )
+                _tell_of_repeat(max(param.opts, key=len), values[param.name])
         parsed: list[str] = command.parse_args(ctx, args)
         return parsed
 
 
-class CommandWithOnce(_Once, TyperCommand):
-    """A command that takes each of its options once, except those that are lists."""
+class Command(_TellsOfRepeats, TyperCommand):
+    """A command of edgekit."""
 
 
-class GroupWithOnce(_Once, TyperGroup):
-    """The same for a group of commands, and its own options."""
+class Group(_TellsOfRepeats, TyperGroup):
+    """A command of edgekit that has commands of its own."""
+
+
+def _tell_of_repeat(option: str, last: str) -> None:
+    if option not in _WRITTEN:
+        say(f"Warning: {option} is given more than once; {last} is used.", err=True)
+        return
+    raise BadInput(
+        f"{option} is given more than once.",
+        expected="one file to write",
+        next_step="leave the others out, or run the command once for each",
+    )
 
 
 def _has_one_value(param: Any) -> bool:

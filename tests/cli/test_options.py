@@ -37,23 +37,34 @@ def test_json_takes_the_json_file_after_it(typed, read):
     ("typed", "option"),
     [
         ("export nanosam -t x86-fp32 --out a --out b", "--out"),
-        ("predict b p.jpg --everything --grid 8 --grid 16", "--grid"),
-        ("train nanosam --seed 1 --seed 2", "--seed"),
         ("targets --json --json", "--json"),
         ("cache --json a.json --json b.json", "--json"),
-        ("cache prune --to 1 --to 2", "--to"),
+        ("bench b --plot a.png --plot b.png", "--plot"),
     ],
 )
-def test_an_option_with_one_value_is_refused_twice(run, typed, option):
+def test_an_option_that_writes_a_file_is_refused_twice(run, typed, option):
     result = run(*typed.split())
     assert result.exit_code == 2
     assert f"{option} is given more than once" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("predict b p.jpg --everything --grid 8 --grid 16", "--grid is given more than once; 16"),
+        ("train nanosam --seed 1 --seed 2 --seed 3", "--seed is given more than once; 3 is used"),
+        ("cache prune --to 1 --to 2", "--to is given more than once; 2 is used"),
+    ],
+)
+def test_the_last_value_counts_and_the_user_is_told(run, monkeypatch, tmp_path, typed, told):
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
+    assert run(*typed.split()).stderr.count(told) == 1
+
+
 def test_flags_and_lists_may_be_repeated(run):
-    assert run("models", "--debug", "--debug").exit_code == 0
-    twice = run("export", "nanosam", "-t", "x86-fp32", "--target", "x87")
+    twice = run("export", "nanosam", "-t", "x86-fp32", "--target", "x87", "--force", "--force")
     assert "there is no target 'x87'" in twice.stderr
+    assert "more than once" not in twice.stderr
 
 
 def test_json_of_the_cache_is_not_for_its_commands(run):

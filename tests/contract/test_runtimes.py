@@ -262,6 +262,7 @@ def test_lowering_writes_what_the_artifact_says(case: Case) -> None:
 
 @pytest.mark.slow
 @every_runtime
+@pytest.mark.slow
 def test_lowering_repeats_byte_for_byte(case: Case, tmp_path: Path) -> None:
     assert case.lower(tmp_path / "again") == case.artifact
 

@@ -92,6 +92,7 @@ def test_depth_without_measure_is_refused(
             read(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize(
     "body",

@@ -57,6 +57,7 @@ def test_no_cast_follows_a_cast(tiny, lowered) -> None:
     assert all(made_by.get(node.input[0]) != "Cast" for node in casts)
 
 
+@pytest.mark.slow
 def test_everything_in_fp32_has_no_cast(tiny, lowered) -> None:
     encoder = tiny().encoder
     islands = {line.node: "x" for line in plan_with_islands(encoder, {}).nodes}

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from edgekit.emulation.rounding_twin import rounding_twin
@@ -41,6 +42,7 @@ def reference(model):
     return model.predictor(*(Walk(model.program(role), lambda _, result: result) for role in Role))
 
 
+@pytest.mark.slow
 def test_a_plan_saves_a_model_that_overflows_in_fp16(tiny, photos) -> None:
     model = tiny(OVERFLOWING)
     plain = verify_predictors(
@@ -146,6 +148,7 @@ def test_overflowing_sums_of_linear_attention_are_the_only_islands(photos) -> No
     assert error < 2e-3
 
 
+@pytest.mark.slow
 def test_pytorchs_emulation_and_that_of_the_shipped_file_agree(tiny, lowered) -> None:
     """The same plan rounded before lowering and after."""
     import onnxruntime as ort

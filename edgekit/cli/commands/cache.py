@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.arguments import CommandWithOnce, GroupWithOnce
+from edgekit.cli.arguments import Command, Group
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import json_option
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.store import CacheEntry
 
 cache = typer.Typer(
-    cls=GroupWithOnce,
+    cls=Group,
     help="List the cache of finished stages, or prune or verify it.",
     rich_markup_mode=None,
     add_completion=False,
@@ -47,7 +47,7 @@ def list_entries(
         _print_entries(entries)
 
 
-@cache.command(cls=CommandWithOnce)
+@cache.command(cls=Command)
 def prune(
     to: Annotated[
         float | None,
@@ -78,7 +78,7 @@ def prune(
     say(f"Removed {_total(removed)}; {_total(cache_entries())} left.")
 
 
-@cache.command(cls=CommandWithOnce)
+@cache.command(cls=Command)
 def verify() -> None:
     """Compare every file with its SHA-256, and remove entries that are damaged."""
     from edgekit.cli.progress import reporting
