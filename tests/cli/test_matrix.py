@@ -194,6 +194,8 @@ def test_a_configuration_that_does_not_read(run, fleet, folder, text, named):
         ((*PAIRS[:4], "--weights", "nanosam=seeded:" + "9" * 5000), "at most 18 digits"),
         ((*PAIRS, "--report", "file"), "The folder file cannot be written: File exists"),
         ((*PAIRS, "--json", "a.json", "--json"), "--json is given more than once"),
+        (("--shard", "1/2", "--timeout", "5"), "--timeout, --shard is for a run"),
+        (("--photos", "p", "--weights", "seeded"), "--weights, --photos is for a run"),
     ],
 )
 def test_wrong_usage(run, fleet, arguments, told):
@@ -257,6 +259,7 @@ def test_a_workflow_for_one_machine_needs_no_page(run):
         ((*INIT, "--models", "nanosma"), "did you mean nanosam"),
         ((*INIT, "--targets", "jetsn-*"), "did you mean jetson-*"),
         ((*INIT[:2], "gitlab"), "'gitlab' is not"),
+        ((*INIT, "--json", "a.json", "--host", "b"), "does not go with --host, --json"),
         (INIT[:3], "needs both --init-ci and --action"),
         ((*INIT[:4], "acme/edgekit"), "OWNER/edgekit@REF"),
         ((*INIT[:4], "../..@v1"), "OWNER/edgekit@REF"),

@@ -17,7 +17,7 @@ from torch import nn
 from edgekit import catalog
 from edgekit.errors import GraphRejected
 from edgekit.graph.export import lower_to_onnx
-from edgekit.graph.lint import lint
+from edgekit.graph.lint import lint, lint_file
 from edgekit.graph.passes.opset_13 import opset_13
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
@@ -253,6 +253,7 @@ def test_each_encoder_equals_torch(name: str, target: Target, tmp_path: Path) ->
     require_form(program)
     graph = lower_to_onnx(program, target, folder=tmp_path)
 
+    assert lint_file(graph.path, target) == ()
     assert not {"Shape", "Gather"} & graph.ops.keys()
     assert not unfolded_norms(program)
     with torch.no_grad():

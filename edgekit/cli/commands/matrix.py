@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgekit.matrix import Difference, Overview
     from edgekit.matrix.config import Config
 
+_HERE = "local"
+"""This machine's name, unless --host says otherwise."""
 _MODELS = (
     "Models: names or globs, separated by commas. 'all'; 'canary', a small one of each kind; "
     "'ready', those whose weights edgekit downloads or ships; 'changed', all models, but only the "
@@ -109,7 +111,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         typer.Option(
             "--host", metavar="NAME", help="This machine's name in results that several share."
         ),
-    ] = "local",
+    ] = _HERE,
     against: Annotated[
         Path | None,
         typer.Option("--against", metavar="DIR", help="Show what changed since these results."),
@@ -164,10 +166,13 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     )
     asked = overridden(read_config(config) if config else Config(), options)
     if init_ci or action:
-        running = {"shard": shard, "resume": resume, "against": against, "report": report}
+        shown = {"against": against, "report": report, "json": json_file}
+        running = {"shard": shard, "resume": resume, "host": host != _HERE, **shown}
         _require_for_workflow(options, {"init_ci": init_ci, "action": action}, running)
         _write_workflow(asked, config, str(action))
         return
+    if not (asked.models or asked.targets):
+        _require_nothing_to_run(options, {"shard": shard, "resume": resume})
     earlier = read_results(against) if against else None
     for notice in earlier.notices if earlier else ():
         say(f"Notice: {notice}", err=True)
@@ -183,6 +188,7 @@ def matrix(  # noqa: PLR0913 - one parameter per option, as Typer reads them
 
 
 _NOT_IN_WORKFLOWS = ("weights", "photos", "known_failures", "fleet", "timeout", "memory")
+_OF_A_RUN = ("weights", "photos", "measure", "timeout", "memory")
 
 
 def _require_for_workflow(
@@ -197,13 +203,30 @@ def _require_for_workflow(
             expected="edgekit's repository on GitHub, whose action the workflow runs",
             next_step="--init-ci github --action OWNER/edgekit@REF",
         )
-    given = {name: getattr(options, name) for name in _NOT_IN_WORKFLOWS} | dict(running)
-    if unused := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
+    if unused := _given(options, _NOT_IN_WORKFLOWS, running):
         raise BadInput(
             f"--init-ci does not go with {', '.join(unused)}.",
             expected="CONFIG.toml, --models, --targets, --measure, --results and --action",
             next_step="write weights, photos and limits into a CONFIG.toml of the repository",
         )
+
+
+def _require_nothing_to_run(options: Config, running: Mapping[str, object]) -> None:
+    """Refuse options that change how cells run, where the results folder is shown as it is."""
+    from edgekit.errors import BadInput
+
+    if unused := _given(options, _OF_A_RUN, running):
+        raise BadInput(
+            f"Nothing runs without --models and --targets, and {', '.join(unused)} is for a run.",
+            expected="names, globs or words for both models and targets",
+            next_step="add --models canary --targets canary, or leave the other options out",
+        )
+
+
+def _given(options: Config, names: tuple[str, ...], others: Mapping[str, object]) -> list[str]:
+    """The options on the command line among `names` and `others`, as they are typed."""
+    values = {name: getattr(options, name) for name in names} | dict(others)
+    return [f"--{name.replace('_', '-')}" for name, value in values.items() if value]
 
 
 def _write_workflow(asked: Config, file: Path | None, action: str) -> None:
