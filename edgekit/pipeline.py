@@ -6,10 +6,12 @@ ModelRow --locate--> WeightsSource --plan--> PrecisionPlan --lower--> Graphs --c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgekit import catalog, store
 from edgekit.benchmark import Conditions, MachinePeak, compare
+from edgekit.catalog.runtimes import plans_nodes
 from edgekit.doctor import preflight, read_machine, usable_cores
 from edgekit.lowering import lowering
 from edgekit.models import registry
@@ -22,7 +24,9 @@ from edgekit.records import (
     EvaluateEverythingRequest,
     EvaluateRequest,
     ExportRequest,
+    Precision,
     RecordRequest,
+    Target,
     VerifyEverythingRequest,
     VerifyRequest,
 )
@@ -127,7 +131,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
         require_readable(calibration)
     final = request.out / f"{row.name}-{target.name}"
     store.require_replaceable(final, replace=request.force)
-    for warning in preflight(target, request.out):
+    for warning in (*_unused(request, target), *preflight(target, request.out)):
         report.warning(warning)
     with report.stage("weights"):
         source = locate(row, request.weights, progress=report.progress)
@@ -163,6 +167,14 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
                 explain_failure(programs, plan, verdict=verdict, verified=photos, picture=picture)
             )
     return Exported(bundle=bundle, verdict=verdict)
+
+
+def _unused(request: ExportRequest, target: Target) -> Iterator[str]:
+    """What of a request makes no difference to a target."""
+    if request.calibration is not None and not plans_nodes(target):
+        yield f"{target.name} computes in float32 throughout, so it needs no calibration photos."
+    if request.float_fallback and target.precision is not Precision.INT8:
+        yield f"{target.name} is not an INT8 target, so --float-fallback changes nothing."
 
 
 def verify(request: VerifyRequest, *, report: Report = SILENT) -> Verdict:

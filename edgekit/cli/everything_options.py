@@ -139,6 +139,11 @@ def check_options(
             f"{given[0]} says how everything is segmented, and --everything is not given.",
             expected=f"{given[0]} together with --everything",
         )
+    if options.grid is not None and options.by_name in ("boxes", "proposed"):
+        raise BadInput(
+            f"--grid sets the points of a grid, and the strategy is '{options.by_name}'.",
+            expected="--grid with the strategy 'grid' or 'hierarchical'",
+        )
     if options.detector and options.boxes:
         raise BadInput("--detector and --boxes both give boxes.", expected="one of the two")
     if options.most_points is not None and not options.proposals:

@@ -168,6 +168,8 @@ def test_a_network_of_other_weights_is_refused(run, bundle, photo, quarters, tmp
         ((EVERYTHING, "--strategy", "boxes"), "needs boxes"),
         ((EVERYTHING, "--strategy", "random"), "random"),
         ((EVERYTHING, "--strategy", "grid", "--boxes", "BOXES"), "'grid' takes no boxes"),
+        ((EVERYTHING, "--boxes", "BOXES", "--grid", "4"), "the strategy is 'boxes'"),
+        ((EVERYTHING, "--proposals", "p", "--grid", "4"), "the strategy is 'proposed'"),
         ((EVERYTHING, "--boxes", "BOXES", "--detector", "BUNDLE"), "one of the two"),
         ((EVERYTHING, "--boxes", "BOXES"), "BOXES cannot be read"),
         ((EVERYTHING, "--detector", "BUNDLE"), "detects no boxes"),

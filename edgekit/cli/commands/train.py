@@ -11,6 +11,8 @@ from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgekit.train.proposals.run import ProposalRequest
     from edgekit.train.run import TrainResult
 
@@ -109,6 +111,12 @@ def train(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             json_file,
         )
         return
+    _require_other(
+        {"--teacher-weights": teacher_weights, "--teacher-steps": teacher_steps},
+        "--teacher",
+        teacher,
+    )
+    _require_other({"--steps": steps, "--batch": batch}, "--annotations", annotations)
     request = TrainRequest(
         student=student,
         out=out or Path("train") / student,
@@ -147,6 +155,14 @@ def _refuse_unused(
             f"A proposal network learns from annotations, and {name} is given.",
             expected=f"--proposals without {name}",
         )
+
+
+def _require_other(options: Mapping[str, object], other: str, value: object) -> None:
+    """Refuse options of a stage that does not run because the option `other` has no value."""
+    from edgekit.errors import BadInput
+
+    for name in (name for name, given in options.items() if given and not value):
+        raise BadInput(f"{name} is given without {other}.", expected=f"{name} with {other}")
 
 
 def _train_proposals(request: ProposalRequest, json_file: str | None) -> None:
