@@ -1,9 +1,10 @@
-"""A bug of edgekit ends with 70 and one line; what a user can cause never looks like a bug."""
+"""How a command ends: what a user can cause never looks like a bug, which ends with 70."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from edgekit import pipeline
 from edgekit.cli import app
 from edgekit.cli.exits import BUG
+from edgekit.errors import EdgekitError, RuntimeMissing
 
 NANOSAM = ("export", "nanosam", "-t", "x86-fp32")
 DEFECTS = (
@@ -156,3 +158,49 @@ def test_a_working_directory_that_was_removed(tmp_path):
     )
     assert done.returncode == 2, done.stderr
     assert "working directory does not exist" in done.stderr
+
+
+def test_every_error_has_its_exit_code(run, exports):
+    error = RuntimeMissing("no runtime", expected="one", next_step="pip install it")
+    exports(x86_fp32=error)
+    result = run(*NANOSAM)
+    assert result.exit_code == 3
+    assert result.stderr.endswith("error: no runtime\nExpected: one\nNext: pip install it\n")
+
+
+def test_a_permission_error_is_one_message(run, exports):
+    exports(x86_fp32=PermissionError(13, "Permission denied", "/somewhere/dist"))
+    result = run(*NANOSAM)
+    assert result.exit_code == 2
+    assert "error: Permission denied: /somewhere/dist" in result.stderr
+
+
+def test_exit_codes():
+    def codes(of: type[EdgekitError]) -> set[int]:
+        return {of.exit_code}.union(*(codes(child) for child in of.__subclasses__()))
+
+    assert codes(EdgekitError) <= {1, 2, 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_prints_one_line_and_exits_with_the_signals_code(sent, code):
+    program = (
+        "import sys, time\n"
+        "from edgekit import pipeline\n"
+        "def export(request, *, report):\n"
+        "    print('started', flush=True)\n"
+        "    time.sleep(60)\n"
+        "pipeline.export = export\n"
+        "sys.argv = ['edgekit', 'export', 'nanosam', '-t', 'x86-fp32']\n"
+        "from edgekit.cli import main\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "started\n"
+        os.kill(process.pid, sent)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert stderr.strip() == "Interrupted. No incomplete files were left behind."
