@@ -127,7 +127,7 @@ _ROWS = (
             "NUM_STREAMS": "[1-9][0-9]?",
             "PERFORMANCE_HINT": "LATENCY|THROUGHPUT",
         },
-        exact_sums={"LP_TRANSFORMS_MODE": "NO"},
+        exact_sums={"coded weights": "f32"},
     ),
     RuntimeRow(
         name="tensorrt",

@@ -33,6 +33,8 @@ _MOST_ELEMENTS = 2**29
 _TELEMETRY = "openvino_telemetry"
 PRECISION = "INFERENCE_PRECISION_HINT"
 """The property that sets the precision of float operators."""
+_CODED_WEIGHTS = "coded weights"
+"""An option of edgekit's own: "f32" multiplies codes in float, whose sums do not saturate."""
 
 
 def probe() -> Probe:
@@ -62,11 +64,14 @@ def open_artifact(
         # Without such instructions OpenVINO 2026.4 emulates BF16, slower than f32.
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         properties[PRECISION] = "bf16" if "BF16" in capabilities else "f32"
+    weights_in_float = properties.pop(_CODED_WEIGHTS, None) == "f32"
     if threads is not None:
         properties["INFERENCE_NUM_THREADS"] = threads
     try:
         network = core.read_model(folder / artifact.entry)
         _require_bounded(network)
+        if weights_in_float:
+            _decode_weights(network)
         compiled = core.compile_model(network, "CPU", properties)
         takes, gives = _tensors(compiled.inputs), _tensors(compiled.outputs)
     except Exception as error:  # RuntimeError; for names and types that Python lacks, others too
@@ -92,6 +97,22 @@ def _require_bounded(network: ov.Model) -> None:
             elements = math.prod(size.get_length() for size in shape if size.is_static)
             if elements > _MOST_ELEMENTS:
                 raise ValueError(f"{op.get_friendly_name()} has {elements:.1e} elements")
+
+
+def _decode_weights(network: ov.Model) -> None:
+    """Replace weights of 8 bits by the same numbers in float.
+
+    OpenVINO multiplies in 8 bits only where the weights have 8. Its property LP_TRANSFORMS_MODE=NO
+    does the same, but then cannot compile SqueezeSAM's encoder (2026.4).
+    """
+    openvino = silent_openvino()
+    for op in network.get_ops():
+        if op.get_type_name() != "Convert":
+            continue
+        codes = op.input_value(0).get_node()
+        if codes.get_type_name() == "Constant" and codes.get_element_type().size == 1:
+            numbers = codes.data.astype(op.get_output_element_type(0).to_dtype())
+            openvino.utils.replace_node(op, openvino.op.Constant(numbers))
 
 
 def _tensors(ports: Iterable[ov.ConstOutput]) -> dict[str, Found]:
