@@ -77,7 +77,7 @@ SYSTEMS = (
         families=("tinysam",),
         techniques=("runtime/everything/hierarchical.py",),
         note="Q-TinySAM is `edgekit export tinysam --target x86-int8`, run with random weights: "
-        "mask IoU 0.738 on average, 0.412 at least (72 prompts, a CPU without VNNI); it fails the "
+        "mask IoU 0.683 on average, 0.293 at least (72 prompts, emulated); it fails the "
         "gate. Upstream's 8-bit file is a pickled module and is not loaded",
     ),
     System(
