@@ -172,7 +172,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
 def _unused(request: ExportRequest, target: Target) -> Iterator[str]:
     """What of a request makes no difference to a target."""
     if request.calibration is not None and not plans_nodes(target):
-        yield f"{target.name} computes in float32 throughout, so it needs no calibration photos."
+        yield f"{target.name} has one precision throughout, so it uses no calibration photos."
     if request.float_fallback and target.precision is not Precision.INT8:
         yield f"{target.name} is not an INT8 target, so --float-fallback changes nothing."
 

@@ -76,7 +76,7 @@ def test_a_bundles_files_match_the_reference(
 def test_what_makes_no_difference_to_a_target_is_told(tmp_path: Path, report) -> None:
     export(request(tmp_path, calibration="half", float_fallback=True), report=report)
     told = " ".join(report.warnings)
-    assert "x86-fp32 computes in float32 throughout, so it needs no calibration photos" in told
+    assert "x86-fp32 has one precision throughout, so it uses no calibration photos" in told
     assert "x86-fp32 is not an INT8 target" in told
 
 

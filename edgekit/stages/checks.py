@@ -36,9 +36,8 @@ def checked_graphs(graphs: tuple[OnnxGraph, ...], target: Target) -> tuple[OnnxG
     )
 
     def build(folder: Path) -> None:
-        needs = [_checked(graph, target) for graph in graphs]
-        listed = [replace(g, memory=need) for g, need in zip(graphs, needs, strict=True)]
-        store.write_records(folder / _LISTING, tuple(listed))
+        checked = tuple(replace(graph, memory=_checked(graph, target)) for graph in graphs)
+        store.write_records(folder / _LISTING, checked)
 
     listed = store.read_records(store.cached_dir(key, build) / _LISTING, OnnxGraph)
     result = tuple(

@@ -62,6 +62,7 @@ def lower_graphs(programs: Programs, target: Target, plan: PrecisionPlan | None)
         runtime_row(target.runtime).takes,
         str(target.opset),
         repr(plan),
+        # Without a plan no pass looks at them (`graph.passes.table`), and targets share the graphs.
         *((target.runtime, str(target.int8)) if plan else ()),
         str(sorted(tool_versions().items())),
     )
