@@ -151,7 +151,7 @@ def test_evaluate_prints_the_average_recall(run, answers) -> None:
 def test_evaluate_writes_json(run, answers, tmp_path) -> None:
     requests = answers("evaluate_everything", EVALUATION)
     file = tmp_path / "recall.json"
-    options = ("--strategy", "boxes", "--grid", "8", "--detector", "d", "--photos", "p")
+    options = ("--strategy", "boxes", "--detector", "d", "--photos", "p")
     run("evaluate", "b", "a.json", "--everything", *options, "--json", file)
     told = json.loads(file.read_text())
     assert (told["strategy"], told["grid"], told["masks"]) == ("hierarchical", 16, 63)
@@ -162,10 +162,11 @@ def test_evaluate_writes_json(run, answers, tmp_path) -> None:
             annotations=Path("a.json"),
             photos=Path("p"),
             strategy="boxes",
-            grid=8,
             detector=Path("d"),
         )
     ]
+    run("evaluate", "b", "a.json", "--everything", "--grid", "8")
+    assert requests[-1].grid == 8
     assert json.loads(run("evaluate", "b", "a.json", "--everything", "--json", "-").stdout)
     run("evaluate", "b", "a.json", "--everything", "--proposals", "n")
     assert requests[-1].proposals == Path("n")
