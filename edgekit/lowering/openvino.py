@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.errors import GraphRejected
-from edgekit.lowering.precise_marks import mark_waves
+from edgekit.lowering.precise_marks import fuse_before_marks, has_waves, mark_waves
 from edgekit.records import Artifact, Graph, Precision, Target
 from edgekit.runtimes.installed import require_runtime
 from edgekit.runtimes.openvino import PRECISION, last_line, silent_openvino
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _ROW = runtime_row("openvino")
 _NOT_OPERATORS = {"Constant", "Parameter", "Result"}
+_COUNTED = re.compile(r"[A-Z][A-Za-z]*_\d+")
 
 
 def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
@@ -39,11 +41,15 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
             f"OpenVINO {installed} cannot read the {graph.role} graph: {last_line(error)}",
             expected="operators of its ONNX front end",
         ) from error
+    options = _own_options(graph, target)
+    bf16 = "bf16" in {**target.options, **options}.get(PRECISION, "")
+    marks = bf16 and has_waves(network)
+    if marks:
+        fuse_before_marks(network)
     _name_by_position(network)
     # save_model stores weights as FP16 by default.
     openvino.save_model(network, path, compress_to_fp16=False)
-    options = _own_options(graph, target)
-    if "bf16" in {**target.options, **options}.get(PRECISION, ""):
+    if marks:
         mark_waves(path)
     written = openvino.Core().read_model(path)
     _require_interface(written, graph)
@@ -74,9 +80,10 @@ def _own_options(graph: Graph, target: Target) -> dict[str, str]:
 
 def _name_by_position(network: ov.Model) -> None:
     """Rename nodes whose names come from a counter of the process, so that the file repeats."""
-    # OpenVINO 2026.4 names an unnamed node "Type_123" by a counter of the process.
+    # OpenVINO 2026.4 names an unnamed node "Type_123" by a counter of the process. A node that
+    # replaced others can have the name of one of them.
     for index, op in enumerate(network.get_ordered_ops()):
-        if op.get_friendly_name() == op.get_name():
+        if _COUNTED.fullmatch(op.get_friendly_name()):
             op.set_friendly_name(f"{op.get_type_name()}.{index}")
 
 

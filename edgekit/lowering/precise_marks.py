@@ -2,34 +2,51 @@
 
 OpenVINO marks operators that must keep their precision by `precise` in a layer's `rt_info`. Its
 Python API can only read the mark (2026.4: an attribute set there is a string, which the CPU plugin
-overlooks), so it is written into the XML. The plugin follows it for operators that it does not
-replace: convolutions, elementwise and moving ones. A MatMul with a weight becomes a FullyConnected
-and loses it. Chains of elementwise operators may be fused into one kernel, which computes in FP32
-and rounds its result only; NanoSAM's masks pass with that too.
+overlooks), so it is written into the XML.
+
+A new operator that replaces marked ones is not marked: it would compute in BF16 and get rounded
+coordinates. So what OpenVINO merges, such as a product and the sum after it, is merged before the
+marks are made. A MatMul with a weight still becomes a FullyConnected and loses its mark; edgekit's
+position encodings have none.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import openvino as ov
 
 _MARK = {"name": "precise", "version": "0"}
 _WAVES = frozenset({"Sin", "Cos"})
 _COMPUTES_NOTHING = frozenset({"Const", "Parameter"})
 
 
+def has_waves(network: ov.Model) -> bool:
+    """Whether there is a sine or a cosine."""
+    return any(op.get_type_name() in _WAVES for op in network.get_ops())
+
+
+def fuse_before_marks(network: ov.Model) -> None:
+    """Merge operators as the plugin would at compile time, in place."""
+    # No public function does this (2026.4); openvino.tools.ovc calls the same one.
+    from openvino._offline_transformations import apply_moc_transformations
+
+    apply_moc_transformations(network, cf=False)
+
+
 def mark_waves(xml: Path) -> None:
     """Mark sines, cosines and what their phases are computed from.
 
     Args:
-        xml: an IR that edgekit has just written. It is rewritten if it has any of them.
+        xml: an IR that edgekit has just written. It is rewritten.
     """
     tree = ET.parse(xml)
-    marked = _behind_waves(tree.getroot())
-    for layer in marked:
+    for layer in _behind_waves(tree.getroot()):
         _rt_info(layer).append(ET.Element("attribute", _MARK))
-    if marked:
-        tree.write(xml, encoding="utf-8", xml_declaration=True)
+    tree.write(xml, encoding="utf-8", xml_declaration=True)
 
 
 def _behind_waves(network: ET.Element) -> list[ET.Element]:

@@ -42,16 +42,23 @@ encoder (float[1, 8, 16, 16] x) => (float[1, 8, 16, 16] y) {
 }"""
 PHASES = """
 <ir_version: 10, opset_import: ["" : 20]>
-decoder (float[n, 2] x) => (float[n, 8] y) <float scale = {0.0122718}> {
-    across, down = Split <axis = 1, num_outputs = 2> (x)
-    sum = Add (across, down)
-    phase = Mul (sum, scale)
+decoder (float[n, 2] x) => (float[n, 8] y)
+<float half = {0.5}, float frame = {1024}, float two = {2}, float one = {1},
+ float[1, 2] rows = {23.9, -48.2}, float[1, 2] columns = {-35.1, 59.3}> {
+    centred = Add (x, half)
+    share = Div (centred, frame)
+    doubled = Mul (share, two)
+    place = Sub (doubled, one)
+    across, down = Split <axis = 1, num_outputs = 2> (place)
+    right = Mul (across, rows)
+    below = Mul (down, columns)
+    phase = Add (right, below)
     sine = Sin (phase)
     cosine = Cos (phase)
     both = Concat <axis = 1> (sine, cosine)
     y = MatMul (both, w)
 }"""
-SHAPES = {CONVOLUTIONS: (8, 8, 3, 3), PHASES: (2, 8)}
+SHAPES = {CONVOLUTIONS: (8, 8, 3, 3), PHASES: (4, 8)}
 
 
 @pytest.fixture
@@ -141,7 +148,11 @@ def test_graph_without_codes_or_bf16_stays_float32_in_int8(
 @pytest.mark.parametrize(
     ("text", "precision", "marked"),
     [
-        (PHASES, Precision.BF16, ["Add", "Cos", "Multiply", "Sin", "Split"]),
+        (
+            PHASES,
+            Precision.BF16,
+            ["Add", "Add", "Cos", "Multiply", "Multiply", "Multiply", "Sin", "Split"],
+        ),
         (PHASES, Precision.FP32, []),  # the option says it
         (CONVOLUTIONS, Precision.BF16, []),
     ],
