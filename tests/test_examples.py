@@ -64,7 +64,8 @@ def test_precisions_side_by_side(exported: Callable[[str, str], Path], tmp_path:
 def test_export_and_verify(nanosam_bundle: Path, photo: Path, tmp_path: Path) -> None:
     """The fixture has left the stages in the cache."""
     out = run("06_export_and_verify.py", "nanosam", "x86-fp32", photo, "seeded", cwd=tmp_path)
-    assert "dist/nanosam-x86-fp32 passed (native), mean IoU 0.999" in out
+    said = "dist/nanosam-x86-fp32 passed (native), mean IoU "
+    assert float(out.partition(said)[2].split()[0]) >= 0.999
     assert "warning: " in out  # seeded weights segment nothing
 
 
