@@ -42,8 +42,8 @@ def lower(graph: Graph, target: Target, folder: Path) -> Artifact:
             expected="operators of its ONNX front end",
         ) from error
     options = _own_options(graph, target)
-    bf16 = "bf16" in {**target.options, **options}.get(PRECISION, "")
-    marks = bf16 and has_waves(network)
+    precision = {**target.options, **options}.get(PRECISION, "")
+    marks = "bf16" in precision and has_waves(network)
     if marks:
         fuse_before_marks(network)
     _name_by_position(network)
