@@ -9,7 +9,10 @@ alone and that ONNX Runtime computes at every run: casts and dequantized weights
 fold when it loaded the file.
 
     python tests/benchmarks/bench_bundle.py nanosam x86-ort-int8 [--beside x86-ort-fp32]
-        [--threads 2] [--rounds 9] [--role decoder] [--prompts 50] [--awake]
+        [--threads 2] [--rounds 9] [--role decoder] [--prompts 50] [--whole] [--awake]
+
+`--whole` times a photo's work for a target with dynamic shapes: the encoder, then all `--prompts`.
+By hand, a prompt takes a call, because upstream's exported decoder takes one prompt.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from edgekit.models.checkpoints.fit import Split, load
 from edgekit.models.reference import reference_sessions
 from edgekit.pipeline import ExportRequest, export
 from edgekit.records import Artifact, Bundle, Feeds, Label, Role
+from edgekit.runtime.decoding import CHUNK
 from edgekit.runtime.opening import open_artifact
 
 
@@ -127,6 +131,37 @@ def contestants(
     }
 
 
+def whole(
+    split: Split, bundles: Sequence[Bundle], folder: Path, *, threads: int, prompts: int
+) -> dict[str, Callable[[], object]]:
+    """Name to a call that runs the encoder once and decodes all prompts."""
+    encoders = contestants(split, bundles, Role.ENCODER, folder, threads=threads, prompts=1)
+    decoders = contestants(split, bundles, Role.DECODER, folder, threads=threads, prompts=prompts)
+    one = reference_feeds(split, feeds_of(bundles[0].artifact(Role.DECODER), 1), Role.DECODER)
+    decode_one = by_hand(split, Role.DECODER, one, folder, threads)
+    decoders["by hand"] = in_turn([decode_one] * prompts)
+    for bundle in bundles:
+        decoders[bundle.manifest.target.name] = in_chunks(bundle, threads=threads, prompts=prompts)
+    return {name: in_turn([encoders[name], decoders[name]]) for name in encoders}
+
+
+def in_chunks(bundle: Bundle, *, threads: int, prompts: int) -> Callable[[], object]:
+    """A bundle's decoder for all prompts, so many a call as `Predictor` gives it."""
+    full, rest = divmod(prompts, CHUNK)
+    sizes = [(CHUNK, full), (rest, 1 if rest else 0)]
+    runs = [
+        [shipped(bundle, Role.DECODER, threads=threads, prompts=size)] * count
+        for size, count in sizes
+        if count
+    ]
+    return in_turn([call for calls in runs for call in calls])
+
+
+def in_turn(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
+    """One call that makes all of them."""
+    return lambda: [call() for call in calls]
+
+
 def shipped(bundle: Bundle, role: Role, *, threads: int, prompts: int) -> Callable[[], object]:
     """A bundle's own file."""
     artifact = bundle.artifact(role)
@@ -160,14 +195,18 @@ def exported(model: str, target: str, out: Path) -> Bundle:
     return export(request, report=PlainReport()).bundle
 
 
-def print_role(bundle: Bundle, role: Role, taken: Mapping[str, float]) -> None:
-    """A line of times, one of ratios, and what is computed again at every run."""
+def print_times(bundle: Bundle, what: str, taken: Mapping[str, float]) -> None:
+    """A line of times and one of ratios."""
     manifest = bundle.manifest
     own = taken[manifest.target.name]
     figures = ", ".join(f"{name} {seconds * 1e3:.0f} ms" for name, seconds in taken.items())
-    print(f"{manifest.model} {manifest.target.name} {role}: {figures}")
+    print(f"{manifest.model} {manifest.target.name} {what}: {figures}")
     ratios = (f"{own / seconds:.2f} of {name}" for name, seconds in taken.items())
-    print("  " + ", ".join(list(ratios)[1:]))
+    print("  " + ", ".join(list(ratios)[1:]), flush=True)
+
+
+def print_repeated_work(bundle: Bundle, role: Role) -> None:
+    """What ONNX Runtime computes from weights alone at every run."""
     artifact = bundle.artifact(role)
     if artifact.format == "onnx":
         again = repeated_work(bundle.path / artifact.entry)
@@ -186,6 +225,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--prompts", type=int, default=1, help="boxes of a decoder's call")
     parser.add_argument("--role", type=Role, choices=list(Role), help="default: both")
+    parser.add_argument("--whole", action="store_true", help="the encoder and all prompts")
     parser.add_argument("--awake", action="store_true", help="do not wait for threads to sleep")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -195,11 +235,17 @@ def main() -> None:
         folder = Path(scratch)
         targets = (options.target, *options.beside)
         bundles = [exported(row.name, target, folder) for target in targets]
+        size = {"threads": options.threads, "prompts": options.prompts}
+        timing = {"rounds": options.rounds, "awake": options.awake}
+        if options.whole:
+            runners = whole(split, bundles, folder, **size)
+            what = f"encoder and {options.prompts} prompts"
+            print_times(bundles[0], what, medians(runners, **timing))
+            return
         for role in [options.role] if options.role else list(Role):
-            runners = contestants(
-                split, bundles, role, folder, threads=options.threads, prompts=options.prompts
-            )
-            print_role(bundles[0], role, medians(runners, options.rounds, awake=options.awake))
+            runners = contestants(split, bundles, role, folder, **size)
+            print_times(bundles[0], role, medians(runners, **timing))
+            print_repeated_work(bundles[0], role)
 
 
 if __name__ == "__main__":
