@@ -12,6 +12,8 @@ from edgekit.models.families.mobilesam import SAM_CLIENT
 from edgekit.models.registry import model
 from edgekit.models.sam.photo_side import PHOTO_MAPS
 from edgekit.records import FloatArray, WeightsSource
+from edgekit.runtime.photo import load_photo
+from edgekit.runtime.preprocess import encoder_input
 from edgekit.runtime.proposals import ProposalNetwork, read_proposals
 from edgekit.runtime.proposals.network import CHANNELS, FEATURE, SHAPES
 from edgekit.train.data.annotations import AnnotatedPhoto, ByteMask, Region
@@ -122,7 +124,7 @@ def test_it_learns_where_centres_are() -> None:
     assert np.argmax(confidence) == np.argmax(examples[0].target)
 
 
-def test_rows_are_the_exported_encoders_and_cached(
+def test_rows_are_the_float32_encoders_within_a_bf16_step_and_cached(
     coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Encoder(torch.nn.Module):
@@ -130,17 +132,22 @@ def test_rows_are_the_exported_encoders_and_cached(
 
         def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
             self.calls += 1
-            return image, image.mean().expand(1, 4, CHANNELS)
+            product = image.reshape(3, -1)[:, :4].t() @ torch.full((3, CHANNELS), 1 / 3)
+            return image, product.unsqueeze(0)
 
     encoder = Encoder()
     monkeypatch.setattr(features, "_exported_encoder", lambda *_: (encoder, 1))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
     source = WeightsSource(kind="seeded", licence="none", seed=0)
     photo = next((coco.parent / "images").iterdir())
-    first, again = (PhotoRows(model("nanosam"), source, device="cpu").rows(photo) for _ in "ab")
+    with torch.autocast("cpu", torch.bfloat16):
+        first, again = (PhotoRows(model("nanosam"), source, device="cpu").rows(photo) for _ in "ab")
     assert first.shape == (4, CHANNELS)
     assert np.array_equal(first, again)
     assert encoder.calls == 1
+    image = torch.from_numpy(encoder_input(load_photo(photo), SAM_CLIENT.preprocessing))
+    expected = encoder(image)[1][0].numpy()
+    assert np.allclose(first, expected, rtol=5e-4)  # cached as float16; BF16 is 3e-3 off here
 
 
 @pytest.mark.slow

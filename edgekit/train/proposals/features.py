@@ -46,7 +46,8 @@ class PhotoRows:
         import torch
 
         image = torch.from_numpy(encoder_input(load_photo(photo), self._rule)).to(self._device)
-        with torch.inference_mode():
+        # A training step computes in BF16; these rows are those of the float32 encoder.
+        with torch.inference_mode(), torch.autocast(self._device, enabled=False):
             rows: FloatArray = self._encoder(image)[self._place][0].cpu().numpy()
         return rows
 
