@@ -16,12 +16,14 @@ from edgekit.runtime.photo import load_photo
 from edgekit.runtime.preprocess import encoder_input
 from edgekit.runtime.proposals import ProposalNetwork, read_proposals
 from edgekit.runtime.proposals.network import CHANNELS, FEATURE, SHAPES
+from edgekit.runtimes import cpu
 from edgekit.train.data.annotations import AnnotatedPhoto, ByteMask, Region
 from edgekit.train.proposals import features, run
 from edgekit.train.proposals.centres import UNKNOWN, centre_map
 from edgekit.train.proposals.features import PhotoRows
 from edgekit.train.proposals.lesson import Example, ProposalLesson
 from edgekit.train.proposals.network import ProposalNet, centre_loss
+from edgekit.train.stages.arithmetic import step_autocast
 from edgekit.train.stages.lesson import LessonStage
 from tests.coco_shapes import BAR, DISC, SIZE
 from tests.train.test_command import train
@@ -122,6 +124,20 @@ def test_it_learns_where_centres_are() -> None:
     trained = ProposalNetwork(model="m", weights=(), tensors=lesson.network.arrays())
     confidence = trained.confidence({FEATURE: rows[examples[0].photo][None]})
     assert np.argmax(confidence) == np.argmax(examples[0].target)
+
+
+def test_it_learns_in_float32_where_other_lessons_compute_in_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gradients(features: tuple[str, ...]) -> list[torch.Tensor]:
+        monkeypatch.setattr(cpu, "cpu_features", lambda: features)
+        lesson, *_ = lesson_of_marks()
+        with step_autocast(torch.device("cpu")):
+            lesson.loss(0).backward()  # type: ignore[no-untyped-call]
+        return [parameter.grad for parameter in lesson.parameters() if parameter.grad is not None]
+
+    pairs = zip(gradients(("avx2",)), gradients(("avx512_bf16",)), strict=True)
+    assert all(torch.equal(plain, other) for plain, other in pairs)
 
 
 def test_rows_are_the_float32_encoders_within_a_bf16_step_and_cached(
