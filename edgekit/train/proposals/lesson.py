@@ -69,8 +69,8 @@ class ProposalLesson(Lesson):
         device = next(self.network.parameters()).device
         rows = np.stack([self._rows_of(example.photo) for example in examples])
         targets = np.stack([example.target for example in examples])
-        # In float32: PyTorch 2.13's BF16 gradients of dilated depthwise convolutions are wrong on a
-        # CPU with AVX-512 (48 channels: off by their own size, or infinite).
+        # In float32: on a CPU with AVX-512, PyTorch 2.13's BF16 gradients of a dilated depthwise
+        # convolution's weights are off by their own size, or infinite, if channels come last.
         with torch.autocast(device.type, enabled=False):
             logits = self.network(torch.from_numpy(rows).to(device))
             return centre_loss(logits, torch.from_numpy(targets).to(device))
