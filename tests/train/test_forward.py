@@ -120,3 +120,25 @@ def test_a_mask_without_an_error_gets_no_correction() -> None:
     batch.targets[:, 4:20, 4:20] = 1
     second = add_correction(batch, batch.targets * 10 - 5, generator_for(0, device=CPU))
     assert (second.labels[:, -1] == Label.EMPTY).all()
+
+
+def test_gradients_in_bf16_are_those_in_float32(student: Student) -> None:
+    """Those of the upscaling's layer norm were not: PyTorch sums a BF16 norm's in BF16."""
+    batch = frame_batch(1024)
+    with torch.no_grad():
+        embeddings = student.embed(batch)
+
+    def gradients(bf16: bool) -> dict[str, torch.Tensor]:
+        student.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits, iou = student.decode(embeddings, batch)
+        (torch.sigmoid(logits).mean() + iou.mean()).backward()  # type: ignore[no-untyped-call]
+        named = student.decoder.named_parameters()
+        return {name: p.grad.flatten() for name, p in named if p.grad is not None}
+
+    plain, rounded = gradients(False), gradients(True)
+    compared = {name for name, gradient in plain.items() if gradient.norm() > 1e-6}
+    assert len(compared) > 100
+    for name in compared:
+        cosine = torch.cosine_similarity(plain[name], rounded[name], dim=0)
+        assert cosine > 0.95, f"{name}: {cosine:.2f}"

@@ -103,6 +103,7 @@ class Student(nn.Module):
         first, norm, _, second, _ = decoder.output_upscaling
         assert isinstance(norm, LayerNorm2d)
         x = _upsampled(mixed.unflatten(1, (side, side)), first)
+        x = x.float()  # PyTorch 2.13 sums the gradients of a BF16 layer norm's weights in BF16
         x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
         x = F.gelu(_upsampled(x, second)).flatten(1, 2)
         weights = torch.stack(
