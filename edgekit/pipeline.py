@@ -123,7 +123,7 @@ def export(request: ExportRequest, *, report: Report = SILENT) -> Exported:
             machine and `force` is not set.
     """
     row = registry.model(request.model)
-    target = with_batches_in_use(catalog.target(request.target), row.client)
+    target = with_batches_in_use(catalog.target_or_file(request.target), row.client)
     require_allowed(row, target)
     lowering(target)
     calibration = catalog.calibration_set(request.calibration, photo_dir=request.photos)

@@ -14,7 +14,7 @@ from edgekit.catalog.image_sets import (
 )
 from edgekit.catalog.masks import instance_mask
 from edgekit.catalog.photos import Instance, Photo, PhotoSet
-from edgekit.catalog.targets import target, targets
+from edgekit.catalog.targets import target, target_or_file, targets
 from edgekit.records import RunLengths, runs_from_mask
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "read_detections",
     "runs_from_mask",
     "target",
+    "target_or_file",
     "targets",
 ]

@@ -1,4 +1,4 @@
-"""Read the device profiles, `targets/NAME.toml`."""
+"""Read the device profiles: `targets/NAME.toml`, and those of users."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from edgekit.catalog.tables import (
     unknown_name,
     unreadable_tables,
 )
+from edgekit.errors import BadInput
 from edgekit.records import Target
 from edgekit.store import Malformed, contradictions
+
+_SUFFIX = ".toml"
 
 
 def target(name: str) -> Target:
@@ -27,11 +30,38 @@ def target(name: str) -> Target:
     known = names_in("targets")
     if name not in known:
         raise unknown_name("target", name, known=known, command="edgekit targets")
-    path = table_dir("targets") / f"{name}.toml"
+    path = table_dir("targets") / f"{name}{_SUFFIX}"
     try:
         return _profile(path)
     except Malformed as error:
         raise unreadable_tables(error.problems, where=path.parent) from error
+
+
+def target_or_file(name: str) -> Target:
+    """The profile with this name, or a user's own: the path of a file that ends with .toml.
+
+    Raises:
+        UnknownName: there is no such name; the nearest names are suggested.
+        BadInput: the file cannot be read (all errors are listed), or differs from the profile of
+            edgekit's that has its name.
+    """
+    path = Path(name)
+    if path.suffix != _SUFFIX:
+        return target(name)
+    try:
+        profile = _profile(path)
+    except Malformed as error:
+        raise BadInput(
+            f"The target cannot be used: {error}",
+            next_step="correct the file; targets/README.md of edgekit says what its keys mean",
+        ) from error
+    if profile.name in names_in("targets") and profile != target(profile.name):
+        raise BadInput(
+            f"The target {path} has the name of one of edgekit's targets, but is another.",
+            expected="a name of its own, so that their bundles can be told apart",
+            next_step="rename the file, and change its key `name`",
+        )
+    return profile
 
 
 def targets() -> tuple[Target, ...]:
@@ -44,7 +74,7 @@ def targets() -> tuple[Target, ...]:
     problems: list[str] = []
     for name in names_in("targets"):
         try:
-            profiles.append(_profile(table_dir("targets") / f"{name}.toml"))
+            profiles.append(_profile(table_dir("targets") / f"{name}{_SUFFIX}"))
         except Malformed as error:
             problems += error.problems
     if problems:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from edgekit.catalog import tables, target, targets
+from edgekit.catalog import tables, target, target_or_file, targets
 from edgekit.catalog.options import refused_options
 from edgekit.catalog.runtimes import RUNTIMES
 from edgekit.errors import BadInput, UnknownName
@@ -225,3 +225,45 @@ def test_options_that_the_runtime_is_not_given(board: Path, option: str, words: 
 def test_every_runtimes_own_defaults_are_options_that_it_takes() -> None:
     for row in RUNTIMES.values():
         assert not [*refused_options(row.name, row.options)]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's profile, outside the targets folder."""
+    path = tmp_path / "board.toml"
+    path.write_text(PROFILE)
+    return path
+
+
+def test_a_users_file_is_a_target(own: Path) -> None:
+    assert target_or_file(str(own)).name == "board"
+    assert target_or_file("x86-fp32") == target("x86-fp32")
+    assert target_or_file(str(ROOT / "targets" / "x86-fp32.toml")) == target("x86-fp32")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("none.toml", None, "none.toml: No such file"),
+        ("a folder.toml", "", "a folder.toml: Is a directory"),
+        ("board.toml", "name = [", "board.toml: "),
+        ("board.toml", "\xff", "not UTF-8"),
+        ("board.toml", PROFILE.replace("openvino", "tvm"), "runtime: 'tvm' is none of"),
+        ("board.toml", PROFILE + "colour = 1", "colour"),
+        ("other.toml", PROFILE, "name: is 'board', but the file is named 'other'"),
+        ("x86-int8.toml", PROFILE.replace("board", "x86-int8"), "has the name of one of edgekit's"),
+        ("\0.toml", None, "null"),
+    ],
+)
+def test_a_users_file_that_cannot_be_used(
+    tmp_path: Path, file: str, text: str | None, told: str
+) -> None:
+    path = tmp_path / file
+    if text:
+        path.write_bytes(text.encode("latin-1"))
+    elif text == "":
+        path.mkdir()
+    with pytest.raises(BadInput, match=told) as caught:
+        target_or_file(str(path))
+    assert "Traceback" not in str(caught.value)
+    assert caught.value.next_step

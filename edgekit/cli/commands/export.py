@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     model: Annotated[str, typer.Argument(help="A model of `edgekit models`.")],
     target: Annotated[
-        list[str], typer.Option("--target", "-t", help="A target of `edgekit targets`; repeatable.")
+        list[str],
+        typer.Option(
+            "--target",
+            "-t",
+            help="A target of `edgekit targets`, or NAME.toml, a profile of yours; repeatable.",
+        ),
     ],
     *,
     weights: Weights = None,
@@ -62,16 +67,18 @@ def export(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     json_file: Annotated[str | None, json_option("the outcome")] = None,
 ) -> None:
     """Export MODEL for one or more targets, and verify each bundle."""
-    from edgekit.catalog import target as profile
+    from edgekit.catalog import target_or_file
     from edgekit.models.registry import model as row
     from edgekit.pipeline import ExportRequest
 
     # Check every name before the work for the first target starts.
     row(model)
+    for name in target:
+        target_or_file(name)
     requests = [
         ExportRequest(
             model=model,
-            target=profile(name).name,
+            target=name,
             weights=tuple(weights or ()),
             calibration=calibration,
             photos=photos,
