@@ -30,6 +30,14 @@ def tiny_schedule(steps: int) -> Schedule:
     return replace(schedule, phases=tuple(phases), warmup=2)
 
 
+@pytest.mark.parametrize(("frames", "share"), [(1, 0.25), (4, 0.5), (16, 1.0), (64, 1.0)])
+def test_few_frames_refine_at_lower_rates(frames: int, share: float) -> None:
+    schedule = schedule_for(10, frames=frames, refines=True, any_size=True)
+    assert schedule.rate == pytest.approx(4e-4 * share)
+    assert schedule.backbone_rate == pytest.approx(3e-4 * share)
+    assert schedule_for(10, frames=frames, refines=False, any_size=True).rate == 6e-4
+
+
 class Recorder:
     def __init__(self) -> None:
         self.steps: list[int] = []

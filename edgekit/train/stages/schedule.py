@@ -9,6 +9,7 @@ frozen batch norm, as inference does.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from edgekit.train.data.batches import BatchSize
@@ -18,6 +19,8 @@ from edgekit.train.stages.losses import LossMix
 _FRAMES_PER_STEP = {1: 1, 2: 3, 4: 8}
 """Zoom -> frames that a step takes instead of one at full resolution."""
 _PROMPTS = 6
+_FRAMES = 16
+"""Frames at full resolution that the rates of a refining run are for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,8 @@ def schedule_for(steps: int, *, frames: int, refines: bool, any_size: bool) -> S
     Args:
         steps: of the whole stage.
         frames: at full resolution per step; at lower resolution a step takes more of them.
-        refines: whether the student was trained before; it learns at two thirds of the rates.
+        refines: whether the student was trained before. It learns at two thirds of the rates, which
+            are for 16 frames: with fewer, at less, by the square root.
         any_size: whether its encoder takes frames of lower resolution (NanoSAM). If it does not
             (MobileSAM), the phases are the same, all at full resolution.
     """
@@ -151,5 +155,10 @@ def schedule_for(steps: int, *, frames: int, refines: bool, any_size: bool) -> S
         sizes = _sizes(frames, {1: 1.0})
         phases = tuple(replace(phase, sizes=sizes, distil=0.0) for phase in phases)
     if refines:
-        return Schedule(steps=steps, phases=phases, rate=4e-4, backbone_rate=3e-4)
+        # Adam's rate follows the root of the batch (arXiv 2205.10287). At the full rate,
+        # 240 steps of one frame made the bundled NanoSAM worse on 60 held-out photos: the IoU of
+        # boxes went from 0.572 to 0.549, that of points from 0.313 to 0.283. At a third of it they
+        # went to 0.574 and 0.339.
+        small = min(1.0, math.sqrt(frames / _FRAMES))
+        return Schedule(steps=steps, phases=phases, rate=4e-4 * small, backbone_rate=3e-4 * small)
     return Schedule(steps=steps, phases=phases)
