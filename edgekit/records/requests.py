@@ -17,7 +17,7 @@ class ExportRequest:
 
     Attributes:
         model: a name of `edgekit models`.
-        target: a name of `edgekit targets`.
+        target: a name of `edgekit targets`, or the path of a profile, `NAME.toml`.
         weights: as for `--weights`: "official", "bundled", "seeded", "seeded:N" or files. Empty
             takes the official weights where they can be had, else those that edgekit ships.
         calibration: an image set, a folder or a COCO JSON; None takes edgekit's own photos.
