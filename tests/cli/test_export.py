@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from edgekit import pipeline
 from edgekit.errors import NotYet
 from edgekit.records import Gate
 from edgekit.verification import not_run
 
+ROOT = Path(__file__).resolve().parents[2]
 NANOSAM = ("export", "nanosam", "-t", "x86-fp32")
 
 
@@ -28,6 +30,19 @@ def test_export_passes_its_options_to_the_pipeline(run, exports, verdict, tmp_pa
         )
     ]
     assert f"edgekit verify {tmp_path}/nanosam-x86-fp32" in result.stdout
+
+
+def test_a_profile_of_the_users_is_a_target(run, exports, tmp_path):
+    text = (ROOT / "targets" / "x86-ort-fp32.toml").read_text()
+    mine = tmp_path / "mini_pc.toml"
+    mine.write_text(text.replace('"x86-ort-fp32"', '"mini_pc"'))
+    assert run("targets", mine, "--json").exit_code == 0
+    requests = exports(**{str(mine).replace("-", "_"): None})
+    assert run("export", "nanosam", "-t", mine, "--no-verify").exit_code == 0
+    assert [request.target for request in requests] == [str(mine)]
+    missing = run("export", "nanosam", "-t", mine, "-t", tmp_path / "other.toml")
+    assert (missing.exit_code, len(requests)) == (2, 1)
+    assert "other.toml: No such file" in missing.stderr
 
 
 def test_export_passes_int8_options_to_the_pipeline(run, exports):

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 def targets(
-    name: Annotated[str | None, typer.Argument(help="Show this target in full.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this target, or NAME.toml of yours, in full.")
+    ] = None,
     json_file: Annotated[str | None, json_option("the table")] = None,
 ) -> None:
     """List the target profiles, or show one of them."""
-    from edgekit.catalog import target
+    from edgekit.catalog import target_or_file
     from edgekit.catalog import targets as profiles
 
     if name is None:
@@ -29,9 +31,9 @@ def targets(
             _print_list(profiles())
         return
     if json_file:
-        write_json(_target_json(target(name)), json_file)
+        write_json(_target_json(target_or_file(name)), json_file)
     if json_file != STDOUT:
-        _print_one(target(name))
+        _print_one(target_or_file(name))
 
 
 def _target_json(target: Target) -> dict[str, object]:
