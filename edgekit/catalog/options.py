@@ -30,7 +30,7 @@ def rising_numbers(target: Target, name: str, count: int) -> tuple[int, ...]:
         raise BadInput(
             f"Target {target.name}: options.{name} is {text!r}.",
             expected=f"{count} whole number(s) from 1 up, in rising order",
-            next_step=f"set it in targets/{target.name}.toml",
+            next_step=f"set it in {target.name}.toml",
         )
     return tuple(numbers)
 

@@ -87,6 +87,6 @@ def require_memory(graphs: tuple[OnnxGraph, ...], target: Target) -> None:
             f"The graphs need about {tensors:.0f} MB at {shown or 'their fixed sizes'}, and the "
             f"builder up to {workspace} MB more. {target.name} has {target.memory_mb} MB.",
             expected=f"at most {target.memory_mb} MB in all",
-            next_step=f"lower {' or '.join([*sizes, WORKSPACE])} in targets/{target.name}.toml,"
+            next_step=f"lower {' or '.join([*sizes, WORKSPACE])} in {target.name}.toml,"
             " or choose a smaller model (edgekit models)",
         )

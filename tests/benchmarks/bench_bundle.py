@@ -136,25 +136,28 @@ def whole(
 ) -> dict[str, Callable[[], object]]:
     """Name to a call that runs the encoder once and decodes all prompts."""
     encoders = contestants(split, bundles, Role.ENCODER, folder, threads=threads, prompts=1)
-    decoders = contestants(split, bundles, Role.DECODER, folder, threads=threads, prompts=prompts)
-    one = reference_feeds(split, feeds_of(bundles[0].artifact(Role.DECODER), 1), Role.DECODER)
-    decode_one = by_hand(split, Role.DECODER, one, folder, threads)
-    decoders["by hand"] = in_turn([decode_one] * prompts)
-    for bundle in bundles:
-        decoders[bundle.manifest.target.name] = in_chunks(bundle, threads=threads, prompts=prompts)
+    decoder, eager = bundles[0].artifact(Role.DECODER), reference_sessions(split)[1]
+    one, together = (
+        reference_feeds(split, feeds_of(decoder, count), Role.DECODER) for count in (1, prompts)
+    )
+    decoders = {
+        **{
+            bundle.manifest.target.name: in_chunks(bundle, threads=threads, prompts=prompts)
+            for bundle in bundles
+        },
+        "by hand": in_turn([by_hand(split, Role.DECODER, one, folder, threads)] * prompts),
+        "eager": lambda: eager.run(together),
+    }
     return {name: in_turn([encoders[name], decoders[name]]) for name in encoders}
 
 
 def in_chunks(bundle: Bundle, *, threads: int, prompts: int) -> Callable[[], object]:
-    """A bundle's decoder for all prompts, so many a call as `Predictor` gives it."""
-    full, rest = divmod(prompts, CHUNK)
-    sizes = [(CHUNK, full), (rest, 1 if rest else 0)]
-    runs = [
-        [shipped(bundle, Role.DECODER, threads=threads, prompts=size)] * count
-        for size, count in sizes
-        if count
-    ]
-    return in_turn([call for calls in runs for call in calls])
+    """A decoder of dynamic shapes for all prompts, so many a call as `Predictor` gives it."""
+    sizes = [min(CHUNK, prompts - done) for done in range(0, prompts, CHUNK)]
+    runs = {
+        size: shipped(bundle, Role.DECODER, threads=threads, prompts=size) for size in set(sizes)
+    }
+    return in_turn([runs[size] for size in sizes])
 
 
 def in_turn(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
@@ -224,8 +227,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--prompts", type=int, default=1, help="boxes of a decoder's call")
-    parser.add_argument("--role", type=Role, choices=list(Role), help="default: both")
-    parser.add_argument("--whole", action="store_true", help="the encoder and all prompts")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--role", type=Role, choices=list(Role), help="default: both, one by one")
+    part.add_argument("--whole", action="store_true", help="the encoder and all prompts")
     parser.add_argument("--awake", action="store_true", help="do not wait for threads to sleep")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -238,6 +242,8 @@ def main() -> None:
         size = {"threads": options.threads, "prompts": options.prompts}
         timing = {"rounds": options.rounds, "awake": options.awake}
         if options.whole:
+            if fixed := [b for b in bundles if b.artifact(Role.DECODER).prompt_shape]:
+                parser.error(f"--whole: {fixed[0].manifest.target.name} has fixed shapes")
             runners = whole(split, bundles, folder, **size)
             what = f"encoder and {options.prompts} prompts"
             print_times(bundles[0], what, medians(runners, **timing))

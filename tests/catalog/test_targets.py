@@ -265,5 +265,4 @@ def test_a_users_file_that_cannot_be_used(
         path.mkdir()
     with pytest.raises(BadInput, match=told) as caught:
         target_or_file(str(path))
-    assert "Traceback" not in str(caught.value)
     assert caught.value.next_step

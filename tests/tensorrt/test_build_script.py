@@ -249,4 +249,4 @@ def test_an_option_that_is_no_profile_is_refused(bundle: Path, text: str) -> Non
     wrong = dataclasses.replace(target, options={**target.options, "prompts": text})
     with pytest.raises(BadInput, match=r"options\.prompts") as caught:
         _write(bundle, wrong)
-    assert caught.value.next_step == "set it in targets/jetson-fp16.toml"
+    assert caught.value.next_step == "set it in jetson-fp16.toml"

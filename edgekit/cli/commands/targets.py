@@ -30,10 +30,11 @@ def targets(
         if json_file != STDOUT:
             _print_list(profiles())
         return
+    profile = target_or_file(name)
     if json_file:
-        write_json(_target_json(target_or_file(name)), json_file)
+        write_json(_target_json(profile), json_file)
     if json_file != STDOUT:
-        _print_one(target_or_file(name))
+        _print_one(profile)
 
 
 def _target_json(target: Target) -> dict[str, object]:
