@@ -15,6 +15,7 @@ from torch.export import Dim, ExportedProgram
 from edgekit.errors import GraphRejected
 from edgekit.program.passes.bake_tables import bake_tables
 from edgekit.program.passes.fold_batch_norm import fold_batch_norm
+from edgekit.program.passes.prove_sizes import prove_sizes
 from edgekit.records import GraphContract, Role, TensorSpec
 
 Features = tuple[TensorSpec, ...]
@@ -102,8 +103,9 @@ def capture_decoder(
         _example(inputs),
         dynamic_shapes=dynamic,
         strict=False,
+        prefer_deferred_runtime_asserts_over_guards=True,  # which `prove_sizes` proves
     )
-    return _program(Role.DECODER, exported, inputs=inputs, contract=contract)
+    return _program(Role.DECODER, prove_sizes(exported), inputs=inputs, contract=contract)
 
 
 def _decoder_inputs(

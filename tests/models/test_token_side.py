@@ -6,11 +6,14 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from edgekit.models.sam import SamDecoder
+from edgekit.models.sam.photo_side import PHOTO_MAPS
 from edgekit.models.sam.token_side import TokenSideDecoder
+from edgekit.program.capture import capture_decoder
 from edgekit.program.work import macs_by_node
-from edgekit.records import Label
+from edgekit.records import GraphContract, Label, TensorSpec
 from tests.models.exported import as_exported, captured
 
 GRID = 4
@@ -31,7 +34,9 @@ def decoder() -> SamDecoder:
 
 def _inputs(prompts: int, points: int, *, masks: bool) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(prompts * 10 + points)
-    labels = torch.tensor(LABELS).repeat(prompts)[: prompts * points].reshape(prompts, points)
+    labels = (
+        torch.tensor(LABELS).repeat(prompts * points)[: prompts * points].reshape(prompts, points)
+    )
     has = torch.ones(1) if masks else torch.zeros(1)
     random = (
         torch.randn(1, 256, GRID, GRID, generator=generator),
@@ -44,7 +49,7 @@ def _inputs(prompts: int, points: int, *, masks: bool) -> tuple[torch.Tensor, ..
 
 
 @pytest.mark.parametrize("masks", [False, True], ids=["no mask", "a mask"])
-@pytest.mark.parametrize(("prompts", "points"), [(1, 1), (2, 2), (5, 7)])
+@pytest.mark.parametrize(("prompts", "points"), [(1, 1), (2, 2), (5, 7), (2, 12), (2, 30)])
 def test_the_exported_form_equals_the_plain_decoder(
     decoder: SamDecoder, prompts: int, points: int, masks: bool
 ) -> None:
@@ -54,6 +59,36 @@ def test_the_exported_form_equals_the_plain_decoder(
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.shape == theirs.shape
         assert (ours - theirs).abs().max() <= 1e-11 * theirs.abs().max()
+
+
+@pytest.fixture(scope="module")
+def graph(decoder: SamDecoder) -> nn.Module:
+    """The decoder's captured graph, for any number of prompts and points."""
+    form, shape = decoder.exported_form(), (1, 256, GRID, GRID)
+    features = tuple(
+        TensorSpec(name=name, dtype="float32", shape=tuple(part.shape))
+        for name, part in zip(
+            PHOTO_MAPS, form.photo_side()(torch.zeros(shape).double()), strict=True
+        )
+    )
+    contract = GraphContract(features=PHOTO_MAPS)
+    return capture_decoder(
+        copy.deepcopy(form).float(), features=features, contract=contract
+    ).exported.module()
+
+
+@pytest.mark.parametrize("points", [1, 11, 12, 13, 64])
+def test_the_graph_computes_the_same_for_few_and_many_tokens(
+    decoder: SamDecoder, graph: nn.Module, points: int
+) -> None:
+    """Beyond 12 points there are more tokens than rows, and their number is known at run time."""
+    image, *prompts = _inputs(2, points, masks=True)
+    with torch.no_grad():
+        expected = decoder(image, *prompts)
+        maps = decoder.exported_form().photo_side()(image)
+        got = graph(*(part.float() for part in (*maps, *prompts)))
+    for ours, theirs in zip(got, expected, strict=True):
+        assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
 
 def test_mask_prompts_have_influence(decoder: SamDecoder) -> None:

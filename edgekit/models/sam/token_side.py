@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgekit.models.sam.few_rows import FewRows
 from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.models.sam.mask_decoder import Details, MaskDecoder
 from edgekit.models.sam.photo_side import (
@@ -69,6 +70,7 @@ class TokenSide(nn.Module):
         first, second = (cast(TwoWayBlock, b) for b in mask_decoder.transformer.layers)
         self.first, self.second = first, second
         self.final = mask_decoder.transformer.final_attn_token_to_image
+        self.few_rows = FewRows(self.final.head_dim).to(self.final.k_proj.weight)
         with torch.no_grad():
             self._make_constants()
             self._make_mask_constants(PhotoSide(prompt_encoder, mask_decoder))
@@ -195,8 +197,9 @@ class TokenSide(nn.Module):
         queries = as_heads(photo.first_queries, heads) + self.first_queries
         scores = scaled_heads(back.k_proj(tokens + places), back) @ queries
         values = back.split_heads(back.v_proj(tokens))
+        rows, values = self.few_rows(_shares(scores, empty), values)
         image = first_norm(
-            Added(_shares(scores, empty), _vectors(back, values)),
+            Added(rows.flatten(1, 2), _vectors(back, values)),
             block.norm4,
             products=_products(values, photo.first_outputs),
             square=photo.energies[:, :1],
@@ -226,10 +229,11 @@ class TokenSide(nn.Module):
         keys, weight = scaled_heads(back.k_proj(tokens + places), back), back.q_proj.weight
         scores = image.scores(keys, weight, photo.second_queries, self.second_queries)
         values = back.split_heads(back.v_proj(tokens))
+        rows, values = self.few_rows(_shares(scores, empty), values)
         both = torch.cat([first_values, values], dim=1)
         return tokens, second_norm(
             image,
-            Added(_shares(scores, empty), _vectors(back, values, level=level)),
+            Added(rows.flatten(1, 2), _vectors(back, values, level=level)),
             block.norm4,
             products=_products(both, photo.second_outputs),
             energies=photo.energies[:, 1:],
@@ -284,24 +288,24 @@ def _key_bias(empty: Tensor) -> Tensor:
 
 
 def _shares(scores: Tensor, empty: Tensor) -> Tensor:
-    """The share of each token at each position: [B, H, T, K] -> [B, H * T, K]."""
-    return torch.softmax(scores + empty.unsqueeze(1).unsqueeze(3), dim=2).flatten(1, 2)
+    """The share of each token at each position: [B, H, T, K]."""
+    return torch.softmax(scores + empty.unsqueeze(1).unsqueeze(3), dim=2)
 
 
 def _vectors(attention: Attention, values: Tensor, *, level: Tensor | None = None) -> Tensor:
-    """What each head adds to the image for each token: [B, H, T, head_dim] -> [B, H * T, C].
+    """What each head adds to the image for each row: [B, H, R, head_dim + 1] -> [B, H * R, C].
 
-    The shares of a head sum to 1, so adding bias / heads to every vector adds the bias in all.
+    The last value counts the bias / heads, since the shares of a head sum to 1.
     """
     bias = attention.out_proj.bias if level is None else attention.out_proj.bias + level
-    vectors = values @ by_head(attention.out_proj.weight.t(), attention.heads)
-    return (vectors + bias / attention.heads).flatten(1, 2)
+    vectors = values[..., :-1] @ by_head(attention.out_proj.weight.t(), attention.heads)
+    return (vectors + values[..., -1:] * (bias / attention.heads)).flatten(1, 2)
 
 
 def _products(values: Tensor, outputs: Tensor) -> Tensor:
-    """Values [B, n * H, T, head_dim] and the photo's products with n outputs -> [B, n*H*T, K]."""
-    by_head_ = outputs.reshape(1, values.shape[1], values.shape[3], -1)
-    return (values @ by_head_).flatten(1, 2)
+    """Values [B, n*H, R, head_dim + 1] and the photo's products with n outputs -> [B, n*H*R, K]."""
+    by_head_ = outputs.reshape(1, values.shape[1], values.shape[3] - 1, -1)
+    return (values[..., :-1] @ by_head_).flatten(1, 2)
 
 
 def _merged(attention: Attention, values: Tensor, bias: Tensor) -> Tensor:
