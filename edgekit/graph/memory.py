@@ -15,6 +15,7 @@ from pathlib import Path
 
 import onnx
 from onnx import NodeProto, TensorProto, helper
+from onnxscript.optimizer import fold_constants
 
 from edgekit.errors import GraphRejected
 from edgekit.graph.typed_graph import TypedGraph, typed_graph
@@ -55,6 +56,8 @@ def _with_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelP
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in sizes:
                 dim.dim_value = sizes[dim.dim_param]
+    # ONNX's shape inference knows a Slice's shape only if the end is a constant.
+    fold_constants(fixed, onnx_shape_inference=True)
     return fixed
 
 

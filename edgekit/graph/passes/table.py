@@ -10,6 +10,7 @@ import onnx
 
 from edgekit.errors import GraphRejected
 from edgekit.graph.passes import opset_13
+from edgekit.graph.passes.clamped_slice import clamped_slice
 from edgekit.graph.passes.coded_bias import coded_bias
 from edgekit.graph.passes.constant_reshape import constant_reshape
 from edgekit.graph.passes.drop_origins import drop_origins, has_origins
@@ -131,6 +132,12 @@ PASSES: tuple[Pass, ...] = (
         name="constant-reshape",
         requires=_has_annotations,
         rewrite=lambda model, _: constant_reshape(model),
+    ),
+    # Before simplify too, for the same reasons.
+    Pass(
+        name="clamped-slice",
+        requires=_has_annotations,
+        rewrite=lambda model, _: clamped_slice(model),
     ),
     Pass(
         name="simplify",

@@ -1,23 +1,38 @@
-"""What a head adds to the image, in a number of rows that does not grow with the prompt.
+"""What a head adds to the image, in a number of rows that stops growing with the prompt.
 
 At each position, a head of the image's attention adds
 
-    sum over the tokens t of share_t * (vector_t + bias),  where vector_t = value_t @ weight
+    sum over the tokens t of share_t * (value_t @ weight + bias)
 
 The weight has a row per channel of the head, and the bias is one more. So with W = head_dim + 1
 channels of values, the last of which is 1, the sum is a product of W numbers with W rows, however
-many tokens there are. A prompt of few tokens has T rows, the shares. A longer one has W rows, the
-W sums, and then its "values" are the unit vectors.
+many tokens there are. A prompt of up to W tokens has a row for each, the shares. A longer one has W
+rows, the W sums, and in place of the values the unit vectors.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOST_TOKENS = 128
-"""Tokens that a captured decoder takes: 64 points (`program.capture`), and the decoder's own."""
+_MOST = 128
+"""More points than a captured decoder takes (`program.capture`)."""
+
+
+class Unit(NamedTuple):
+    """Parts of the unit matrix for a prompt of T tokens and R = min(T, W) rows.
+
+    `many` is 1 if T > W, else 0. A graph has no branches, so that factor chooses what is used.
+    """
+
+    few: Tensor
+    """[R, T]."""
+    square: Tensor
+    """[R, W]."""
+    many: Tensor
 
 
 class FewRows(nn.Module):
@@ -26,40 +41,38 @@ class FewRows(nn.Module):
     unit: Tensor
     beyond: Tensor
 
-    def __init__(self, head_dim: int) -> None:
+    def __init__(self, head_dim: int, own: int) -> None:
+        """`own` is the number of tokens that a prompt of no points has."""
         super().__init__()
-        width = head_dim + 1
-        self.register_buffer("unit", torch.eye(width, MOST_TOKENS))
-        self.register_buffer("beyond", (torch.arange(MOST_TOKENS) >= width).float())
+        self.width, self.own = head_dim + 1, own
+        self.register_buffer("unit", torch.eye(self.width, own + _MOST))
+        beyond = torch.arange(_MOST) + own >= self.width
+        self.register_buffer("beyond", beyond.float())
 
-    def forward(self, shares: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def for_points(self, points: int) -> Unit | None:
+        """What `forward` needs for a number of points. None if all tokens are known to fit."""
+        if isinstance(points, int) and self.own + points <= self.width:
+            return None
+        # In sizes that a graph has without arithmetic, which TensorRT 8 lacks for integers.
+        most = torch.sym_min(points, self.width - self.own)  # type: ignore[no-untyped-call]
+        unit = torch.cat([self.unit[: self.own], self.unit[self.own :][:most]])
+        few = torch.cat([unit[:, : self.own], unit[:, self.own :][:, :points]], dim=1)
+        return Unit(few, unit[:, : self.width], self.beyond[:points].amax(dim=0))
+
+    def forward(self, shares: Tensor, values: Tensor, unit: Unit | None) -> tuple[Tensor, Tensor]:
         """Rows and values with the same products, for each position.
 
         Args:
             shares: [B, H, T, K], of each token.
             values: [B, H, T, head_dim].
+            unit: `for_points` of the prompt.
 
         Returns:
-            rows [B, H, R, K] and values [B, H, R, head_dim + 1], with R = min(T, head_dim + 1).
+            rows [B, H, R, K] and values [B, H, R, W].
         """
         values = F.pad(values, (0, 1), value=1.0)
-        count, width = values.shape[2:]
-        if not isinstance(count, int):
-            return self._by_count(shares, values)
-        if count <= width:
+        if unit is None:
             return shares, values
-        return values.transpose(2, 3) @ shares, self.unit[:, :width].expand(
-            *values.shape[:2], -1, -1
-        )
-
-    def _by_count(self, shares: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for a number of tokens that is known at run time only.
-
-        A graph has no branches, so a factor of 0 or 1 chooses between two small matrices.
-        """
-        count, width = values.shape[2:]
-        unit = self.unit[: torch.sym_min(count, width)]  # type: ignore[no-untyped-call]
-        few, square = unit[:, :count], unit[:, :width]  # few is square when all tokens fit
-        many = self.beyond[:count].amax(dim=0)
+        few, square, many = unit
         rows = few * (1 - many) + square @ values.transpose(2, 3) * many
         return rows @ shares, few @ values * (1 - many) + square * many

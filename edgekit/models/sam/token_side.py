@@ -14,13 +14,13 @@ rearranged, not 64 and 32 channels.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.models.sam.few_rows import FewRows
+from edgekit.models.sam.few_rows import FewRows, Unit
 from edgekit.models.sam.layers import LayerNorm2d
 from edgekit.models.sam.mask_decoder import Details, MaskDecoder
 from edgekit.models.sam.photo_side import (
@@ -48,6 +48,17 @@ _TERMS = 3
 """The energies before those of a mask prompt."""
 
 
+class _Tokens(NamedTuple):
+    """What the rounds know of a prompt."""
+
+    places: Tensor
+    """[B, T, C], the tokens at first, which are their own positions."""
+    empty: Tensor
+    """[B, T], a number for each token, which hides the empty ones."""
+    unit: Unit | None
+    """What `FewRows` needs for their number."""
+
+
 class TokenSide(nn.Module):
     """`decode` on a photo's maps, with the submodules of a decoder."""
 
@@ -70,7 +81,8 @@ class TokenSide(nn.Module):
         first, second = (cast(TwoWayBlock, b) for b in mask_decoder.transformer.layers)
         self.first, self.second = first, second
         self.final = mask_decoder.transformer.final_attn_token_to_image
-        self.few_rows = FewRows(self.final.head_dim).to(self.final.k_proj.weight)
+        own = mask_decoder.output_tokens()
+        self.few_rows = FewRows(self.final.head_dim, len(own)).to(own)
         with torch.no_grad():
             self._make_constants()
             self._make_mask_constants(PhotoSide(prompt_encoder, mask_decoder))
@@ -136,10 +148,10 @@ class TokenSide(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The tokens [B, T, C], and the upscaled image as rows [B, 16 * K, C / 8]."""
         photo = self._with_mask(photo, prompts)
-        places, empty = self._tokens(prompts)  # the tokens are their own positions
-        tokens, image, values = self._first_round(places, photo, empty)
-        tokens, image = self._second_round(tokens, image, photo, empty, (places, values))
-        queries = scaled_heads(self.final.q_proj(tokens + places), self.final)
+        given = self._tokens(prompts)
+        tokens, image, values = self._first_round(photo, given)
+        tokens, image = self._second_round(tokens, image, photo, given, values)
+        queries = scaled_heads(self.final.q_proj(tokens + given.places), self.final)
         weight = self.final.k_proj.weight
         scores = image.scores(queries, weight, photo.final_keys, self.final_keys)
         weight = self.final.v_proj.weight
@@ -176,16 +188,20 @@ class TokenSide(nn.Module):
         squares = (rows * (both + self.mask_squares @ rows)).sum(dim=1).unsqueeze(0)
         return terms + self.mask_terms @ rows + F.pad(squares, (0, 0, 0, 1))
 
-    def _tokens(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """All tokens [B, T, C], and a number for each, [B, T], that hides the empty ones."""
+    def _tokens(self, prompts: Prompts) -> _Tokens:
         sparse = self.prompt_encoder.points(prompts.coords, prompts.labels)
         own = self.mask_decoder.output_tokens().unsqueeze(0).expand(sparse.shape[0], -1, -1)
-        return torch.cat([own, sparse], dim=1), F.pad(prompts.empty() * -1e4, (own.shape[1], 0))
+        return _Tokens(
+            torch.cat([own, sparse], dim=1),
+            F.pad(prompts.empty() * -1e4, (own.shape[1], 0)),
+            self.few_rows.for_points(prompts.labels.shape[1]),
+        )
 
     def _first_round(
-        self, places: Tensor, photo: PhotoMaps, empty: Tensor
+        self, photo: PhotoMaps, given: _Tokens
     ) -> tuple[Tensor, PromptedImage, Tensor]:
         """The tokens and images after the first block, and the values that it added."""
+        places, empty, unit = given
         block, heads = self.first, self.first.cross_attn_token_to_image.heads
         look, back = block.cross_attn_token_to_image, block.cross_attn_image_to_token
         tokens = block.norm1(block.self_attn(places, places, places, _key_bias(empty)))
@@ -197,7 +213,7 @@ class TokenSide(nn.Module):
         queries = as_heads(photo.first_queries, heads) + self.first_queries
         scores = scaled_heads(back.k_proj(tokens + places), back) @ queries
         values = back.split_heads(back.v_proj(tokens))
-        rows, values = self.few_rows(_shares(scores, empty), values)
+        rows, values = self.few_rows(_shares(scores, empty), values, unit)
         image = first_norm(
             Added(rows.flatten(1, 2), _vectors(back, values)),
             block.norm4,
@@ -211,11 +227,11 @@ class TokenSide(nn.Module):
         tokens: Tensor,
         image: PromptedImage,
         photo: PhotoMaps,
-        empty: Tensor,
-        before: tuple[Tensor, Tensor],
+        given: _Tokens,
+        first_values: Tensor,
     ) -> tuple[Tensor, PromptedImage]:
-        """The tokens and images after the second block; `before` are places and first values."""
-        block, level, (places, first_values) = self.second, self.first.norm4.bias, before
+        """The tokens and images after the second block."""
+        block, level, (places, empty, unit) = self.second, self.first.norm4.bias, given
         look, back = block.cross_attn_token_to_image, block.cross_attn_image_to_token
         queries = tokens + places
         tokens = tokens + block.self_attn(queries, queries, tokens, _key_bias(empty))
@@ -229,7 +245,7 @@ class TokenSide(nn.Module):
         keys, weight = scaled_heads(back.k_proj(tokens + places), back), back.q_proj.weight
         scores = image.scores(keys, weight, photo.second_queries, self.second_queries)
         values = back.split_heads(back.v_proj(tokens))
-        rows, values = self.few_rows(_shares(scores, empty), values)
+        rows, values = self.few_rows(_shares(scores, empty), values, unit)
         both = torch.cat([first_values, values], dim=1)
         return tokens, second_norm(
             image,
