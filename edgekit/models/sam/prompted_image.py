@@ -10,6 +10,7 @@ token, with a weight at each position, and a layer norm changes only a scale and
     scale    one number per position
     rows     the attention's shares at each position: 8 heads x T tokens per block
     vectors  what each head adds for each token
+    (for many tokens there are fewer of both, see `few_rows`)
 
 A product of that image with any weight is `scale` times a product of the photo's image, computed
 once per photo (`PhotoSide`), and a product with the few vectors. This holds for all that reads the
@@ -30,12 +31,12 @@ from edgekit.models.sam.transformer import Attention
 
 
 class Added(NamedTuple):
-    """What the tokens of one block add to the image."""
+    """What the tokens of one block add to the image: rows^T @ vectors."""
 
     rows: Tensor
-    """[B, H * T, K], the share of each token at each position."""
+    """[B, R, K], the share of each token at each position, or fewer rows (`few_rows`)."""
     vectors: Tensor
-    """[B, H * T, C]."""
+    """[B, R, C]."""
 
 
 class PromptedImage(NamedTuple):

@@ -5,7 +5,7 @@ computes the same function in two parts. `PhotoSide` does, once per photo, all t
 on a prompt, as a part of the encoder graph. `TokenSide` does the rest for each prompt, on
 `PromptedImage`s. A box (T = 7 tokens) takes 0.6 GMAC instead of 1.8 in the definition, and no
 operator reads or writes 256 channels at all positions before the upsampling. Work grows with the
-square of the number of tokens.
+square of the number of tokens, and beyond 17 of them less (`FewRows`).
 
 The upscaling keeps one row per position. A 2x2 transposed convolution of stride 2 is a product with
 [in, 4 * out], and layer norm needs no permutation in that layout. At the end only the 4 masks are
