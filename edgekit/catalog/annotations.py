@@ -27,6 +27,7 @@ _MAX_BYTES = 512 * 2**20  # the instances of COCO train2017 are 448 MB
 _SHOWN = 80  # characters of a file name, so that the reason after it stays readable
 _EXAMPLES = 3
 _LONGEST = 10  # digits of a side in pixels
+_LONGEST_LICENCE = 300  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,8 +300,11 @@ def _licences(listed: object) -> Iterator[tuple[str, str]]:
 
 
 def _licence_of(image: _Image, licences: dict[str, str]) -> str | None:
-    identity = id_text(image.license)
-    return licences.get(identity) if identity is not None else None
+    """The licence that an image names by its id, or states in words."""
+    named = licences.get(id_text(image.license) or "")
+    if named or not isinstance(image.license, str) or image.license.isdecimal():
+        return named
+    return printable(image.license[:_LONGEST_LICENCE]) or None
 
 
 def _attribution_of(image: _Image) -> str | None:

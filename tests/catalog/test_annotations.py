@@ -285,11 +285,22 @@ def test_boxes_without_masks(coco: Coco, segmentation: object) -> None:
         lambda d: d.update(licenses=[{"id": "a", "name": None}]),
         lambda d: d.update(licenses=None, info=None),
         lambda d: d.update(licenses={}, info=""),
-        lambda d: d["images"][0].update(license="a", flickr_url=None, coco_url=3),
+        lambda d: d["images"][0].update(license="9", flickr_url=None, coco_url=3),
+        lambda d: d["images"][0].update(license=["MIT"]),
+        lambda d: d["images"][0].update(license=""),
     ],
 )
 def test_loose_licences_are_passed_over(coco: Coco, change: Change) -> None:
     assert photos_from(coco(change)).photos[0].licence is None
+
+
+def test_a_licence_in_words_stands_in_place_of_an_id(coco: Coco) -> None:
+    path = coco(lambda document: document["images"][0].update(license="CC BY 2.0\x1b" + "." * 999))
+    licence = photos_from(path).photos[0].licence
+    assert licence is not None
+    assert licence.startswith("CC BY 2.0")
+    assert licence.isprintable()
+    assert len(licence) < 400
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"\x89PNG", b"[" * 100_000])

@@ -101,6 +101,40 @@ def test_the_card_has_data_training_command_and_figures(coco: Path, tmp_path: Pa
     assert "Not measured yet" not in twice
 
 
+@pytest.mark.parametrize(
+    ("licence", "restricts"),
+    [
+        ("Attribution License (http://creativecommons.org/licenses/by/2.0/)", False),
+        ("Attribution-ShareAlike License", False),
+        ("CC BY 4.0", False),
+        ("repository LICENSE: Apache-2.0", False),
+        ("Attribution-NonCommercial License", True),
+        ("Attribution-NoDerivs License", True),
+        ("photo CC BY-NC-SA 2.0", True),
+        ("CC BY-ND 2.0", True),
+        ("CC-BY-NC", True),
+        ("non-commercial and research use only", True),
+        ("CamVid: Cambridge, research use", True),
+    ],
+)
+def test_the_card_tells_of_licences_that_restrict_the_use(
+    coco: Path, licence: str, restricts: bool
+) -> None:
+    photos = photos_from_coco(coco)
+    named = replace(photos, photos=tuple(replace(p, licence=licence) for p in photos.photos))
+    facts = facts_of(
+        request_for(coco),
+        model("nanosam"),
+        schedule_for(100, frames=1, refines=False, any_size=True),
+        teacher=None,
+        held_out={},
+        coco=(named,),
+    )
+    assert (
+        any("100% of the photos forbid commercial use" in line for line in facts.data) == restricts
+    )
+
+
 def test_the_command_repeats_the_request(coco: Path) -> None:
     words = command_of(request_for(Path("i.json")))
     assert words == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from edgekit.train.request import TrainRequest, command_of
 from edgekit.train.result.model_card import CardFacts
 from edgekit.train.stages.arithmetic import computes_in_bf16, training_device
 from edgekit.train.stages.schedule import Phase, Schedule
+
+_RESTRICTS = re.compile(r"non-?commercial|no-?deriv|\bby-n[cd]\b|\bby-nc-|research", re.IGNORECASE)
+"""Words of licences that forbid commercial use or derivatives, or allow research alone."""
 
 LICENCE = "Apache-2.0"
 """The licence of the weights that a run produces: edgekit's own."""
@@ -91,7 +95,7 @@ def _annotation_lines(coco: PhotoSet) -> list[str]:
 
 
 def _restrictions(licences: Counter[str]) -> list[str]:
-    restricted = [n for n in licences if "noncommercial" in n.lower() or "noderiv" in n.lower()]
+    restricted = [name for name in licences if _RESTRICTS.search(name)]
     if not restricted:
         return []
     share = sum(licences[name] for name in restricted) / licences.total()
