@@ -11,7 +11,8 @@ from torch import nn
 from edgekit.models.sam import SamDecoder
 from edgekit.models.sam.photo_side import PHOTO_MAPS
 from edgekit.models.sam.token_side import TokenSideDecoder
-from edgekit.program.capture import capture_decoder
+from edgekit.precision.decide.plan import plannable
+from edgekit.program.capture import Program, capture_decoder
 from edgekit.program.work import macs_by_node
 from edgekit.records import GraphContract, Label, TensorSpec
 from tests.models.exported import as_exported, captured
@@ -61,9 +62,8 @@ def test_the_exported_form_equals_the_plain_decoder(
         assert (ours - theirs).abs().max() <= 1e-11 * theirs.abs().max()
 
 
-@pytest.fixture(scope="module")
-def graph(decoder: SamDecoder) -> nn.Module:
-    """The decoder's captured graph, for any number of prompts and points."""
+def program_of(decoder: SamDecoder, *, slots: int | None = None) -> Program:
+    """The decoder's program, for any number of prompts and points or for a fixed one."""
     form, shape = decoder.exported_form(), (1, 256, GRID, GRID)
     features = tuple(
         TensorSpec(name=name, dtype="float32", shape=tuple(part.shape))
@@ -72,9 +72,27 @@ def graph(decoder: SamDecoder) -> nn.Module:
         )
     )
     contract = GraphContract(features=PHOTO_MAPS)
-    return capture_decoder(
-        copy.deepcopy(form).float(), features=features, contract=contract
-    ).exported.module()
+    single = copy.deepcopy(form).float()
+    return capture_decoder(single, features=features, slots=slots, contract=contract)
+
+
+@pytest.fixture(scope="module")
+def program(decoder: SamDecoder) -> Program:
+    return program_of(decoder)
+
+
+@pytest.fixture(scope="module")
+def graph(program: Program) -> nn.Module:
+    return program.exported.module()
+
+
+@pytest.mark.parametrize("slots", [2, 16])
+def test_one_plan_fits_the_graphs_of_fixed_shapes(
+    decoder: SamDecoder, program: Program, slots: int
+) -> None:
+    """A precision plan is made for the program of any size, and names its nodes."""
+    fixed = program_of(decoder, slots=slots)
+    assert [node.name for node in plannable(fixed)] == [node.name for node in plannable(program)]
 
 
 @pytest.mark.parametrize("points", [1, 11, 12, 13, 64])

@@ -49,17 +49,18 @@ class FewRows(nn.Module):
         beyond = torch.arange(_MOST) + own >= self.width
         self.register_buffer("beyond", beyond.float())
 
-    def for_points(self, points: int) -> Unit | None:
-        """What `forward` needs for a number of points. None if all tokens are known to fit."""
-        if isinstance(points, int) and self.own + points <= self.width:
-            return None
+    def for_points(self, points: int) -> Unit:
+        """What `forward` needs for a number of points.
+
+        A graph of fixed shapes has the same nodes, so that one precision plan fits both.
+        """
         # In sizes that a graph has without arithmetic, which TensorRT 8 lacks for integers.
         most = torch.sym_min(points, self.width - self.own)  # type: ignore[no-untyped-call]
         unit = torch.cat([self.unit[: self.own], self.unit[self.own :][:most]])
         few = torch.cat([unit[:, : self.own], unit[:, self.own :][:, :points]], dim=1)
         return Unit(few, unit[:, : self.width], self.beyond[:points].amax(dim=0))
 
-    def forward(self, shares: Tensor, values: Tensor, unit: Unit | None) -> tuple[Tensor, Tensor]:
+    def forward(self, shares: Tensor, values: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
         """Rows and values with the same products, for each position.
 
         Args:
@@ -71,8 +72,6 @@ class FewRows(nn.Module):
             rows [B, H, R, K] and values [B, H, R, W].
         """
         values = F.pad(values, (0, 1), value=1.0)
-        if unit is None:
-            return shares, values
         few, square, many = unit
         rows = few * (1 - many) + square @ values.transpose(2, 3) * many
         return rows @ shares, few @ values * (1 - many) + square * many

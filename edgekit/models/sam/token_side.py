@@ -55,7 +55,7 @@ class _Tokens(NamedTuple):
     """[B, T, C], the tokens at first, which are their own positions."""
     empty: Tensor
     """[B, T], a number for each token, which hides the empty ones."""
-    unit: Unit | None
+    unit: Unit
     """What `FewRows` needs for their number."""
 
 
