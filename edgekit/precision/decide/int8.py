@@ -123,7 +123,7 @@ def plan_int8(
         if node.name in head:
             return Precision.FP32, "recipe: the output's head stays float"
         if coder.codes(node):
-            coarse = coder.too_coarse(node)
+            coarse = coder.too_coarse(node) or coder.gives_too_coarse(node)
             return (Precision.FP32, coarse) if coarse else (Precision.INT8, coder.note(node))
         return Precision.FP32, _why_float(node)
 
@@ -197,14 +197,34 @@ class _Coder:
             return None  # the recipe wants them coded
         product = node.target in WEIGHTED
         for source in filter(None, self._operands(node)[0]):
-            read, signal = self._ranges.of(source), self._ranges.of(source if product else node)
-            if read is None or signal is None:
-                continue
-            noise = step(read) / math.sqrt(12)
-            decibels = 20 * math.log10(max(signal.rms / noise, _SMALLEST_RATIO))
+            decibels = self._decibels(source, source if product else node)
             if decibels < (self._recipe.product_db if product else self._recipe.function_db):
                 return f"range: 8 bits of {maker(source).name} leave {decibels:.0f} dB"
         return None
+
+    def gives_too_coarse(self, node: fx.Node) -> str | None:
+        """Why the codes that a sum gives are too coarse for a product that reads them.
+
+        None if they are fine enough, or the runtime's sums may give floats. A float sum costs
+        little, and without it a product in float would read codes all the same.
+        """
+        if node.target is not aten.add.Tensor or not self._codes_result(node):
+            return None
+        result = _last_of_kernel(node)
+        decibels = self._decibels(result, result)
+        if decibels >= self._recipe.product_db or not any(
+            r.target in WEIGHTED for r in result.users
+        ):
+            return None
+        return f"range: 8 bits of its result leave {decibels:.0f} dB"
+
+    def _decibels(self, coded: fx.Node, signal: fx.Node) -> float:
+        """How far above the noise of one tensor's codes another is; infinite if not measured."""
+        code, heard = self._ranges.of(coded), self._ranges.of(signal)
+        if code is None or heard is None:
+            return math.inf
+        noise = step(code) / math.sqrt(12)
+        return 20 * math.log10(max(heard.rms / noise, _SMALLEST_RATIO))
 
     def _operands(self, node: fx.Node) -> tuple[tuple[fx.Node | None, ...], fx.Node | None]:
         """The activations that the node reads as codes, in its order, and the constant."""
