@@ -187,6 +187,31 @@ def test_max_pooling_keeps_the_code_of_what_it_picks_from() -> None:
     assert code == mix.inputs[0] == activation_code(ranges.by_name["silu"], AFFINE, name="silu")
 
 
+@pytest.mark.parametrize(
+    ("results", "widened", "precision"),
+    [
+        ("where_needed", "relu_2", Precision.FP32),
+        ("where_needed", "relu_1", Precision.INT8),
+        ("where_needed", None, Precision.INT8),
+        ("float", "relu_2", Precision.INT8),
+    ],
+)
+def test_a_sum_whose_codes_are_too_coarse_for_a_product_is_computed_in_float(
+    program: Program, ranges: Ranges, results: str, widened: str | None, precision: Precision
+) -> None:
+    """ONNX Runtime's integer sums give codes, whether or not all their readers want them."""
+    wide = {
+        n: replace(r, usual_high=1000 * r.usual_high)
+        for n, r in ranges.by_name.items()
+        if n == widened
+    }
+    recipe = replace(UINT8, weighted=("conv2d", "conv_transpose2d"), results=results, product_db=20)
+    part = plan_int8(program, replace(ranges, by_name={**ranges.by_name, **wide}), recipe)
+    line = next(line for line in part.nodes if line.node == "add")
+    assert line.precision is precision
+    assert ("its result" in (line.reason or "")) == (precision is Precision.FP32)
+
+
 class TwoResults(nn.Module):
     """Features of two scales: [1, 3, 128, 128] -> [1, 16, 64, 64] and [1, 16, 32, 32]."""
 
