@@ -23,16 +23,15 @@ _MOST = 128
 
 
 class Unit(NamedTuple):
-    """Parts of the unit matrix for a prompt of T tokens and R = min(T, W) rows.
+    """The unit matrix for a prompt of T tokens and R = min(T, W) rows, in one of two places.
 
-    `many` is 1 if T > W, else 0. A graph has no branches, so that factor chooses what is used.
+    A graph has no branches, so the other place holds zeros.
     """
 
     few: Tensor
-    """[R, T]."""
-    square: Tensor
-    """[R, W]."""
+    """[R, T], the unit matrix if T <= W."""
     many: Tensor
+    """[R, W], the unit matrix if T > W."""
 
 
 class FewRows(nn.Module):
@@ -58,7 +57,8 @@ class FewRows(nn.Module):
         most = torch.sym_min(points, self.width - self.own)  # type: ignore[no-untyped-call]
         unit = torch.cat([self.unit[: self.own], self.unit[self.own :][:most]])
         few = torch.cat([unit[:, : self.own], unit[:, self.own :][:, :points]], dim=1)
-        return Unit(few, unit[:, : self.width], self.beyond[:points].amax(dim=0))
+        many = self.beyond[:points].amax(dim=0)
+        return Unit(few * (1 - many), unit[:, : self.width] * many)
 
     def forward(self, shares: Tensor, values: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
         """Rows and values with the same products, for each position.
@@ -72,6 +72,5 @@ class FewRows(nn.Module):
             rows [B, H, R, K] and values [B, H, R, W].
         """
         values = F.pad(values, (0, 1), value=1.0)
-        few, square, many = unit
-        rows = few * (1 - many) + square @ values.transpose(2, 3) * many
-        return rows @ shares, few @ values * (1 - many) + square * many
+        rows = unit.few + unit.many @ values.transpose(2, 3)
+        return rows @ shares, unit.few @ values + unit.many

@@ -26,8 +26,9 @@ These stay float:
 - Depthwise convolutions, and sums that only a layer norm reads, where the recipe says so or nothing
   is gained: they cost MobileSAM much of its masks' accuracy.
 
-Mask IoU of NanoSAM with PyTorch, mean and 5th percentile, on 24 test photos (224 prompts; rounded
-in PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET`):
+Mask IoU of NanoSAM with PyTorch (its demonstration checkpoint before the last refining), mean and
+5th percentile, on 24 test photos (224 prompts; rounded in PyTorch,
+`tests/benchmarks/bench_int8.py nanosam TARGET`):
 
     x86-int8     0.9836 0.956      android-int8 0.9801 0.949
     iphone-int8  0.9884 0.967      jetson-int8  0.9807 0.946 (symmetric codes; 6 layers in float)

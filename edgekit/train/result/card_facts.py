@@ -15,7 +15,7 @@ from edgekit.train.result.model_card import CardFacts
 from edgekit.train.stages.arithmetic import computes_in_bf16, training_device
 from edgekit.train.stages.schedule import Phase, Schedule
 
-_RESTRICTS = re.compile(r"non-?commercial|no-?deriv|\bby-n[cd]\b|\bby-nc-|research", re.IGNORECASE)
+_RESTRICTS = re.compile(r"non-?commercial|no-?deriv|\bby-n[cd]\b|research", re.IGNORECASE)
 """Words of licences that forbid commercial use or derivatives, or allow research alone."""
 
 LICENCE = "Apache-2.0"
