@@ -10,12 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from edgekit.errors import BadInput
 from edgekit.matrix.config import Config
 from edgekit.matrix.workflow import workflow_from
 
@@ -33,6 +35,25 @@ def workflows(tmp_path: Path) -> list[Path]:
     written = tmp_path / "edgekit-matrix.yml"
     written.write_text(text)
     return [*OWN, written]
+
+
+def test_own_targets_are_files_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "boards").mkdir()
+    for name, profile in (("rack", "x86-fp32"), ("robot", "jetson-fp16")):
+        text = (ROOT / "targets" / f"{profile}.toml").read_text().replace(profile, name)
+        (tmp_path / "boards" / f"{name}.toml").write_text(text)
+    config = Config(targets=("x86-fp32", "boards/*.toml"))
+    written = yaml.safe_load(workflow_from(config, action="acme/edgekit@v1"))
+    jobs = written["jobs"]["matrix"]["strategy"]["matrix"]["include"]
+    assert {job["host"]: job["targets"] for job in jobs} == {
+        "ubuntu-latest": "x86-fp32,boards/rack.toml",
+        "jetson-orin": "boards/robot.toml",
+    }
+    with pytest.raises(BadInput, match="a path in the repository"):
+        workflow_from(replace(config, targets=(f"{tmp_path}/boards/rack.toml",)), action="a/b@v1")
 
 
 def command(*words: object, cwd: Path = ROOT) -> None:

@@ -26,11 +26,13 @@ class Cell:
     """One model for one target: a bundle that is exported, verified and perhaps timed.
 
     `weights` and `photos` are the values of these options of `edgekit export` and `edgekit verify`;
-    empty and None take their defaults.
+    empty and None take their defaults. `target` is a name; `target_file` is the profile's file if
+    it is a user's own.
     """
 
     model: str
     target: str
+    target_file: str | None = None
     weights: tuple[str, ...] = ()
     photos: str | None = None
     measures: tuple[Measure, ...] = (Measure.VERIFY,)
@@ -39,6 +41,11 @@ class Cell:
     def name(self) -> str:
         """ "MODEL--TARGET": no model or target has two hyphens in a row."""
         return f"{self.model}--{self.target}"
+
+    @property
+    def asked_target(self) -> str:
+        """What `--target` takes: the file of a user's own target, or else the name."""
+        return self.target_file or self.target
 
     @property
     def timed(self) -> bool:

@@ -20,8 +20,8 @@ class MatrixRequest:
     """The cells of a matrix, and where their results are.
 
     Attributes:
-        models, targets: names, globs and words, as `selection` reads them. If both are empty,
-            nothing runs and the results folder is shown as it is.
+        models, targets: names, globs, words and files of targets, as `selection` reads them. If
+            both are empty, nothing runs and the results folder is shown as it is.
         weights: values of `--weights` by model, "*" for all models.
         photos: as for `edgekit verify`; None takes edgekit's own.
         measures: what is measured of each bundle.

@@ -12,7 +12,7 @@ expires = 2027-03-31
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -56,8 +56,10 @@ class _Table:
     failure: tuple[KnownFailure, ...] = ()
 
 
-def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
-    """The known failures of a table.
+def read_known_failures(
+    path: Path, *, own_targets: Collection[str] = ()
+) -> tuple[KnownFailure, ...]:
+    """The known failures of a table; `own_targets` are the names of targets that are the user's.
 
     Raises:
         BadInput: the file is not there or does not read; or an entry can never hold, because its
@@ -70,17 +72,18 @@ def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
     problems = [
         f"failure.{index}.{problem}"
         for index, known in enumerate(found)
-        for problem in _problems(known)
+        for problem in _problems(known, own_targets)
     ]
     if problems:
         raise _unreadable(path, str(Malformed(tuple(problems))))
     return found
 
 
-def _problems(known: KnownFailure) -> Iterator[str]:
+def _problems(known: KnownFailure, own_targets: Collection[str]) -> Iterator[str]:
     if not any(fnmatchcase(row.name, known.model) for row in registry.models()):
         yield f"model: there is no model {known.model!r}"
-    if not any(fnmatchcase(target.name, known.target) for target in catalog.targets()):
+    names = (*own_targets, *(target.name for target in catalog.targets()))
+    if not any(fnmatchcase(name, known.target) for name in names):
         yield f"target: there is no target {known.target!r}"
     if known.state not in FAILED:
         yield f"state: {known.state} is not a failure"

@@ -126,7 +126,7 @@ class _Present:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._profile = cache(catalog.target)
+        self._profile = cache(catalog.target_or_file)
 
     def changes_since(self, result: Result) -> tuple[str, ...]:
         """What the result depends on and has changed since its run; empty if it still holds.
@@ -136,7 +136,7 @@ class _Present:
         """
         there = result.identity.host
         try:
-            target = self._profile(result.cell.target)
+            target = self._profile(result.cell.asked_target)
             here = self._fleet.host(target)
             host = here if here.label == there.label and here.machine else there
             now = identity_of(result.cell, target, host)

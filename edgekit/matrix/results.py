@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
@@ -258,6 +258,8 @@ def _wrong_names(cell: Cell) -> Iterator[str]:
     for field, name in (("model", cell.model), ("target", cell.target)):
         if not _MODEL_OR_TARGET.fullmatch(name):
             yield f"cell.{field}: {name!r} is not a name"
+    if cell.target_file is not None and PurePath(cell.target_file).name != f"{cell.target}.toml":
+        yield f"cell.target_file: {cell.target_file!r} is not the file of {cell.target}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

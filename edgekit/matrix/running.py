@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,9 +36,10 @@ from edgekit.records import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell that is to run, and its identity on its host."""
+    """A cell that is to run, its target's profile, and its identity on its host."""
 
     cell: Cell
+    target: Target
     identity: Identity
 
     @property
@@ -57,16 +58,18 @@ def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overvie
         UnknownName: a model or target is not known.
         BadInput: the request contradicts itself, or the results folder cannot be used.
     """
-    known = _known_failures(request)
     asked: list[Place] | None = None
+    waiting: list[Job] = []
     if not request.models and not request.targets:
         folder = read_results(request.results)
     else:
-        profile = cache(catalog.target)
-        jobs = [_job(cell, profile(cell.target), fleet) for cell in _cells(request)]
+        profile = cache(catalog.target_or_file)
+        jobs = [_job(cell, profile(cell.asked_target), fleet) for cell in _cells(request)]
         folder = open_results(request.results)
         waiting = [job for job in jobs if not _is_known(job, folder, request)]
         asked = [job.place for job in (waiting if _only_changed(request) else jobs)]
+    known = _known_failures(request, {*_own_targets(folder), *_own_targets(waiting)})
+    if asked is not None:
         run_jobs(waiting, fleet, folder, watch=watch)
     return overview_of(
         folder, asked=asked, fleet=fleet, known=known, today=datetime.now(timezone.utc).date()
@@ -103,7 +106,7 @@ def _is_known(job: Job, folder: ResultsFolder, request: MatrixRequest) -> bool:
 
 
 def _job(cell: Cell, target: Target, fleet: Fleet) -> Job:
-    return Job(cell=cell, identity=identity_of(cell, target, fleet.host(target)))
+    return Job(cell=cell, target=target, identity=identity_of(cell, target, fleet.host(target)))
 
 
 def run_jobs(jobs: Sequence[Job], fleet: Fleet, folder: ResultsFolder, *, watch: Watch) -> None:
@@ -166,16 +169,22 @@ def _outcome(job: Job, fleet: Fleet) -> tuple[Result, bytes | None]:
     """The result of a job, and the picture of its worst prompt."""
     started = datetime.now(timezone.utc)
     try:
-        runs = fleet.run(job.cell)
+        runs = fleet.run(job.cell, job.target)
     except EdgekitError as error:
         lost = result_without_host(job.cell, job.identity, started=started, error=error)
         return lost, None
     return result_of(job.cell, job.identity, started=started, runs=runs), picture_of(runs)
 
 
-def _known_failures(request: MatrixRequest) -> tuple[KnownFailure, ...]:
+def _own_targets(those: Iterable[Result | Job]) -> Iterator[str]:
+    return (each.cell.target for each in those if each.cell.target_file)
+
+
+def _known_failures(
+    request: MatrixRequest, own_targets: Collection[str]
+) -> tuple[KnownFailure, ...]:
     named = request.known_failures
     own = request.results / FILE
     if named is None and not own.is_file():
         return ()
-    return read_known_failures(named or own)
+    return read_known_failures(named or own, own_targets=own_targets)

@@ -1,10 +1,14 @@
-"""Which cells are asked for: names, globs and words for models and targets, and a shard of them."""
+"""Which cells are asked for: names, globs and words for models and targets, files of the user's own
+targets, and a shard of the cells."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from glob import glob
+from pathlib import PurePath
 
 from edgekit import catalog
 from edgekit.catalog.tables import unknown_name
@@ -14,6 +18,7 @@ from edgekit.matrix.cells import Cell, Measure
 from edgekit.matrix.identity import has_weights
 from edgekit.models import registry
 from edgekit.records import Precision, Target
+from edgekit.store import user_path
 
 CHANGED = "changed"
 """The word that asks for all pairs, but only for cells without a result that still holds."""
@@ -25,6 +30,8 @@ CANARY_MODELS = ("nanosam", "mobilesam", "sam2.1_hiera_t", "fastsam_s")
 """A small model of each kind: NanoSAM's and SAM's encoder, SAM 2's decoder, and a detector."""
 
 _WORD_OF_WEIGHTS = re.compile(r"official|bundled|seeded(:[0-9]+)?")
+
+_FILE = ".toml"
 
 Words = Mapping[str, Callable[[], Iterable[str]]]
 
@@ -47,20 +54,25 @@ def selected_models(asked: Sequence[str]) -> tuple[str, ...]:
         "canary": lambda: CANARY_MODELS,
         "ready": lambda: (row.name for row in registry.models() if has_weights(row)),
     }
-    return _selected(asked, names, words, kind="model")
+    return _selected(_parts(asked, kind="model"), names, words, kind="model")
 
 
 def selected_targets(asked: Sequence[str]) -> tuple[str, ...]:
-    """The targets that names, globs and words mean, sorted by name.
+    """The targets that names, globs, words and files mean, as `catalog.target_or_file` takes them:
+    edgekit's own sorted by name, then the files of the user's in the order that they are asked for.
 
     Args:
         asked: each may be several, separated by commas. Words: "all"; "canary", one per runtime, in
             the widest precision that edgekit makes for it; "ready", those whose files this machine
-            can make; "changed", all.
+            can make; "changed", all. What ends with .toml is a file, or a glob of files.
 
     Raises:
-        UnknownName, BadInput: as for `selected_models`.
+        UnknownName: as for `selected_models`.
+        BadInput: there is no name, a file cannot be used, or two have the same name.
     """
+    parts = _parts(asked, kind="target")
+    named = [part for part in parts if not part.endswith(_FILE)]
+    files = _own_files(part for part in parts if part.endswith(_FILE))
     profiles = catalog.targets()
     names = [profile.name for profile in profiles]
     words: Words = {
@@ -69,19 +81,47 @@ def selected_targets(asked: Sequence[str]) -> tuple[str, ...]:
         "canary": lambda: _widest_per_runtime(profiles),
         "ready": lambda: (profile.name for profile in profiles if obstacle(profile) is None),
     }
-    return _selected(asked, names, words, kind="target")
+    own = [file for name, file in files.items() if name not in names]
+    named += [name for name in files if name in names]
+    return (*_selected(named, names, words, kind="target"), *own)
 
 
-def _selected(
-    asked: Sequence[str], names: Sequence[str], words: Words, *, kind: str
-) -> tuple[str, ...]:
-    patterns = [part.strip() for text in asked for part in text.split(",") if part.strip()]
-    if not patterns:
+def _own_files(patterns: Iterable[str]) -> dict[str, str]:
+    """The files that paths and globs of profiles mean, by the names of their targets."""
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        path = str(user_path(pattern))
+        for file in sorted(glob(path)) or [path]:
+            name = catalog.target_or_file(file).name
+            other = found.setdefault(name, file)
+            if os.path.abspath(other) != os.path.abspath(file):
+                raise BadInput(
+                    f"Two targets are named {name}: {other} and {file}.",
+                    expected="names of their own, so that their results can be told apart",
+                    next_step="rename one of the files, and change its key `name`",
+                )
+    return found
+
+
+def _parts(asked: Sequence[str], *, kind: str) -> list[str]:
+    """The parts between commas.
+
+    Raises:
+        BadInput: there is none.
+    """
+    parts = [part.strip() for text in asked for part in text.split(",") if part.strip()]
+    if not parts:
         raise BadInput(
             f"--{kind}s {','.join(asked)!r} names no {kind}.",
             expected="names, globs or words, separated by commas",
             next_step=f"--{kind}s canary, or edgekit {kind}s for the names",
         )
+    return parts
+
+
+def _selected(
+    patterns: Sequence[str], names: Sequence[str], words: Words, *, kind: str
+) -> tuple[str, ...]:
     found: set[str] = set()
     for pattern in patterns:
         word = words.get(pattern)
@@ -155,11 +195,15 @@ def cells_of(
     photos: str | None,
     measures: tuple[Measure, ...],
 ) -> tuple[Cell, ...]:
-    """All pairs, model by model: what an export for one target caches serves the next."""
+    """All pairs, model by model: what an export for one target caches serves the next.
+
+    `targets` are names, and files of the user's own targets.
+    """
     return tuple(
         Cell(
             model=model,
-            target=target,
+            target=PurePath(target).name.removesuffix(_FILE),
+            target_file=target if target.endswith(_FILE) else None,
             weights=weights.get(model, weights.get(ALL_MODELS, ())),
             photos=photos,
             measures=measures,

@@ -54,7 +54,7 @@ def device_commands(
 def _commands(cell: Cell, folder: str) -> Iterator[tuple[StepName, tuple[str, ...]]]:
     bundle, weights, photos = _bundle(cell, folder), _weights(cell), _photos(cell)
     made = ("--out", folder, "--no-verify", "--json")
-    yield "export", ("export", cell.model, "--target", cell.target, *weights, *made)
+    yield "export", ("export", cell.model, "--target", cell.asked_target, *weights, *made)
     yield "verify", ("verify", bundle, *photos, *weights, "--json", "-", "--picture", "-")
     if cell.timed:
         yield "bench", ("bench", bundle, *_against(cell), *_ROUNDS)

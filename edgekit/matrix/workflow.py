@@ -35,10 +35,14 @@ _WORDS = re.compile(r"[\w.,*?!\[\] -]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """A kind of machine that runs jobs, by its label, and the targets that it runs."""
+    """A kind of machine that runs jobs, by its label, and the targets that it runs.
+
+    `asked` are these targets as `--targets` takes them: names, and files in the repository.
+    """
 
     label: str
     targets: tuple[Target, ...]
+    asked: tuple[str, ...]
 
     @property
     def own(self) -> bool:
@@ -105,7 +109,7 @@ def workflow_from(config: Config, *, action: str, config_file: Path | None = Non
             expected="names, and globs of letters, digits and . _ - * ? [ ]",
         )
     require_weights(config.weights)
-    targets = map(catalog.target, selected_targets(config.targets or ("canary",)))
+    targets = selected_targets(config.targets or ("canary",))
     return _rendered(
         action=f"{repository}/.github/actions/edgekit@{ref}",
         config=paths[1],
@@ -116,13 +120,20 @@ def workflow_from(config: Config, *, action: str, config_file: Path | None = Non
     )
 
 
-def runners_for(targets: Iterable[Target]) -> tuple[Runner, ...]:
-    """The machines that run these targets, GitHub's own first."""
-    by_label: dict[str, list[Target]] = {HOSTED: []}
-    for target in targets:
-        by_label.setdefault(target.label if target.self_hosted else HOSTED, []).append(target)
+def runners_for(asked: Iterable[str]) -> tuple[Runner, ...]:
+    """The machines that run these targets, GitHub's own first.
+
+    Raises:
+        BadInput: the file of a target is not in the repository.
+    """
+    by_label: dict[str, dict[str, Target]] = {HOSTED: {}}
+    for word in map(_path_in_repository, asked):
+        target = catalog.target_or_file(word)
+        by_label.setdefault(target.label if target.self_hosted else HOSTED, {})[word] = target
     return tuple(
-        Runner(label=label, targets=tuple(found)) for label, found in by_label.items() if found
+        Runner(label=label, targets=tuple(found.values()), asked=tuple(found))
+        for label, found in by_label.items()
+        if found
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.catalog.tables import table_dir
 from edgekit.matrix import Cell, Fleet, MatrixRequest, Overview, run_matrix
 from edgekit.matrix.fleets import dask, ssh
 from edgekit.matrix.fleets.parcel import Parcel
@@ -37,6 +39,22 @@ def matrix(results: Path) -> RunMatrix:
         return run_matrix(request, fleet, watch=FakeWatch())
 
     return run
+
+
+@pytest.fixture
+def own_target(tmp_path: Path) -> Callable[..., Path]:
+    """`own_target("board", min_iou=0.9)`: the file of a target of the user's own."""
+
+    def write(name: str, *, folder: str = "boards", min_iou: float = 0.99) -> Path:
+        text = (table_dir("targets") / "x86-fp32.toml").read_text()
+        text = re.sub("^name = .*$", f'name = "{name}"', text, flags=re.M)
+        text = re.sub("^min_iou = .*$", f"min_iou = {min_iou}", text, flags=re.M)
+        file = tmp_path / folder / f"{name}.toml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
+    return write
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from edgekit.matrix import Cell
 from edgekit.matrix.cells import StepRun
 from edgekit.matrix.config import Config
 from edgekit.matrix.fleets import dask_worker
+from edgekit.records import Target
 from tests.matrix.fakes import passed
 
 HANGS_ONCE = "jetson-int8"
@@ -23,7 +24,7 @@ BREAKS = "mobilesam"
 
 
 def run_parcel(
-    cell: Cell, fetch: Callable[[Path], object], config: Config, stop: Event
+    cell: Cell, _: Target, fetch: Callable[[Path], object], config: Config, stop: Event
 ) -> tuple[StepRun, ...]:
     folder = Path(os.environ["FAKE_CELLS"])
     first = not list(folder.glob(f"{cell.target}-*"))

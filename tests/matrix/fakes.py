@@ -51,7 +51,7 @@ class FakeFleet:
     def capacity(self, _: Host) -> int:
         return self._capacity
 
-    def run(self, cell: Cell) -> tuple[StepRun, ...]:
+    def run(self, cell: Cell, _: Target) -> tuple[StepRun, ...]:
         pair = f"{cell.model}/{cell.target}"
         self.ran.append(pair)
         outcome = self._outcomes.get(pair, passed())

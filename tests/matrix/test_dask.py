@@ -88,7 +88,7 @@ def test_labels_are_what_workers_announce(fleet):
 @pytest.mark.usefixtures("made_parcels")
 def test_a_label_that_nobody_announces_costs_only_its_own_cells(fleet, matrix, make_cell):
     with pytest.raises(Unreachable) as error:
-        fleet.run(make_cell("iphone-fp16"))
+        fleet.run(make_cell("iphone-fp16"), catalog.target("iphone-fp16"))
     assert "announces iphone" in error.value.what
     assert "iphone=1" in error.value.next_step
     overview = matrix(fleet, models=("nanosam",), targets=("iphone-fp16,jetson-nano-fp16",))
@@ -99,7 +99,7 @@ def test_a_label_that_nobody_announces_costs_only_its_own_cells(fleet, matrix, m
 def test_a_worker_with_another_edgekit_gets_no_cell(fleet, make_cell, monkeypatch):
     monkeypatch.setattr(dask_worker, "code_here", lambda: "other")
     with pytest.raises(BadInput, match="has another edgekit"):
-        fleet.run(make_cell("jetson-fp16"))
+        fleet.run(make_cell("jetson-fp16"), catalog.target("jetson-fp16"))
 
 
 @pytest.mark.usefixtures("made_parcels")
@@ -109,7 +109,7 @@ def test_a_worker_that_is_another_machine_than_the_first_gets_no_cell(
     first = Host(label="jetson-orin", machine="another", versions={})
     monkeypatch.setattr(DaskFleet, "_ask", lambda *_: first)
     with pytest.raises(BadInput, match="Workers with the label jetson-orin differ"):
-        fleet.run(make_cell("jetson-fp16"))
+        fleet.run(make_cell("jetson-fp16"), catalog.target("jetson-fp16"))
 
 
 @pytest.mark.usefixtures("made_parcels")
@@ -152,7 +152,7 @@ def test_a_cell_is_given_up_when_no_worker_is_left(fleet, make_cell, monkeypatch
         fleet._client, "submit", lambda *_, **__: distributed.Future("never", fleet._client)
     )
     with pytest.raises(Unreachable, match="announces jetson-orin"):
-        fleet.run(make_cell("jetson-fp16"))
+        fleet.run(make_cell("jetson-fp16"), catalog.target("jetson-fp16"))
 
 
 def test_a_scheduler_that_does_not_answer(make_cell, monkeypatch):
@@ -161,12 +161,12 @@ def test_a_scheduler_that_does_not_answer(make_cell, monkeypatch):
     assert fleet.host(catalog.target("jetson-fp16")).machine == ""
     assert fleet.serves("jetson-orin")
     with pytest.raises(EdgekitError, match=r"scheduler tcp://127\.0\.0\.1:1 does not answer"):
-        fleet.run(make_cell("jetson-fp16"))
+        fleet.run(make_cell("jetson-fp16"), catalog.target("jetson-fp16"))
 
 
 def test_without_dask_the_reason_says_how_to_install_it(make_cell, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     fleet = DaskFleet("tcp://127.0.0.1:1", Config())
     with pytest.raises(RuntimeMissing) as error:
-        fleet.run(make_cell("jetson-fp16"))
+        fleet.run(make_cell("jetson-fp16"), catalog.target("jetson-fp16"))
     assert error.value.next_step == "pip install 'edgekit[fleet]'"

@@ -114,7 +114,8 @@ def test_a_device_builds_engines_before_it_verifies(make_cell, monkeypatch, how,
             archive.writestr("nanosam-jetson-fp16/manifest.json", "{}")
             archive.writestr("nanosam-jetson-fp16/build.sh", script)
 
-    runs = device.run_parcel(make_cell("jetson-fp16"), fetch, Config(timeout=60), Event())
+    cell, target = make_cell("jetson-fp16"), catalog.target("jetson-fp16")
+    runs = device.run_parcel(cell, target, fetch, Config(timeout=60), Event())
     assert [run.step.name for run in runs] == steps
     if steps[0] == "build":
         assert runs[0].step.command == ("bash", "dist/nanosam-jetson-fp16/build.sh")

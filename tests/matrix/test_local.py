@@ -219,7 +219,7 @@ def by_code(**codes: int | None):
 def test_a_cell_goes_on_until_a_step_fails(monkeypatch, codes, ran):
     monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
     monkeypatch.setattr(turns, "run_limited", by_code(**codes))
-    runs = LocalFleet(GENEROUS).run(CELL)
+    runs = LocalFleet(GENEROUS).run(CELL, catalog.target(CELL.target))
     assert [run.step.name for run in runs] == ran
     assert runs[0].step.log == "line\nin dist/nanosam-x86-fp32"
     assert runs[0].step.command == commands_of(CELL)["export"]
@@ -248,7 +248,7 @@ def test_a_device_of_its_own_builds_engines_before_it_verifies(
         return answer(["build" if command[0] == "bash" else command[0]], **where)
 
     monkeypatch.setattr(turns, "run_limited", ended)
-    runs = LocalFleet(GENEROUS).run(make_cell(target))
+    runs = LocalFleet(GENEROUS).run(make_cell(target), catalog.target(target))
     assert [run.step.name for run in runs] == ran
     built = [run.step.command for run in runs if run.step.name == "build"]
     assert built in ([], [("bash", f"dist/{script}")])
@@ -266,7 +266,7 @@ def test_the_steps_of_a_cell_share_its_time(monkeypatch):
 
     monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
     monkeypatch.setattr(turns, "run_limited", slow)
-    LocalFleet(GENEROUS).run(CELL)
+    LocalFleet(GENEROUS).run(CELL, catalog.target(CELL.target))
     assert seconds[0] > seconds[1] + 0.19 > seconds[2] + 0.38
 
 
@@ -285,7 +285,8 @@ def test_two_fleets_on_one_machine_take_turns(monkeypatch):
 
     monkeypatch.setattr(local_module, "leashed", lambda command: [command[0]])
     monkeypatch.setattr(turns, "run_limited", counted)
-    threads = [Thread(target=LocalFleet(GENEROUS).run, args=(CELL,)) for _ in range(2)]
+    asked = (CELL, catalog.target(CELL.target))
+    threads = [Thread(target=LocalFleet(GENEROUS).run, args=asked) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -561,7 +561,46 @@ def test_the_profile_is_part_of_the_key(matrix, monkeypatch):
     matrix(FakeFleet(), targets=("x86-fp32",))
     original = catalog.target("x86-fp32")
     stricter = replace(original, gate=replace(original.gate, min_iou=0.999))
-    monkeypatch.setattr(catalog, "target", lambda _: stricter)
+    monkeypatch.setattr(catalog, "target_or_file", lambda _: stricter)
     again = FakeFleet()
     matrix(again, targets=("x86-fp32",))
     assert len(again.ran) == 2
+
+
+def test_a_target_of_the_users_own_is_a_column_like_any_other(matrix, results, own_target):
+    file = own_target("board")
+    asked = {"models": ("nanosam",), "targets": ("x86-fp32", str(file))}
+    results.mkdir()
+    known = KNOWN.format(expires="2999-01-01").replace("x86-int8", "board")
+    (results / "known-failures.toml").write_text(known)
+    fleet = FakeFleet({"nanosam/board": missed()})
+    overview = matrix(fleet, **asked)
+    assert fleet.ran == ["nanosam/x86-fp32", "nanosam/board"]
+    assert states(overview)["nanosam/board"] is State.KNOWN_FAILURE
+    assert overview.exit_code == 0
+
+    again = FakeFleet()
+    matrix(again, **asked)
+    assert again.ran == [], "its result holds"
+    shown = matrix(again, models=(), targets=())
+    assert states(shown)["nanosam/board"] is State.KNOWN_FAILURE, "shown without naming the file"
+
+    own_target("board", min_iou=0.5)
+    shown = matrix(again, models=(), targets=())
+    (cell,) = (cell for cell in shown.cells if cell.place.target == "board")
+    assert (cell.state, "changed: the target" in cell.reason) == (State.STALE, True)
+    file.unlink()
+    shown = matrix(again, models=(), targets=())
+    (cell,) = (cell for cell in shown.cells if cell.place.target == "board")
+    assert (cell.state, "board.toml" in cell.reason) == (State.STALE, True)
+
+
+@pytest.mark.parametrize("file", ["other.toml", "/etc/passwd", "board.toml/x", ""])
+def test_a_result_whose_file_is_not_its_targets_is_left_out(matrix, results, own_target, file):
+    matrix(FakeFleet(), models=("nanosam",), targets=(str(own_target("board")),))
+    (written,) = results.glob("*.json")
+    document = json.loads(written.read_text())
+    document["cell"]["target_file"] = file
+    written.write_text(json.dumps(document))
+    (notice,) = read_results(results).notices
+    assert "cell.target_file" in notice

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from edgekit import catalog
+from edgekit.catalog import tables
 from edgekit.errors import BadInput, UnknownName
 from edgekit.lowering import obstacle
 from edgekit.matrix.cells import Measure
@@ -18,10 +21,12 @@ from edgekit.matrix.selection import (
     shard_of,
     weights_by_model,
 )
+from edgekit.matrix.steps import commands_of
 from edgekit.models import registry
 
 ALL_MODELS = tuple(row.name for row in registry.models())
 ALL_TARGETS = tuple(target.name for target in catalog.targets())
+ORT = ("x86-ort-fp32", "x86-ort-int8")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def test_models(asked, expected):
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (["x86-ort-*"], ("x86-ort-fp32", "x86-ort-int8")),
+        (["x86-ort-*"], ORT),
         (["*-bf16, jetson-fp16"], ("jetson-fp16", "x86-bf16")),
         (["all"], ALL_TARGETS),
         (["ready"], tuple(t.name for t in catalog.targets() if obstacle(t) is None)),
@@ -51,6 +56,47 @@ def test_models(asked, expected):
 )
 def test_targets(asked, expected):
     assert selected_targets(asked) == expected
+
+
+def test_files_are_targets_of_the_users_own(own_target, monkeypatch):
+    board, other = own_target("board"), own_target("other")
+    monkeypatch.chdir(board.parent)
+    assert selected_targets(["x86-ort-*,board.toml"]) == (*ORT, "board.toml")
+    assert selected_targets(["board.toml", "./board.toml"]) == ("board.toml",)
+    assert selected_targets([f"{board.parent}/*.toml"]) == (str(board), str(other))
+    edgekits = str(tables.table_dir("targets") / "x86-ort-fp32.toml")
+    assert selected_targets([f"x86-ort-*,{edgekits}"]) == ORT, "each target is taken once"
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("no.toml", "no.toml"),
+        ("no-*.toml", "no-*.toml"),
+        ("board.toml,twin/board.toml", "Two targets are named board"),
+        ("broken.toml", "cannot be used"),
+        ("~no-such-user/board.toml", "no home folder"),
+    ],
+)
+def test_files_that_are_no_targets(own_target, monkeypatch, asked, problem):
+    folder = own_target("board").parent
+    own_target("board", folder="boards/twin", min_iou=0.5)
+    (folder / "broken.toml").write_text('name = "broken"\n')
+    monkeypatch.chdir(folder)
+    with pytest.raises(BadInput, match=re.escape(problem)):
+        selected_targets(["x86-fp32", asked])
+
+
+def test_a_cell_knows_the_file_of_its_target(own_target):
+    file = str(own_target("board"))
+    cells = cells_of(
+        ("nanosam",), ("x86-fp32", file), weights={}, photos=None, measures=(Measure.VERIFY,)
+    )
+    assert [(cell.name, cell.asked_target) for cell in cells] == [
+        ("nanosam--x86-fp32", "x86-fp32"),
+        ("nanosam--board", file),
+    ]
+    assert ("--target", file) == commands_of(cells[1])["export"][2:4]
 
 
 def test_canary_targets_are_one_per_runtime_in_the_widest_precision():

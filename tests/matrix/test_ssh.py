@@ -87,7 +87,7 @@ def test_a_device_gets_edgekit_once_and_tells_of_itself(home):
 @pytest.mark.slow
 @pytest.mark.usefixtures("made_parcels")
 def test_a_cell_runs_on_the_device(home, make_cell):
-    runs = fleet_of(worker()).run(make_cell(TARGET))
+    runs = fleet_of(worker()).run(make_cell(TARGET), catalog.target(TARGET))
     assert [run.step.name for run in runs] == ["export", "verify"]
     verify = runs[-1].step
     assert verify.exit_code == 2
@@ -109,7 +109,7 @@ def test_a_device_that_cannot_be_used_costs_only_its_own_cells(matrix, make_cell
     fleet = fleet_of(worker(**row))
     assert fleet.host(catalog.target(TARGET)) == Host(label="x86", machine="", versions={})
     with pytest.raises(kind, match=reason):
-        fleet.run(make_cell(TARGET))
+        fleet.run(make_cell(TARGET), catalog.target(TARGET))
     overview = matrix(fleet, models=("nanosam",), targets=(TARGET,))
     assert overview.counts == {State.COULD_NOT_RUN: 1}
     assert reason in overview.cells[0].reason
@@ -137,7 +137,7 @@ def test_a_device_that_lacks_something_is_told_how_to_get_it(
 ):
     fleet = fleet_of(worker(python=python_that_tells(home, **found)))
     with pytest.raises(RuntimeMissing) as error:
-        fleet.run(make_cell(TARGET))
+        fleet.run(make_cell(TARGET), catalog.target(TARGET))
     assert reason in error.value.what
     assert next_step in error.value.next_step
     assert "rich" not in error.value.what
@@ -147,7 +147,7 @@ def test_the_runtime_is_asked_for_too_and_tomli_only_by_old_pythons(home, make_c
     for version, has_tomli in (("3.10.12", True), ("3.12.1", False)):
         fleet = fleet_of(worker(python=python_that_tells(home, python=version)))
         with pytest.raises(RuntimeMissing) as error:
-            fleet.run(make_cell(TARGET))
+            fleet.run(make_cell(TARGET), catalog.target(TARGET))
         assert "onnxruntime<" in error.value.next_step
         assert "torch" not in error.value.next_step
         assert ("tomli" in error.value.next_step) is has_tomli
@@ -162,7 +162,7 @@ def test_devices_with_one_label_must_be_alike(make_cell, monkeypatch):
         )
     assert fleet.capacity(Host(label="x86", machine="", versions={})) == 2
     with pytest.raises(BadInput, match="with the label x86 differ: one: machine 0"):
-        fleet.run(make_cell(TARGET))
+        fleet.run(make_cell(TARGET), catalog.target(TARGET))
 
 
 @pytest.mark.usefixtures("made_parcels")
@@ -185,7 +185,8 @@ def test_devices_run_at_the_same_time_and_one_cell_each(make_cell, monkeypatch):
             here = Host(label="x86", machine="a machine", versions={})
             monkeypatch.setattr(device, "host", lambda *_, here=here: here)
         monkeypatch.setattr(device, "run", lambda *_, name=name: run(name))
-    threads = [Thread(target=fleet.run, args=(make_cell(TARGET),)) for _ in range(4)]
+    asked = (make_cell(TARGET), catalog.target(TARGET))
+    threads = [Thread(target=fleet.run, args=asked) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -226,10 +227,10 @@ def test_an_answer_that_is_none(home, make_cell):
     program.write_text("#!/bin/sh\necho hello\n")
     program.chmod(0o755)
     with pytest.raises(Unreachable, match="orin answers something else"):
-        fleet_of(worker(python=str(program))).run(make_cell(TARGET))
+        fleet_of(worker(python=str(program))).run(make_cell(TARGET), catalog.target(TARGET))
 
 
 def test_without_ssh(monkeypatch, make_cell):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RuntimeMissing, match="ssh cannot be started"):
-        fleet_of(worker()).run(make_cell(TARGET))
+        fleet_of(worker()).run(make_cell(TARGET), catalog.target(TARGET))

@@ -111,4 +111,4 @@ def test_a_target_without_a_worker_has_no_machine_and_tells_why(tmp_path, make_c
     assert (host.label, host.machine) == ("jetson-orin", "")
     assert fleet.capacity(host) == 1
     with pytest.raises(BadInput, match=r"No worker in .* has the label 'jetson-orin'"):
-        fleet.run(make_cell("jetson-fp16"))
+        fleet.run(make_cell("jetson-fp16"), catalog.target("jetson-fp16"))

@@ -25,7 +25,8 @@ _MODELS = (
 )
 _TARGETS = (
     "Targets: names or globs such as 'x86-*'. 'all'; 'canary', the widest precision of each "
-    "runtime; 'ready', those whose files this machine can make; 'changed' as for models."
+    "runtime; 'ready', those whose files this machine can make; 'changed' as for models. "
+    "A target of your own: its file (.toml)."
 )
 
 

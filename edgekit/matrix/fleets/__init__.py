@@ -26,8 +26,9 @@ class Fleet(Protocol):
         """The number of cells that machines of this kind can run at the same time."""
         ...
 
-    def run(self, cell: Cell) -> tuple[StepRun, ...]:
-        """Run the steps of a cell until one fails, and wait for them.
+    def run(self, cell: Cell, target: Target) -> tuple[StepRun, ...]:
+        """Run the steps of a cell, whose target is given as its profile, until one fails, and wait
+        for them.
 
         Raises:
             EdgekitError: no machine could be used. The cell then could not run.

@@ -16,7 +16,6 @@ from functools import cached_property
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from edgekit import catalog
 from edgekit.errors import EdgekitError, RuntimeMissing
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
@@ -80,7 +79,7 @@ class DaskFleet:
         except EdgekitError:
             return 1
 
-    def run(self, cell: Cell) -> tuple[StepRun, ...]:
+    def run(self, cell: Cell, target: Target) -> tuple[StepRun, ...]:
         """Make the bundle here, and run it on a worker that is idle.
 
         Raises:
@@ -88,7 +87,6 @@ class DaskFleet:
             RuntimeMissing: Dask is not installed here, or edgekit is not installed there.
             BadInput: a worker has another edgekit, or is another machine than the first.
         """
-        target = catalog.target(cell.target)
         there = self._host_there(target)
         if isinstance(there, EdgekitError):
             raise there
@@ -101,7 +99,7 @@ class DaskFleet:
                 Errand(
                     cell=cell,
                     there=there,
-                    runtime=target.runtime,
+                    target=target,
                     code=code_here(),
                     seconds=limits.seconds - parcel.seconds,
                     memory=self._config.memory,

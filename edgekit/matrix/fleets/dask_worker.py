@@ -12,6 +12,7 @@ from edgekit.errors import BadInput
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
 from edgekit.matrix.fleets.device import host_here, run_parcel
+from edgekit.records import Target
 
 _STOPS: dict[str, Event] = {}
 """What stops the cells of a matrix on this worker."""
@@ -27,7 +28,7 @@ class Errand:
 
     cell: Cell
     there: Host
-    runtime: str
+    target: Target
     code: str
     seconds: float
     memory: float | None
@@ -53,7 +54,7 @@ def run_there(errand: Errand, parcel: bytes) -> tuple[StepRun, ...]:
     Raises:
         BadInput: the worker has another edgekit, or is another machine, than the first one asked.
     """
-    here = host_here(errand.there.label, errand.runtime)
+    here = host_here(errand.there.label, errand.target.runtime)
     require_same_code(errand.code, here.machine)
     if here != errand.there:
         raise BadInput(
@@ -63,7 +64,7 @@ def run_there(errand: Errand, parcel: bytes) -> tuple[StepRun, ...]:
         )
     stop = _STOPS.setdefault(errand.matrix, Event())
     limits = Config(timeout=errand.seconds, memory=errand.memory)
-    return run_parcel(errand.cell, partial(_write, parcel), limits, stop)
+    return run_parcel(errand.cell, errand.target, partial(_write, parcel), limits, stop)
 
 
 def stop_there(matrix: str) -> None:

@@ -20,6 +20,7 @@ from edgekit.matrix.fleets.parcel import unpack
 from edgekit.matrix.fleets.turns import limits_of, run_in_turns, turn, workplace
 from edgekit.matrix.leash import leashed
 from edgekit.matrix.steps import device_commands
+from edgekit.records import Target
 from edgekit.store import record_from_json
 
 _CHUNK = 2**20
@@ -29,13 +30,15 @@ _CHUNK = 2**20
 class Request:
     """What a device is asked over ssh: the facts of itself for a runtime, or to run a cell.
 
-    `seconds` and `memory` (GB, None for most of it) limit the cell. After the request's line come
-    `bytes` of its parcel. When stdin then ends, the cell is stopped.
+    `target` is the cell's, which may be a user's own. `seconds` and `memory` (GB, None for most of
+    it) limit the cell. After the request's line come `bytes` of its parcel. When stdin then ends,
+    the cell is stopped.
     """
 
     label: str = ""
     runtime: str = ""
     cell: Cell | None = None
+    target: Target | None = None
     seconds: float = 0.0
     memory: float | None = None
     bytes: int = 0
@@ -55,12 +58,13 @@ def host_here(label: str, runtime: str) -> Host:
 
 
 def run_parcel(
-    cell: Cell, fetch: Callable[[Path], object], config: Config, stop: Event
+    cell: Cell, target: Target, fetch: Callable[[Path], object], config: Config, stop: Event
 ) -> tuple[StepRun, ...]:
     """Run the device's steps of a cell. If it is timed, no other cell runs on this machine.
 
     Args:
         cell: whose bundle it is.
+        target: the cell's.
         fetch: writes the parcel to a path.
         config: the limits of time and memory.
         stop: ends what runs.
@@ -75,10 +79,10 @@ def run_parcel(
         archive.unlink()
         commands = device_commands(cell, str(folder), photos=photos)
         processes: dict[StepName, Sequence[str]] = {
-            **build_command(cell, str(folder)),
+            **build_command(cell, target, str(folder)),
             **{name: leashed(command) for name, command in commands.items()},
         }
-        told = {**build_command(cell), **device_commands(cell, photos=cell.photos)}
+        told = {**build_command(cell, target), **device_commands(cell, photos=cell.photos)}
         with turn(folder, stop, timed=cell.timed):
             limits = limits_of(config)
             return tuple(run_in_turns(processes, told, folder, limits=limits, stop=stop))
@@ -91,7 +95,7 @@ def serve() -> None:
 
 
 def _answer(request: Request) -> Answer:
-    if request.cell is None:
+    if request.cell is None or request.target is None:
         return Answer(host=host_here(request.label, request.runtime))
     config = Config(timeout=request.seconds, memory=request.memory)
     stop = Event()
@@ -100,7 +104,7 @@ def _answer(request: Request) -> Answer:
         _read_parcel(path, request.bytes)
         Thread(target=_stop_at_end, args=(stop,), daemon=True).start()
 
-    return Answer(runs=run_parcel(request.cell, fetch, config, stop))
+    return Answer(runs=run_parcel(request.cell, request.target, fetch, config, stop))
 
 
 def _read_parcel(path: Path, count: int) -> None:

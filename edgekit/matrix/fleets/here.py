@@ -6,12 +6,12 @@ import platform
 from functools import cache
 from pathlib import Path
 
-from edgekit import catalog
 from edgekit.catalog.runtimes import runtime_row
 from edgekit.doctor import read_machine
 from edgekit.doctor.packages import packages_of
 from edgekit.matrix.cells import Cell, StepName
 from edgekit.matrix.steps import FOLDER, bundle_name
+from edgekit.records import Target
 from edgekit.runtime.opening import execution
 
 _BOARD = Path("/proc/device-tree/model")
@@ -45,12 +45,13 @@ def _versions(extras: tuple[str, ...]) -> dict[str, str]:
     return {package.distribution: package.installed or "not installed" for package in packages}
 
 
-def build_command(cell: Cell, folder: str = FOLDER) -> dict[StepName, tuple[str, ...]]:
+def build_command(
+    cell: Cell, target: Target, folder: str = FOLDER
+) -> dict[StepName, tuple[str, ...]]:
     """The script of the bundle in `folder` that builds its engines, which only their device can.
 
     Empty where the target does not run natively here, and for runtimes that open files as they are.
     """
-    target = catalog.target(cell.target)
     if runtime_row(target.runtime).bundle_files is None or execution(target).how != "native":
         return {}
     return {"build": ("bash", f"{folder}/{bundle_name(cell)}/build.sh")}

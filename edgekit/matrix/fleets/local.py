@@ -38,7 +38,7 @@ class LocalFleet:
         """One cell at a time."""
         return 1
 
-    def run(self, cell: Cell) -> tuple[StepRun, ...]:
+    def run(self, cell: Cell, target: Target) -> tuple[StepRun, ...]:
         """Run the steps of a cell in turns. Their bundle is removed at the end.
 
         Raises:
@@ -47,9 +47,9 @@ class LocalFleet:
         with workplace(cell) as folder, turn(folder, self._stop, timed=cell.timed):
             processes = {
                 name: command if name == "build" else leashed(command)
-                for name, command in _commands(cell, str(folder)).items()
+                for name, command in _commands(cell, target, str(folder)).items()
             }
-            told = _commands(cell)
+            told = _commands(cell, target)
             return tuple(
                 run_in_turns(processes, told, folder, limits=self._limits, stop=self._stop)
             )
@@ -59,7 +59,7 @@ class LocalFleet:
         self._stop.set()
 
 
-def _commands(cell: Cell, folder: str = FOLDER) -> dict[StepName, tuple[str, ...]]:
+def _commands(cell: Cell, target: Target, folder: str = FOLDER) -> dict[StepName, tuple[str, ...]]:
     """The steps of a cell on the machine that makes its bundle and is its device too."""
     commands = commands_of(cell, folder)
-    return {"export": commands["export"], **build_command(cell, folder), **commands}
+    return {"export": commands["export"], **build_command(cell, target, folder), **commands}

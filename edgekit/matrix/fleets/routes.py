@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit import catalog
 from edgekit.errors import BadInput
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
@@ -49,22 +48,22 @@ class RoutedFleet:
         fleet = self._of_host.get(host.label)
         return fleet.capacity(host) if fleet else 1
 
-    def run(self, cell: Cell) -> tuple[StepRun, ...]:
+    def run(self, cell: Cell, target: Target) -> tuple[StepRun, ...]:
         """Run a cell on the fleet for its target.
 
         Raises:
             BadInput: no fleet serves the target's label.
             EdgekitError: as that fleet's.
         """
-        label = catalog.target(cell.target).label
-        fleet = self._fleet(label)
+        fleet = self._fleet(target.label)
         if fleet is None:
             raise BadInput(
-                f"No worker in {self._table} has the label {label!r}, which {cell.target} needs.",
+                f"No worker in {self._table} has the label {target.label!r}, which {target.name} "
+                "needs.",
                 expected="a row with this label, or one of kind 'local' without labels for the "
                 "rest",
             )
-        return fleet.run(cell)
+        return fleet.run(cell, target)
 
     def stop(self) -> None:
         """Stop all fleets."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Condition, Event, Lock
 from typing import TypeVar
 
-from edgekit import catalog
 from edgekit.errors import BadInput, EdgekitError
 from edgekit.matrix.cells import Cell, Host, StepRun
 from edgekit.matrix.config import Config
@@ -87,14 +86,14 @@ class SshFleet:
         """The number of devices with the host's label."""
         return sum(device.worker.serves(host.label) for device in self._devices)
 
-    def run(self, cell: Cell) -> tuple[StepRun, ...]:
+    def run(self, cell: Cell, target: Target) -> tuple[StepRun, ...]:
         """Make the bundle here, and run it on the next device that is idle.
 
         Raises:
             Unreachable, RuntimeMissing: no device answers, or none has what it needs.
             BadInput: the devices differ, or the cache cannot be written.
         """
-        devices = self._usable_for(catalog.target(cell.target))
+        devices = self._usable_for(target)
         limits = limits_of(self._config)
         with parcel_of(cell, limits=limits, stop=self._stop) as parcel:
             if parcel.archive is None:
@@ -103,6 +102,7 @@ class SshFleet:
             with self._idle.one_of(devices) as device:
                 request = Request(
                     cell=cell,
+                    target=target,
                     seconds=seconds,
                     memory=self._config.memory,
                     bytes=parcel.archive.stat().st_size,
