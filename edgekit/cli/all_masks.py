@@ -30,6 +30,16 @@ Detector = Annotated[
     ),
 ]
 
+Proposals = Annotated[
+    Path | None,
+    typer.Option(
+        "--proposals",
+        metavar="FILE",
+        help="With --everything: the network that `edgekit train --proposals` made, whose points "
+        "are the prompts.",
+    ),
+]
+
 
 def print_everything(verdict: EverythingVerdict, *, stream: str = "stdout") -> None:
     """Print the figures for each IoU, the numbers of masks, and the outcome."""

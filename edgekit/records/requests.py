@@ -87,6 +87,8 @@ class VerifyEverythingRequest:
         strategy: where the prompts come from; None takes a grid.
         grid: points per side of the photo; None takes 8, since PyTorch has to decode them too.
         detector: a bundle such as FastSAM's, which finds the boxes of the strategy "boxes".
+        proposals: a file of `edgekit train --proposals`, which finds the points of the strategy
+            "proposed".
         min_matched: demand this share (0 to 1) of masks that match at an IoU of 0.9; None demands
             nothing.
     """
@@ -98,6 +100,7 @@ class VerifyEverythingRequest:
     strategy: Strategy | None = None
     grid: int | None = None
     detector: Path | None = None
+    proposals: Path | None = None
     min_matched: float | None = None
 
 
@@ -162,9 +165,8 @@ class EvaluateEverythingRequest:
 
     Attributes:
         bundle, annotations, photos: as for `EvaluateRequest`.
-        strategy, detector: as for `VerifyEverythingRequest`.
+        strategy, detector, proposals: as for `VerifyEverythingRequest`.
         grid: points per side of the photo; None takes the family's, which is 32 for SAM.
-        proposals: the file of a proposal network, whose points are the prompts.
     """
 
     bundle: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edgekit.catalog import PhotoSet
 from edgekit.errors import BadInput
@@ -67,7 +68,8 @@ def verify_all_masks(
     """Match all masks with the reference's; "not run", with the reason, where the files cannot run.
 
     Raises:
-        BadInput: there is no photo, one cannot be read, or the strategy or grid does not fit.
+        BadInput: there is no photo, one cannot be read, the strategy or grid does not fit, or the
+            proposals are of another encoder.
         RuntimeMissing: pycocotools is not installed.
     """
     require_pycocotools()
@@ -83,10 +85,12 @@ def verify_all_masks(
         reason = f"{how.reason}"
         return everything_not_run(reason, everything=everything, min_matched=request.min_matched)
     with report.stage("verify"):
+        candidate = Predictor(bundle)
+        candidate.check_proposals(everything.proposals)
         reference = reference_predictor(bundle.manifest.model, source)
         _warn_of_another_rule(client, reference.client, report)
         matchings = compare_everything(
-            Predictor(bundle),
+            candidate,
             reference,
             photos,
             everything=everything,
@@ -105,13 +109,14 @@ def evaluate_all_masks(
     Warns of instances that are boxes without a mask, and where no mask is found at all.
 
     Raises:
-        BadInput: no instance has a mask, a photo cannot be read, or the strategy or grid does not
-            fit.
+        BadInput: no instance has a mask, a photo cannot be read, the strategy or grid does not fit,
+            or the proposals are of another encoder.
         RuntimeMissing: pycocotools is not installed.
     """
     require_pycocotools()
     require_masks(photos, report)
-    everything = _asked(predictor, request)
+    everything = _everything(predictor.client, request, default_grid=None)
+    predictor.check_proposals(everything.proposals)
     found: list[Found] = []
     with report.stage("evaluate"):
         for turn, photo in enumerate(photos.photos):
@@ -139,24 +144,6 @@ def evaluate_all_masks(
     )
 
 
-def _asked(predictor: Predictor, request: EvaluateEverythingRequest) -> Everything:
-    """How to segment everything with a bundle alone, which may have a proposal network."""
-    if request.proposals is None:
-        return _everything(predictor.client, request, default_grid=None)
-    if isinstance(predictor.client, DetectorContract):
-        raise BadInput(
-            "This model detects all objects at once, without prompts.", expected="no proposals"
-        )
-    if request.strategy not in {None, "proposed"} or request.grid is not None or request.detector:
-        raise BadInput(
-            "Proposals are the prompts, so there is neither another strategy nor a grid.",
-            expected="either proposals or a strategy, a grid or a detector",
-        )
-    proposals = read_proposals(request.proposals)
-    predictor.check_proposals(proposals)
-    return Everything(strategy="proposed", proposals=proposals)
-
-
 def _everything(
     client: PhotoClient,
     request: VerifyEverythingRequest | EvaluateEverythingRequest,
@@ -166,6 +153,8 @@ def _everything(
     """How to segment everything; checked before any photo is encoded."""
     if isinstance(client, DetectorContract):
         return _without_prompts(request)
+    if request.proposals:
+        return _proposed(request, request.proposals)
     strategy: Strategy = request.strategy or ("boxes" if request.detector else "grid")
     grid = default_grid if request.grid is None else request.grid
     rule = client.everything if grid is None else replace(client.everything, grid=grid)
@@ -180,11 +169,22 @@ def _everything(
     return Everything(strategy=strategy, detector=Predictor(request.detector))
 
 
+def _proposed(
+    request: VerifyEverythingRequest | EvaluateEverythingRequest, proposals: Path
+) -> Everything:
+    if request.strategy not in {None, "proposed"} or request.grid is not None or request.detector:
+        raise BadInput(
+            "Proposals are the prompts, so there is neither another strategy nor a grid.",
+            expected="either proposals or a strategy, a grid or a detector",
+        )
+    return Everything(strategy="proposed", proposals=read_proposals(proposals))
+
+
 def _without_prompts(request: VerifyEverythingRequest | EvaluateEverythingRequest) -> Everything:
-    if request.strategy or request.grid is not None or request.detector:
+    if request.strategy or request.grid is not None or request.detector or request.proposals:
         raise BadInput(
             "This model detects all objects at once, without prompts.",
-            expected="neither strategy nor grid nor detector",
+            expected="neither strategy nor grid nor detector nor proposals",
         )
     return Everything(strategy=None)
 

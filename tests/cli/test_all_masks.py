@@ -72,6 +72,8 @@ def test_verify_passes_its_options_to_the_pipeline(run, answers) -> None:
             min_matched=0.5,
         ),
     ]
+    run("verify", "b", "--everything", "--proposals", "n")
+    assert requests[-1].proposals == Path("n")
 
 
 @pytest.mark.parametrize(

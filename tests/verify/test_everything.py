@@ -249,6 +249,17 @@ def test_both_sides_get_the_same_prompts(
     assert sides[0].asked == sides[1].asked == [given] * 4
 
 
+def test_both_sides_take_their_points_from_the_proposals(
+    sides: tuple[Finder, Finder], photos: PhotoSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = object()
+    monkeypatch.setattr(stage, "read_proposals", lambda _: network)
+    verdict = verified(photos, min_matched=1.0, proposals=Path("p.json"))
+    assert (verdict.passed, verdict.strategy, verdict.grid) == (True, "proposed", None)
+    assert sides[0].asked == sides[1].asked == [("proposed", None, network)] * 4
+    assert sides[0].checked is network, "those of another encoder are refused"
+
+
 def test_other_thresholds_than_edgekits_are_told(
     sides: tuple[Finder, Finder], photos: PhotoSet, report
 ) -> None:
@@ -274,6 +285,10 @@ def test_other_thresholds_than_edgekits_are_told(
         ("fastsam_s", {"grid": 8}, "detects all objects at once"),
         ("fastsam_s", {"strategy": "grid"}, "detects all objects at once"),
         ("fastsam_s", {"detector": Path("detector")}, "detects all objects at once"),
+        ("fastsam_s", {"proposals": Path("p.json")}, "detects all objects at once"),
+        ("nanosam", {"strategy": "proposed"}, "needs a proposal network"),
+        ("nanosam", {"grid": 8, "proposals": Path("p.json")}, "neither another strategy nor a"),
+        ("nanosam", {"proposals": Path("no.json")}, "no.json"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_work(

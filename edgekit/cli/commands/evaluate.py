@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekit.cli.all_masks import STRATEGY, Detector
+from edgekit.cli.all_masks import STRATEGY, Detector, Proposals
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import json_option
 
@@ -80,15 +80,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     detector: Detector = None,
-    proposals: Annotated[
-        Path | None,
-        typer.Option(
-            "--proposals",
-            metavar="FILE",
-            help="With --everything: the network that `edgekit train --proposals` made, whose "
-            "points are the prompts.",
-        ),
-    ] = None,
+    proposals: Proposals = None,
     json_file: Annotated[str | None, json_option("all figures")] = None,
     card: Annotated[
         Path | None,

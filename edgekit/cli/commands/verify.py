@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekit.cli.all_masks import STRATEGY, Detector
+from edgekit.cli.all_masks import STRATEGY, Detector, Proposals
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import Weights, json_option
 
@@ -56,7 +56,9 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--everything", help="Compare all masks of each photo, found without prompts."
         ),
     ] = False,
-    strategy: Annotated[Literal["grid", "hierarchical", "boxes"] | None, STRATEGY] = None,
+    strategy: Annotated[
+        Literal["grid", "hierarchical", "boxes", "proposed"] | None, STRATEGY
+    ] = None,
     grid: Annotated[
         int | None,
         typer.Option(
@@ -66,6 +68,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
         ),
     ] = None,
     detector: Detector = None,
+    proposals: Proposals = None,
     min_matched: Annotated[
         float | None,
         typer.Option(
@@ -94,7 +97,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
     _check_picture(picture, json_file)
     about_prompts = {"--min-iou": min_iou, "--picture": picture, "--reference": reference}
     check_options(
-        EverythingOptions(strategy=strategy, grid=grid, detector=detector),
+        EverythingOptions(strategy=strategy, grid=grid, detector=detector, proposals=proposals),
         everything=everything,
         prompt_options=[name for name, value in about_prompts.items() if value is not None],
     )
@@ -107,6 +110,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             strategy=strategy,
             grid=grid,
             detector=detector,
+            proposals=proposals,
             min_matched=min_matched,
         )
         raise typer.Exit(_verify_everything(all_masks, json_file))
