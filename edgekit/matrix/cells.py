@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.records.enums import StrEnum
 from edgekit.store import content_key
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+"""Names that models and targets can have in a matrix, where they make the names of files."""
 
 
 class Measure(StrEnum):

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
-from edgekit.matrix.cells import Cell, Identity, Place, Step
+from edgekit.matrix.cells import NAME, Cell, Identity, Place, Step
 from edgekit.matrix.pictures import read_picture
 from edgekit.matrix.prompts import Prompts
 from edgekit.matrix.states import UNDECIDED, State
@@ -52,8 +52,6 @@ _BOUNDS = {
 _KEY_DIGITS = 8
 PICTURE = ".jpg"
 _NAME = re.compile(r".+--.+--[0-9a-f]{8}\.json")
-_MODEL_OR_TARGET = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
-"""Names that models and targets can have. They make the names of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +254,7 @@ def _checked(result: Result) -> Result:
 
 def _wrong_names(cell: Cell) -> Iterator[str]:
     for field, name in (("model", cell.model), ("target", cell.target)):
-        if not _MODEL_OR_TARGET.fullmatch(name):
+        if not NAME.fullmatch(name):
             yield f"cell.{field}: {name!r} is not a name"
     if cell.target_file is not None and PurePath(cell.target_file).name != f"{cell.target}.toml":
         yield f"cell.target_file: {cell.target_file!r} is not the file of {cell.target}"

@@ -14,7 +14,7 @@ from edgekit import catalog
 from edgekit.catalog.tables import unknown_name
 from edgekit.errors import BadInput
 from edgekit.lowering import obstacle
-from edgekit.matrix.cells import Cell, Measure
+from edgekit.matrix.cells import NAME, Cell, Measure
 from edgekit.matrix.identity import has_weights
 from edgekit.models import registry
 from edgekit.records import Precision, Target
@@ -89,18 +89,30 @@ def selected_targets(asked: Sequence[str]) -> tuple[str, ...]:
 def _own_files(patterns: Iterable[str]) -> dict[str, str]:
     """The files that paths and globs of profiles mean, by the names of their targets."""
     found: dict[str, str] = {}
-    for pattern in patterns:
-        path = str(user_path(pattern))
-        for file in sorted(glob(path)) or [path]:
-            name = catalog.target_or_file(file).name
-            other = found.setdefault(name, file)
-            if os.path.abspath(other) != os.path.abspath(file):
-                raise BadInput(
-                    f"Two targets are named {name}: {other} and {file}.",
-                    expected="names of their own, so that their results can be told apart",
-                    next_step="rename one of the files, and change its key `name`",
-                )
+    paths = (str(user_path(pattern)) for pattern in patterns)
+    for file in (file for path in paths for file in sorted(glob(path)) or [path]):
+        name = _name_in(file)
+        other = found.setdefault(name, file)
+        if os.path.abspath(other) != os.path.abspath(file):
+            raise BadInput(
+                f"Two targets are named {name}: {other} and {file}.",
+                expected="names of their own, so that their results can be told apart",
+                next_step="rename one of the files, and change its key `name`",
+            )
     return found
+
+
+def _name_in(file: str) -> str:
+    """The name of a profile, with which its results are written."""
+    name = catalog.target_or_file(file).name
+    if not NAME.fullmatch(name):
+        raise BadInput(
+            f"The target {name!r} cannot be part of a matrix by this name.",
+            expected="letters, digits and . _ -, 100 at most, a letter or digit first: results are "
+            "files with this name",
+            next_step=f"rename {file}, and change its key `name`",
+        )
+    return name
 
 
 def _parts(asked: Sequence[str], *, kind: str) -> list[str]:
