@@ -87,7 +87,9 @@ def verify_all_masks(
     with report.stage("verify"):
         candidate = Predictor(bundle)
         candidate.check_proposals(everything.proposals)
-        reference = reference_predictor(bundle.manifest.model, source)
+        reference = reference_predictor(
+            bundle.manifest.model, source, proposes=everything.proposals is not None
+        )
         _warn_of_another_rule(client, reference.client, report)
         matchings = compare_everything(
             candidate,

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit import catalog, store
 from edgekit.errors import BadInput, WeightsUnavailable
 from edgekit.models import registry
 from edgekit.models.checkpoints import locate
-from edgekit.records import Bundle, RecordRequest, VerifyRequest, WeightsSource
+from edgekit.records import (
+    Bundle,
+    Feeds,
+    FloatArray,
+    RecordRequest,
+    Role,
+    Session,
+    VerifyRequest,
+    WeightsSource,
+)
 from edgekit.report import Report
 from edgekit.runtime import Predictor, VolumePredictor
 from edgekit.runtime.client_kinds import photo_client, volume_client
 from edgekit.verification.recording import Recording, record
+
+if TYPE_CHECKING:
+    from edgekit.models.checkpoints.fit import Split
 
 
 def reference_of(
@@ -98,14 +111,38 @@ def reference_weights(
     return source
 
 
-def reference_predictor(model: str, source: WeightsSource) -> Predictor:
-    """The PyTorch model in float32, behind the Predictor that also runs bundles."""
+def reference_predictor(model: str, source: WeightsSource, *, proposes: bool = False) -> Predictor:
+    """The PyTorch model in float32, behind the Predictor that also runs bundles.
+
+    With `proposes`, its encoder also gives what a proposal network reads. Only that is computed by
+    the form of the encoder that is exported; the masks are the plain model's.
+    """
     from edgekit.models.checkpoints.fit import load
     from edgekit.models.reference import reference_sessions
 
     row = registry.model(model)
     client = photo_client(row.client_for(source.kind))
-    return Predictor.from_sessions(client, *reference_sessions(load(row, source)))
+    split = load(row, source)
+    encoder, *decoder = reference_sessions(split)
+    if proposes:
+        encoder = _WithExportedFeatures(encoder, split)
+    return Predictor.from_sessions(client, encoder, *decoder)
+
+
+class _WithExportedFeatures:
+    """An encoder's session that gives the features of its exported form too."""
+
+    def __init__(self, plain: Session, split: Split) -> None:
+        from edgekit.models.reference import TorchSession
+        from edgekit.program.passes.exported_form import exported_forms
+
+        forms = exported_forms(split.encoder, split.decoder, split.row.graph)
+        self._plain = plain
+        self._exported = TorchSession(forms.encoder, Role.ENCODER, forms.contract)
+
+    def run(self, feeds: Feeds) -> dict[str, FloatArray]:
+        """The outputs of both by name."""
+        return {**self._exported.run(feeds), **self._plain.run(feeds)}
 
 
 def reference_volume_predictor(model: str, source: WeightsSource) -> VolumePredictor:

@@ -15,6 +15,7 @@ from edgekit import catalog
 from edgekit.catalog import Photo, PhotoSet, photos_from
 from edgekit.errors import BadInput, RuntimeMissing
 from edgekit.models import registry
+from edgekit.models.checkpoints import locate
 from edgekit.records import (
     NATIVE,
     BoolArray,
@@ -27,8 +28,11 @@ from edgekit.records import (
 )
 from edgekit.report import SILENT, Report
 from edgekit.runtime import Predictor
+from edgekit.runtime.proposals import ProposalNetwork
+from edgekit.runtime.proposals.network import SHAPES
 from edgekit.runtime.segments import segment_from
 from edgekit.stages import everything as stage
+from edgekit.stages.reference import reference_predictor
 from edgekit.verification.everything import (
     Everything,
     EverythingVerdict,
@@ -223,7 +227,7 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> tuple[Finder, Finder]:
     monkeypatch.setattr(
         stage, "Predictor", lambda b: opened.get(b, candidate) if isinstance(b, Path) else candidate
     )
-    monkeypatch.setattr(stage, "reference_predictor", lambda *_: reference)
+    monkeypatch.setattr(stage, "reference_predictor", lambda *_, **__: reference)
     return candidate, reference
 
 
@@ -258,6 +262,27 @@ def test_both_sides_take_their_points_from_the_proposals(
     assert (verdict.passed, verdict.strategy, verdict.grid) == (True, "proposed", None)
     assert sides[0].asked == sides[1].asked == [("proposed", None, network)] * 4
     assert sides[0].checked is network, "those of another encoder are refused"
+
+
+@pytest.mark.slow
+def test_the_reference_takes_proposals_and_its_masks_stay_the_plain_models(
+    photos: PhotoSet,
+) -> None:
+    row = registry.model("nanosam")
+    source = locate(row, ("bundled",))
+    rng = np.random.default_rng(0)
+    tensors = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in SHAPES.items()}
+    network = ProposalNetwork(model=row.name, weights=source.identity, tensors=tensors)
+    plain = reference_predictor(row.name, source)
+    proposing = reference_predictor(row.name, source, proposes=True)
+    for predictor in (plain, proposing):
+        predictor.set_image(photos.photos[0].path)
+    masks, again = (one.predict(box=[70, 10, 110, 80])[2] for one in (plain, proposing))
+    assert np.array_equal(masks, again)
+    rule = replace(row.client.everything, points=4, predicted_iou=0.0, stability=0.0)
+    assert proposing.everything("proposed", proposals=network, rule=rule)
+    with pytest.raises(BadInput, match="no output photo_upscaled"):
+        plain.everything("proposed", proposals=network, rule=rule)
 
 
 def test_other_thresholds_than_edgekits_are_told(
