@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
     from edgekit.pipeline import EverythingEvaluation, EverythingVerdict
 
-STRATEGY = typer.Option(
-    "--strategy",
-    help="With --everything: where the prompts come from. Default: grid, or boxes with --detector.",
-)
+StrategyOfMasks = Annotated[
+    Literal["grid", "hierarchical", "boxes", "proposed"] | None,
+    typer.Option(
+        "--strategy",
+        help="With --everything: where the prompts come from. Default: grid; boxes with "
+        "--detector, proposed with --proposals.",
+    ),
+]
 
 Detector = Annotated[
     Path | None,

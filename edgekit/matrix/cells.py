@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 from edgekit.records.enums import StrEnum
 from edgekit.store import content_key
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+NAME = re.compile(r"(?!.*--)[A-Za-z0-9][\w.-]{0,99}")
 """Names that models and targets can have in a matrix, where they make the names of files."""
+
+TARGET_FILE = ".toml"
+"""How the file of a target of the user's own ends. It is named as its target."""
+
+
+def target_name(asked: str) -> str:
+    """The name of a target that is given by its name or file."""
+    return PurePath(asked).name.removesuffix(TARGET_FILE) if asked.endswith(TARGET_FILE) else asked
 
 
 class Measure(StrEnum):

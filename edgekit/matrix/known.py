@@ -12,7 +12,7 @@ expires = 2027-03-31
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -20,7 +20,8 @@ from pathlib import Path
 
 from edgekit import catalog
 from edgekit.catalog.tables import record_from_toml
-from edgekit.errors import BadInput
+from edgekit.errors import BadInput, EdgekitError
+from edgekit.matrix.cells import TARGET_FILE, target_name
 from edgekit.matrix.states import FAILED, State
 from edgekit.models import registry
 from edgekit.store import Malformed
@@ -35,8 +36,8 @@ _LINK = re.compile(r"https?://\S+")
 class KnownFailure:
     """A failure that is expected until `expires`, that day included.
 
-    `model` and `target` are names or globs. `state` is the outcome that is expected; any other
-    failure of the cell is shown as what it is.
+    `model` and `target` are names or globs; a target of the user's own is named by its file.
+    `state` is the outcome that is expected; any other failure of the cell is shown as what it is.
     """
 
     model: str
@@ -48,7 +49,7 @@ class KnownFailure:
 
     def covers(self, model: str, target: str) -> bool:
         """Whether it is about this pair."""
-        return fnmatchcase(model, self.model) and fnmatchcase(target, self.target)
+        return fnmatchcase(model, self.model) and fnmatchcase(target, target_name(self.target))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,8 @@ class _Table:
     failure: tuple[KnownFailure, ...] = ()
 
 
-def read_known_failures(
-    path: Path, *, own_targets: Collection[str] = ()
-) -> tuple[KnownFailure, ...]:
-    """The known failures of a table; `own_targets` are the names of targets that are the user's.
+def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
+    """The known failures of a table.
 
     Raises:
         BadInput: the file is not there or does not read; or an entry can never hold, because its
@@ -72,23 +71,31 @@ def read_known_failures(
     problems = [
         f"failure.{index}.{problem}"
         for index, known in enumerate(found)
-        for problem in _problems(known, own_targets)
+        for problem in _problems(known)
     ]
     if problems:
         raise _unreadable(path, str(Malformed(tuple(problems))))
     return found
 
 
-def _problems(known: KnownFailure, own_targets: Collection[str]) -> Iterator[str]:
+def _problems(known: KnownFailure) -> Iterator[str]:
     if not any(fnmatchcase(row.name, known.model) for row in registry.models()):
         yield f"model: there is no model {known.model!r}"
-    names = (*own_targets, *(target.name for target in catalog.targets()))
-    if not any(fnmatchcase(name, known.target) for name in names):
+    if known.target.endswith(TARGET_FILE):
+        yield from _problems_of_file(known.target)
+    elif not any(fnmatchcase(target.name, known.target) for target in catalog.targets()):
         yield f"target: there is no target {known.target!r}"
     if known.state not in FAILED:
         yield f"state: {known.state} is not a failure"
     if not _LINK.fullmatch(known.link):
         yield "link: must begin with https:// or http://"
+
+
+def _problems_of_file(file: str) -> Iterator[str]:
+    try:
+        catalog.target_or_file(file)
+    except EdgekitError as error:
+        yield f"target: {error.what}"
 
 
 def _unreadable(path: Path, problem: str) -> BadInput:

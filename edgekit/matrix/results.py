@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from edgekit.benchmark.figures import Figures
 from edgekit.errors import BadInput
-from edgekit.matrix.cells import NAME, Cell, Identity, Place, Step
+from edgekit.matrix.cells import NAME, TARGET_FILE, Cell, Identity, Place, Step
 from edgekit.matrix.pictures import read_picture
 from edgekit.matrix.prompts import Prompts
 from edgekit.matrix.states import UNDECIDED, State
@@ -256,7 +256,9 @@ def _wrong_names(cell: Cell) -> Iterator[str]:
     for field, name in (("model", cell.model), ("target", cell.target)):
         if not NAME.fullmatch(name):
             yield f"cell.{field}: {name!r} is not a name"
-    if cell.target_file is not None and PurePath(cell.target_file).name != f"{cell.target}.toml":
+    if cell.target_file is not None and (
+        PurePath(cell.target_file).name != f"{cell.target}{TARGET_FILE}"
+    ):
         yield f"cell.target_file: {cell.target_file!r} is not the file of {cell.target}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overvie
         UnknownName: a model or target is not known.
         BadInput: the request contradicts itself, or the results folder cannot be used.
     """
+    known = _known_failures(request)
     asked: list[Place] | None = None
-    waiting: list[Job] = []
     if not request.models and not request.targets:
         folder = read_results(request.results)
     else:
@@ -68,8 +68,6 @@ def run_matrix(request: MatrixRequest, fleet: Fleet, *, watch: Watch) -> Overvie
         folder = open_results(request.results)
         waiting = [job for job in jobs if not _is_known(job, folder, request)]
         asked = [job.place for job in (waiting if _only_changed(request) else jobs)]
-    known = _known_failures(request, {*_own_targets(folder), *_own_targets(waiting)})
-    if asked is not None:
         run_jobs(waiting, fleet, folder, watch=watch)
     return overview_of(
         folder, asked=asked, fleet=fleet, known=known, today=datetime.now(timezone.utc).date()
@@ -176,15 +174,9 @@ def _outcome(job: Job, fleet: Fleet) -> tuple[Result, bytes | None]:
     return result_of(job.cell, job.identity, started=started, runs=runs), picture_of(runs)
 
 
-def _own_targets(those: Iterable[Result | Job]) -> Iterator[str]:
-    return (each.cell.target for each in those if each.cell.target_file)
-
-
-def _known_failures(
-    request: MatrixRequest, own_targets: Collection[str]
-) -> tuple[KnownFailure, ...]:
+def _known_failures(request: MatrixRequest) -> tuple[KnownFailure, ...]:
     named = request.known_failures
     own = request.results / FILE
     if named is None and not own.is_file():
         return ()
-    return read_known_failures(named or own, own_targets=own_targets)
+    return read_known_failures(named or own)

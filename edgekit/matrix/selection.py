@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from glob import glob
-from pathlib import PurePath
 
 from edgekit import catalog
 from edgekit.catalog.tables import unknown_name
 from edgekit.errors import BadInput
 from edgekit.lowering import obstacle
-from edgekit.matrix.cells import NAME, Cell, Measure
+from edgekit.matrix.cells import NAME, TARGET_FILE, Cell, Measure, target_name
 from edgekit.matrix.identity import has_weights
 from edgekit.models import registry
 from edgekit.records import Precision, Target
@@ -30,8 +29,6 @@ CANARY_MODELS = ("nanosam", "mobilesam", "sam2.1_hiera_t", "fastsam_s")
 """A small model of each kind: NanoSAM's and SAM's encoder, SAM 2's decoder, and a detector."""
 
 _WORD_OF_WEIGHTS = re.compile(r"official|bundled|seeded(:[0-9]+)?")
-
-_FILE = ".toml"
 
 Words = Mapping[str, Callable[[], Iterable[str]]]
 
@@ -71,8 +68,8 @@ def selected_targets(asked: Sequence[str]) -> tuple[str, ...]:
         BadInput: there is no name, a file cannot be used, or two have the same name.
     """
     parts = _parts(asked, kind="target")
-    named = [part for part in parts if not part.endswith(_FILE)]
-    files = _own_files(part for part in parts if part.endswith(_FILE))
+    named = [part for part in parts if not part.endswith(TARGET_FILE)]
+    files = _own_files(part for part in parts if part.endswith(TARGET_FILE))
     profiles = catalog.targets()
     names = [profile.name for profile in profiles]
     words: Words = {
@@ -108,8 +105,8 @@ def _name_in(file: str) -> str:
     if not NAME.fullmatch(name):
         raise BadInput(
             f"The target {name!r} cannot be part of a matrix by this name.",
-            expected="letters, digits and . _ -, 100 at most, a letter or digit first: results are "
-            "files with this name",
+            expected="letters, digits and . _ -, 100 at most, a letter or digit first and no two "
+            "hyphens in a row: results are files with this name",
             next_step=f"rename {file}, and change its key `name`",
         )
     return name
@@ -214,8 +211,8 @@ def cells_of(
     return tuple(
         Cell(
             model=model,
-            target=PurePath(target).name.removesuffix(_FILE),
-            target_file=target if target.endswith(_FILE) else None,
+            target=target_name(target),
+            target_file=target if target.endswith(TARGET_FILE) else None,
             weights=weights.get(model, weights.get(ALL_MODELS, ())),
             photos=photos,
             measures=measures,

@@ -537,6 +537,8 @@ def test_known_failures(matrix, results, expires, outcome, state, notice):
     [
         ('model = "nanosma"', "failure.0.model: there is no model 'nanosma'"),
         ('target = "x87-*"', "failure.0.target: there is no target 'x87-*'"),
+        ('target = "no.toml"', "failure.0.target: The target cannot be used"),
+        ('target = ".toml"', "failure.0.target: there is no target '.toml'"),
         ('state = "passed native"', "failure.0.state: passed native is not a failure"),
         ('state = "stale"', "failure.0.state: stale is not a failure"),
         ('link = ""', "failure.0.link: must begin with https:// or http://"),
@@ -571,8 +573,10 @@ def test_a_target_of_the_users_own_is_a_column_like_any_other(matrix, results, o
     file = own_target("board")
     asked = {"models": ("nanosam",), "targets": ("x86-fp32", str(file))}
     results.mkdir()
-    known = KNOWN.format(expires="2999-01-01").replace("x86-int8", "board")
+    known = KNOWN.format(expires="2999-01-01").replace("x86-int8", str(file))
     (results / "known-failures.toml").write_text(known)
+    matrix(FakeFleet(), models=("mobilesam",), targets=("x86-fp32",))  # a run without the target
+
     fleet = FakeFleet({"nanosam/board": missed()})
     overview = matrix(fleet, **asked)
     assert fleet.ran == ["nanosam/x86-fp32", "nanosam/board"]
@@ -590,6 +594,9 @@ def test_a_target_of_the_users_own_is_a_column_like_any_other(matrix, results, o
     (cell,) = (cell for cell in shown.cells if cell.place.target == "board")
     assert (cell.state, "changed: the target" in cell.reason) == (State.STALE, True)
     file.unlink()
+    with pytest.raises(BadInput, match=r"failure\.0\.target: The target cannot be used"):
+        matrix(again, models=(), targets=())
+    (results / "known-failures.toml").unlink()
     shown = matrix(again, models=(), targets=())
     (cell,) = (cell for cell in shown.cells if cell.place.target == "board")
     assert (cell.state, "board.toml" in cell.reason) == (State.STALE, True)

@@ -76,6 +76,7 @@ def test_files_are_targets_of_the_users_own(own_target, monkeypatch):
         ("board.toml,twin/board.toml", "Two targets are named board"),
         ("broken.toml", "cannot be used"),
         ("my board.toml", "The target 'my board' cannot be part of a matrix"),
+        ("a--board.toml", "The target 'a--board' cannot be part of a matrix"),
         ("-board.toml", "The target '-board' cannot be part of a matrix"),
         ("~no-such-user/board.toml", "no home folder"),
     ],
@@ -85,6 +86,7 @@ def test_files_that_are_no_targets(own_target, monkeypatch, asked, problem):
     own_target("board", folder="boards/twin", min_iou=0.5)
     own_target("my board")
     own_target("-board")
+    own_target("a--board")
     (folder / "broken.toml").write_text('name = "broken"\n')
     monkeypatch.chdir(folder)
     with pytest.raises(BadInput, match=re.escape(problem)):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.all_masks import STRATEGY, Detector, Proposals
+from edgekit.cli.all_masks import Detector, Proposals, StrategyOfMasks
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import json_option
 
@@ -68,9 +68,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--everything", help="Find all masks without prompts, and measure their recall."
         ),
     ] = False,
-    strategy: Annotated[
-        Literal["grid", "hierarchical", "boxes", "proposed"] | None, STRATEGY
-    ] = None,
+    strategy: StrategyOfMasks = None,
     grid: Annotated[
         int | None,
         typer.Option(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.all_masks import STRATEGY, Detector, Proposals
+from edgekit.cli.all_masks import Detector, Proposals, StrategyOfMasks
 from edgekit.cli.console import STDOUT, say, write_json
 from edgekit.cli.options import Weights, json_option
 
@@ -56,9 +56,7 @@ def verify(  # noqa: PLR0913 - one parameter per option, as Typer reads them
             "--everything", help="Compare all masks of each photo, found without prompts."
         ),
     ] = False,
-    strategy: Annotated[
-        Literal["grid", "hierarchical", "boxes", "proposed"] | None, STRATEGY
-    ] = None,
+    strategy: StrategyOfMasks = None,
     grid: Annotated[
         int | None,
         typer.Option(
