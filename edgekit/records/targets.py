@@ -48,7 +48,7 @@ class Int8Recipe:
     attention: Literal["float", "coded"] = "float"
     """Whether both operands of attention's two products are coded, whatever `product_db` says."""
     head: int = 1
-    """Number of last convolutions that stay float, beside the last one before each result."""
+    """Number of last convolutions that stay float; the last before each result count as one."""
     product_db: float = 30.0
     """A product stays float if rounding to 255 steps leaves its input fewer dB of signal to noise.
     """

@@ -26,7 +26,15 @@ from edgekit.precision.decide.int8 import plan_int8
 from edgekit.precision.measure.ranges import Ranges
 from edgekit.program.capture import Program, capture_encoder
 from edgekit.program.walk import Walk
-from edgekit.records import GraphContract, Int8Recipe, PartPlan, Precision, Role, Session
+from edgekit.records import (
+    GraphContract,
+    Int8Recipe,
+    NodePlan,
+    PartPlan,
+    Precision,
+    Role,
+    Session,
+)
 from tests.observed_ranges import observed_ranges, range_of
 
 FRAME, CHANNELS = 128, 16
@@ -76,6 +84,10 @@ def ranges(program: Program, image) -> Ranges:
 
 def lines(part: PartPlan) -> dict[str, Precision]:
     return {line.node: line.precision for line in part.nodes}
+
+
+def lines_of(part: PartPlan, operator: str) -> list[NodePlan]:
+    return [line for line in part.nodes if line.operator.startswith(operator)]
 
 
 def decibels(exact: np.ndarray, coded: np.ndarray) -> float:
@@ -227,13 +239,25 @@ class TwoResults(nn.Module):
         return self.coarse(F.relu(self.down(x))), self.fine(x).sigmoid()
 
 
-def test_the_convolution_nearest_to_each_result_stays_float() -> None:
+@pytest.mark.parametrize(
+    ("head", "coded"),
+    [
+        (0, {"stem", "down", "coarse", "fine"}),
+        (1, {"stem", "down"}),
+        (2, {"stem"}),
+        (3, set()),
+        (9, set()),
+    ],
+)
+def test_the_last_convolutions_stay_float(head: int, coded: set[str]) -> None:
+    """The last ones before each result count as one, however many results there are."""
     contract = GraphContract(features=("image_embeddings", "fine"))
     program = capture_encoder(TwoResults().eval(), frame=FRAME, contract=contract)
     noise = np.random.default_rng(0).standard_normal((1, 3, FRAME, FRAME), dtype=np.float32)
-    part = plan_int8(program, observed_ranges(program, {"image": noise}), UINT8)
-    coded = {name for name, precision in lines(part).items() if precision is Precision.INT8}
-    assert coded == {"conv2d", "conv2d_1"}  # stem and down
+    recipe = replace(UINT8, head=head, product_db=0)
+    part = plan_int8(program, observed_ranges(program, {"image": noise}), recipe)
+    layers = zip(("stem", "down", "coarse", "fine"), lines_of(part, "conv2d"), strict=True)
+    assert {name for name, line in layers if line.precision is Precision.INT8} == coded
 
 
 def test_a_role_that_the_recipe_leaves_out_stays_float(program: Program, ranges: Ranges) -> None:
