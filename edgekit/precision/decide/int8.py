@@ -26,23 +26,23 @@ These stay float:
 - Depthwise convolutions, and sums that only a layer norm reads, where the recipe says so or nothing
   is gained: they cost MobileSAM much of its masks' accuracy.
 
-Mask IoU of NanoSAM with PyTorch (its demonstration checkpoint before the last refining), mean and
-5th percentile, on 24 test photos (224 prompts; rounded in PyTorch,
-`tests/benchmarks/bench_int8.py nanosam TARGET`):
+Mask IoU of NanoSAM's demonstration checkpoint with PyTorch, mean and 5th percentile, on 24 test
+photos (224 prompts; rounded in PyTorch, `tests/benchmarks/bench_int8.py nanosam TARGET`):
 
-    x86-int8     0.9836 0.956      android-int8 0.9801 0.949
-    iphone-int8  0.9884 0.967      jetson-int8  0.9807 0.946 (symmetric codes; 6 layers in float)
+    x86-int8     0.9847 0.962      android-int8 0.9825 0.960
+    iphone-int8  0.9905 0.972      jetson-int8  0.9809 0.954 (symmetric codes; 6 layers in float)
 
-The range of an activation is the span of one photo, averaged (`codes`). For jetson-int8 on the same
-photos (`--whole-ranges`):
+For jetson-int8 on the same photos (`--whole-ranges --heads 6 1`; the range of an activation is the
+span of one photo, averaged, as `codes` tells):
 
-    range of all photos               0.9763 0.942 23.9 dB
-    range of one photo, averaged      0.9807 0.946 28.4 dB
+    range of all photos, 6 layers         0.9727 0.930
+    range of one photo, averaged, 6       0.9809 0.954
+    range of one photo, averaged, 1       0.9789 0.953
 
-NNCF 3.4's `quantize_pt2e` is no better. With the placement, photos and weights of x86-int8 (5
-layers in float) and hence the same speed, it gives 0.9818 0.951 30.2 dB; with its bias correction
-0.9786 0.939 31.3 dB; with SmoothQuant no change. This module gives 0.9845 0.958 34.8 dB
-(`bench_int8.py --nncf`).
+NNCF 3.4's `quantize_pt2e` is no better. With the placement and photos of x86-int8 (5 layers in
+float), hence the same speed, and the checkpoint before the last refining, it gives 0.9818 0.951
+30.2 dB; with its bias correction 0.9786 0.939 31.3 dB; with SmoothQuant no change. This module gave
+0.9845 0.958 34.8 dB with that checkpoint (`bench_int8.py --nncf`).
 
 The placement of codes decides both speed and error. OpenVINO fuses GELU into the convolution, and
 codes between them split one kernel into three. ONNX Runtime computes a convolution or sum in
