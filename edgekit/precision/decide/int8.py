@@ -295,13 +295,13 @@ def held_tensors(program: Program) -> dict[str, Tensor]:
 def _head(program: Program, depth: int) -> set[str]:
     """The last `depth` convolutions, and the makers of their inputs.
 
-    The last ones before each result count as one: the decoder reads a dozen (`sam.photo_side`).
+    The last ones before each result count as one: `models.sam.photo_side` adds a dozen results.
     """
     if not depth:
         return set()
     last = set(_nearest(program))
     earlier = [n for n in plannable(program) if n.target in CONVOLUTIONS and n not in last]
-    last |= {*earlier[max(0, len(earlier) - depth + 1) :]}
+    last.update(earlier[::-1][: depth - 1])
     makers = (maker(node.all_input_nodes[0]) for node in last)
     functions = {node.name for node in makers if node.target is not aten.add.Tensor}
     return functions | {node.name for node in last}
